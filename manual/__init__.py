@@ -1,0 +1,91 @@
+"""The network by hand: NumPy, and nothing else.
+
+Each operation stands beside its backward, and each is usable alone:
+
+- `activations`: sigmoid, relu, tanh, softmax
+- `layers`: linear, inverted dropout
+- `losses`: cross-entropy from logits, the L2 penalty, the course's clipped cost
+- `network`: the layers composed
+- `initializers`, `training`: where parameters come from, and where they go
+"""
+
+from manual.activations import (
+    ACTIVATIONS,
+    Activation,
+    relu,
+    relu_backward,
+    sigmoid,
+    sigmoid_backward,
+    softmax,
+    softmax_backward,
+    tanh,
+    tanh_backward,
+)
+from manual.initializers import INITIALIZERS, initialize
+from manual.layers import (
+    dropout,
+    dropout_backward,
+    linear,
+    linear_backward,
+    linear_backward_input,
+    linear_backward_params,
+)
+from manual.losses import (
+    clipped_cross_entropy,
+    cross_entropy_backward,
+    l2_penalty,
+    l2_penalty_backward,
+    sigmoid_cross_entropy,
+    sigmoid_cross_entropy_backward,
+    softmax_cross_entropy,
+    softmax_cross_entropy_backward,
+)
+from manual.network import (
+    LOSSES,
+    Layer,
+    backward,
+    forward,
+    intermediate_grads,
+    loss,
+    loss_and_grads,
+    output_backward,
+    predict,
+)
+
+__all__ = [
+    "ACTIVATIONS",
+    "INITIALIZERS",
+    "LOSSES",
+    "Activation",
+    "Layer",
+    "backward",
+    "clipped_cross_entropy",
+    "cross_entropy_backward",
+    "dropout",
+    "dropout_backward",
+    "forward",
+    "initialize",
+    "intermediate_grads",
+    "l2_penalty",
+    "l2_penalty_backward",
+    "linear",
+    "linear_backward",
+    "linear_backward_input",
+    "linear_backward_params",
+    "loss",
+    "loss_and_grads",
+    "output_backward",
+    "predict",
+    "relu",
+    "relu_backward",
+    "sigmoid",
+    "sigmoid_backward",
+    "sigmoid_cross_entropy",
+    "sigmoid_cross_entropy_backward",
+    "softmax",
+    "softmax_backward",
+    "softmax_cross_entropy",
+    "softmax_cross_entropy_backward",
+    "tanh",
+    "tanh_backward",
+]

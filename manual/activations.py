@@ -1,0 +1,102 @@
+"""Activations, each beside its backward.
+
+An activation maps the pre-activation Z to A = g(Z), entry by entry (softmax: column by column).
+Its backward turns dA, the gradient at A, into dZ = dA * g'(Z), the gradient at Z.
+
+Every backward takes Z, and optionally the A that the forward pass already made of it, so that
+no exponential is computed twice. Results have the dtype of their arguments.
+
+Formulas: Goodfellow, Bengio & Courville, *Deep Learning* (2016), sections 3.10 and 6.2.2.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    Array = np.ndarray
+
+
+def sigmoid(Z: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Return 1 / (1 + e^-Z), without overflow and with full relative precision on both sides."""
+    e = np.exp(-np.abs(Z))
+    return np.where(Z >= 0, 1, e) / (1 + e)
+
+
+def sigmoid_backward(
+    dA: Float[Array, "*shape"], Z: Float[Array, "*shape"], A: Float[Array, "*shape"] | None = None
+) -> Float[Array, "*shape"]:
+    """Return dZ = dA * s(Z) * (1 - s(Z))."""
+    A = sigmoid(Z) if A is None else A
+    return dA * A * (1 - A)
+
+
+def relu(Z: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Return max(0, Z)."""
+    return np.maximum(Z, 0)
+
+
+def relu_backward(
+    dA: Float[Array, "*shape"], Z: Float[Array, "*shape"], A: Float[Array, "*shape"] | None = None
+) -> Float[Array, "*shape"]:
+    """Return dZ = dA where Z > 0, else 0: the convention is relu'(0) = 0."""
+    return dA * (Z > 0)
+
+
+def tanh(Z: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Return tanh(Z)."""
+    return np.tanh(Z)
+
+
+def tanh_backward(
+    dA: Float[Array, "*shape"], Z: Float[Array, "*shape"], A: Float[Array, "*shape"] | None = None
+) -> Float[Array, "*shape"]:
+    """Return dZ = dA * (1 - tanh(Z)^2)."""
+    A = np.tanh(Z) if A is None else A
+    return dA * (1 - A * A)
+
+
+def softmax(Z: Float[Array, "classes m"]) -> Float[Array, "classes m"]:
+    """Return e^Z / sum(e^Z) down each column, shifted by the column's maximum against overflow."""
+    e = np.exp(Z - Z.max(axis=0, keepdims=True))
+    return e / e.sum(axis=0, keepdims=True)
+
+
+def softmax_backward(
+    dA: Float[Array, "classes m"],
+    Z: Float[Array, "classes m"],
+    A: Float[Array, "classes m"] | None = None,
+) -> Float[Array, "classes m"]:
+    """Return dZ = A * (dA - sum(A * dA)): the Jacobian diag(A) - A A^T applied to each column."""
+    A = softmax(Z) if A is None else A
+    return A * (dA - (A * dA).sum(axis=0, keepdims=True))
+
+
+class _Forward(Protocol):
+    def __call__(self, Z: np.ndarray, /) -> np.ndarray: ...
+
+
+class _Backward(Protocol):
+    def __call__(
+        self, dA: np.ndarray, Z: np.ndarray, A: np.ndarray | None = None, /
+    ) -> np.ndarray: ...
+
+
+class Activation(NamedTuple):
+    """A forward function and the backward that belongs to it."""
+
+    forward: _Forward
+    backward: _Backward
+
+
+ACTIVATIONS = {
+    "relu": Activation(relu, relu_backward),
+    "tanh": Activation(tanh, tanh_backward),
+    "sigmoid": Activation(sigmoid, sigmoid_backward),
+    "softmax": Activation(softmax, softmax_backward),
+}
+"""Every activation by its name."""

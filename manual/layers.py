@@ -1,0 +1,65 @@
+"""Linear layer and inverted dropout, each beside its backward.
+
+Gradients of activations follow the course: dZ and dA are m times the derivative of the mean
+loss, so that dW = dZ A_prev^T / m carries the mean.
+
+Inverted dropout: Srivastava et al., *Dropout* (2014), section 10, scaled at training time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+
+    Array = np.ndarray
+
+
+def linear(
+    A_prev: Float[Array, "n_in m"], W: Float[Array, "n_out n_in"], b: Float[Array, "n_out 1"]
+) -> Float[Array, "n_out m"]:
+    """Return Z = W A_prev + b."""
+    Z = W @ A_prev
+    Z += b
+    return Z
+
+
+def linear_backward(
+    dZ: Float[Array, "n_out m"], A_prev: Float[Array, "n_in m"], W: Float[Array, "n_out n_in"]
+) -> tuple[Float[Array, "n_in m"], Float[Array, "n_out n_in"], Float[Array, "n_out 1"]]:
+    """Return dA_prev, dW and db."""
+    return linear_backward_input(dZ, W), *linear_backward_params(dZ, A_prev)
+
+
+def linear_backward_input(
+    dZ: Float[Array, "n_out m"], W: Float[Array, "n_out n_in"]
+) -> Float[Array, "n_in m"]:
+    """Return dA_prev = W^T dZ, which the first layer of a network has no use for."""
+    return W.T @ dZ
+
+
+def linear_backward_params(
+    dZ: Float[Array, "n_out m"], A_prev: Float[Array, "n_in m"]
+) -> tuple[Float[Array, "n_out n_in"], Float[Array, "n_out 1"]]:
+    """Return dW = dZ A_prev^T / m and db = the mean of dZ over the m examples."""
+    m = dZ.shape[1]
+    dW = dZ @ A_prev.T
+    dW /= m
+    return dW, dZ.sum(axis=1, keepdims=True) / m
+
+
+def dropout(
+    A: Float[Array, "n m"], mask: Bool[Array, "n m"], keep_prob: float
+) -> Float[Array, "n m"]:
+    """Return A * mask / keep_prob: what is kept is scaled up, so that the mean stays."""
+    return A * mask / keep_prob
+
+
+def dropout_backward(
+    dA: Float[Array, "n m"], mask: Bool[Array, "n m"], keep_prob: float
+) -> Float[Array, "n m"]:
+    """Return dA * mask / keep_prob, the gradient before the mask from the one after it."""
+    return dA * mask / keep_prob
