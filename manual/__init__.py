@@ -51,6 +51,7 @@ from manual.network import (
     output_backward,
     predict,
 )
+from manual.training import steps
 
 __all__ = [
     "ACTIVATIONS",
@@ -86,6 +87,7 @@ __all__ = [
     "softmax_backward",
     "softmax_cross_entropy",
     "softmax_cross_entropy_backward",
+    "steps",
     "tanh",
     "tanh_backward",
 ]
