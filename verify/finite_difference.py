@@ -23,7 +23,8 @@ at h = (3 s / T)^(1/3). T is measured for each tensor, and for each direction, b
 difference on a wider grid; where noise hides it, T is at most what the noise could hide, and
 the grid is widened until that is small.
 
-**The bar** is 4 s / h for rounding (s no less than u |f(x + h)|), plus truncation from the second step 2h:
+**The bar** is 4 s / h for rounding (s no less than u |f(x + h)|), plus truncation from a second
+step, 2h:
 
     |D(2h) - D(h)| + |S(2h) - 2 S(h)| / 2,    S(h) = (f(x + h) - 2 f(x) + f(x - h)) / h.
 
