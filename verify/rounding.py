@@ -1,0 +1,392 @@
+r"""How far rounding alone can carry a correct gradient: the error bar between two right ways.
+
+Two correct programs that add in different orders, or take tanh from different libraries,
+disagree in the last digits. A fixed tolerance cannot tell that from a bug: near convergence the
+terms of a sum cancel and the last digits are all that is left, and in a sum of 12288 products
+the worst-case bound :math:`n u \sum |t|` is thousands of times what happens. So the rounding
+of this network, at these parameters, is estimated from the arithmetic itself.
+
+**Local errors.** Every operation's result is taken to carry a random relative error of the
+order of the unit roundoff u (Higham, *Accuracy and Stability of Numerical Algorithms*, 2002,
+section 2.2), independent from one to the next (Higham & Mary, *A new approach to probabilistic
+rounding error analysis*, 2019). A sum of n terms t makes one error a partial sum, so its
+standard deviation is at most
+
+    u sqrt(n) (P + T),    P = max |partial sum|,    T = ||t||_2.
+
+P is measured at the ends of blocks of consecutive terms; within a block, where another library
+may add in another order, partial sums wander by about T. A library function is allowed
+`LIBRARY` units.
+
+**Propagation.** Local errors travel through the network linearly, with all the correlations
+that the weights give them: `SAMPLES` independent draws of all local errors are carried forward
+and back by the linearised network (Parker's Monte Carlo arithmetic, 1997, to first order). That
+gives the variance of dZ and of A at every unit and example; rounding errors of different
+examples are independent, so the variances of dW = dZ A^T / m add up over the examples.
+
+**The bar** between two ways is `sqrt(2) * quantile * sigma`, with the two-sided quantile of
+Student's t with `SAMPLES` degrees of freedom at a family-wise chance of 1e-9 over all entries
+(Bonferroni). The constants err to the safe side: a rounding error's deviation is u / sqrt(3),
+not u, and partial sums are mostly smaller than their maximum.
+
+**Kinks.** Where a relu's |Z| is within its own bar, the sign of Z, and with it the slope 0 or
+1, is an accident of the order of summation. Each such unit contributes an interval: its slope
+is anywhere in [0, 1], and `kink_radius` is the sum of the intervals, carried down the backward
+pass by absolute values. The gradient need not lie between the one-sided derivatives of the
+loss, where one weight puts several examples on their kinks at once; it must lie in that sum.
+A Z that is 0 because every one of its terms is 0 is no accident: all ways find it 0, and
+relu'(0) = 0 binds them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+import manual
+from manual.network import per_layer
+from verify.problem import Problem
+
+LIBRARY = 8.0
+"""Units of u by which a library's exp, log1p or tanh may be off.
+
+Measured against extended precision on two million points of [-25, 25], in both dtypes: 7 at
+most (XLA's float64 tanh near 20), 5 at most for the others and for NumPy.
+"""
+
+SAMPLES = 64
+"""Draws of all local errors; fewer (at least 16) where a draw is expensive, with a wider bar."""
+
+CHANCE = 1e-9
+"""The chance, over all entries together, that a right gradient falls outside its bars."""
+
+BLOCKS = 8
+_FLOPS = 2e10
+_CHUNK = 4_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Rounding:
+    """Standard deviations of one evaluation's rounding, and what follows from them.
+
+    `grads` has the shapes of the gradients; `Z` is one array (n_l, m) a layer; `loss` a number.
+    `kinked` marks, in one boolean (n_l, m) a layer, the relu units whose sign is an accident;
+    `kink_radius` is how far they can move each entry of the gradients.
+    """
+
+    loss: float
+    grads: dict[str, np.ndarray]
+    Z: list[np.ndarray]
+    kinked: list[np.ndarray]
+    kink_radius: dict[str, np.ndarray]
+    quantile: float
+
+    @property
+    def loss_bar(self) -> float:
+        """How far the losses of two right ways may be apart."""
+        return float(np.sqrt(2) * self.quantile * self.loss)
+
+    @property
+    def bars(self) -> dict[str, np.ndarray]:
+        """How far the gradients of two right ways may be apart, kinks included."""
+        factor = np.sqrt(2) * self.quantile
+        return {name: factor * sigma + self.kink_radius[name] for name, sigma in self.grads.items()}
+
+
+def analyse(problem: Problem, seed: int = 0) -> Rounding:
+    """Return the rounding that the loss and gradients of a problem carry in its own dtype.
+
+    The values to which the errors are relative are computed in float64 from the same
+    parameters. The draws come from a generator of their own, seeded by `seed`.
+    """
+    unit = _Unit(float(np.finfo(problem.dtype).eps) / 2, float(np.finfo(problem.dtype).tiny))
+    exact = problem.astype(np.float64)
+    _, cache = manual.forward(
+        exact.params,
+        exact.X,
+        exact.masks,
+        hidden=exact.hidden,
+        output=exact.output,
+        keep_prob=exact.keep_prob,
+    )
+    grads, errorless = manual.backward(
+        manual.output_backward(cache, exact.Y),
+        cache,
+        exact.masks,
+        l2=exact.l2,
+        keep_prob=exact.keep_prob,
+    )
+    count = _sample_count(exact.layers, exact.m)
+    quantile = _quantile(count, sum(value.size for value in grads.values()))
+    network = _Linearised(
+        cache, errorless, _dropout_scales(exact), _local_errors(exact, cache, errorless, unit)
+    )
+    Z, A, dZ = _propagate(network, count, np.random.default_rng(seed))
+    kinked = [
+        (layer.activation == "relu")
+        & (sigma > 0)
+        & (np.abs(layer.Z) <= np.sqrt(2) * quantile * sigma)
+        for layer, sigma in zip(cache, Z, strict=True)
+    ]
+    sigmas = _gradient_errors(exact, network, grads, A, dZ, unit)
+    radius = _kink_radius(network, kinked)
+    return Rounding(
+        loss=_loss_error(exact, cache[-1], Z[-1], unit),
+        grads={name: sigmas[name] for name in problem.params},
+        Z=Z,
+        kinked=kinked,
+        kink_radius={name: radius[name] for name in problem.params},
+        quantile=quantile,
+    )
+
+
+class _Unit(NamedTuple):
+    """The unit roundoff of a dtype, and the size below which it loses relative precision."""
+
+    u: float
+    tiny: float
+
+
+class _Local(NamedTuple):
+    """The deviations of one layer's own rounding errors, operation by operation."""
+
+    Z: np.ndarray
+    A: np.ndarray
+    masked: np.ndarray
+    dA: np.ndarray
+    dZ: np.ndarray
+
+
+class _Linearised(NamedTuple):
+    """A network at one point: its values, its gradients and its local errors."""
+
+    cache: Sequence[manual.Layer]
+    intermediates: dict[str, np.ndarray]
+    scales: Sequence[np.ndarray | float]
+    local: Sequence[_Local]
+
+
+def _local_errors(problem, cache, intermediates, unit) -> list[_Local]:
+    u, tiny = unit
+    L = len(cache)
+    result = []
+    for index, (layer, scale) in enumerate(zip(cache, _dropout_scales(problem), strict=True), 1):
+        A, dZ = np.abs(layer.A), np.abs(intermediates[f"dZ{index}"])
+        dA = np.zeros(1)
+        if index < L:
+            above = cache[index]
+            dA = _sum_error(above.W.T, intermediates[f"dZ{index + 1}"], unit)
+            dA += 4 * u * np.abs(intermediates[f"dA{index}"])
+            own_slope = np.abs(scale * intermediates[f"dA{index}"]) * _slope_error(layer)
+            dZ = u * (own_slope + 2 * dZ) + tiny * (dZ > 0)
+        else:
+            dZ = 4 * u * dZ
+        result.append(
+            _Local(
+                Z=_sum_error(layer.W, layer.A_prev, unit) + u * np.abs(layer.Z),
+                A=_library_error(layer) * u * A + tiny * (A > 0),
+                masked=2 * u * np.abs(scale * layer.A),
+                dA=dA,
+                dZ=dZ,
+            )
+        )
+    return result
+
+
+def _propagate(network: _Linearised, count: int, rng: np.random.Generator):
+    """Return the deviations of every Z, of every A after its mask, and of every dZ."""
+    shapes = [layer.Z.shape for layer in network.cache]
+    totals = [[np.zeros(shape) for shape in shapes] for _ in range(3)]
+    chunk = max(1, min(count, _CHUNK // sum(rows * m for rows, m in shapes)))
+    for start in range(0, count, chunk):
+        draws = _draw(network, min(chunk, count - start), rng)
+        for norms, errors in zip(totals, draws, strict=True):
+            norms[:] = [np.hypot(n, _norm(e)) for n, e in zip(norms, errors, strict=True)]
+    return [[norm / np.sqrt(count) for norm in norms] for norms in totals]
+
+
+def _draw(network: _Linearised, count: int, rng: np.random.Generator):
+    """Carry `count` draws of all local errors forward and back.
+
+    Returns the errors of every Z, of every A after its mask and of every dZ, (count, n_l, m).
+    """
+    cache, intermediates, scales, local = network
+    L = len(cache)
+
+    def noise(deviation: np.ndarray) -> np.ndarray:
+        return deviation * rng.standard_normal((count, *deviation.shape))
+
+    Z_errors: list[np.ndarray] = []
+    A_errors: list[np.ndarray] = []
+    read_errors: list[np.ndarray] = []
+    for layer, scale, own in zip(cache, scales, local, strict=True):
+        Z_errors.append(noise(own.Z))
+        if read_errors:
+            Z_errors[-1] += layer.W @ read_errors[-1]
+        A_errors.append(_tangent(layer, Z_errors[-1]) + noise(own.A))
+        read_errors.append(scale * A_errors[-1] + noise(own.masked))
+
+    # At the output dZ = A - Y inherits the error of A as it is.
+    dZ_errors = [A_errors[-1] + noise(local[-1].dZ)]
+    for index in range(L - 1, 0, -1):
+        layer, scale, own = cache[index - 1], scales[index - 1], local[index - 1]
+        dA = intermediates[f"dA{index}"]
+        dA_error = cache[index].W.T @ dZ_errors[-1] + noise(own.dA)
+        # g'(Z) is computed from A, so it inherits the error of A.
+        dZ_error = scale * (
+            _slope(layer) * dA_error + dA * _slope_by_A(layer) * A_errors[index - 1]
+        )
+        dZ_errors.append(dZ_error + noise(own.dZ))
+    return Z_errors, read_errors, dZ_errors[::-1]
+
+
+def _gradient_errors(
+    problem: Problem, network: _Linearised, grads, A_sigma, dZ_sigma, unit: _Unit
+) -> dict[str, np.ndarray]:
+    """Return the deviation of every entry of every dW and db."""
+    u, tiny = unit
+    m = problem.m
+    ones = np.ones((1, m))
+    result = {}
+    for index, layer in enumerate(network.cache, 1):
+        dZ, sigma = network.intermediates[f"dZ{index}"], dZ_sigma[index - 1]
+        carried = _quadrature(sigma, layer.A_prev)
+        if index > 1:
+            # (a + b)^2 <= 2 a^2 + 2 b^2: the errors of dZ and of A are not independent.
+            carried = np.sqrt(2) * np.hypot(carried, _quadrature(dZ, A_sigma[index - 2]))
+        dW = np.hypot(carried, _sum_error(dZ, layer.A_prev.T, unit)) / m
+        dW += 4 * u * (np.abs(grads[f"W{index}"]) + problem.l2 / m * np.abs(layer.W)) + tiny
+        db = np.hypot(_quadrature(sigma, ones), _sum_error(dZ, ones.T, unit)) / m
+        db += 4 * u * np.abs(grads[f"b{index}"]) + tiny
+        result[f"W{index}"], result[f"b{index}"] = dW, db
+    return result
+
+
+def _loss_error(problem: Problem, last: manual.Layer, Z_sigma: np.ndarray, unit: _Unit) -> float:
+    """Return the deviation of the mean cross-entropy plus the penalty."""
+    u, m = unit.u, problem.m
+    data = manual.LOSSES[last.activation][0](last.Z, problem.Y)
+    each = np.hypot((last.A - problem.Y) * Z_sigma, LIBRARY * u * (1 + np.abs(last.Z)))
+    weights = [value for name, value in problem.params.items() if name[0] == "W"]
+    penalty = manual.l2_penalty(weights, problem.l2, m)
+    adding = np.sqrt(m) * data + np.sqrt(sum(W.size for W in weights)) * penalty
+    return float(_norm(each.ravel()) / m + u * adding)
+
+
+def _kink_radius(network: _Linearised, kinked: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    """Return how far slopes anywhere in [0, 1] at the kinked units move each gradient entry."""
+    cache, intermediates, scales, _ = network
+    m = cache[0].Z.shape[1]
+    radius: dict[str, np.ndarray] = {}
+    dZ_radius = np.zeros_like(cache[-1].Z)
+    for index in range(len(cache), 0, -1):
+        layer = cache[index - 1]
+        if index < len(cache):
+            dA_radius = np.abs(cache[index].W.T) @ dZ_radius
+            free = np.abs(intermediates[f"dA{index}"]) + dA_radius
+            dZ_radius = scales[index - 1] * np.where(
+                kinked[index - 1], free, np.abs(_slope(layer)) * dA_radius
+            )
+        any_kink = dZ_radius.any()
+        radius[f"W{index}"] = (
+            dZ_radius @ np.abs(layer.A_prev).T / m if any_kink else np.zeros_like(layer.W)
+        )
+        radius[f"b{index}"] = dZ_radius.sum(axis=1, keepdims=True) / m
+    return radius
+
+
+def _dropout_scales(problem: Problem) -> list:
+    """Return mask / keep_prob for every hidden layer, and 1 for the last."""
+    hidden = len(problem.layers) - 2
+    if problem.masks is None:
+        return [1.0] * (hidden + 1)
+    keep_probs = per_layer(problem.keep_prob, hidden)
+    return [mask / keep for mask, keep in zip(problem.masks, keep_probs, strict=True)] + [1.0]
+
+
+def _sum_error(left: np.ndarray, right: np.ndarray, unit: _Unit) -> np.ndarray:
+    """Return u sqrt(n) (P + T) for every inner product of the matrix product left @ right."""
+    n = left.shape[1]
+    partial = np.zeros((left.shape[0], right.shape[1]))
+    largest = np.zeros_like(partial)
+    for block in np.array_split(np.arange(n), min(BLOCKS, n)):
+        rows = slice(block[0], block[-1] + 1)
+        partial += left[:, rows] @ right[rows]
+        np.maximum(largest, np.abs(partial), out=largest)
+    terms = _quadrature(left, right.T)
+    error = unit.u * np.sqrt(n) * (largest + terms)
+    return error + unit.tiny * (error > 0)
+
+
+def _quadrature(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Return sqrt(sum_k left[i, k]^2 right[j, k]^2), rows scaled against underflow."""
+    left_scale, right_scale = _row_scale(left), _row_scale(right)
+    squares = np.square(left / left_scale) @ np.square(right / right_scale).T
+    return left_scale * np.sqrt(squares) * right_scale.T
+
+
+def _row_scale(array: np.ndarray) -> np.ndarray:
+    largest = np.abs(array).max(axis=1, keepdims=True)
+    return np.where(largest > 0, largest, 1)
+
+
+def _norm(errors: np.ndarray) -> np.ndarray:
+    """Return the Euclidean norm over the first axis, scaled against underflow."""
+    largest = np.abs(errors).max(axis=0)
+    scale = np.where(largest > 0, largest, 1)
+    return scale * np.sqrt(np.square(errors / scale).sum(axis=0))
+
+
+def _slope(layer: manual.Layer) -> np.ndarray:
+    """Return g'(Z) of an elementwise activation."""
+    return manual.ACTIVATIONS[layer.activation].backward(np.ones_like(layer.Z), layer.Z, layer.A)
+
+
+def _slope_by_A(layer: manual.Layer) -> np.ndarray | float:
+    """Return the derivative of g'(Z), written as a function of A, by A."""
+    return {"relu": lambda A: 0.0, "tanh": lambda A: -2 * A, "sigmoid": lambda A: 1 - 2 * A}[
+        layer.activation
+    ](layer.A)
+
+
+def _slope_error(layer: manual.Layer) -> np.ndarray | float:
+    """Return the roundings of 1 - A^2 or A (1 - A) themselves, in units of u."""
+    return {"relu": lambda A: 0.0, "tanh": lambda A: 1 + A * A, "sigmoid": lambda A: A}[
+        layer.activation
+    ](layer.A)
+
+
+def _tangent(layer: manual.Layer, Z_errors: np.ndarray) -> np.ndarray:
+    """Return the first-order errors of A from those of Z."""
+    if layer.activation == "softmax":
+        mean = (layer.A * Z_errors).sum(axis=-2, keepdims=True)
+        return layer.A * (Z_errors - mean)
+    return _slope(layer) * Z_errors
+
+
+def _library_error(layer: manual.Layer) -> np.ndarray | float:
+    """Return the error of A = g(Z) in units in the last place.
+
+    At the output the other way may reach A as exp(Z - log(1 + exp(Z))), or with softmax as
+    exp(Z - log(sum(exp(Z)))), whose argument is rounded in proportion to its terms.
+    """
+    if layer.activation == "relu":
+        return 0.0
+    if layer.activation == "tanh":
+        return LIBRARY
+    return LIBRARY * (1 + np.abs(layer.Z).max(axis=0, keepdims=True))
+
+
+def _sample_count(layers: Sequence[int], m: int) -> int:
+    flops = 4 * m * sum(n_in * n_out for n_in, n_out in pairwise(layers[1:]))
+    return int(np.clip(_FLOPS / max(flops, 1), 16, SAMPLES))
+
+
+def _quantile(count: int, entries: int) -> float:
+    from scipy.special import stdtrit
+
+    return float(-stdtrit(count, CHANCE / (2 * entries)))
