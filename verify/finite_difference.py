@@ -73,6 +73,13 @@ CUT = 8.0
 CUTS = 7
 PILOTS = 3
 NOISE_LINES = 3
+BESIDE = 2.0**-12
+"""How far beside the point its noise is measured, relative to the size of each entry."""
+SPACINGS = tuple(2.0**-33 * factor for factor in (1, 2.0**7, 2.0**14, 2.0**-6, 2.0**-12))
+"""Tried in turn: first wider, as a coarse function is constant on close points, then closer.
+
+The widest three, on either side of the middle, is short of the point itself, where f may bend.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,11 +109,11 @@ def noise_level(f: Function, params: Mapping[str, np.ndarray], seed: int = 0) ->
     for _ in range(NOISE_LINES):
         scale = {name: _scales(value) for name, value in work.items()}
         centre = {
-            name: value + 2.0**-12 * scale[name] * rng.choice((-1.0, 1.0), value.shape)
+            name: value + BESIDE * scale[name] * rng.choice((-1.0, 1.0), value.shape)
             for name, value in work.items()
         }
         direction = {name: scale[name] * rng.standard_normal(scale[name].shape) for name in work}
-        levels.append(_noise_on_line(lambda t, c=centre, d=direction: float(f(_along(c, d, t)))))
+        levels.append(_noise_on_line(f, centre, direction))
     return max([float(np.finfo(float).tiny), *filter(math.isfinite, levels)])
 
 
@@ -283,37 +290,43 @@ def _third_derivative(line: Line, f0: float, scale: float, noise: float) -> floa
     return seen if math.isfinite(seen) else max(abs(f0), noise) / scale**3
 
 
-def _noise_on_line(f: Callable[[float], float]) -> float:
-    """Return ECnoise's estimate on seven points, at a spacing where it can be made."""
-    spacing, level = 2.0**-33, math.nan
-    for _ in range(6):
-        values = np.array([f(spacing * k) for k in range(-3, 4)])
+def _noise_on_line(f: Function, centre: Params, direction: Params) -> float:
+    """Return ECnoise's estimate on seven points, at a spacing where it can be made.
+
+    Where it can be made at none, the least of the table's levels: the smooth part and a bend
+    can only add to them.
+    """
+    levels = [math.inf]
+    for spacing in SPACINGS:
+        values = np.array([float(f(_along(centre, direction, spacing * k))) for k in range(-3, 4)])
         if not np.isfinite(values).all():
-            return math.nan
-        level, advice = _noise_from_table(values)
-        if advice == 0:
             break
-        spacing *= 100.0**advice
-    return level
+        if sum(a == b for a, b in pairwise(values)) >= len(values) // 2:
+            continue
+        level, settled = _noise_from_table(values)
+        if settled:
+            return level
+        levels.append(level)
+    return min(levels)
 
 
-def _noise_from_table(values: np.ndarray) -> tuple[float, int]:
-    """Return the noise of equally spaced values, and 1 or -1 if they should lie wider or closer."""
-    if sum(a == b for a, b in pairwise(values)) >= len(values) // 2:
-        return float(values.std()), 1
-    if np.ptp(values) > 0.1 * np.abs(values).max():
-        return float(values.std()), -1
+def _noise_from_table(values: np.ndarray) -> tuple[float, bool]:
+    """Return the noise of equally spaced values, and whether the table of differences shows it.
+
+    It does where three successive orders agree to a factor of 4 and the signs alternate, unless
+    the values differ in their first digit.
+    """
     levels, signs, differences = [], [], values
     for k in range(1, len(values)):
         differences = np.diff(differences)
-        variance = np.mean(differences**2) / math.comb(2 * k, k)
-        levels.append(math.sqrt(variance))
+        levels.append(math.sqrt(np.mean(differences**2) / math.comb(2 * k, k)))
         signs.append(differences.min() < 0 < differences.max())
-    for k in range(len(levels) - 2):
-        near = levels[k : k + 3]
-        if max(near) <= 4 * min(near) and signs[k]:
-            return levels[k], 0
-    return levels[-1], -1
+    if np.ptp(values) <= 0.1 * np.abs(values).max():
+        for k in range(len(levels) - 2):
+            near = levels[k : k + 3]
+            if max(near) <= 4 * min(near) and signs[k]:
+                return levels[k], True
+    return min(levels[:-2]), False
 
 
 def _entry_line(f: Function, work: Params, flat: np.ndarray, i: int) -> Line:

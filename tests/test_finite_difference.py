@@ -1,0 +1,226 @@
+"""Black-box differences: their bars hold, their kinks are found, and nothing is left changed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import manual
+from verify.finite_difference import (
+    central_differences,
+    directional_differences,
+    noise_level,
+    stratified_sample,
+)
+
+
+def everything(params):
+    return {name: np.arange(value.size) for name, value in params.items()}
+
+
+def network(hidden, seed=0, layers=(6, 5, 3, 1), m=20, scale="he"):
+    rng = np.random.RandomState(seed)
+    params = {
+        k: v + 0.1 * rng.randn(*v.shape) for k, v in manual.initialize(layers, scale, rng).items()
+    }
+    X, Y = rng.randn(layers[0], m), (rng.rand(1, m) < 0.5).astype(float)
+    options = {"hidden": hidden, "l2": 0.7}
+    grads = manual.loss_and_grads(params, X, Y, **options)[1]
+    return (lambda p: manual.loss(p, X, Y, **options)), grads, params
+
+
+def at(function, x):
+    """The difference of a function of one number, at x."""
+    result = central_differences(
+        lambda p: function(p["x"][0]), {"x": np.array([x])}, {"x": np.array([0])}
+    )["x"]
+    return result.value[0], result.bar[0], result.smooth[0]
+
+
+@pytest.mark.parametrize("hidden", ["relu", "tanh", "sigmoid"])
+@pytest.mark.parametrize("seed", range(3))
+def test_every_derivative_of_a_network_is_within_its_bar_and_the_bars_are_narrow(hidden, seed):
+    f, grads, params = network(hidden, seed)
+    for name, found in central_differences(f, params, everything(params)).items():
+        assert found.smooth.all()
+        assert (np.abs(found.value - grads[name].ravel()) <= found.bar).all()
+        assert np.median(found.bar) < 1e-9
+
+
+@pytest.mark.parametrize(
+    ("function", "x", "derivative"),
+    [
+        (np.exp, 1.0, np.e),
+        (np.log, 1e-6, 1e6),
+        (np.sqrt, 1e-3, 0.5 / np.sqrt(1e-3)),
+        (lambda x: np.sin(1e3 * x), 1.0, 1e3 * np.cos(1e3)),
+        (lambda x: x * x, 0.0, 0.0),
+        (lambda x: 3 * x + 1e6, 1.0, 3.0),
+        (lambda x: 1e-12 * np.tanh(x), 0.5, 1e-12 * (1 - np.tanh(0.5) ** 2)),
+        (lambda x: 7.0, 1.0, 0.0),
+        (lambda x: x**3, -1e5, 3e10),
+        (lambda x: np.float32(np.tanh(x)), 0.4, 1 - np.tanh(0.4) ** 2),
+        (lambda x: np.tanh(np.float32(x)), 0.4, 1 - np.tanh(0.4) ** 2),
+    ],
+)
+def test_the_bar_holds_for_functions_of_every_scale_and_precision(function, x, derivative):
+    value, bar, smooth = at(function, x)
+    assert smooth
+    assert abs(value - derivative) <= bar
+
+
+def test_the_bar_follows_the_precision_of_the_function():
+    double, single = at(np.tanh, 0.4)[1], at(lambda x: np.float32(np.tanh(x)), 0.4)[1]
+    assert double < 1e-9 < 1e-5 < single < 1e-2
+
+
+def test_a_bend_at_the_point_is_not_smooth_and_its_bar_reaches_both_slopes():
+    value, bar, smooth = at(lambda x: max(x, 0.0), 0.0)
+    assert not smooth
+    assert value - bar <= 0
+    assert value + bar >= 1
+
+
+@pytest.mark.parametrize("distance", [1e-3, 1e-5, 1e-7, 1e-9, -1e-5, -1e-7, -1e-9])
+def test_the_step_is_cut_below_the_distance_to_a_bend(distance):
+    value, bar, smooth = at(lambda x: 3 * abs(x - 0.3), 0.3 + distance)
+    assert smooth
+    assert abs(value - 3 * np.sign(distance)) <= bar
+
+
+def test_bends_at_any_distance_from_the_point_are_within_the_bar_or_reported():
+    rng = np.random.default_rng(0)
+    for distance in 10.0 ** rng.uniform(-16, -2, 200):
+        jump = 10.0 ** rng.uniform(-10, 2)
+        value, bar, smooth = at(
+            lambda x, jump=jump, d=distance: np.sin(x) + jump * max(x - 0.5 - d, 0.0), 0.5
+        )
+        assert abs(value - np.cos(0.5)) <= bar or not smooth
+
+
+def test_the_piece_keeps_the_steps_on_one_side_of_a_bend_too_slight_to_be_seen():
+    def f(p):
+        x = p["x"][0]
+        return np.exp(x) + 1e-6 * max(x - 1e-7, 0.0)
+
+    steps = []
+
+    def piece(p):
+        steps.append(p["x"][0])
+        return bytes([int(p["x"][0] > 1e-7)])
+
+    found = central_differences(f, {"x": np.zeros(1)}, {"x": np.array([0])}, piece=piece)["x"]
+    assert found.smooth.all()
+    assert max(steps) > 1e-7 > abs(steps[-1])
+    at_the_bend = central_differences(f, {"x": np.array([1e-7])}, {"x": np.array([0])}, piece=piece)
+    assert not at_the_bend["x"].smooth.any()
+
+
+def test_a_function_that_is_not_finite_has_no_difference():
+    with np.errstate(all="ignore"):
+        for function, x in ((lambda x: np.inf, 1.0), (lambda x: np.nan, 1.0), (np.log, 0.0)):
+            value, bar, smooth = at(function, x)
+            assert np.isnan(value)
+            assert bar == np.inf
+            assert not smooth
+
+
+def test_the_step_stays_inside_the_domain_where_it_is_narrow():
+    value, bar, smooth = at(lambda x: np.log(x) if x > 0 else np.nan, 1e-8)
+    assert smooth
+    assert abs(value - 1e8) <= bar
+
+
+@pytest.mark.parametrize(
+    ("noise", "function"),
+    [
+        (1e-6, lambda p, rng: np.sum(p["x"] ** 2) + 1e-6 * rng.standard_normal()),
+        (1e-12, lambda p, rng: np.sum(np.sin(p["x"])) + 1e-12 * rng.standard_normal()),
+        (1e-3, lambda p, rng: np.exp(p["x"][0]) + 1e-3 * rng.standard_normal()),
+    ],
+)
+def test_planted_noise_is_measured_to_a_factor_of_three(noise, function):
+    rng = np.random.default_rng(1)
+    params = {"x": np.linspace(-1, 1, 7)}
+    for seed in range(5):
+        level = noise_level(lambda p: function(p, rng), params, seed)
+        assert noise / 3 < level < noise * 3
+
+
+def test_noise_is_never_below_the_rounding_of_the_result_and_never_zero():
+    params = {"x": np.ones(3)}
+    assert noise_level(lambda p: 8.0, params) == 8 * 2.0**-53
+    assert noise_level(lambda p: 0.0, params) > 0
+
+
+def test_a_bend_at_the_parameters_is_not_taken_for_noise():
+    params = {"W": np.zeros(50)}
+    assert noise_level(lambda p: 1 + np.abs(p["W"]).sum(), params) < 1e-14
+
+
+def test_the_callers_arrays_are_left_as_they_are_even_where_the_function_fails():
+    params = {"x": np.array([0.1, 0.2])}
+    params["x"].flags.writeable = False
+
+    def fails(p):
+        if p["x"][0] != 0.1:
+            raise RuntimeError("no")
+        return 1.0
+
+    with pytest.raises(RuntimeError, match="no"):
+        central_differences(fails, params, everything(params), noise=1e-16)
+    assert params["x"].tolist() == [0.1, 0.2]
+
+
+def test_every_entry_is_put_back_exactly_before_the_next_is_moved():
+    params = {"x": np.array([0.1, -1e-9, 3e7]), "y": np.array(0.7)}
+    seen = []
+    central_differences(
+        lambda p: seen.append((*p["x"].tolist(), float(p["y"]))) or 1.0,
+        params,
+        {"x": np.array([0, 2]), "y": np.array([0])},
+        noise=1e-16,
+    )
+    home = (0.1, -1e-9, 3e7, 0.7)
+    assert all(sum(a != b for a, b in zip(point, home, strict=True)) <= 1 for point in seen)
+    assert {point[1] for point in seen} == {-1e-9}
+
+
+def test_directional_differences_are_the_gradient_along_the_direction():
+    f, grads, params = network("tanh")
+    rng = np.random.default_rng(0)
+    directions = [{name: rng.choice((-1.0, 1.0), params[name].shape)} for name in params]
+    directions.append({name: rng.standard_normal(params[name].shape) for name in params})
+    found = directional_differences(f, params, directions)
+    exact = [sum(np.vdot(grads[k], v) for k, v in each.items()) for each in directions]
+    assert found.smooth.all()
+    assert (np.abs(found.value - exact) <= found.bar).all()
+    assert found.bar.max() < 1e-8
+
+
+def test_progress_counts_every_entry():
+    f, _, params = network("tanh")
+    calls = []
+    central_differences(
+        f, params, {"W1": np.arange(4), "b3": np.arange(1)}, progress=lambda *c: calls.append(c)
+    )
+    assert calls == [(k, 5) for k in range(1, 6)]
+
+
+def test_a_stratified_sample_has_the_extremes_and_some_zeros_and_no_entry_twice():
+    rng = np.random.default_rng(0)
+    array = rng.standard_normal((40, 50))
+    array[rng.random(array.shape) < 0.5] = 0
+    array[3, 4], array[5, 6] = 100, 1e-9
+    sample = stratified_sample(array, 64, rng)
+    assert len(np.unique(sample)) == 64
+    assert {3 * 50 + 4, 5 * 50 + 6} <= set(sample.tolist())
+    assert (array.ravel()[sample] == 0).sum() >= 8
+    assert stratified_sample(array, 5000, rng).tolist() == list(range(2000))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+def test_small_samples_of_anything_have_the_size_asked_for(size):
+    rng = np.random.default_rng(0)
+    for array in (np.zeros(8), np.ones(8), np.eye(3)):
+        assert len(np.unique(stratified_sample(array, size, rng))) == size
