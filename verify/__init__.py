@@ -1,1 +1,41 @@
-"""Compares, and drives."""
+"""Compares, and drives: the three-way check and everything around it.
+
+`import verify` loads neither JAX nor matplotlib: each public name is imported from its module
+when it is first used (PEP 562).
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from verify.agreement import three_way as three_way
+    from verify.build import build_problem as build_problem
+    from verify.datasets import load as load
+    from verify.masks import draw_masks as draw_masks
+    from verify.masks import mask_schedule as mask_schedule
+    from verify.problem import Problem as Problem
+    from verify.report import Report as Report
+
+_HOME = {
+    "Problem": "verify.problem",
+    "Report": "verify.report",
+    "build_problem": "verify.build",
+    "draw_masks": "verify.masks",
+    "load": "verify.datasets",
+    "mask_schedule": "verify.masks",
+    "three_way": "verify.agreement",
+}
+
+__all__ = list(_HOME)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module 'verify' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

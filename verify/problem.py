@@ -211,6 +211,13 @@ def check_l2(l2: Any) -> float:
     return float(l2)
 
 
+def check_learning_rate(learning_rate: Any) -> float:
+    """Return the learning rate as a finite number above 0."""
+    if not isinstance(learning_rate, (int, float, np.number)) or not 0 < learning_rate < math.inf:
+        raise ValueError(f"learning_rate: got {learning_rate}, takes a number above 0")
+    return float(learning_rate)
+
+
 def check_choice(name: str, value: Any, choices: Sequence[str]) -> str:
     """Return value if it is one of the choices."""
     if value not in choices:

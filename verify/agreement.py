@@ -1,0 +1,396 @@
+"""Who agrees with whom: the three ways on one problem, and what follows.
+
+    losses   gradients                            meaning
+    agree    manual alone dissents                the backward pass is wrong
+    agree    finite difference alone dissents     not a fault of the code
+    differ   manual = finite difference ≠ JAX     the forward pass is another function
+    differ   manual = JAX ≠ finite difference     the loss is wrong, its gradient right
+    differ   all differ                           forward and backward both suspect
+
+Two ways agree where every entry's difference is within its bar. Between the hand-written pass
+and JAX the bar is what rounding can do (`verify.rounding`); between either and a finite
+difference it is that plus the difference's own bar (`verify.finite_difference`,
+`verify.exhaustive`). Entries on a kink are counted; their bars contain the kink's interval.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import manual
+from verify.problem import Problem, check_choice
+from verify.report import PAIRS, Loss, Pair, Report, Tensor, over_bar
+
+if TYPE_CHECKING:
+    from verify.finite_difference import Differences
+    from verify.rounding import Rounding
+
+METHODS = ("exhaustive", "sampled", "directional")
+BUDGET = 10.0
+"""Seconds that an exhaustive check may be estimated to take before it is sampled instead."""
+
+ENTRIES = 24
+"""Sampled entries a tensor."""
+
+DIRECTIONS = 4
+"""Random directions a tensor."""
+
+Grads = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """Finite differences of a problem's loss, and how they were taken.
+
+    `differences` are of single entries or, for "directional", along the unit `directions` of
+    each tensor. `every_piece` says that an entry on a kink was differenced on the piece that
+    the convention selects, so that it can be compared all the same.
+    """
+
+    method: str
+    differences: Mapping[str, Differences]
+    directions: Mapping[str, np.ndarray] | None = None
+    every_piece: bool = False
+    remarks: Sequence[str] = ()
+
+
+def three_way(
+    problem: Problem,
+    *,
+    loss: Callable[..., Any] | None = None,
+    grads: Grads | Callable[..., Grads] | None = None,
+    intermediates: Grads | None = None,
+    finite_difference: str = "auto",
+    seed: int = 0,
+) -> Report:
+    """Check a hand-written backward pass against JAX and finite differences on one problem.
+
+    `loss(params, X, Y, masks, **options)` and `grads`, a dict of arrays under the keys of the
+    parameters or a function of the same arguments, are the pass under test; by default those of
+    `manual`. `intermediates` are its dZ and dA, which help the diagnosis where they are known.
+    `finite_difference` is "exhaustive", "sampled", "directional" or "auto": exhaustive where
+    that is estimated to take under ten seconds.
+
+    Raises ValueError if `grads` has other keys or shapes than the parameters, or for an unknown
+    `finite_difference`.
+    """
+    from verify.rounding import analyse
+
+    start = perf_counter()
+    check_choice("finite_difference", finite_difference, ("auto", *METHODS))
+    by_hand, hand_grads = _by_hand(problem, loss, grads)
+    hand_seconds = perf_counter() - start
+
+    import autodiff
+
+    before = perf_counter()
+    by_jax, jax_grads = autodiff.loss_and_grads(*problem.arguments, **problem.options)
+    jax_seconds = perf_counter() - before
+
+    losses = (float(by_hand), float(by_jax))
+    if not all(map(math.isfinite, losses)):
+        return Report(
+            verdict="undecided",
+            meaning=f"The loss is not finite (by hand {losses[0]}, by JAX {losses[1]}), "
+            "so there is no gradient to check.",
+            loss=Loss(*losses, agree=False),
+            tensors=(),
+            settings=describe(problem),
+        )
+
+    rounding = analyse(problem)
+    before = perf_counter()
+    evidence = difference(problem, loss, finite_difference, rounding.kinked, seed)
+    difference_seconds = perf_counter() - before
+
+    losses_agree = abs(losses[0] - losses[1]) <= rounding.loss_bar
+    tensors = [
+        _tensor(name, hand_grads[name], jax_grads[name], rounding, evidence)
+        for name in problem.params
+    ]
+    verdict, meaning = conclude(losses_agree, tensors)
+    diagnosis: Sequence = ()
+    if verdict == "disagree":
+        from verify.diagnosis import diagnose
+
+        diagnosis = diagnose(
+            problem, losses[0], hand_grads, rounding.bars, intermediates=intermediates
+        )
+    return Report(
+        verdict=verdict,
+        meaning=meaning,
+        loss=Loss(*losses, agree=losses_agree),
+        tensors=tensors,
+        settings=describe(problem) | {"finite_difference": evidence.method},
+        diagnosis=diagnosis,
+        remarks=(*evidence.remarks, *_kink_remarks(tensors)),
+        seconds={
+            "manual": hand_seconds,
+            "autodiff": jax_seconds,
+            "finite_difference": difference_seconds,
+            "total": perf_counter() - start,
+        },
+    )
+
+
+def judge(
+    a: np.ndarray, b: np.ndarray, bar: np.ndarray, index: np.ndarray, kinked: np.ndarray
+) -> Pair:
+    """Compare two ways of the entries `index`, given as flat arrays with their error bars.
+
+    `kinked` entries are held to their bars like all others, but left out of max_abs and of the
+    relative difference.
+    """
+    difference = np.asarray(a, float) - np.asarray(b, float)
+    ratio = float(over_bar(difference, bar).max(initial=0.0))
+    plain = ~kinked
+    gap = np.linalg.norm(difference[plain])
+    size = np.linalg.norm(a[plain]) + np.linalg.norm(b[plain])
+    return Pair(
+        max_abs=float(np.abs(difference[plain]).max(initial=0.0)),
+        relative=float(gap / size) if gap else 0.0,
+        bar_ratio=ratio,
+        agree=ratio <= 1,
+        index=index,
+        difference=difference,
+        bar=bar,
+    )
+
+
+def conclude(losses_agree: bool, tensors: Sequence[Tensor]) -> tuple[str, str]:
+    """Return the verdict, and in one sentence what follows from who agrees with whom."""
+
+    def dissenting(pair: str) -> list[str]:
+        return [t.name for t in tensors if pair in t.pairs and not t.pairs[pair].agree]
+
+    hand_jax, hand_difference, jax_difference = map(dissenting, PAIRS)
+    if losses_agree:
+        if not hand_jax and not hand_difference and not jax_difference:
+            return "agree", "All three ways agree, every entry within its error bar."
+        if hand_jax or set(hand_difference) - set(jax_difference):
+            wrong = _gradient_names(hand_jax or hand_difference)
+            return "disagree", (
+                f"The backward pass is wrong in {wrong}: "
+                "JAX and the finite differences stand against it."
+                if not jax_difference
+                else f"The backward pass differs from JAX in {wrong}."
+            )
+        return "undecided", (
+            f"The finite differences alone dissent, in {_gradient_names(jax_difference)}; "
+            "the hand-written pass and JAX agree, so this is no fault of the code."
+        )
+    if hand_jax and not hand_difference:
+        return "disagree", (
+            "The forward pass is not the function that it should be, "
+            "and the backward pass is faithful to it."
+        )
+    if not hand_jax and hand_difference:
+        return "disagree", (
+            "The loss is wrong: its gradient is that of the right loss, not its own."
+        )
+    if not hand_jax:
+        return "disagree", "The loss is off by a constant, which no gradient can see."
+    return "disagree", "The losses and the gradients differ: forward and backward are both suspect."
+
+
+def difference(
+    problem: Problem,
+    loss: Callable[..., Any] | None,
+    method: str,
+    kinked: Sequence[np.ndarray],
+    seed: int,
+) -> Evidence:
+    """Take finite differences of a loss on a problem, in float64 at its parameters.
+
+    The built-in loss (`loss` None) is differenced by its structure where every entry is asked
+    for; any other as a black box. "auto" becomes exhaustive where the budget allows it.
+    """
+    problem = problem.astype(np.float64)
+    if method == "auto":
+        method, remarks = _affordable(problem, loss)
+        evidence = difference(problem, loss, method, kinked, seed)
+        return Evidence(
+            evidence.method,
+            evidence.differences,
+            evidence.directions,
+            evidence.every_piece,
+            (*remarks, *evidence.remarks),
+        )
+    if method == "exhaustive" and loss is None:
+        from verify.exhaustive import exhaustive_differences
+
+        return Evidence(
+            method, exhaustive_differences(problem, kinked=list(kinked)), every_piece=True
+        )
+    return _black_box(problem, loss or manual.loss, method, seed)
+
+
+def _affordable(problem: Problem, loss: Callable | None) -> tuple[str, list[str]]:
+    """Choose between every entry and a sample, and say so where it is a sample."""
+    if loss is None:
+        from verify.exhaustive import estimated_seconds
+
+        seconds = estimated_seconds(problem)
+    else:
+        start = perf_counter()
+        loss(*problem.arguments, **problem.options)
+        evaluations = 5 * sum(value.size for value in problem.params.values())
+        seconds = evaluations * (perf_counter() - start)
+    if seconds < BUDGET:
+        return "exhaustive", []
+    return "sampled", [
+        f"Differencing every entry would take about {seconds:.0f} s, so {ENTRIES} entries of each "
+        "tensor were sampled: the largest, the smallest, zeros, and others at random."
+    ]
+
+
+def _black_box(problem: Problem, loss: Callable[..., Any], method: str, seed: int) -> Evidence:
+    from verify.finite_difference import (
+        central_differences,
+        directional_differences,
+        stratified_sample,
+    )
+
+    rng = np.random.default_rng(seed)
+    _, X, Y, masks = problem.arguments
+
+    def value(params):
+        return float(loss(params, X, Y, masks, **problem.options))
+
+    def piece(params):
+        _, cache = manual.forward(
+            params,
+            X,
+            masks,
+            hidden=problem.hidden,
+            output=problem.output,
+            keep_prob=problem.keep_prob,
+        )
+        return b"".join(
+            np.packbits(layer.Z > 0).tobytes() for layer in cache if layer.activation == "relu"
+        )
+
+    pieces = piece if "relu" in problem.hidden else None
+    if method == "directional":
+        directions = {
+            name: _unit_directions(array.shape, rng) for name, array in problem.params.items()
+        }
+        along = {
+            name: directional_differences(
+                value, problem.params, [{name: v} for v in vectors], piece=pieces
+            )
+            for name, vectors in directions.items()
+        }
+        return Evidence(method, along, directions)
+    grads = manual.loss_and_grads(*problem.arguments, **problem.options)[1]
+    entries = {
+        name: np.arange(array.size)
+        if method == "exhaustive"
+        else stratified_sample(grads[name], ENTRIES, rng)
+        for name, array in problem.params.items()
+    }
+    return Evidence(method, central_differences(value, problem.params, entries, piece=pieces))
+
+
+def _unit_directions(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """Return random directions of Euclidean length 1, (DIRECTIONS, *shape)."""
+    vectors = rng.standard_normal((DIRECTIONS, *shape))
+    return vectors / np.linalg.norm(vectors.reshape(DIRECTIONS, -1), axis=1).reshape(-1, 1, 1)
+
+
+def _tensor(
+    name: str, by_hand: np.ndarray, by_jax: np.ndarray, rounding: Rounding, evidence: Evidence
+) -> Tensor:
+    """Compare one tensor's gradient by all ways."""
+    shape = by_hand.shape
+    by_hand, by_jax = by_hand.ravel().astype(float), by_jax.ravel().astype(float)
+    bars, reached = rounding.bars[name].ravel(), rounding.kink_radius[name].ravel() > 0
+    found = evidence.differences[name]
+    kinked = reached.copy()
+    everywhere = np.arange(by_hand.size)
+    pairs = {PAIRS[0]: judge(by_hand, by_jax, bars, everywhere, reached)}
+    if evidence.directions is None:
+        kinked[found.index[~found.smooth]] = True
+        kept = found.smooth | evidence.every_piece
+        index = found.index[kept]
+        value, bar = found.value[kept], found.bar[kept] + bars[index]
+        hand, jax, left_out = by_hand[index], by_jax[index], kinked[index]
+    else:
+        vectors = evidence.directions[name].reshape(len(found.value), -1)
+        kept = found.smooth
+        index = found.index[kept]
+        value, bar = found.value[kept], found.bar[kept] + np.abs(vectors[kept]) @ bars
+        hand, jax = vectors[kept] @ by_hand, vectors[kept] @ by_jax
+        left_out = np.zeros(len(index), bool)
+    pairs[PAIRS[1]] = judge(hand, value, bar, index, left_out)
+    pairs[PAIRS[2]] = judge(jax, value, bar, index, left_out)
+    return Tensor(
+        name=name,
+        shape=shape,
+        entries_checked=0 if evidence.directions is not None else len(found.index),
+        directions_checked=0 if evidence.directions is None else len(found.index),
+        kinks=int(kinked.sum()),
+        pairs=pairs,
+        value=by_hand.reshape(shape),
+    )
+
+
+def _by_hand(problem, loss, grads) -> tuple[Any, dict[str, np.ndarray]]:
+    """Return the loss and the gradients under test, checked against the parameters' shapes."""
+    if loss is None and grads is None:
+        return manual.loss_and_grads(*problem.arguments, **problem.options)
+    value = (loss or manual.loss)(*problem.arguments, **problem.options)
+    if grads is None:
+        grads = manual.loss_and_grads(*problem.arguments, **problem.options)[1]
+    elif callable(grads):
+        grads = grads(*problem.arguments, **problem.options)
+    return value, check_grads(grads, problem.params)
+
+
+def check_grads(grads: Any, params: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return grads as arrays under the keys of params, or raise ValueError naming the odd one."""
+    if not isinstance(grads, Mapping) or set(grads) != set(params):
+        got = ", ".join(map(str, grads)) if isinstance(grads, Mapping) else type(grads).__name__
+        raise ValueError(f"grads: got {got}, takes one array for each of {', '.join(params)}")
+    arrays = {name: np.asarray(grads[name]) for name in params}
+    for name, array in arrays.items():
+        if array.shape != params[name].shape or array.dtype.kind not in "fiu":
+            raise ValueError(
+                f"grads: got {array.dtype} of the shape {array.shape} for {name}, "
+                f"takes real numbers of the shape {params[name].shape}"
+            )
+    return arrays
+
+
+def describe(problem: Problem) -> dict[str, Any]:
+    """Return a problem's options as plain data."""
+    return {
+        "layers": list(problem.layers),
+        "hidden": list(problem.hidden),
+        "output": problem.output,
+        "l2": problem.l2,
+        "keep_prob": list(np.atleast_1d(problem.keep_prob)),
+        "examples": problem.m,
+        "dtype": str(problem.dtype),
+    }
+
+
+def _kink_remarks(tensors: Sequence[Tensor]) -> list[str]:
+    whole = [t.name for t in tensors if t.kinks and t.kinks == math.prod(t.shape)]
+    if not whole:
+        return []
+    return [
+        f"Every entry of {_gradient_names(whole)} sits on a relu kink, where the loss has no "
+        "derivative: held to the convention relu'(0) = 0, and to the interval of slopes where "
+        "rounding decides."
+    ]
+
+
+def _gradient_names(names: Sequence[str]) -> str:
+    return ", ".join(f"d{name}" for name in names)

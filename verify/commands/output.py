@@ -1,0 +1,78 @@
+"""Where a command's result goes: to the terminal, or whole into a file."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+
+from verify.problem import check_choice
+
+
+def output_options(*formats: str):
+    """Return a decorator that adds --format (one of these, the first by default) and --output-file."""
+
+    def check(ctx: click.Context, param: click.Parameter, value: str) -> str:
+        return check_choice("format", value, formats)
+
+    def decorate(command):
+        command = click.option(
+            "--output-file",
+            type=click.Path(dir_okay=False, path_type=Path),
+            help="Write there instead of to standard output.",
+        )(command)
+        return click.option(
+            "--format",
+            "format_",
+            default=formats[0],
+            show_default=True,
+            callback=check,
+            help=f"One of {', '.join(formats)}.",
+        )(command)
+
+    return decorate
+
+
+def write(result: Any, output_file: Path | None) -> None:
+    """Write text, or what rich can print, to standard output or whole into a file."""
+    if isinstance(result, str):
+        text = result
+    else:
+        from rich.console import Console
+
+        if output_file is None:
+            Console(width=None if sys.stdout.isatty() else 120).print(result)
+            return
+        stream = io.StringIO()
+        Console(file=stream, width=120).print(result)
+        text = stream.getvalue()
+    if output_file is None:
+        click.echo(text)
+    else:
+        write_atomically(output_file, text if text.endswith("\n") else text + "\n")
+
+
+def write_json(result: Any, output_file: Path | None) -> None:
+    """Write plain data as JSON that every parser reads: no NaN, no infinity."""
+    write(json.dumps(result, indent=2, allow_nan=False, ensure_ascii=False), output_file)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a whole file or none: beside the target first, then renamed over it."""
+    if not path.parent.is_dir():
+        raise ValueError(f"output-file: got {path}, but there is no folder {path.parent}")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise

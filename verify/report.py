@@ -1,0 +1,297 @@
+"""What a check found: the numbers behind a verdict, and how they are shown.
+
+A `Report` is evidence first and judgement second: for every tensor and every pair of ways the
+largest difference, the relative difference and the largest difference over its error bar. It
+prints as a table, shows as HTML in a notebook, and turns into the JSON of the command line.
+Nothing is decided here; `verify.agreement` decides.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from verify.diagnosis import Finding
+
+SCHEMA = 1
+PAIRS = ("manual_vs_autodiff", "manual_vs_finite_difference", "autodiff_vs_finite_difference")
+"""The three comparisons of three ways, by the names that the JSON has for them."""
+
+PACKAGES = ("backproof", "numpy", "jax", "scikit-learn", "h5py")
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """One tensor by two ways.
+
+    max_abs is the largest |a - b|; relative ||a - b|| / (||a|| + ||b||), 0 where both are 0;
+    both leave kinked entries out. bar_ratio is the largest |a - b| over its error bar, and the
+    two agree where that is at most 1. `index` are the flat indices of the entries that were
+    compared, with their difference a - b and their bars.
+    """
+
+    max_abs: float
+    relative: float
+    bar_ratio: float
+    agree: bool
+    index: np.ndarray
+    difference: np.ndarray
+    bar: np.ndarray
+
+    @property
+    def worst(self) -> int | None:
+        """The flat index of the entry whose difference is largest over its bar."""
+        if not self.index.size:
+            return None
+        return int(self.index[np.argmax(over_bar(self.difference, self.bar))])
+
+
+@dataclass(frozen=True, eq=False)
+class Tensor:
+    """One parameter's gradient by all ways.
+
+    entries_checked counts the entries that finite differences were taken of, kinked ones
+    included; directions_checked the random directions. `pairs` is keyed by `PAIRS`; a way that
+    was not taken has none. `value` is the gradient under test.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    entries_checked: int
+    kinks: int
+    pairs: Mapping[str, Pair]
+    value: np.ndarray
+    directions_checked: int = 0
+
+    @property
+    def agree(self) -> bool:
+        """Whether every two ways agree."""
+        return all(pair.agree for pair in self.pairs.values())
+
+
+@dataclass(frozen=True)
+class Loss:
+    """The loss by both ways, and whether they are within rounding of each other."""
+
+    manual: float
+    autodiff: float | None
+    agree: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """The verdict of a check, in a sentence, and the numbers behind it.
+
+    `verdict` is "agree", "disagree" or "undecided"; `meaning` says in words what follows from
+    who agrees with whom; `remarks` what was not checked and why; `diagnosis` names the bugs.
+    """
+
+    verdict: str
+    meaning: str
+    loss: Loss
+    tensors: Sequence[Tensor]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    diagnosis: Sequence[Finding] = ()
+    remarks: Sequence[str] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    way: str = "manual"
+    """The name of the way under test, as it is called in sentences."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the verdict is that all ways agree."""
+        return self.verdict == "agree"
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """The versions of Python and of the packages that the numbers came from."""
+        return versions()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON object of `backproof verify`; what is not finite is None."""
+        return finite(
+            {
+                "schema": SCHEMA,
+                "verdict": self.verdict,
+                "meaning": self.meaning,
+                "settings": dict(self.settings),
+                "versions": self.versions,
+                "loss": {
+                    "manual": self.loss.manual,
+                    "autodiff": self.loss.autodiff,
+                    "agree": self.loss.agree,
+                },
+                "parameters": sum(math.prod(tensor.shape) for tensor in self.tensors),
+                "tensors": [_tensor_dict(tensor) for tensor in self.tensors],
+                "diagnosis": [
+                    {
+                        "tensor": finding.tensor,
+                        "layer": finding.layer,
+                        "bug": finding.bug,
+                        "detail": finding.detail,
+                    }
+                    for finding in self.diagnosis
+                ],
+                "remarks": list(self.remarks),
+                "seconds": dict(self.seconds),
+            }
+        )
+
+    def to_html(self) -> str:
+        """Return one self-contained page."""
+        from verify.page import page
+
+        return page(self)
+
+    def _repr_html_(self) -> str:
+        from verify.page import fragment
+
+        return fragment(self)
+
+    def __rich__(self) -> RenderableType:
+        from rich.console import Group
+        from rich.text import Text
+
+        style = {"agree": "bold green", "disagree": "bold red"}.get(self.verdict, "bold yellow")
+        parts: list[RenderableType] = [
+            Text.assemble((self.verdict.upper(), style), " ", self.meaning),
+            Text(self._loss_line()),
+            _table(self.tensors),
+        ]
+        parts += [
+            Text.assemble((f"{finding.tensor}: ", "bold"), finding.detail)
+            for finding in self.diagnosis
+        ]
+        parts += [Text(f"Note: {remark}", style="dim") for remark in self.remarks]
+        return Group(*parts)
+
+    def __str__(self) -> str:
+        from io import StringIO
+
+        from rich.console import Console
+
+        stream = StringIO()
+        Console(file=stream, width=100, color_system=None).print(self)
+        return stream.getvalue().rstrip()
+
+    def _loss_line(self) -> str:
+        if self.loss.autodiff is None:
+            return f"loss {self.loss.manual:.12g}"
+        word = "agree" if self.loss.agree else "differ"
+        return f"loss {self.way} {self.loss.manual:.12g}, JAX {self.loss.autodiff:.12g}: {word}"
+
+
+def _table(tensors: Sequence[Tensor]):
+    from rich.table import Table
+
+    titles = {
+        PAIRS[0]: "hand vs JAX",
+        PAIRS[1]: "hand vs difference",
+        PAIRS[2]: "JAX vs difference",
+    }
+    shown = [pair for pair in PAIRS if any(pair in tensor.pairs for tensor in tensors)]
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("gradient")
+    table.add_column("shape")
+    table.add_column("differenced", justify="right")
+    table.add_column("kinks", justify="right")
+    for pair in shown:
+        table.add_column(f"{titles[pair]}\nrelative  of bar", justify="right")
+    table.add_column("")
+    for tensor in sorted(tensors, key=lambda tensor: -_badness(tensor)):
+        checked = (
+            f"{tensor.entries_checked} of {math.prod(tensor.shape)}"
+            if not tensor.directions_checked
+            else f"{tensor.directions_checked} directions"
+        )
+        cells = [f"{_cell(tensor.pairs.get(pair))}" for pair in shown]
+        verdict = "agree" if tensor.agree else _worst_entry(tensor)
+        table.add_row(
+            f"d{tensor.name}",
+            "×".join(map(str, tensor.shape)) or "scalar",
+            checked,
+            str(tensor.kinks),
+            *cells,
+            verdict,
+            style=None if tensor.agree else "red",
+        )
+    return table
+
+
+def _cell(pair: Pair | None) -> str:
+    return "" if pair is None else f"{pair.relative:.1e} {pair.bar_ratio:8.2g}"
+
+
+def _worst_entry(tensor: Tensor) -> str:
+    pair = max(tensor.pairs.values(), key=lambda pair: _nan_last(pair.bar_ratio))
+    if pair.worst is None or not tensor.shape:
+        return "differ"
+    where = ", ".join(str(i) for i in np.unravel_index(pair.worst, tensor.shape))
+    return f"differ, worst at [{where}]"
+
+
+def _badness(tensor: Tensor) -> float:
+    """Order disagreeing tensors first, the worst of them on top; the others stay in place."""
+    return 0.0 if tensor.agree else max(_nan_last(p.bar_ratio) for p in tensor.pairs.values())
+
+
+def _nan_last(ratio: float) -> float:
+    return math.inf if math.isnan(ratio) else ratio
+
+
+def _tensor_dict(tensor: Tensor) -> dict[str, Any]:
+    result: dict[str, Any] = {
+        "name": tensor.name,
+        "shape": list(tensor.shape),
+        "entries_checked": tensor.entries_checked,
+        "directions_checked": tensor.directions_checked,
+        "kinks": tensor.kinks,
+    }
+    for name in PAIRS:
+        pair = tensor.pairs.get(name)
+        result[name] = pair and {
+            "max_abs": pair.max_abs,
+            "relative": pair.relative,
+            "bar_ratio": pair.bar_ratio,
+            "agree": pair.agree,
+        }
+    return result
+
+
+def finite(value: Any) -> Any:
+    """Return value as plain JSON data, with None for every number that is not finite."""
+    if isinstance(value, Mapping):
+        return {str(key): finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(item) for item in value]
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    if isinstance(value, (float, np.floating)):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, np.integer):
+        return int(value)
+    return value
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that the numbers came from."""
+    import platform
+    from importlib.metadata import version
+
+    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+
+
+def over_bar(difference: np.ndarray, bar: np.ndarray) -> np.ndarray:
+    """Return |difference| / bar, with 0 / 0 = 0, and what is not a number as infinite."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(difference == 0, 0.0, np.abs(difference) / bar)
+    return np.where(np.isnan(ratio), np.inf, ratio)
