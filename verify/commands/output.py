@@ -16,7 +16,7 @@ from verify.problem import check_choice
 
 
 def output_options(*formats: str):
-    """Return a decorator that adds --format (one of these, the first by default) and --output-file."""
+    """Return a decorator that adds --format, by default the first of these, and --output-file."""
 
     def check(ctx: click.Context, param: click.Parameter, value: str) -> str:
         return check_choice("format", value, formats)
