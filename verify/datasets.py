@@ -217,7 +217,8 @@ def _spiral(rng: np.random.RandomState, count: int) -> Points:
     """Return three arms, r from 0 to 1 while the angle runs through 4 radians."""
     rows, each = [], count // 3
     for arm in range(3):
-        r = np.linspace(0, 1, each)
+        # From 0 on, all arms would share a point, where every relu of zero bias has its kink.
+        r = np.linspace(1 / each, 1, each)
         t = np.linspace(4 * arm, 4 * (arm + 1), each) + 0.2 * rng.standard_normal(each)
         rows.append(np.column_stack([r * np.sin(t), r * np.cos(t)]))
     return np.concatenate(rows), np.repeat((0, 1, 2), each)
