@@ -26,8 +26,9 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from jaxtyping import Array, Bool, Float
+    from jaxtyping import Bool, Float
 
+    Array = jax.Array | np.ndarray
     Params = Mapping[str, Float[Array, "_ _"]]
     Masks = Sequence[Bool[Array, "_ m"]]
 
@@ -55,7 +56,7 @@ def loss(
     output: str = "sigmoid",
     l2: float = 0.0,
     keep_prob: float | Sequence[float] = 1.0,
-) -> Float[Array, ""]:
+) -> Float[jax.Array, ""]:
     """Return the mean cross-entropy plus l2 / (2 m) times the sum of squared weights.
 
     Raises ValueError if keep_prob is below 1 and there are no masks.
@@ -76,7 +77,7 @@ def loss_and_grads(
     output: str = "sigmoid",
     l2: float = 0.0,
     keep_prob: float | Sequence[float] = 1.0,
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+) -> tuple[np.floating, dict[str, np.ndarray]]:
     """Return the loss and its gradient by every parameter, differentiated by JAX."""
     arguments = _prepare(params, X, Y, masks, hidden, output, l2, keep_prob)
     with jax.enable_x64(True):
