@@ -115,7 +115,7 @@ def test_output_goes_whole_into_a_file(tmp_path):
     ],
 )
 def test_wrong_input_is_one_sentence_and_status_2(arguments, named, got):
-    run = backproof("verify", "--data", "circles", *arguments)
+    run = backproof("verify", "--data", "flower", *arguments)
     assert run.returncode == 2
     assert run.stdout == ""
     lines = run.stderr.strip().splitlines()

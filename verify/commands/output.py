@@ -21,10 +21,18 @@ def output_options(*formats: str):
     def check(ctx: click.Context, param: click.Parameter, value: str) -> str:
         return check_choice("format", value, formats)
 
+    def check_folder(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
+        if value is not None and not value.parent.is_dir():
+            raise click.UsageError(
+                f"output-file: got {value}, but there is no folder {value.parent}"
+            )
+        return value
+
     def decorate(command):
         command = click.option(
             "--output-file",
             type=click.Path(dir_okay=False, path_type=Path),
+            callback=check_folder,
             help="Write there instead of to standard output.",
         )(command)
         return click.option(
@@ -65,8 +73,6 @@ def write_json(result: Any, output_file: Path | None) -> None:
 
 def write_atomically(path: Path, text: str) -> None:
     """Write a whole file or none: beside the target first, then renamed over it."""
-    if not path.parent.is_dir():
-        raise ValueError(f"output-file: got {path}, but there is no folder {path.parent}")
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
