@@ -82,7 +82,7 @@ def loss_and_grads(
     arguments = _prepare(params, X, Y, masks, hidden, output, l2, keep_prob)
     with jax.enable_x64(True):
         value, grads = _value_and_grad(*arguments)
-        return np.asarray(value)[()], {name: np.asarray(grads[name]) for name in params}
+        return value.dtype.type(value), {name: np.asarray(grads[name]) for name in params}
 
 
 def intermediate_grads(
@@ -119,7 +119,7 @@ def per_layer(value, count: int) -> tuple:
     return tuple(value)
 
 
-def require_masks(masks: Masks | None, keep_probs: Sequence[float]) -> None:
+def require_masks(masks: object, keep_probs: Sequence[float]) -> None:
     """Raise ValueError if anything is dropped and there are no masks."""
     if masks is None and any(not isinstance(k, jax.core.Tracer) and k < 1 for k in keep_probs):
         raise ValueError(
