@@ -1,11 +1,12 @@
 """Full-batch gradient descent as one computation: many steps a call, compiled once.
 
-A chunk of steps is a loop that XLA compiles whole. Its arrays have a fixed length and its trip
-count is an argument, so that a last, shorter chunk compiles nothing; learning rate, L2 and
-keep_prob are arguments too. Parameters are donated, the losses stay on the device until the
-run is over, and chunks are dispatched without waiting, so that the masks of one are drawn
-while another runs. A run cut into several calls gives the bits of one: every step is the same
-compiled body.
+A chunk of steps is a loop that XLA compiles whole. Learning rate, L2 and keep_prob are its
+arguments, the parameters are donated to it, and no loss leaves the device before the run is
+over.
+
+There are two ways to take a step, and they differ by rounding alone: "loop", which is
+gradient descent as it is written, and "span", which keeps the first layer in the span of the
+data (`autodiff.span`) and wins where features far outnumber examples.
 """
 
 from __future__ import annotations
@@ -15,19 +16,22 @@ from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
+from autodiff import chunks, span
 from autodiff.network import _loss, per_layer, require_masks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from jaxtyping import Array, Float
+    import numpy as np
+    from jaxtyping import Float
 
-    from autodiff.network import Masks, Params
+    from autodiff.network import Array, Masks, Params
 
 CHUNK = 1024
 """Steps a call of the compiled loop: long beside a dispatch, short beside a human's patience."""
+
+STRATEGIES = ("loop", "span")
 
 MASK_BYTES = 2**26
 """What the masks of one chunk may take; a chunk is shorter where they would take more."""
@@ -46,67 +50,75 @@ def steps(
     output: str = "sigmoid",
     l2: float = 0.0,
     keep_prob: float | Sequence[float] = 1.0,
+    strategy: str | None = None,
+    gram: Float[Array, "m m"] | None = None,
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Take n steps of gradient descent; return the new parameters and the n losses.
 
     Each loss is that of the parameters before its step, with that step's masks. `masks` is one
-    list for all steps, or a NumPy function of the iteration, which counts from `start`. X and
-    Y may lie on the device already, which saves their transfer.
+    list for all steps, or a NumPy function of the iteration, which counts from `start`.
+
+    `strategy` is "loop", "span" or, by default, the one that `choose_strategy` names. `gram` is
+    XᵀX where the caller has it from `span.gram`. X and Y may be JAX arrays already, which
+    saves their transfer.
+
+    A run cut into several calls, each from the `start` where the last one ended, gives the
+    bits of one: with "loop" wherever it is cut, with "span" at multiples of `span.BLOCK`.
     """
-    dtype = params["W1"].dtype
     L = len(params) // 2
     hidden, keep_probs = per_layer(hidden, L - 1), per_layer(keep_prob, L - 1)
-    require_masks(masks, keep_probs)
-    drawn = callable(masks)
-    length = max(1, min(CHUNK, MASK_BYTES // _bytes(masks(start)))) if drawn else CHUNK
+    if not callable(masks):
+        require_masks(masks, keep_probs)
+    n_1, n_0 = params["W1"].shape
+    strategy = strategy or choose_strategy((n_0, n_1), X.shape[1], n)
+    if strategy not in STRATEGIES:
+        raise ValueError(f"strategy: got {strategy!r}, takes {', '.join(STRATEGIES)}")
+    dtype = params["W1"].dtype
     with jax.enable_x64(True):
         X, Y = jnp.asarray(X, dtype), jnp.asarray(Y, dtype)
-        state = {name: jnp.array(value, copy=True) for name, value in params.items()}
-        costs = []
-        for first in range(0, n, length):
-            count = min(length, n - first)
-            schedule = _stack(masks, start + first, count, length) if drawn else masks
-            state, chunk = _chunk(
-                state, X, Y, schedule, count, float(learning_rate), float(l2),
-                tuple(map(float, keep_probs)),
-                hidden=hidden, output=output, length=length, drawn=drawn,
-            )  # fmt: skip
-            costs.append(chunk[:count])
-        return (
-            {name: np.array(state[name]) for name in params},
-            np.concatenate([*costs, np.empty(0, dtype)]),
-        )
+        rates = jnp.asarray([learning_rate, l2, *keep_probs], dtype)
+        static = {"hidden": hidden, "output": output, "scheduled": callable(masks)}
+        if strategy == "span":
+            K = span.gram(X) if gram is None else gram
+            chunk, length = partial(span.chunk, X, Y, K, rates, **static), span.BLOCK
+        else:
+            length = _length(masks, start)
+            chunk = partial(_chunk, X, Y, rates, **static, length=length)
+        return chunks.run(chunk, params, masks, n=n, start=start, length=length)
 
 
-def _bytes(masks) -> int:
-    return sum(mask.nbytes for mask in masks)
+def choose_strategy(layers: Sequence[int], m: int, n: int) -> str:
+    """Return the cheaper strategy for n steps on m examples, from layer sizes n0, n1, ....
+
+    What counts is the first layer's floating-point operations; every other layer costs both
+    the same. "span" has to halve them, for its products are small and its memory is more.
+    """
+    n_0, n_1 = layers[:2]
+    loop = n * 4 * n_1 * n_0 * m
+    return "span" if 2 * span.operations(n_0, n_1, m, n) < loop else "loop"
 
 
-def _stack(masks, first: int, count: int, length: int) -> list[np.ndarray]:
-    """Return the masks of `count` iterations, one array (length, n_l, m) a hidden layer."""
-    drawn = [masks(first + step) for step in range(count)]
-    schedule = [np.zeros((length, *mask.shape), bool) for mask in drawn[0]]
-    for step, step_masks in enumerate(drawn):
-        for layer, mask in zip(schedule, step_masks, strict=True):
-            layer[step] = mask
-    return schedule
+def _length(masks, start: int) -> int:
+    if not callable(masks):
+        return CHUNK
+    return max(1, min(CHUNK, MASK_BYTES // sum(mask.nbytes for mask in masks(start))))
 
 
-@partial(jax.jit, static_argnames=("hidden", "output", "length", "drawn"), donate_argnames="params")
-def _chunk(
-    params, X, Y, masks, count, learning_rate, l2, keep_probs, *, hidden, output, length, drawn
-):
-    dtype = X.dtype
-    rate, l2 = jnp.asarray(learning_rate, dtype), jnp.asarray(l2, dtype)
-    keep_probs = tuple(jnp.asarray(keep, dtype) for keep in keep_probs)
+@partial(
+    jax.jit,
+    static_argnames=("hidden", "output", "scheduled", "length"),
+    donate_argnames="params",
+)
+def _chunk(X, Y, rates, params, masks, count, *, hidden, output, scheduled, length):
+    rate, l2, *keep_probs = rates
 
     def step(i, state):
-        params, costs = state
-        step_masks = [layer[i] for layer in masks] if drawn else masks
-        cost, grads = jax.value_and_grad(_loss)(
-            params, {}, X, Y, step_masks, hidden, output, l2, keep_probs
+        params, losses = state
+        drawn = [layer[i] for layer in masks] if scheduled else masks
+        loss, grads = jax.value_and_grad(_loss)(
+            params, {}, X, Y, drawn, hidden, output, l2, keep_probs
         )
         params = {name: params[name] - rate * grads[name] for name in params}
-        return params, costs.at[i].set(cost)
+        return params, losses.at[i].set(loss)
 
-    return jax.lax.fori_loop(0, count, step, (params, jnp.zeros(length, dtype)))
+    return jax.lax.fori_loop(0, count, step, (params, jnp.zeros(length, X.dtype)))

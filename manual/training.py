@@ -44,11 +44,12 @@ def steps(
     params = {name: value.copy() for name, value in params.items()}
     dtype = params["W1"].dtype
     X, Y = np.asarray(X, dtype), np.asarray(Y, dtype)
-    options = {"hidden": hidden, "output": output, "l2": float(l2), "keep_prob": keep_prob}
     costs = np.empty(n, dtype)
     for step in range(n):
         drawn = masks(start + step) if callable(masks) else masks
-        costs[step], grads = loss_and_grads(params, X, Y, drawn, **options)
+        costs[step], grads = loss_and_grads(
+            params, X, Y, drawn, hidden=hidden, output=output, l2=l2, keep_prob=keep_prob
+        )
         for name, gradient in grads.items():
             gradient *= learning_rate
             params[name] -= gradient

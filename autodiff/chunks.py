@@ -1,0 +1,69 @@
+"""Running compiled chunks of steps one after another; what a step is, is not here.
+
+A chunk is a compiled function of the parameters and a trip count. Its arrays have a fixed
+length and its trip count is an argument, so that a shorter chunk compiles nothing. Chunks end
+at multiples of their length, counted from iteration 0, so that a run that starts or stops at
+such a boundary has the same chunks, and the same bits, as one that passes it. They are
+dispatched without waiting: the losses stay on the device until the run is over, and the masks
+of one chunk are drawn while another runs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import jax.numpy as jnp
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from jaxtyping import Array, Bool
+
+    from autodiff.network import Masks, Params
+
+    Schedule = Masks | Callable[[int], Masks] | None
+    Chunk = Callable[[dict[str, Array], Any, int], tuple[dict[str, Array], Array]]
+
+
+def run(
+    chunk: Chunk, params: Params, masks: Schedule, *, n: int, start: int, length: int
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Take n steps from iteration `start`; return the new parameters and the n losses.
+
+    `chunk(params, masks, count)` takes `count` steps, at most `length`, and returns the new
+    parameters and `length` losses, of which the first `count` are meant. It owns the parameters
+    that it is given, and may donate them. Its masks are one array (n_l, m) a hidden layer, or,
+    if `masks` is a function, one array (length, n_l, m).
+    """
+    dtype = params["W1"].dtype
+    state = {name: jnp.array(value, copy=True) for name, value in params.items()}
+    costs = []
+    for first, count in _cuts(start, start + n, length):
+        drawn = _stack(masks, first, count, length) if callable(masks) else masks
+        state, losses = chunk(state, drawn, count)
+        costs.append((losses, count))
+    return (
+        {name: np.array(state[name]) for name in params},
+        np.concatenate([np.empty(0, dtype), *(np.asarray(part)[:n] for part, n in costs)]),
+    )
+
+
+def _cuts(start: int, stop: int, length: int) -> Iterator[tuple[int, int]]:
+    """Yield the first iteration and the number of steps of each chunk."""
+    while start < stop:
+        end = min(stop, start - start % length + length)
+        yield start, end - start
+        start = end
+
+
+def _stack(
+    masks: Callable[[int], Masks], first: int, count: int, length: int
+) -> Sequence[Bool[np.ndarray, "length n_l m"]]:
+    """Return the masks of `count` iterations, layer by layer, in arrays of a fixed length."""
+    drawn = masks(first)
+    schedule = [np.zeros((length, *mask.shape), bool) for mask in drawn]
+    for step in range(count):
+        for layer, mask in zip(schedule, masks(first + step) if step else drawn, strict=True):
+            layer[step] = mask
+    return schedule

@@ -1,0 +1,102 @@
+"""Gradient descent with the first layer kept in the span of the data.
+
+Where features far outnumber examples, full-batch training spends its time in the first layer's
+two products, Z1 = W1 X + b1 and dW1 = G Xᵀ + l2/m W1, where G is the loss's gradient at Z1.
+But every step moves W1 within the span of X, and the penalty only shrinks it:
+
+    W1 ← c W1 - α G Xᵀ,   c = 1 - α l2 / m,   α the learning rate.
+
+So W1 need not be touched. With K = XᵀX, m by m, computed once, its product P = W1 X obeys
+
+    P ← c P - α G K
+
+on its own, S ← c S + G collects what W1 is owed, and the penalty's share of it follows from
+
+    ‖W1‖² ← c² ‖W1‖² - 2 c α ⟨P, G⟩ + α² ⟨G K, G⟩.
+
+After t steps W1 = cᵗ W1₀ - α S Xᵀ. All other parameters step as ever. A step's first layer
+takes 2 n1 m² operations instead of 4 n1 n0 m: for 209 pictures of 12,288 pixels, 1/118.
+
+The loss and its derivatives are `autodiff.network`'s own: it is given a first layer without
+inputs, and P as the probe that is added to Z1. Dropout and every later layer are untouched.
+
+It is the same algorithm in exact arithmetic, and differs in rounding. So that a run has the
+same bits wherever it stopped, W1 is recovered, and P computed afresh, at every multiple of
+`BLOCK` iterations, whether or not anyone stops there; this also bounds the rounding that P
+collects. It costs one ordinary step a block.
+
+That gradient descent stays in the span of the data is the representer theorem's argument
+(Kimeldorf & Wahba, 1971; Schölkopf, Herbrich & Smola, 2001) read off the algorithm; as a trick
+for linear layers it is the dual form of the perceptron (Aizerman et al., 1964).
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from math import ceil
+from typing import TYPE_CHECKING
+
+import jax
+import jax.numpy as jnp
+
+from autodiff.network import _loss
+
+if TYPE_CHECKING:
+    from jaxtyping import Array, Float
+
+BLOCK = 256
+"""Steps from one recovery of W1 to the next."""
+
+
+def gram(X: Float[Array, "n_0 m"]) -> Float[Array, "m m"]:
+    """Return K = XᵀX, on the device, in the dtype of X."""
+    with jax.enable_x64(True):
+        X = jnp.asarray(X)
+        return X.T @ X
+
+
+def operations(n_0: int, n_1: int, m: int, n: int) -> int:
+    """Return the floating-point operations that n steps spend on the first layer, K included."""
+    return 2 * n_0 * m * m + n * 2 * n_1 * m * m + ceil(n / BLOCK) * 4 * n_1 * n_0 * m
+
+
+@partial(jax.jit, static_argnames=("hidden", "output", "scheduled"), donate_argnames="params")
+def chunk(X, Y, K, rates, params, masks, count, *, hidden, output, scheduled):
+    """Take at most `BLOCK` steps; return the new parameters and the losses.
+
+    `rates` holds learning rate, l2 and one keep_prob a hidden layer; `masks` holds one array
+    (n_1, m) a hidden layer, or (BLOCK, n_1, m) if `scheduled`.
+    """
+    rate, l2, *keep_probs = rates
+    m = X.shape[1]
+    shrink = 1 - rate * l2 / m
+    W1 = params["W1"]
+    P = W1 @ X
+
+    def step(i, state):
+        params, P, S, power, norm, losses = state
+        drawn = [layer[i] for layer in masks] if scheduled else masks
+        loss, (grads, at_Z1) = jax.value_and_grad(_loss, argnums=(0, 1))(
+            params, {"Z1": P}, X[:0], Y, drawn, hidden, output, l2, keep_probs
+        )
+        G = at_Z1["Z1"]
+        GK = G @ K
+        return (
+            {name: params[name] - rate * grads[name] for name in params},
+            shrink * P - rate * GK,
+            shrink * S + G,
+            shrink * power,
+            shrink**2 * norm - 2 * shrink * rate * jnp.vdot(P, G) + rate**2 * jnp.vdot(GK, G),
+            losses.at[i].set(loss + l2 / (2 * m) * norm),
+        )
+
+    start = (
+        {**params, "W1": W1[:, :0]},
+        P,
+        jnp.zeros_like(P),
+        jnp.ones((), X.dtype),
+        jnp.vdot(W1, W1),
+        jnp.zeros(BLOCK, X.dtype),
+    )
+    params, _, S, power, _, losses = jax.lax.fori_loop(0, count, step, start)
+    return {**params, "W1": power * W1 - rate * (S @ X.T)}, losses
