@@ -51,7 +51,7 @@ from manual.network import (
     output_backward,
     predict,
 )
-from manual.training import steps
+from manual.training import descend, steps
 
 __all__ = [
     "ACTIVATIONS",
@@ -62,6 +62,7 @@ __all__ = [
     "backward",
     "clipped_cross_entropy",
     "cross_entropy_backward",
+    "descend",
     "dropout",
     "dropout_backward",
     "forward",

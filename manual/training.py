@@ -50,7 +50,10 @@ def steps(
         costs[step], grads = loss_and_grads(
             params, X, Y, drawn, hidden=hidden, output=output, l2=l2, keep_prob=keep_prob
         )
-        for name, gradient in grads.items():
-            gradient *= learning_rate
-            params[name] -= gradient
+        params = descend(params, grads, float(learning_rate))
     return params, costs
+
+
+def descend(params: Params, grads: Params, learning_rate: float) -> Grads:
+    """Return params - learning_rate * grads: one step of gradient descent."""
+    return {name: params[name] - learning_rate * grads[name] for name in params}

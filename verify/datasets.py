@@ -37,6 +37,10 @@ FOOTBALL_FILE = "data.mat"
 HDF5_SUFFIXES = (".h5", ".hdf5")
 
 
+class DataAbsentError(ValueError):
+    """A file of data that is not there; the sentence says where it was looked for, and the cure."""
+
+
 class Normalisation(NamedTuple):
     """How raw features became X: (raw - shift) / scale, each (features, 1)."""
 
@@ -342,7 +346,7 @@ def _data_file(name: str, file: str) -> Path:
     """Return the path of one of the course's files, in the directory of BACKPROOF_DATA."""
     directory = os.environ.get(DATA_VARIABLE)
     if not directory:
-        raise ValueError(
+        raise DataAbsentError(
             f"data: {name} is read from {file}, and {DATA_VARIABLE} is not set; "
             f"set it to the directory that holds the file"
         )
@@ -354,7 +358,7 @@ def _data_file(name: str, file: str) -> Path:
 def _require_file(path: Path, cure: str) -> None:
     if not path.is_file():
         found = "a directory" if path.is_dir() else "no such file"
-        raise ValueError(f"data: looked for {path} and found {found}; {cure}")
+        raise DataAbsentError(f"data: looked for {path} and found {found}; {cure}")
 
 
 @contextmanager
