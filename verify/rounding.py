@@ -123,7 +123,11 @@ def analyse(problem: Problem, seed: int = 0) -> Rounding:
     count = _sample_count(exact.layers, exact.m)
     quantile = _quantile(count, sum(value.size for value in grads.values()))
     network = _Linearised(
-        cache, errorless, _dropout_scales(exact), _local_errors(exact, cache, errorless, unit)
+        cache,
+        errorless,
+        _dropout_scales(exact),
+        [_slope(layer) for layer in cache[:-1]],
+        _local_errors(exact, cache, errorless, unit),
     )
     Z, A, dZ = _propagate(network, count, np.random.default_rng(seed))
     kinked = [
@@ -132,6 +136,9 @@ def analyse(problem: Problem, seed: int = 0) -> Rounding:
         & (np.abs(layer.Z) <= np.sqrt(2) * quantile * sigma)
         for layer, sigma in zip(cache, Z, strict=True)
     ]
+    if any(units.any() for units in kinked):
+        network = _either_side(network, kinked)
+        Z, A, dZ = _propagate(network, count, np.random.default_rng(seed))
     sigmas = _gradient_errors(exact, network, grads, A, dZ, unit)
     radius = _kink_radius(network, kinked)
     return Rounding(
@@ -167,6 +174,7 @@ class _Linearised(NamedTuple):
     cache: Sequence[manual.Layer]
     intermediates: dict[str, np.ndarray]
     scales: Sequence[np.ndarray | float]
+    slopes: Sequence[np.ndarray]
     local: Sequence[_Local]
 
 
@@ -197,6 +205,19 @@ def _local_errors(problem, cache, intermediates, unit) -> list[_Local]:
     return result
 
 
+def _either_side(network: _Linearised, kinked: Sequence[np.ndarray]) -> _Linearised:
+    """Let errors through at kinked units, whose A may be Z by one way and 0 by the other."""
+    return network._replace(
+        slopes=[
+            np.where(units, 1, slope) for slope, units in zip(network.slopes, kinked, strict=False)
+        ],
+        local=[
+            own._replace(A=own.A + units * np.abs(layer.Z))
+            for own, layer, units in zip(network.local, network.cache, kinked, strict=True)
+        ],
+    )
+
+
 def _propagate(network: _Linearised, count: int, rng: np.random.Generator):
     """Return the deviations of every Z, of every A after its mask, and of every dZ."""
     shapes = [layer.Z.shape for layer in network.cache]
@@ -214,7 +235,7 @@ def _draw(network: _Linearised, count: int, rng: np.random.Generator):
 
     Returns the errors of every Z, of every A after its mask and of every dZ, (count, n_l, m).
     """
-    cache, intermediates, scales, local = network
+    cache, intermediates, scales, slopes, local = network
     L = len(cache)
 
     def noise(deviation: np.ndarray) -> np.ndarray:
@@ -223,11 +244,12 @@ def _draw(network: _Linearised, count: int, rng: np.random.Generator):
     Z_errors: list[np.ndarray] = []
     A_errors: list[np.ndarray] = []
     read_errors: list[np.ndarray] = []
-    for layer, scale, own in zip(cache, scales, local, strict=True):
+    for index, (layer, scale, own) in enumerate(zip(cache, scales, local, strict=True)):
         Z_errors.append(noise(own.Z))
         if read_errors:
             Z_errors[-1] += layer.W @ read_errors[-1]
-        A_errors.append(_tangent(layer, Z_errors[-1]) + noise(own.A))
+        passed = slopes[index] * Z_errors[-1] if index < L - 1 else _output(layer, Z_errors[-1])
+        A_errors.append(passed + noise(own.A))
         read_errors.append(scale * A_errors[-1] + noise(own.masked))
 
     # At the output dZ = A - Y inherits the error of A as it is.
@@ -238,7 +260,7 @@ def _draw(network: _Linearised, count: int, rng: np.random.Generator):
         dA_error = cache[index].W.T @ dZ_errors[-1] + noise(own.dA)
         # g'(Z) is computed from A, so it inherits the error of A.
         dZ_error = scale * (
-            _slope(layer) * dA_error + dA * _slope_by_A(layer) * A_errors[index - 1]
+            slopes[index - 1] * dA_error + dA * _slope_by_A(layer) * A_errors[index - 1]
         )
         dZ_errors.append(dZ_error + noise(own.dZ))
     return Z_errors, read_errors, dZ_errors[::-1]
@@ -279,7 +301,7 @@ def _loss_error(problem: Problem, last: manual.Layer, Z_sigma: np.ndarray, unit:
 
 def _kink_radius(network: _Linearised, kinked: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
     """Return how far slopes anywhere in [0, 1] at the kinked units move each gradient entry."""
-    cache, intermediates, scales, _ = network
+    cache, intermediates, scales, slopes, _ = network
     m = cache[0].Z.shape[1]
     radius: dict[str, np.ndarray] = {}
     dZ_radius = np.zeros_like(cache[-1].Z)
@@ -289,7 +311,7 @@ def _kink_radius(network: _Linearised, kinked: Sequence[np.ndarray]) -> dict[str
             dA_radius = np.abs(cache[index].W.T) @ dZ_radius
             free = np.abs(intermediates[f"dA{index}"]) + dA_radius
             dZ_radius = scales[index - 1] * np.where(
-                kinked[index - 1], free, np.abs(_slope(layer)) * dA_radius
+                kinked[index - 1], free, np.abs(slopes[index - 1]) * dA_radius
             )
         any_kink = dZ_radius.any()
         radius[f"W{index}"] = (
@@ -360,8 +382,8 @@ def _slope_error(layer: manual.Layer) -> np.ndarray | float:
     ](layer.A)
 
 
-def _tangent(layer: manual.Layer, Z_errors: np.ndarray) -> np.ndarray:
-    """Return the first-order errors of A from those of Z."""
+def _output(layer: manual.Layer, Z_errors: np.ndarray) -> np.ndarray:
+    """Return the first-order errors of the last layer's A from those of its Z."""
     if layer.activation == "softmax":
         mean = (layer.A * Z_errors).sum(axis=-2, keepdims=True)
         return layer.A * (Z_errors - mean)
