@@ -42,13 +42,14 @@ import jax.numpy as jnp
 from autodiff.network import _loss
 
 if TYPE_CHECKING:
+    import numpy as np
     from jaxtyping import Array, Float
 
-BLOCK = 256
+BLOCK = 250
 """Steps from one recovery of W1 to the next."""
 
 
-def gram(X: Float[Array, "n_0 m"]) -> Float[Array, "m m"]:
+def gram(X: Float[Array | np.ndarray, "n_0 m"]) -> Float[Array, "m m"]:
     """Return K = XᵀX, on the device, in the dtype of X."""
     with jax.enable_x64(True):
         X = jnp.asarray(X)

@@ -87,6 +87,12 @@ def steps(
         return chunks.run(chunk, params, masks, n=n, start=start, length=length)
 
 
+def on_device(array: Float[np.ndarray, "..."]) -> Float[Array, "..."]:
+    """Return the array on JAX's device, in its own dtype."""
+    with jax.enable_x64(True):
+        return jnp.asarray(array)
+
+
 def choose_strategy(layers: Sequence[int], m: int, n: int) -> str:
     """Return the cheaper strategy for n steps on m examples, from layer sizes n0, n1, ....
 
