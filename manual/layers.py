@@ -55,11 +55,11 @@ def dropout(
     A: Float[Array, "n m"], mask: Bool[Array, "n m"], keep_prob: float
 ) -> Float[Array, "n m"]:
     """Return A * mask / keep_prob: what is kept is scaled up, so that the mean stays."""
-    return A * mask / keep_prob
+    return A * mask / float(keep_prob)  # a NumPy float64 would make a float32 A double
 
 
 def dropout_backward(
     dA: Float[Array, "n m"], mask: Bool[Array, "n m"], keep_prob: float
 ) -> Float[Array, "n m"]:
     """Return dA * mask / keep_prob, the gradient before the mask from the one after it."""
-    return dA * mask / keep_prob
+    return dA * mask / float(keep_prob)

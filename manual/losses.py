@@ -56,14 +56,14 @@ def softmax_cross_entropy_backward(
 
 def l2_penalty(weights: Iterable[Float[Array, "_ _"]], l2: float, m: int) -> np.floating | float:
     """Return l2 / (2 m) times the sum of all squared weights; biases are not penalised."""
-    return l2 / (2 * m) * sum(np.vdot(W, W) for W in weights)
+    return float(l2) / (2 * m) * sum(np.vdot(W, W) for W in weights)
 
 
 def l2_penalty_backward(
     W: Float[Array, "n_out n_in"], l2: float, m: int
 ) -> Float[Array, "n_out n_in"]:
     """Return l2 / m * W, the penalty's share of dW."""
-    return l2 / m * W
+    return float(l2) / m * W
 
 
 def clipped_cross_entropy(
@@ -71,11 +71,11 @@ def clipped_cross_entropy(
 ) -> np.floating:
     """Return the course's cost: the mean of -Y log(A) - (1 - Y) log(1 - A), with A clipped.
 
-    A is kept in [clip, 1 - clip]. One example costs at most -log(clip), and moving a clipped
-    output changes nothing: the derivative of this function there is 0, whatever the backward
-    pass says.
+    A is kept in [clip, 1 - clip], where clip is at least what the dtype can take from 1. One
+    example costs at most -log(clip), and moving a clipped output changes nothing: the
+    derivative of this function there is 0, whatever the backward pass says.
     """
-    A = np.clip(A, clip, 1 - clip)
+    A = _clipped(A, clip)
     return -(Y * np.log(A) + (1 - Y) * np.log(1 - A)).sum() / A.shape[1]
 
 
@@ -89,6 +89,11 @@ def cross_entropy_backward(
     [clip, 1 - clip]) the product is 0, so that example never moves again.
     """
     if clip is not None:
-        A = np.clip(A, clip, 1 - clip)
+        A = _clipped(A, clip)
     with np.errstate(divide="ignore"):
         return np.where(Y == 1, -1 / A, 1 / (1 - A))
+
+
+def _clipped(A: Float[Array, "1 m"], clip: float) -> Float[Array, "1 m"]:
+    clip = max(clip, float(np.finfo(A.dtype).epsneg))
+    return np.clip(A, clip, 1 - clip)
