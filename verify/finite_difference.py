@@ -107,7 +107,7 @@ def noise_level(f: Function, params: Mapping[str, np.ndarray], seed: int = 0) ->
     rng = np.random.default_rng(seed)
     levels = [abs(float(f(work))) * UNIT]
     for _ in range(NOISE_LINES):
-        scale = {name: _scales(value) for name, value in work.items()}
+        scale = {name: scales(value) for name, value in work.items()}
         centre = {
             name: value + BESIDE * scale[name] * rng.choice((-1.0, 1.0), value.shape)
             for name, value in work.items()
@@ -142,7 +142,7 @@ def central_differences(
     results = {}
     for name, index in entries.items():
         flat = work[name].reshape(-1)
-        scale = _scales(work[name]).reshape(-1)
+        scale = scales(work[name]).reshape(-1)
         lines = [_entry_line(f, work, flat, i) for i in map(int, index)]
         pilots = [int(k) for k in np.linspace(0, len(lines) - 1, min(PILOTS, len(lines)))]
         wide = [_third_derivative(lines[k], f0, scale[index[k]], noise) for k in pilots]
@@ -363,16 +363,19 @@ def _along(base: Mapping[str, np.ndarray], direction: Mapping[str, np.ndarray], 
     }
 
 
-def _scales(array: np.ndarray) -> np.ndarray:
-    """Return the typical size of each entry: its own or its tensor's, 1 where that is 0."""
+def scales(array: np.ndarray) -> np.ndarray:
+    """Return the typical size of each entry: its own or its tensor's, 1 where that is nothing.
+
+    A tensor that decayed to 1e-150 says nothing of the distance over which the function bends.
+    """
     typical = math.sqrt(float(np.mean(np.square(array)))) if array.size else 1.0
-    return np.maximum(np.abs(array), typical if typical > 0 else 1.0)
+    return np.maximum(np.abs(array), typical if typical > 2.0**-100 else 1.0)
 
 
 def _direction_scale(base: Params, direction: Mapping[str, np.ndarray]) -> float:
     """Return the t at which the direction moves the parameters by their own size."""
     moved = math.sqrt(sum(float(np.sum(np.square(value))) for value in direction.values()))
-    size = math.sqrt(sum(float(np.sum(np.square(_scales(base[name])))) for name in direction))
+    size = math.sqrt(sum(float(np.sum(np.square(scales(base[name])))) for name in direction))
     return size / moved if moved > 0 else 1.0
 
 

@@ -1,0 +1,334 @@
+"""Differences of a loss of which nothing is known, within a budget of evaluations.
+
+Every entry is differenced where the budget allows it (`verify.finite_difference`; four
+evaluations an entry). Elsewhere a stratified sample of each tensor's entries is, and the tensor
+as a whole along `DIRECTIONS` random directions v of +1 and -1: a Taylor test, of
+f(x + h v) - f(x - h v) against 2 h <g, v>, in which an error in any one entry shows undiminished
+if it exceeds the direction's bar.
+
+Where the loss takes complex input, its complex step Im f(x + ih e) / h, h = 2^-100, has neither
+truncation nor cancellation (Squire & Trapp, *Using complex variables to estimate derivatives of
+real functions*, SIAM Review 40, 1998) and takes one evaluation, so it narrows the bars a
+thousandfold. Few functions are analytic throughout (an absolute value, a conjugate, a comparison
+are not), so it is believed only where it agrees with the real differences wherever both were
+taken. Bends of the loss are found by the real ones alone.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from verify.finite_difference import (
+    Differences,
+    Function,
+    Params,
+    central_differences,
+    directional_differences,
+    scales,
+    stratified_sample,
+)
+from verify.measured import DOUBLE, natural_sizes
+
+DIRECTIONS = 2
+"""Random directions of a tensor whose entries cannot all be differenced."""
+EACH = 4
+"""Evaluations a difference takes, where no bend is near."""
+PILOT = 20
+"""Evaluations, at most, that it takes to choose a step for a tensor or a direction."""
+VOUCHERS = 24
+"""Entries a tensor whose real differences vouch for the complex step."""
+STEP = 2.0**-100
+UNITS = 2.0**10
+"""Rounding units that a complex step may be off by: ten bits, for a long computation."""
+CHUNK = 64
+OVERRUN = 2
+"""How many times the planned evaluations a tensor full of bends may take."""
+PROBES = 4
+"""Suspects a tensor that are probed for hidden bends before they are called wrong."""
+
+ComplexFunction = Callable[[Params], Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """Differences of single entries, and along random directions, of each tensor.
+
+    `entries` are the best there are, `real` those that were differenced without the complex
+    step, and `complex_step` says whether they differ. `vectors` holds the directions, one flat
+    direction a row.
+    """
+
+    entries: dict[str, Differences]
+    real: dict[str, Differences]
+    directions: dict[str, Differences]
+    vectors: Params
+    noise: float
+    complex_step: bool = False
+
+
+def least_budget(tensors: int) -> int:
+    """Return the evaluations below which the tensors cannot even be tried along directions."""
+    return DIRECTIONS * (PILOT + EACH) * tensors
+
+
+def gather(
+    f: Function,
+    complex_f: ComplexFunction,
+    arrays: Params,
+    grads: Params,
+    bars: Params,
+    noise: float,
+    budget: int,
+    rng: np.random.Generator,
+) -> Evidence:
+    """Return what differences of f say of its gradient at the arrays, in about `budget` calls.
+
+    `complex_f` is f for complex arrays; where it raises or returns nothing complex, f takes
+    none. `grads` is the gradient under test, by which entries are chosen, and `bars` its
+    rounding. `noise` is the standard deviation of one evaluation of f.
+    """
+    count, tensors = sum(value.size for value in arrays.values()), len(arrays)
+    whole = EACH * count + PILOT * tensors <= budget
+    analytic = (whole or 2 * count <= budget) and _takes_complex(complex_f, arrays)
+    if whole:
+        entries = {name: np.arange(value.size) for name, value in arrays.items()}
+    else:
+        rest = budget - least_budget(tensors) - PILOT * tensors - analytic * count
+        shares = _shares([value.size for value in arrays.values()], max(rest, 0) // EACH)
+        most = VOUCHERS if analytic else count
+        entries = {
+            name: stratified_sample(grads[name], min(share, most), rng)
+            for name, share in zip(arrays, shares, strict=True)
+        }
+    vectors = {
+        name: rng.choice((-1.0, 1.0), (DIRECTIONS, value.size))
+        for name, value in arrays.items()
+        if len(entries[name]) < value.size
+    }
+    real = {name: _within(f, arrays, name, index, noise, rng) for name, index in entries.items()}
+    evidence = Evidence(
+        entries=real,
+        real=real,
+        directions={name: _along(f, arrays, {name: rows}, noise) for name, rows in vectors.items()},
+        vectors=vectors,
+        noise=noise,
+    )
+    if not analytic:
+        return evidence
+    exact = _complex_differences(complex_f, arrays, bars)
+    return _sharpened(evidence, exact)
+
+
+def reconsider(
+    f: Function,
+    arrays: Params,
+    evidence: Evidence,
+    suspects: Mapping[str, np.ndarray],
+    suspect_directions: Mapping[str, np.ndarray],
+    rng: np.random.Generator,
+) -> Evidence:
+    """Look again at what speaks against the gradient, before it is believed.
+
+    `suspects` are the flat indices of entries, the worst first, `suspect_directions` the
+    numbers of directions. The worst of each tensor are differenced without the complex step,
+    which is given up altogether where they contradict it; and those where f has a hidden bend
+    are marked as not smooth. Where all that were tried have one, so has the rest.
+    """
+    if evidence.complex_step:
+        second = {
+            name: central_differences(f, arrays, {name: index[:PROBES]}, noise=evidence.noise)[name]
+            for name, index in suspects.items()
+        }
+        if any(_contradicts(evidence.entries[name], found) for name, found in second.items()):
+            return replace(evidence, entries=evidence.real, complex_step=False)
+    entries, directions = dict(evidence.entries), dict(evidence.directions)
+    for name, index in suspects.items():
+        units = np.zeros((min(PROBES, len(index)), arrays[name].size))
+        units[np.arange(len(units)), index[:PROBES]] = 1
+        bent = [_bends(f, arrays, name, row, evidence.noise, rng) for row in units]
+        hidden = index if all(bent) else index[: len(bent)][bent]
+        entries[name] = _not_smooth(entries[name], hidden)
+    for name, index in suspect_directions.items():
+        bent = [
+            _bends(f, arrays, name, evidence.vectors[name][i], evidence.noise, rng) for i in index
+        ]
+        directions[name] = _not_smooth(directions[name], index[bent])
+    return replace(evidence, entries=entries, directions=directions)
+
+
+def _shares(sizes: Sequence[int], total: int) -> list[int]:
+    """Divide a total among tensors, equally, but to none more than its size."""
+    shares = [0] * len(sizes)
+    order = sorted(range(len(sizes)), key=lambda i: sizes[i])
+    for done, i in enumerate(order):
+        shares[i] = min(sizes[i], total // (len(sizes) - done))
+        total -= shares[i]
+    return shares
+
+
+def _within(
+    f: Function,
+    arrays: Params,
+    name: str,
+    index: np.ndarray,
+    noise: float,
+    rng: np.random.Generator,
+) -> Differences:
+    """Return the differences of entries, fewer where bends make them cost too much."""
+    calls = 0
+
+    def counted(params: Params) -> float:
+        nonlocal calls
+        calls += 1
+        return f(params)
+
+    parts = [_none()]
+    shuffled = rng.permutation(index)
+    for start in range(0, len(index), CHUNK):
+        if calls > OVERRUN * (EACH * len(index) + PILOT):
+            break
+        some = {name: shuffled[start : start + CHUNK]}
+        parts.append(central_differences(counted, arrays, some, noise=noise)[name])
+    return _joined(parts)
+
+
+def _along(
+    f: Function, arrays: Params, rows: Mapping[str, np.ndarray], noise: float
+) -> Differences:
+    """Return the differences along flat directions of one tensor."""
+    ((name, vectors),) = rows.items()
+    directions = [{name: vector.reshape(arrays[name].shape)} for vector in vectors]
+    return directional_differences(f, arrays, directions, noise=noise)
+
+
+def _takes_complex(complex_f: ComplexFunction, arrays: Params) -> bool:
+    name = next(name for name, value in arrays.items() if value.size)
+    return (
+        _imaginary(complex_f, {k: x.astype(complex) for k, x in arrays.items()}, name, 0)
+        is not None
+    )
+
+
+def _complex_differences(
+    complex_f: ComplexFunction, arrays: Params, bars: Params
+) -> dict[str, Differences] | None:
+    """Return the complex step of every entry, or None where there is none of some."""
+    work = {name: value.astype(complex) for name, value in arrays.items()}
+    values = {}
+    for name, array in arrays.items():
+        found = [_imaginary(complex_f, work, name, i) for i in range(array.size)]
+        if None in found:
+            return None
+        values[name] = np.array(found, dtype=float).reshape(array.shape)
+    natural = natural_sizes(arrays, values)
+    return {
+        name: Differences(
+            np.arange(value.size),
+            value.ravel(),
+            (UNITS * DOUBLE * natural[name] + np.nan_to_num(bars[name])).ravel(),
+            np.isfinite(value.ravel()),
+        )
+        for name, value in values.items()
+    }
+
+
+def _imaginary(complex_f: ComplexFunction, work: Params, name: str, i: int) -> float | None:
+    """Return Im f(x + ih e_i) / h, or None where f takes no complex arrays."""
+    flat = work[name].reshape(-1)
+    x = flat[i]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            flat[i] = x + 1j * STEP
+            value = np.asarray(complex_f(work))
+    except Exception:
+        # Whatever it is that fails on complex numbers, it means that there is no complex step.
+        return None
+    finally:
+        flat[i] = x
+    return float(value.imag) / STEP if value.dtype.kind == "c" and value.size == 1 else None
+
+
+def _sharpened(evidence: Evidence, exact: dict[str, Differences] | None) -> Evidence:
+    """Return the evidence with the complex step in place of what it agrees with."""
+    if exact is None or any(
+        _contradicts(exact[name], found) for name, found in evidence.real.items()
+    ):
+        return evidence
+    return replace(
+        evidence,
+        entries={name: _with_bends_of(exact[name], found) for name, found in evidence.real.items()},
+    )
+
+
+def _contradicts(every: Differences, some: Differences) -> bool:
+    """Return whether some entries' differences are outside the bars of those of every entry."""
+    kept = some.smooth
+    at = np.searchsorted(every.index, some.index[kept])
+    apart = np.abs(every.value[at] - some.value[kept])
+    return bool((apart > every.bar[at] + some.bar[kept]).any())
+
+
+def _with_bends_of(exact: Differences, real: Differences) -> Differences:
+    value, bar, smooth = exact.value.copy(), exact.bar.copy(), exact.smooth.copy()
+    bent = ~real.smooth
+    at = real.index[bent]
+    value[at], bar[at], smooth[at] = real.value[bent], real.bar[bent], False
+    return Differences(exact.index, value, bar, smooth)
+
+
+def _not_smooth(found: Differences, index: np.ndarray) -> Differences:
+    return replace(found, smooth=found.smooth & ~np.isin(found.index, index))
+
+
+def _bends(
+    f: Function,
+    arrays: Params,
+    name: str,
+    direction: np.ndarray,
+    noise: float,
+    rng: np.random.Generator,
+) -> bool:
+    """Return whether the derivative along a direction jumps on the way to a nearby point.
+
+    What a smooth function's derivative changes by falls with the distance, here by 64; what
+    falls by less than 8 and is more than the bars is a jump.
+    """
+    here = _along(f, arrays, {name: direction[None]}, noise)
+    changes, doubt = [], float(here.bar[0])
+    for distance in (2.0**-10, 2.0**-16):
+        largest = 0.0
+        for _ in range(3):
+            step = {
+                k: rng.standard_normal(x.shape) * distance * scales(x) for k, x in arrays.items()
+            }
+            for sign in (1, -1):
+                moved = {k: x + sign * step[k] for k, x in arrays.items()}
+                there = _along(f, moved, {name: direction[None]}, noise)
+                if there.smooth[0]:
+                    largest = max(largest, abs(float(there.value[0] - here.value[0])))
+                    doubt = max(doubt, float(there.bar[0]))
+        changes.append(largest)
+    far, near = changes
+    return not here.smooth[0] or (near > 2 * doubt and near > far / 8)
+
+
+def _none() -> Differences:
+    return Differences(np.zeros(0, np.intp), np.zeros(0), np.zeros(0), np.zeros(0, bool))
+
+
+def _joined(parts: Sequence[Differences]) -> Differences:
+    """Return the differences of several parts as one, in the order of their entries."""
+    index = np.concatenate([part.index for part in parts])
+    order = np.argsort(index)
+    return Differences(
+        index[order],
+        np.concatenate([part.value for part in parts])[order],
+        np.concatenate([part.bar for part in parts])[order],
+        np.concatenate([part.smooth for part in parts])[order],
+    )

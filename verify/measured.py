@@ -1,0 +1,183 @@
+r"""How far rounding carries a gradient that nothing is known of: measured by calling it.
+
+`verify.rounding` derives this for the built-in network from its arithmetic; here it is found
+by experiment, for any function.
+
+**Draws.** The gradient is taken again at `DRAWS` points whose every entry is moved by one
+spacing of floating-point numbers, x (1 + 2u) or x (1 - 2u) at random. A right program may as
+well be the exact derivative at such a point (backward error; Higham, 2002, section 1.5), and
+nearly all its intermediate results are rounded anew there, which is the idea of Monte Carlo
+arithmetic (Parker, 1997) and of ECnoise (Moré & Wild, 2011). The root mean square of the
+changes, for every entry, times the quantile of Student's t with `DRAWS` degrees of freedom at a
+family-wise chance of 1e-9 over all entries, is the first part of the bar. Zeros stay zero: they
+are often exact, and so are sums of them.
+
+**A wider type.** What every draw repeats is not seen so: 1 - tanh(20)^2 is 0 at all of them.
+So the gradient is also taken in a wider type where the function carries it through, float64
+for float32, extended precision for float64, and twice the change is added to the bar as far as
+it has the size of rounding: at most sqrt(u) of the entry's natural size.
+
+**The natural size** of an entry's gradient is |g| plus what it could have been: a gradient
+times its parameter's scale is what the parameter does to the loss, and the largest such effect
+of all entries, over the entry's own scale, is a size that its gradient may well have as a sum
+before it cancels. The last part of the bar is `FLOOR` units u of it, for the errors of library
+functions, which are no noise.
+
+**Accidents.** An entry that one spacing moves by more than sqrt(u) of its natural size hangs on
+an accident of rounding: a bend of the loss (or a condition above 1 / sqrt(u), of which no digit
+past the half could be promised). Its bar, having seen both sides, contains the jump.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from verify.finite_difference import scales
+
+Params = dict[str, np.ndarray]
+ValueAndGrads = Callable[[Params], tuple[float, Params]]
+
+DRAWS = 16
+CHANCE = 1e-9
+FLOOR = 16.0
+SINGLE = 2.0**-24
+"""The unit roundoff of float32."""
+DOUBLE = 2.0**-53
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """A loss and its gradient by one way, and how far rounding may have carried each.
+
+    `accident` marks the entries that hang on an accident of rounding.
+    """
+
+    value: float
+    value_bar: float
+    grads: Params
+    bars: Params
+    accident: Params
+
+
+def measure(
+    way: ValueAndGrads,
+    arrays: Params,
+    value: float,
+    grads: Params,
+    unit: float,
+    rng: np.random.Generator,
+) -> Measured:
+    """Return the loss and gradient that a way has at the arrays, with bars from draws."""
+    value_spread, spread, largest = _spread(way, value, grads, lambda: _nudged(arrays, unit, rng))
+    quantile = _quantile(sum(g.size for g in grads.values()))
+    natural = natural_sizes(arrays, grads)
+    return Measured(
+        value=value,
+        value_bar=quantile * value_spread + FLOOR * unit * abs(value),
+        grads=grads,
+        bars={k: quantile * spread[k] + FLOOR * unit * natural[k] for k in grads},
+        accident={k: largest[k] > math.sqrt(unit) * natural[k] for k in grads},
+    )
+
+
+def with_wider(
+    measured: Measured, arrays: Params, wider: Mapping[str, np.ndarray], unit: float
+) -> Measured:
+    """Add to the bars what a wider type changes, as far as it has the size of rounding.
+
+    `wider` has the gradients that came out in the wider type, of some or all tensors.
+    """
+    natural = natural_sizes(arrays, measured.grads)
+    bars = dict(measured.bars)
+    for name, exact in wider.items():
+        change = np.abs(np.asarray(exact - measured.grads[name], float))
+        bars[name] = bars[name] + 2 * np.minimum(change, math.sqrt(unit) * natural[name])
+    return replace(measured, bars=bars)
+
+
+def with_zeros_moved(
+    measured: Measured, way: ValueAndGrads, arrays: Params, unit: float, rng: np.random.Generator
+) -> Measured:
+    """Mark as accidents, too, the entries that jump when zeros are moved like all others.
+
+    Every entry is moved by one spacing of numbers of its tensor's size, by 2u in a tensor of
+    zeros. The bars of those entries then contain their jumps.
+    """
+    _, spread, largest = _spread(
+        way, measured.value, measured.grads, lambda: _displaced(arrays, unit, rng)
+    )
+    natural = natural_sizes(arrays, measured.grads)
+    bars, accident = dict(measured.bars), dict(measured.accident)
+    quantile = _quantile(sum(g.size for g in bars.values()))
+    for name in bars:
+        jumps = largest[name] > math.sqrt(unit) * natural[name]
+        bars[name] = np.where(jumps, np.maximum(bars[name], quantile * spread[name]), bars[name])
+        accident[name] = accident[name] | jumps
+    return replace(measured, bars=bars, accident=accident)
+
+
+def unit_roundoff(
+    loss: Callable[[Params], float], arrays: Mapping[str, np.ndarray], rng: np.random.Generator
+) -> float:
+    """Return the unit roundoff that a loss works in: that of its arguments, or float32's.
+
+    A loss whose values at random points are all float32 numbers works in float32, whatever
+    the type that it returns.
+    """
+    unit = max(float(np.finfo(value.dtype).eps) / 2 for value in arrays.values())
+    values = [
+        loss(
+            {k: x + 2.0**-12 * scales(x) * rng.standard_normal(x.shape) for k, x in arrays.items()}
+        )
+        for _ in range(3)
+    ]
+    single = all(math.isfinite(v) and v != 0 and float(np.float32(v)) == v for v in values)
+    return max(unit, SINGLE) if single else unit
+
+
+def natural_sizes(arrays: Params, grads: Params) -> Params:
+    """Return |g| plus the size that each entry's gradient could have had; see the module."""
+    scale = {k: scales(np.asarray(x, float)) for k, x in arrays.items()}
+    effects = [np.abs(grads[k]) * scale[k] for k in grads]
+    largest = max((float(e[np.isfinite(e)].max(initial=0.0)) for e in effects), default=0.0)
+    return {k: np.abs(g) + largest / scale[k] for k, g in grads.items()}
+
+
+def _spread(
+    way: ValueAndGrads, value: float, grads: Params, moved: Callable[[], Params]
+) -> tuple[float, Params, Params]:
+    """Return the root mean square change of the loss and gradient over draws, and the largest."""
+    value_squares = 0.0
+    squares = {k: np.zeros_like(g) for k, g in grads.items()}
+    largest = {k: np.zeros_like(g) for k, g in grads.items()}
+    for _ in range(DRAWS):
+        new_value, new_grads = way(moved())
+        value_squares += (new_value - value) ** 2
+        for k, g in grads.items():
+            change = np.abs(new_grads[k] - g)
+            squares[k] += change**2
+            np.maximum(largest[k], change, out=largest[k])
+    spread = {k: np.sqrt(square / DRAWS) for k, square in squares.items()}
+    return math.sqrt(value_squares / DRAWS), spread, largest
+
+
+def _nudged(arrays: Params, unit: float, rng: np.random.Generator) -> Params:
+    return {k: x * (1 + 2 * unit * _signs(x, rng)) for k, x in arrays.items()}
+
+
+def _displaced(arrays: Params, unit: float, rng: np.random.Generator) -> Params:
+    return {k: x + 2 * unit * scales(x) * _signs(x, rng) for k, x in arrays.items()}
+
+
+def _signs(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return rng.choice((-1.0, 1.0), array.shape)
+
+
+def _quantile(entries: int) -> float:
+    from scipy.special import stdtrit
+
+    return float(-stdtrit(DRAWS, CHANCE / (2 * entries)))
