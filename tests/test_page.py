@@ -1,0 +1,206 @@
+"""The HTML of a report: what it says, how it is built, and that nothing in it can act."""
+
+import dataclasses
+import itertools
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+import manual
+import verify
+from verify.diagnosis import Finding
+from verify.page import fragment, page
+from verify.report import Loss, Report
+
+HOSTILE = "<script>alert(1)</script>.py"
+VOID = {"meta", "br"}
+
+
+class Reader(HTMLParser):
+    """Collects what the tests ask about, and checks that every element is closed in order."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.elements, self.text, self.numbers = [], [], "", []
+        self.feed(text)
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.text += data
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def planted(**settings):
+    problem = verify.build_problem(verify.load("flower"), layers=(5,), examples=60, l2=0.5)
+    _, grads = manual.loss_and_grads(*problem.arguments, **problem.options)
+    report = verify.three_way(
+        problem, grads=dict(grads) | {"W2": 2 * grads["W2"]}, finite_difference="sampled"
+    )
+    return dataclasses.replace(report, settings={**report.settings, **settings})
+
+
+@pytest.fixture(scope="module")
+def report():
+    return planted(data="flower", init="he", seed=1, train=0, learning_rate=0.0075)
+
+
+@pytest.mark.parametrize("render", [page, fragment])
+def test_every_number_of_the_json_is_on_the_page_with_all_its_digits(report, render):
+    facts = report.to_dict()
+    values = [element["value"] for element in Reader(render(report)).all("data")]
+    expected = [repr(facts["loss"]["manual"]), repr(facts["loss"]["autodiff"])]
+    for tensor in facts["tensors"]:
+        expected.append(str(tensor["kinks"]))
+        for pair in (
+            "manual_vs_autodiff",
+            "manual_vs_finite_difference",
+            "autodiff_vs_finite_difference",
+        ):
+            expected += [repr(tensor[pair]["relative"]), repr(tensor[pair]["bar_ratio"])]
+    assert values[: len(expected)] == expected
+
+
+@pytest.mark.parametrize("render", [page, fragment])
+def test_verdict_meaning_diagnosis_and_remarks_are_those_of_the_json(report, render):
+    report = dataclasses.replace(report, remarks=("Only some entries were sampled.",))
+    text, facts = Reader(render(report)).text, report.to_dict()
+    assert facts["verdict"] in text
+    assert facts["meaning"] in text
+    assert all(finding[key] in text for finding in facts["diagnosis"] for key in ("bug", "detail"))
+    assert all(f.found in text and f.expected in text for f in report.diagnosis)
+    assert facts["remarks"][0] in text
+    for tensor in facts["tensors"]:
+        agrees = all(v["agree"] for v in tensor.values() if isinstance(v, dict))
+        assert re.search(
+            rf"d{tensor['name']} \([^)]*\) {'✓ agree' if agrees else '✗ differ'}", text
+        )
+
+
+def test_page_gives_settings_versions_and_the_command_that_repeats_the_check(report):
+    text = Reader(page(report)).text
+    for name, version in report.versions.items():
+        assert f"{name}{version}" in text
+    assert (
+        "backproof verify --data flower --layers 5 --hidden relu --output sigmoid --init he "
+        "--l2 0.5 --keep-prob 1.0 --examples 60 --dtype float64 --seed 1 "
+        "--finite-difference sampled"
+    ) in text
+
+
+def test_printed_command_repeats_the_check(report):
+    import json
+    import shlex
+
+    from click.testing import CliRunner
+
+    from verify.cli import app
+    from verify.page.report import command
+
+    words = shlex.split(" ".join(command(report.settings)))[1:]
+    result = CliRunner().invoke(app, [*words, "--format", "json"])
+    again = json.loads(result.output)
+    assert again["loss"]["manual"] == report.loss.manual
+    assert again["settings"] == report.to_dict()["settings"]
+
+
+@pytest.mark.parametrize("render", [page, fragment])
+def test_hostile_names_appear_as_text(render):
+    report = planted(data=HOSTILE, layers=['"><img src=x onerror=alert(1)>'])
+    finding = Finding(HOSTILE, 1, HOSTILE, HOSTILE, HOSTILE, HOSTILE)
+    tensors = [
+        dataclasses.replace(report.tensors[0], name=HOSTILE),
+        *report.tensors[1:],
+    ]
+    hostile = dataclasses.replace(
+        report,
+        meaning=HOSTILE,
+        diagnosis=(finding,),
+        remarks=(HOSTILE,),
+        tensors=tensors,
+        way=HOSTILE,
+    )
+    read = Reader(render(hostile))
+    assert not read.all("script")
+    assert not read.all("img")
+    assert not [name for _, attributes in read.elements for name in attributes if name[:2] == "on"]
+    assert read.text.count(HOSTILE) >= 6
+
+
+@pytest.mark.parametrize("render", [page, fragment])
+def test_nothing_is_fetched_and_nothing_runs(report, render):
+    html = render(report)
+    read = Reader(html)
+    assert not {"script", "link", "iframe", "object", "embed"} & {tag for tag, _ in read.elements}
+    sources = [a.get(key) for _, a in read.elements for key in ("src", "href", "srcset")]
+    assert all(source.startswith("data:") for source in sources if source)
+    assert "url(" not in html
+    assert "@import" not in html
+
+
+def test_headings_descend_one_level_at_a_time_from_a_single_h1(report):
+    levels = [
+        int(tag[1]) for tag, _ in Reader(page(report)).elements if re.fullmatch("h[1-6]", tag)
+    ]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
+
+
+@pytest.mark.parametrize("render", [page, fragment])
+def test_every_picture_says_what_it_shows_and_every_header_has_its_scope(report, render):
+    read = Reader(render(report))
+    pictures = read.all("svg")
+    assert pictures
+    assert all(p["role"] == "img" and len(p["aria-label"]) > 40 for p in pictures)
+    assert all(h["scope"] in {"row", "col", "colgroup"} for h in read.all("th"))
+    wrong = next(p["aria-label"] for p in pictures if "dW2" in p["aria-label"])
+    assert wrong.startswith("Heat map of dW2, by hand and JAX, 1 by 5: 5 of 5 compared entries are")
+
+
+def test_details_of_disagreeing_gradients_are_open_and_those_of_agreeing_ones_closed(report):
+    opened = [("open" in details) for details in Reader(page(report)).all("details")]
+    assert opened == [not tensor.agree for tensor in report.tensors]
+
+
+def test_worst_entry_is_listed_with_both_values():
+    problem = verify.build_problem(verify.load("flower"), layers=(5,), examples=60)
+    _, grads = manual.loss_and_grads(*problem.arguments, **problem.options)
+    wrong = grads["W1"].copy()
+    wrong[3, 1] += 0.25
+    report = verify.three_way(
+        problem, grads=dict(grads) | {"W1": wrong}, finite_difference="sampled"
+    )
+    text = Reader(page(report)).text
+    assert f"1: [3, 1]{wrong[3, 1]:.9g}{grads['W1'][3, 1]:.9g}2.5e-01" in text
+
+
+def test_report_without_a_finite_loss_still_makes_a_page():
+    report = Report("undecided", "The loss is not finite.", Loss(np.nan, np.inf, False), ())
+    read = Reader(page(report))
+    assert "not finite" in read.text
+    assert "Undecided" in read.text
+
+
+def test_page_is_small_enough_to_send_by_mail():
+    problem = verify.build_problem(verify.load("noise"), layers=(20, 7))
+    X = np.random.RandomState(0).randn(3000, problem.m)
+    params = manual.initialize((3000, 20, 1), "he", np.random.RandomState(0))
+    wide = verify.Problem(params, X, problem.Y)
+    report = verify.three_way(wide, finite_difference="directional")
+    assert len(page(report)) < 200_000
