@@ -263,6 +263,7 @@ def _sharpened(evidence: Evidence, exact: dict[str, Differences] | None) -> Evid
     return replace(
         evidence,
         entries={name: _with_bends_of(exact[name], found) for name, found in evidence.real.items()},
+        complex_step=True,
     )
 
 

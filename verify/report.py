@@ -194,30 +194,25 @@ def _table(tensors: Sequence[Tensor]):
 
     titles = {
         PAIRS[0]: "hand vs JAX",
-        PAIRS[1]: "hand vs difference",
-        PAIRS[2]: "JAX vs difference",
+        PAIRS[1]: "hand vs diff.",
+        PAIRS[2]: "JAX vs diff.",
     }
     shown = [pair for pair in PAIRS if any(pair in tensor.pairs for tensor in tensors)]
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("gradient")
     table.add_column("shape")
-    table.add_column("differenced", justify="right")
+    table.add_column("checked", justify="right", no_wrap=True)
     table.add_column("kinks", justify="right")
     for pair in shown:
-        table.add_column(f"{titles[pair]}\nrelative  of bar", justify="right")
+        table.add_column(f"{titles[pair]}\nrelative  of bar", justify="right", no_wrap=True)
     table.add_column("")
     for tensor in sorted(tensors, key=lambda tensor: -_badness(tensor)):
-        checked = (
-            f"{tensor.entries_checked} of {math.prod(tensor.shape)}"
-            if not tensor.directions_checked
-            else f"{tensor.directions_checked} directions"
-        )
         cells = [f"{_cell(tensor.pairs.get(pair))}" for pair in shown]
         verdict = "agree" if tensor.agree else _worst_entry(tensor)
         table.add_row(
             f"d{tensor.name}",
             "×".join(map(str, tensor.shape)) or "scalar",
-            checked,
+            _checked(tensor),
             str(tensor.kinks),
             *cells,
             verdict,
@@ -226,8 +221,17 @@ def _table(tensors: Sequence[Tensor]):
     return table
 
 
+def _checked(tensor: Tensor) -> str:
+    """Return how many entries were differenced, and along how many directions."""
+    entries = f"{tensor.entries_checked} of {math.prod(tensor.shape)}"
+    if not tensor.directions_checked:
+        return entries
+    lines = f"{tensor.directions_checked} lines"
+    return f"{entries}\n+ {lines}" if tensor.entries_checked else lines
+
+
 def _cell(pair: Pair | None) -> str:
-    return "" if pair is None else f"{pair.relative:.1e} {pair.bar_ratio:8.2g}"
+    return "" if pair is None else f"{pair.relative:.1e} {pair.bar_ratio:7.2g}"
 
 
 def _worst_entry(tensor: Tensor) -> str:
@@ -235,7 +239,7 @@ def _worst_entry(tensor: Tensor) -> str:
     if pair.worst is None or not tensor.shape:
         return "differ"
     where = ", ".join(str(i) for i in np.unravel_index(pair.worst, tensor.shape))
-    return f"differ, worst at [{where}]"
+    return f"worst at [{where}]"
 
 
 def _badness(tensor: Tensor) -> float:
