@@ -85,6 +85,12 @@ def test_the_seed_moves_the_drawn_data_sets_and_no_other(name):
     assert same == (name not in GENERATED)
 
 
+@pytest.mark.parametrize("name", EMBEDDED)
+def test_the_first_forty_examples_hold_every_class(name):
+    data = load(name)
+    assert set(data.labels[:40]) == set(range(len(data.classes)))
+
+
 def test_loading_leaves_the_global_random_state_alone():
     before = np.random.get_state()[1].copy()
     for name in EMBEDDED:

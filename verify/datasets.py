@@ -214,7 +214,7 @@ def _flower(rng: np.random.RandomState, count: int) -> Points:
         t = np.linspace(turn * 3.12, (turn + 1) * 3.12, each) + 0.2 * rng.standard_normal(each)
         r = 4 * np.sin(4 * t) + 0.2 * rng.standard_normal(each)
         rows.append(np.column_stack([r * np.sin(t), r * np.cos(t)]))
-    return np.concatenate(rows), np.repeat((0, 1), each)
+    return _shuffled(rng, np.concatenate(rows), np.repeat((0, 1), each))
 
 
 def _spiral(rng: np.random.RandomState, count: int) -> Points:
@@ -225,7 +225,13 @@ def _spiral(rng: np.random.RandomState, count: int) -> Points:
         r = np.linspace(1 / each, 1, each)
         t = np.linspace(4 * arm, 4 * (arm + 1), each) + 0.2 * rng.standard_normal(each)
         rows.append(np.column_stack([r * np.sin(t), r * np.cos(t)]))
-    return np.concatenate(rows), np.repeat((0, 1, 2), each)
+    return _shuffled(rng, np.concatenate(rows), np.repeat((0, 1, 2), each))
+
+
+def _shuffled(rng: np.random.RandomState, rows: np.ndarray, labels: np.ndarray) -> Points:
+    """Mix the classes, so that the first few examples hold all of them."""
+    order = rng.permutation(len(labels))
+    return rows[order], labels[order]
 
 
 def _moons(rng: np.random.RandomState, count: int) -> Points:

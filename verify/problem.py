@@ -115,7 +115,7 @@ def check_params(params: Any) -> dict[str, np.ndarray]:
             f"params: got the keys {', '.join(map(str, params)) or 'none'}, "
             "takes W1, b1, ..., WL, bL without a gap"
         )
-    arrays = {name: np.asarray(params[name]) for name in names}
+    arrays = {name: as_numbers(name, params[name]) for name in names}
     dtypes = {array.dtype for array in arrays.values()}
     if len(dtypes) > 1 or next(iter(dtypes)) not in (np.float32, np.float64):
         raise ValueError(
