@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from verify.agreement import three_way as three_way
     from verify.build import build_problem as build_problem
+    from verify.comparison import check_vjp as check_vjp
+    from verify.comparison import compare as compare
     from verify.datasets import load as load
     from verify.masks import draw_masks as draw_masks
     from verify.masks import mask_schedule as mask_schedule
@@ -20,6 +22,8 @@ _HOME = {
     "Problem": "verify.problem",
     "Report": "verify.report",
     "build_problem": "verify.build",
+    "check_vjp": "verify.comparison",
+    "compare": "verify.comparison",
     "draw_masks": "verify.masks",
     "load": "verify.datasets",
     "mask_schedule": "verify.masks",

@@ -2,7 +2,7 @@
 
 Here: the noise of a function, its derivatives by single entries and along directions, and the
 choice of entries where all are too many. Not here: anything that knows what the function is
-(`verify.exhaustive` does), and any verdict (`verify.agreement`, `verify.compare`).
+(`verify.exhaustive` does), and any verdict (`verify.agreement`, `verify.comparison`).
 
 **The difference.** D(h) = (f(x + h) - f(x - h)) / 2h = f' + f''' h^2 / 6 + O(h^4). Steps are
 powers of two and are divided by as they came out, (x + h) - (x - h), so that the step itself

@@ -173,6 +173,9 @@ class Report:
         parts += [Text(f"Note: {remark}", style="dim") for remark in self.remarks]
         return Group(*parts)
 
+    def __repr__(self) -> str:
+        return f"<Report: {self.verdict}. {self.meaning}>"
+
     def __str__(self) -> str:
         from io import StringIO
 

@@ -5,7 +5,7 @@ Whatever the verdict rests on is measured by calling the functions: the rounding
 (`verify.black_box`), and whether the same place gives the same answer twice. What speaks
 against the gradient is looked at again before it is believed.
 
-Not here: how a user's functions become a `Subject` (`verify.compare`).
+Not here: how a user's functions become a `Subject` (`verify.comparison`).
 """
 
 from __future__ import annotations
