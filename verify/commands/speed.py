@@ -1,0 +1,173 @@
+"""`backproof speed`: a training step and an exhaustive check, by each way, side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from verify.commands.options import problem_from, problem_options
+from verify.commands.output import output_options, write, write_json
+
+if TYPE_CHECKING:
+    from verify.speed import Workload
+
+DTYPES = ("float64", "float32")
+
+
+@click.command("speed")
+@problem_options()
+@click.option(
+    "--learning-rate",
+    type=float,
+    default=0.01,
+    show_default=True,
+    help="Learning rate of a problem of your own.",
+)
+@click.option(
+    "--repetitions",
+    type=click.IntRange(1),
+    default=7,
+    show_default=True,
+    help="Interleaved repetitions of every way.",
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0, 60, min_open=True),
+    default=0.2,
+    show_default=True,
+    help="How long one repetition takes.",
+)
+@click.option(
+    "--plot",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Draw the bar chart into this file.",
+)
+@output_options("table", "json")
+@click.pass_context
+def command(
+    context: click.Context,
+    learning_rate: float,
+    repetitions: int,
+    seconds: float,
+    plot: Path | None,
+    format_: str,
+    output_file: Path | None,
+    **options: Any,
+) -> int:
+    """Time a training step by each way, side by side, and an exhaustive check.
+
+    Four workloads in both dtypes by default: cats, football, flower, and a wide one. With
+    --data, that one problem. PyTorch takes part where it is installed (extra `peers`).
+    """  # fmt: skip
+    from verify import speed
+    from verify.problem import check_learning_rate
+
+    check_learning_rate(learning_rate)
+    given = _given(context)
+    dtypes = (options["dtype"],) if "dtype" in given else DTYPES
+    if given & {"data", "layers", "hidden", "output", "init", "l2", "keep_prob", "examples"}:
+        workloads = [_own(options | {"dtype": dtype}, learning_rate) for dtype in dtypes]
+    else:
+        workloads = [each for dtype in dtypes for each in speed.standard_workloads(dtype)]
+
+    with _watching() as progress:
+        rows = [
+            speed.compare_ways(
+                workload, repetitions=repetitions, seconds=seconds, progress=progress
+            )
+            for workload in workloads
+        ]
+        progress("every weight of " + workloads[0].name)
+        result = {"workloads": rows, "exhaustive": speed.exhaustive_speed(workloads[0].problem)}
+    if plot is not None:
+        from verify import plots
+
+        plots.save(plots.speed(rows), plot)
+    if format_ == "json":
+        write_json(result, output_file)
+    else:
+        write(_table(result), output_file)
+    return 0
+
+
+def _given(context: click.Context) -> set[str]:
+    return {
+        name
+        for name in context.params
+        if context.get_parameter_source(name) is not ParameterSource.DEFAULT
+    }
+
+
+def _own(options: dict[str, Any], learning_rate: float) -> Workload:
+    from verify.speed import Workload
+
+    dataset, problem = problem_from(options)
+    return Workload(dataset.name, problem, learning_rate)
+
+
+def _watching():
+    """Return a context whose value shows what is being timed, to a person who watches."""
+    from contextlib import contextmanager
+
+    from rich.console import Console
+
+    @contextmanager
+    def watching():
+        console = Console(stderr=True)
+        if not console.is_terminal:
+            yield lambda what: None
+            return
+        with console.status("") as status:
+            yield status.update
+
+    return watching()
+
+
+def _table(result: dict[str, Any]):
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    from verify.speed import OURS, PEERS
+
+    rows = result["workloads"]
+    shown = [way for way in (*PEERS, *OURS) if any(way in row["ms_per_step"] for row in rows)]
+    table = Table(box=None, pad_edge=False, header_style="bold", title="milliseconds a step")
+    table.add_column("workload")
+    table.add_column("dtype")
+    for way in shown:
+        table.add_column(way, justify="right")
+    table.add_column("best of ours\n/ best peer", justify="right")
+    table.add_column("machine's\nbound", justify="right")
+    for row in rows:
+        ratios = row["ratio_to_best_peer"].values()
+        table.add_row(
+            row["name"],
+            row["dtype"],
+            *(_number(row["ms_per_step"].get(way)) for way in shown),
+            f"{min(ratios):.2f}" if ratios else "",
+            _number(row["roofline"]["bound_ms"]),
+        )
+    compiling = ", ".join(
+        f"{row['name']} {row['dtype']} {way} {seconds:.1f} s"
+        for row in rows
+        for way, seconds in row["compile_s"].items()
+        if seconds >= 0.1
+    )
+    check = result["exhaustive"]
+    return Group(
+        table,
+        Text(f"compiling, apart: {compiling or 'under 0.1 s each'}"),
+        Text(
+            f"exhaustive check of {check['parameters']} weights: {check['warm_s']:.2f} s warm, "
+            f"{check['cold_s']:.2f} s cold; the black-box loop would take "
+            f"{check['black_box_s']:.0f} s, {check['ratio']:.0f} times as long"
+        ),
+    )
+
+
+def _number(ms: float | None) -> str:
+    return "" if ms is None else f"{ms:.3g}"

@@ -1,0 +1,134 @@
+"""What is timed: four networks that people have, and the ways to take a step in them."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+import manual
+from verify.build import build_problem
+from verify.problem import Problem
+from verify.speed import course, peers
+
+if TYPE_CHECKING:
+    from verify.datasets import Dataset
+
+Run = Callable[[int], object]
+"""Take so many steps, from the parameters that the workload starts with."""
+
+
+class Workload(NamedTuple):
+    """A problem, named, and the learning rate of its steps."""
+
+    name: str
+    problem: Problem
+    learning_rate: float
+
+
+def standard_workloads(dtype: str) -> list[Workload]:
+    """Return the four: cats, football, flower and a wide one, in this dtype.
+
+    Without `BACKPROOF_DATA` the course's pictures and points are stood in for by random numbers
+    of their shape, which take as long.
+    """
+    from verify import datasets
+
+    rng = np.random.default_rng(0)
+    flower = build_problem(
+        datasets.load("flower"), layers=(4,), hidden="tanh", init=0.01, dtype=dtype
+    )
+    wide = _random((784, 512, 256, 1), 4096, dtype, rng)
+    return [
+        Workload("cats", _own("cats", (12288, 20, 7, 5, 1), 209, dtype, rng), 0.0075),
+        Workload("football", _own("football", (2, 20, 3, 1), 211, dtype, rng), 0.3),
+        Workload("flower", flower, 1.2),
+        Workload("wide", wide, 0.01),
+    ]
+
+
+def _own(name: str, sizes: tuple[int, ...], m: int, dtype: str, rng) -> Problem:
+    """Return the course's own data set, or random numbers of its shape where it is absent."""
+    from verify import datasets
+
+    try:
+        dataset: Dataset = datasets.load(name)
+    except ValueError:
+        return _random(sizes, m, dtype, rng)
+    return build_problem(dataset, layers=sizes[1:-1], init="fan-in", dtype=dtype)
+
+
+def _random(sizes: tuple[int, ...], m: int, dtype: str, rng) -> Problem:
+    params = manual.initialize(sizes, "fan-in", rng, np.dtype(dtype).type)
+    return Problem(params, rng.random((sizes[0], m)), rng.random((1, m)) < 0.5)
+
+
+def ways(workload: Workload) -> dict[str, Callable[[], Run]]:
+    """Return every way that is installed and can take this workload's step, each to be prepared.
+
+    "course" is the reference; "manual" is `manual.steps`; "autodiff-step" has its gradient
+    compiled and its loop in Python; "autodiff-loop" and "autodiff-span" are `autodiff.steps` by
+    either strategy, the second where it would be chosen.
+    """
+    problem, rate = workload.problem, workload.learning_rate
+    plain = problem.output == "sigmoid" and problem.masks is None and problem.l2 == 0
+    table: dict[str, Callable[[], Run]] = {}
+    if plain:
+        table["course"] = lambda: partial(_steps, course.steps, problem, rate)
+    table["manual"] = lambda: partial(_steps, manual.steps, problem, rate)
+    table["autodiff-step"] = lambda: partial(_one_by_one, problem, rate)
+    table["autodiff-loop"] = lambda: _autodiff(problem, rate, "loop")
+
+    from autodiff.training import choose_strategy
+
+    if choose_strategy(problem.layers, problem.m, 1000) == "span":
+        table["autodiff-span"] = lambda: _autodiff(problem, rate, "span")
+    if plain and importlib.util.find_spec("torch"):
+        table["torch"] = lambda: peers.eager(problem, rate)
+        table["torch-compile"] = lambda: peers.compiled(problem, rate)
+    return table
+
+
+def _steps(steps, problem, rate, n):
+    return steps(*problem.arguments[:3], n=n, learning_rate=rate, **_options(problem))
+
+
+def _options(problem):
+    return problem.options | {"masks": problem.masks}
+
+
+def _autodiff(problem, rate, strategy):
+    """Hold the data on the device, as a training run does, and step from there."""
+    import autodiff
+    from autodiff.span import gram
+    from autodiff.training import on_device
+
+    X, Y = on_device(problem.X), on_device(problem.Y)
+    K = gram(X) if strategy == "span" else None
+
+    def run(n):
+        return autodiff.steps(
+            problem.params,
+            X,
+            Y,
+            n=n,
+            learning_rate=rate,
+            strategy=strategy,
+            gram=K,
+            **_options(problem),
+        )
+
+    return run
+
+
+def _one_by_one(problem, rate, n):
+    import autodiff
+
+    params = problem.params
+    for _ in range(n):
+        _, grads = autodiff.loss_and_grads(params, *problem.arguments[1:], **problem.options)
+        params = manual.descend(params, grads, rate)
+    return params
