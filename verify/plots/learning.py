@@ -1,32 +1,15 @@
-"""Every figure, each a function that returns a matplotlib `Figure` with one message.
-
-    cost_curve(iterations, costs)                    the cost of one training
-    cost_curves({label: (iterations, costs)})        of several, to compare
-    decision_boundary(network, X, labels, classes)   what a network of two features has learnt
-    decision_boundaries({title: network}, X, ...)    of several: sizes, initialisers, penalties
-    mislabelled(images, true, predicted)             the pictures that a model got wrong
-    save(figure, path)                               whole or not at all
-
-A `network` is a function from X (2, k) to the output AL, (1, k) for sigmoid or (classes, k)
-for softmax: `lambda X: manual.forward(params, X, hidden=hidden, output=output)[0]`.
-
-Nothing here touches pyplot or matplotlib's global settings, so it draws the same in a thread,
-a notebook and a pipe; matplotlib is imported when a figure is asked for. Every figure reads in
-greyscale: maps are perceptually uniform (Nuñez, Anderton & Renslow, 2018), and what differs in
-colour differs in marker, line or hatch too.
-"""
+"""What a training did, and what came of it: costs, decision boundaries, mislabelled pictures."""
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from itertools import cycle
 from math import ceil
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from verify.plots.canvas import MAP, MARKERS, blank, labelled, line_styles, titled
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -34,11 +17,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     Array = np.ndarray
-    Network = Callable[[Float[Array, "2 k"]], Float[Array, "n k"]]
 
-MAP = "cividis"
-MARKERS = "o^sDvPX*<>"
-LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
+Network = Callable[[np.ndarray], np.ndarray]
+"""A function from X (2, k) to AL, (1, k) or (classes, k)."""
 
 RESOLUTION = 240
 """Grid points along each side of a decision boundary."""
@@ -64,10 +45,10 @@ def cost_curves(
     Costs that are not finite are gaps. The cost axis is logarithmic where the curves span more
     than a factor of 30.
     """
-    figure = _figure(6.4, 4)
+    figure = blank(6.4, 4)
     axes = figure.add_subplot()
     for (label, (iterations, costs)), style in zip(
-        curves.items(), _styles(len(curves)), strict=True
+        curves.items(), line_styles(len(curves)), strict=True
     ):
         shown = np.where(np.isfinite(costs), costs, np.nan)
         axes.plot(
@@ -82,7 +63,7 @@ def cost_curves(
     axes.grid(axis="y", color="0.9", linewidth=0.8)
     if any(curves):
         axes.legend(frameon=False)
-    return _titled(_labelled(axes, "iteration", "cost (nats per example)"), title)
+    return titled(labelled(axes, "iteration", "cost (nats per example)"), title)
 
 
 def decision_boundary(
@@ -120,14 +101,17 @@ def decision_boundaries(
         raise ValueError(f"X: got {X.shape[0]} features, takes 2 to draw a decision boundary")
     across = min(len(networks), 4 if len(networks) != 6 else 3)
     down = ceil(len(networks) / across)
-    figure = _figure(3.4 * across + 1.6, 3.2 * down + 0.9)
-    panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
+    figure = blank(3 * across + 1.6, 3.3 * down + 1.1)
+    # Square panels: "compressed" brings bar and legend up to them.
+    figure.set_layout_engine("compressed")
+    grid = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False).ravel()
+    panels, unused = grid[: len(networks)], grid[len(networks) :]
     low, high = X.min(axis=1), X.max(axis=1)
     pad = MARGIN * np.where(high > low, high - low, 1)
     x1, x2 = (np.linspace(a, b, RESOLUTION) for a, b in zip(low - pad, high + pad, strict=True))
     plane = np.stack([grid.ravel() for grid in np.meshgrid(x1, x2)])
     several = len(classes) > 2
-    for axes, (name, network) in zip(panels.flat, networks.items(), strict=False):
+    for number, (axes, (name, network)) in enumerate(zip(panels, networks.items(), strict=True)):
         AL = np.asarray(network(plane), float).reshape(-1, RESOLUTION, RESOLUTION)
         winner, margins = _winner(AL)
         filled = axes.contourf(
@@ -138,16 +122,18 @@ def decision_boundaries(
                 for colour, width in (("white", 3.5), ("black", 1.6)):
                     axes.contour(x1, x2, margin, levels=[0], colors=colour, linewidths=width)
         _examples(axes, X, labels, classes)
-        _labelled(axes, *features)
-        axes.label_outer()
+        below, left = number + across >= len(networks), number % across == 0
+        labelled(axes, features[0] if below else "", features[1] if left else "")
+        axes.tick_params(labelbottom=below, labelleft=left)
         axes.set_title(name, fontsize=11)
-    for axes in panels.flat[len(networks) :]:
+        axes.set_box_aspect(1)
+    for axes in unused:
         axes.remove()
-    bar = figure.colorbar(filled, ax=panels.ravel().tolist(), shrink=0.9, pad=0.02)
+    bar = figure.colorbar(filled, ax=panels.tolist(), pad=0.02, format="%.2g")
     bar.set_label(
         "probability of the winning class (1)" if several else f"probability of {classes[1]} (1)"
     )
-    handles, names = panels.flat[0].get_legend_handles_labels()
+    handles, names = panels[0].get_legend_handles_labels()
     figure.legend(
         handles, names, loc="outside lower center", ncols=min(len(names), 6), frameon=False
     )
@@ -172,7 +158,7 @@ def mislabelled(
     count = min(len(images), most)
     across = max(1, min(count, 5))
     down = max(1, ceil(count / across))
-    figure = _figure(max(1.9 * across, 4.2), 2.25 * down + 0.5)
+    figure = blank(max(1.9 * across, 4.2), 2.25 * down + 0.5)
     panels = figure.subplots(down, across, squeeze=False)
     for axes in panels.flat:
         axes.set_axis_off()
@@ -184,54 +170,6 @@ def mislabelled(
         axes.set_title(f"is {is_class}\ncalled {called}", fontsize=10)
     figure.suptitle(title or _counted(count, len(images)), fontsize=13)
     return figure
-
-
-def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
-    """Write a figure in the format of the path's suffix, whole or not at all; return the path.
-
-    Missing folders are made. Raises ValueError for a suffix that is no picture format.
-    """
-    path = Path(path)
-    formats = figure.canvas.get_supported_filetypes()
-    suffix = path.suffix.removeprefix(".").lower()
-    if suffix not in formats:
-        raise ValueError(f"path: got {path.name}, takes a suffix of {', '.join(sorted(formats))}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-        draft = Path(folder) / path.name
-        figure.savefig(draft, format=suffix, dpi=160)
-        os.replace(draft, path)
-    return path
-
-
-def _figure(width: float, height: float) -> Figure:
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained", dpi=100)
-
-
-def _labelled(axes: Axes, x: str, y: str) -> Axes:
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.set_axisbelow(True)
-    return axes
-
-
-def _titled(axes: Axes, title: str) -> Figure:
-    axes.set_title(title, fontsize=12)
-    return axes.figure  # type: ignore[return-value]
-
-
-def _styles(count: int) -> list[dict[str, Any]]:
-    """Return one line style a curve: dark to light, and different in dash and marker too."""
-    from matplotlib import colormaps
-
-    shades = colormaps[MAP](np.linspace(0, 0.8, count))
-    return [
-        {"color": shade, "linestyle": line, "marker": marker, "markersize": 5, "linewidth": 1.8}
-        for shade, line, marker in zip(shades, cycle(LINES), cycle(MARKERS), strict=False)
-    ]
 
 
 def _winner(AL: Float[Array, "n rows columns"]) -> tuple[np.ndarray, list[np.ndarray]]:
