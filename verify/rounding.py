@@ -345,10 +345,16 @@ def _sum_error(left: np.ndarray, right: np.ndarray, unit: _Unit) -> np.ndarray:
 
 
 def _quadrature(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Return sqrt(sum_k left[i, k]^2 right[j, k]^2), rows scaled against underflow."""
+    """Return sqrt(sum_k left[i, k]^2 right[j, k]^2).
+
+    Rows are scaled against underflow. Where a row spans so many orders of magnitude that the
+    squares underflow all the same, the sum of absolute values, which is no less, stands in.
+    """
     left_scale, right_scale = _row_scale(left), _row_scale(right)
     squares = np.square(left / left_scale) @ np.square(right / right_scale).T
-    return left_scale * np.sqrt(squares) * right_scale.T
+    result = left_scale * np.sqrt(squares) * right_scale.T
+    lost = squares < 1e-280
+    return np.where(lost, np.abs(left) @ np.abs(right).T, result) if lost.any() else result
 
 
 def _row_scale(array: np.ndarray) -> np.ndarray:
