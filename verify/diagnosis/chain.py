@@ -1,0 +1,233 @@
+"""The backward pass as a chain of operations, any of which can be replaced by a wrong one.
+
+Every layer l of a backward pass makes, in this order and each from what came before,
+
+    dA       W_next.T @ dZ_next            the gradient at what the next layer reads
+    kept     dA * mask / keep_prob         ... before dropout
+    dZ       kept * g'(Z)                  ... before the activation; at the output A - Y
+    product  dZ @ A_prev.T / m             the loss's share of dW
+    penalty  l2 / m * W                    the penalty's share of dW
+    dW       product + penalty
+    db       mean of dZ over the examples
+
+`OPERATIONS` is that table. A `Chain` is one backward pass over one recorded forward pass (a
+`Tape`), in which some operations may be replaced: so a mistake is a formula in place of an
+operation, and what it does to every gradient below follows by itself. Gradients are computed
+when they are asked for, and what a mistake cannot reach is shared with the pass it was
+planted in.
+
+dZ and dA are m times the derivative of the loss, as the course has them. At the output dA is
+the derivative of the cross-entropy by A; nothing right is computed from it, wrong passes are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+import manual
+from manual.network import per_layer
+from verify.problem import Problem
+
+Key = tuple[str, int]
+"""An operation and its layer."""
+
+
+class Tape(NamedTuple):
+    """What a backward pass has in hand, by layer; index 0 is the input.
+
+    A is g(Z), `out` is what the next layer reads, after the mask. Where nothing is dropped,
+    as at the output, the mask is True everywhere and `keep` is 1.
+    """
+
+    m: int
+    L: int
+    l2: float
+    Y: np.ndarray
+    g: tuple[str, ...]
+    W: tuple[np.ndarray, ...]
+    b: tuple[np.ndarray, ...]
+    Z: tuple[np.ndarray, ...]
+    A: tuple[np.ndarray, ...]
+    out: tuple[np.ndarray, ...]
+    mask: tuple[np.ndarray, ...]
+    keep: tuple[float, ...]
+
+    @property
+    def layers(self) -> range:
+        """The layers with parameters, 1 to L."""
+        return range(1, self.L + 1)
+
+    @property
+    def hidden(self) -> range:
+        """The layers below the output."""
+        return range(1, self.L)
+
+    def drops(self, layer: int) -> bool:
+        """Whether dropout does anything to what a layer hands on."""
+        return self.keep[layer] < 1 or not self.mask[layer].all()
+
+
+def record(problem: Problem) -> Tape:
+    """Run the forward pass of a problem, in float64 at its parameters, and keep what it made."""
+    exact = problem.astype(np.float64)
+    L = len(exact.layers) - 1
+    undropped = [np.ones((width, exact.m), bool) for width in exact.layers[1:]]
+    masks = undropped if exact.masks is None else (*exact.masks, undropped[-1])
+    return run(
+        exact.X,
+        exact.Y,
+        exact.l2,
+        g=("", *exact.hidden, exact.output),
+        W=(_NONE, *(exact.params[f"W{layer}"] for layer in range(1, L + 1))),
+        b=(_NONE, *(exact.params[f"b{layer}"] for layer in range(1, L + 1))),
+        mask=(_NONE.astype(bool), *masks),
+        keep=(1.0, *per_layer(exact.keep_prob, L - 1), 1.0),
+    )
+
+
+def run(X, Y, l2, *, g, W, b, mask, keep, errors=None) -> Tape:
+    """Run the forward pass that these activations, parameters and masks describe, by layer.
+
+    `errors`, where given, are added to each Z.
+    """
+    A, Z, out = [X], [_NONE], [X]
+    for layer in range(1, len(W)):
+        Z.append(manual.linear(out[-1], W[layer], b[layer]))
+        if errors is not None:
+            Z[-1] += errors[layer]
+        A.append(Z[-1] if g[layer] == "none" else manual.ACTIVATIONS[g[layer]].forward(Z[-1]))
+        out.append(manual.dropout(A[-1], mask[layer], keep[layer]))
+    return Tape(X.shape[1], len(W) - 1, l2, Y, g, W, b, tuple(Z), tuple(A), tuple(out), mask, keep)
+
+
+_NONE = np.empty((0, 0))
+
+
+def shaken(t: Tape, eps: float, rng: np.random.Generator) -> Tape:
+    """Return the same forward pass with a rounding error in every Z.
+
+    A sum of n products is off by sqrt(n) units of roundoff times the root of the sum of their
+    squares (Higham & Mary, 2019), and the error goes on to the layers above.
+    """
+    errors = [_NONE]
+    for layer in t.layers:
+        W, A = np.square(t.W[layer]), np.square(t.out[layer - 1])
+        size = eps * np.sqrt(W.shape[1] * (W @ A)) + eps * np.abs(t.Z[layer])
+        errors.append(size * rng.standard_normal(size.shape))
+    return run(t.A[0], t.Y, t.l2, g=t.g, W=t.W, b=t.b, mask=t.mask, keep=t.keep, errors=errors)
+
+
+def slope(t: Tape, layer: int) -> np.ndarray:
+    """Return g'(Z) of a layer whose activation works entry by entry."""
+    return slope_of(t.g[layer], t.Z[layer])
+
+
+def slope_of(activation: str, Z: np.ndarray) -> np.ndarray:
+    """Return the derivative of an elementwise activation at Z; "none" is the identity."""
+    if activation == "none":
+        return np.ones_like(Z)
+    return manual.ACTIVATIONS[activation].backward(np.ones_like(Z), Z)
+
+
+def cross_entropy_slope(t: Tape) -> np.ndarray:
+    """Return m times the derivative of the cross-entropy by the output A."""
+    A, Y = t.A[t.L], t.Y
+    with np.errstate(divide="ignore", invalid="ignore"):
+        right = np.where(Y == 1, -1 / A, 0)
+        return right if t.g[t.L] == "softmax" else np.where(Y == 1, right, 1 / (1 - A))
+
+
+class Chain(dict[Key, np.ndarray]):
+    """The gradients of one backward pass, {(operation, layer): array}, made when asked for.
+
+    `formulas` stand in place of operations; `given` are values to go on from, whatever the
+    operations above would have made of them.
+    """
+
+    def __init__(self, tape: Tape, formulas: Mapping[Key, Formula] | None = None) -> None:
+        super().__init__()
+        self.tape = tape
+        self.formulas = dict(formulas or {})
+        self.given: Mapping[Key, np.ndarray] = {}
+
+    def __missing__(self, key: Key) -> np.ndarray:
+        operation, layer = key
+        formula = self.formulas.get(key, OPERATIONS[operation])
+        self[key] = value = formula(self.tape, self, layer)
+        return value
+
+    def planted(self, formulas: Mapping[Key, Formula]) -> Chain:
+        """Return the same pass with further operations replaced."""
+        return self._changed(set(formulas), formulas, {})
+
+    def knowing(self, key: Key, value: np.ndarray) -> Chain:
+        """Return the same pass going on from this value in the place of its own."""
+        return self._changed({key}, {}, {key: value})
+
+    def over(self, tape: Tape) -> Chain:
+        """Return the same pass, mistakes and given values included, over another forward pass."""
+        return Chain(tape, self.formulas)._changed(set(), {}, self.given)
+
+    def _changed(
+        self, touched: set[Key], formulas: Mapping[Key, Formula], given: Mapping[Key, np.ndarray]
+    ) -> Chain:
+        chain = Chain(self.tape, {**self.formulas, **formulas})
+        chain.given = {**self.given, **given}
+        chain.update({key: value for key, value in self.items() if not _reached(key, touched)})
+        chain.update(chain.given)
+        return chain
+
+
+Formula = Callable[[Tape, Chain, int], np.ndarray]
+"""One operation: the tape, the gradients made so far, the layer -> the gradient it makes."""
+
+
+def _input_gradient(t: Tape, c: Chain, layer: int) -> np.ndarray:
+    return cross_entropy_slope(t) if layer == t.L else t.W[layer + 1].T @ c["dZ", layer + 1]
+
+
+def _kept_gradient(t: Tape, c: Chain, layer: int) -> np.ndarray:
+    return manual.dropout_backward(c["dA", layer], t.mask[layer], t.keep[layer])
+
+
+def _linear_gradient(t: Tape, c: Chain, layer: int) -> np.ndarray:
+    return t.A[layer] - t.Y if layer == t.L else c["kept", layer] * slope(t, layer)
+
+
+OPERATIONS: dict[str, Formula] = {
+    "dA": _input_gradient,
+    "kept": _kept_gradient,
+    "dZ": _linear_gradient,
+    "product": lambda t, c, layer: c["dZ", layer] @ t.out[layer - 1].T / t.m,
+    "penalty": lambda t, c, layer: t.l2 / t.m * t.W[layer],
+    "dW": lambda t, c, layer: c["product", layer] + c["penalty", layer],
+    "db": lambda t, c, layer: c["dZ", layer].sum(axis=1, keepdims=True) / t.m,
+}
+"""The right backward pass, an operation a line."""
+
+_READERS = {
+    "dA": ("dA", "kept", "dZ", "product", "dW", "db"),
+    "kept": ("kept", "dZ", "product", "dW", "db"),
+    "dZ": ("dZ", "product", "dW", "db"),
+    "product": ("product", "dW"),
+    "penalty": ("penalty", "dW"),
+    "dW": ("dW",),
+    "db": ("db",),
+}
+"""What depends on each operation in its own layer."""
+
+UPSTREAM = ("dA", "kept", "dZ")
+"""The operations that the layers below depend on."""
+
+
+def _reached(key: Key, touched: set[Key]) -> bool:
+    """Return whether replacing the touched operations can change the value at key."""
+    operation, layer = key
+    return any(
+        (layer == at and operation in _READERS[what])
+        or (layer < at and what in UPSTREAM and operation != "penalty")
+        for what, at in touched
+    )
