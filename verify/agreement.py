@@ -15,6 +15,7 @@ difference it is that plus the difference's own bar (`verify.finite_difference`,
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -60,6 +61,21 @@ class Evidence:
     remarks: Sequence[str] = ()
 
 
+@dataclass(frozen=True, eq=False)
+class Witnesses:
+    """What a hand-written pass is weighed against on one problem: all but the pass itself.
+
+    `loss` and `grads` are JAX's; `rounding` gives the bars. Where JAX's loss or the one that is
+    differenced is not finite, there is nothing to weigh, and `rounding` and `evidence` are None.
+    """
+
+    loss: float
+    grads: Grads
+    rounding: Rounding | None
+    evidence: Evidence | None
+    seconds: Mapping[str, float]
+
+
 def three_way(
     problem: Problem,
     *,
@@ -80,21 +96,53 @@ def three_way(
     Raises ValueError if `grads` has other keys or shapes than the parameters, or for an unknown
     `finite_difference`.
     """
-    from verify.rounding import analyse
-
     start = perf_counter()
     check_choice("finite_difference", finite_difference, ("auto", *METHODS))
     by_hand, hand_grads = _by_hand(problem, loss, grads)
     hand_seconds = perf_counter() - start
+    witnesses = call_witnesses(problem, loss=loss, finite_difference=finite_difference, seed=seed)
+    report = weigh(problem, witnesses, float(by_hand), hand_grads, intermediates=intermediates)
+    seconds = {"manual": hand_seconds, **witnesses.seconds, "total": perf_counter() - start}
+    return dataclasses.replace(report, seconds=seconds)
 
+
+def call_witnesses(
+    problem: Problem,
+    *,
+    loss: Callable[..., Any] | None = None,
+    finite_difference: str = "auto",
+    seed: int = 0,
+) -> Witnesses:
+    """Differentiate a problem by JAX and its `loss` (by default `manual`'s) by differences."""
     import autodiff
+    from verify.rounding import analyse
 
     before = perf_counter()
-    by_jax, jax_grads = autodiff.loss_and_grads(*problem.arguments, **problem.options)
+    by_jax, grads = autodiff.loss_and_grads(*problem.arguments, **problem.options)
     jax_seconds = perf_counter() - before
+    differenced = (loss or manual.loss)(*problem.arguments, **problem.options)
+    if not (math.isfinite(by_jax) and math.isfinite(differenced)):
+        return Witnesses(float(by_jax), grads, None, None, {"autodiff": jax_seconds})
 
-    losses = (float(by_hand), float(by_jax))
-    if not all(map(math.isfinite, losses)):
+    rounding = analyse(problem)
+    before = perf_counter()
+    evidence = difference(problem, loss, finite_difference, rounding.kinked, seed)
+    seconds = {"autodiff": jax_seconds, "finite_difference": perf_counter() - before}
+    return Witnesses(float(by_jax), grads, rounding, evidence, seconds)
+
+
+def weigh(
+    problem: Problem,
+    witnesses: Witnesses,
+    loss: float,
+    grads: Grads,
+    *,
+    intermediates: Grads | None = None,
+) -> Report:
+    """Judge the loss and the gradients of a hand-written pass by what the witnesses say."""
+    losses = (loss, witnesses.loss)
+    rounding, evidence = witnesses.rounding, witnesses.evidence
+    if rounding is None or evidence is None or not math.isfinite(loss):
         return Report(
             verdict="undecided",
             meaning=f"The loss is not finite (by hand {losses[0]}, by JAX {losses[1]}), "
@@ -104,14 +152,9 @@ def three_way(
             settings=describe(problem),
         )
 
-    rounding = analyse(problem)
-    before = perf_counter()
-    evidence = difference(problem, loss, finite_difference, rounding.kinked, seed)
-    difference_seconds = perf_counter() - before
-
     losses_agree = abs(losses[0] - losses[1]) <= rounding.loss_bar
     tensors = [
-        _tensor(name, hand_grads[name], jax_grads[name], rounding, evidence)
+        _tensor(name, grads[name], witnesses.grads[name], rounding, evidence)
         for name in problem.params
     ]
     verdict, meaning = conclude(losses_agree, tensors)
@@ -119,9 +162,7 @@ def three_way(
     if verdict == "disagree":
         from verify.diagnosis import diagnose
 
-        diagnosis = diagnose(
-            problem, losses[0], hand_grads, rounding.bars, intermediates=intermediates
-        )
+        diagnosis = diagnose(problem, losses[0], grads, rounding.bars, intermediates=intermediates)
     return Report(
         verdict=verdict,
         meaning=meaning,
@@ -130,12 +171,6 @@ def three_way(
         settings=describe(problem) | {"finite_difference": evidence.method},
         diagnosis=diagnosis,
         remarks=(*evidence.remarks, *_kink_remarks(tensors)),
-        seconds={
-            "manual": hand_seconds,
-            "autodiff": jax_seconds,
-            "finite_difference": difference_seconds,
-            "total": perf_counter() - start,
-        },
     )
 
 
