@@ -44,7 +44,7 @@ def page(report: Report) -> str:
             element("h2", "Gradient by gradient"),
             _summary(report, facts),
             element("h2", "Where the differences are"),
-            [_details(report, tensor, "h3", opened=not tensor.agree) for tensor in report.tensors],
+            _entry_by_entry(report, "h3", opened=True),
             element("h2", "The differences and their error bars"),
             element("figure", bar_chart(_ratios(report)), element(
                 "figcaption", "Each line runs from the median entry to the largest. "
@@ -70,7 +70,7 @@ def fragment(report: Report) -> str:
         _losses(report, facts),
         _findings(report, "p"),
         _summary(report, facts) if report.tensors else None,
-        [_details(report, tensor, "span", opened=False) for tensor in report.tensors],
+        _entry_by_entry(report, "span", opened=False),
         _remarks(report),
         class_="backproof",
     )
@@ -219,6 +219,20 @@ def _differenced(tensor: Tensor) -> str:
     if tensor.directions_checked:
         return f"{tensor.directions_checked} directions"
     return f"{tensor.entries_checked} of {math.prod(tensor.shape)}"
+
+
+def _entry_by_entry(report: Report, heading: str, *, opened: bool) -> list[Html]:
+    """Show each gradient in a box of its own: those that differ first, those that agree in one."""
+    differing = [tensor for tensor in report.tensors if not tensor.agree]
+    agreeing = [
+        _details(report, tensor, "span", opened=False) for tensor in report.tensors if tensor.agree
+    ]
+    boxes = [_details(report, tensor, heading, opened=opened) for tensor in differing]
+    if agreeing:
+        count = f"{len(agreeing)} gradient{'s' * (len(agreeing) > 1)}"
+        title = element(heading, count, " ", _word(True))
+        boxes.append(element("details", element("summary", title), agreeing))
+    return boxes
 
 
 def _details(report: Report, tensor: Tensor, heading: str, *, opened: bool) -> Html:
