@@ -185,8 +185,8 @@ def judge(
     difference = np.asarray(a, float) - np.asarray(b, float)
     ratio = float(over_bar(difference, bar).max(initial=0.0))
     plain = ~kinked
-    gap = np.linalg.norm(difference[plain])
-    size = np.linalg.norm(a[plain]) + np.linalg.norm(b[plain])
+    gap = _norm(difference[plain])
+    size = _norm(a[plain]) + _norm(b[plain])
     return Pair(
         max_abs=float(np.abs(difference[plain]).max(initial=0.0)),
         relative=float(gap / size) if gap else 0.0,
@@ -196,6 +196,12 @@ def judge(
         difference=difference,
         bar=bar,
     )
+
+
+def _norm(values: np.ndarray) -> float:
+    """Return the Euclidean norm, scaled so that no square underflows."""
+    largest = float(np.abs(values).max(initial=0.0))
+    return largest * float(np.linalg.norm(values / largest)) if largest else 0.0
 
 
 def conclude(losses_agree: bool, tensors: Sequence[Tensor]) -> tuple[str, str]:
