@@ -303,10 +303,11 @@ def _noise_on_line(f: Function, centre: Params, direction: Params) -> float:
             break
         if sum(a == b for a, b in pairwise(values)) >= len(values) // 2:
             continue
-        level, settled = _noise_from_table(values)
+        size = float(np.abs(values).max())  # squares of values of 1e-160 would be 0
+        level, settled = _noise_from_table(values / size)
         if settled:
-            return level
-        levels.append(level)
+            return size * level
+        levels.append(size * level)
     return min(levels)
 
 
