@@ -32,7 +32,7 @@ from verify.finite_difference import (
     scales,
     stratified_sample,
 )
-from verify.measured import DOUBLE, natural_sizes
+from verify.measured import DOUBLE, Sizes
 
 DIRECTIONS = 2
 """Random directions of a tensor whose entries cannot all be differenced."""
@@ -82,6 +82,7 @@ def gather(
     arrays: Params,
     grads: Params,
     bars: Params,
+    sizes: Sizes,
     noise: float,
     budget: int,
     rng: np.random.Generator,
@@ -89,8 +90,8 @@ def gather(
     """Return what differences of f say of its gradient at the arrays, in about `budget` calls.
 
     `complex_f` is f for complex arrays; where it raises or returns nothing complex, f takes
-    none. `grads` is the gradient under test, by which entries are chosen, and `bars` its
-    rounding. `noise` is the standard deviation of one evaluation of f.
+    none. `grads` is the gradient under test, by which entries are chosen, `bars` its rounding
+    and `sizes` its natural sizes. `noise` is the standard deviation of one evaluation of f.
     """
     count, tensors = sum(value.size for value in arrays.values()), len(arrays)
     whole = EACH * count + PILOT * tensors <= budget
@@ -120,7 +121,7 @@ def gather(
     )
     if not analytic:
         return evidence
-    exact = _complex_differences(complex_f, arrays, bars)
+    exact = _complex_differences(complex_f, arrays, bars, sizes)
     return _sharpened(evidence, exact)
 
 
@@ -215,7 +216,7 @@ def _takes_complex(complex_f: ComplexFunction, arrays: Params) -> bool:
 
 
 def _complex_differences(
-    complex_f: ComplexFunction, arrays: Params, bars: Params
+    complex_f: ComplexFunction, arrays: Params, bars: Params, sizes: Sizes
 ) -> dict[str, Differences] | None:
     """Return the complex step of every entry, or None where there is none of some."""
     work = {name: value.astype(complex) for name, value in arrays.items()}
@@ -225,12 +226,13 @@ def _complex_differences(
         if None in found:
             return None
         values[name] = np.array(found, dtype=float).reshape(array.shape)
-    natural = natural_sizes(arrays, values)
     return {
         name: Differences(
             np.arange(value.size),
             value.ravel(),
-            (UNITS * DOUBLE * natural[name] + np.nan_to_num(bars[name])).ravel(),
+            (
+                UNITS * DOUBLE * (np.abs(value) + sizes.grads[name]) + np.nan_to_num(bars[name])
+            ).ravel(),
             np.isfinite(value.ravel()),
         )
         for name, value in values.items()

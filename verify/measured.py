@@ -17,11 +17,14 @@ So the gradient is also taken in a wider type where the function carries it thro
 for float32, extended precision for float64, and twice the change is added to the bar as far as
 it has the size of rounding: at most sqrt(u) of the entry's natural size.
 
-**The natural size** of an entry's gradient is |g| plus what it could have been: a gradient
-times its parameter's scale is what the parameter does to the loss, and the largest such effect
-of all entries, over the entry's own scale, is a size that its gradient may well have as a sum
-before it cancels. The last part of the bar is `FLOOR` units u of it, for the errors of library
-functions, which are no noise.
+**The natural size** of an entry's gradient is |g| plus what it could have been. A gradient times
+its parameter's scale is what the parameter does to the loss; the largest such effect of all
+entries, over the entry's own scale, is a size that its gradient may well have before it cancels.
+It is looked for here and at the parameters shrunk by 2, 4 and 16, since much cancels here that
+does not nearer to 0: the 1 in sigmoid(Z) - 1 where the output saturates, the residuals of a
+network that has learnt its data. The loss has a natural size of the same kind. The last part of
+the bar is `FLOOR` units u of it, for what is no noise: the errors of library functions, and what
+is lost beside a 1 in every draw alike.
 
 **Accidents.** An entry that one spacing moves by more than sqrt(u) of its natural size hangs on
 an accident of rounding: a bend of the loss (or a condition above 1 / sqrt(u), of which no digit
@@ -43,10 +46,19 @@ ValueAndGrads = Callable[[Params], tuple[float, Params]]
 
 DRAWS = 16
 CHANCE = 1e-9
-FLOOR = 16.0
+FLOOR = 32.0
+SHRINKS = (2.0, 4.0, 16.0)
 SINGLE = 2.0**-24
 """The unit roundoff of float32."""
 DOUBLE = 2.0**-53
+
+
+@dataclass(frozen=True, eq=False)
+class Sizes:
+    """The natural sizes of a loss and of every entry of its gradient."""
+
+    value: float
+    grads: Params
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,39 +80,43 @@ def measure(
     arrays: Params,
     value: float,
     grads: Params,
+    sizes: Sizes,
     unit: float,
     rng: np.random.Generator,
 ) -> Measured:
     """Return the loss and gradient that a way has at the arrays, with bars from draws."""
     value_spread, spread, largest = _spread(way, value, grads, lambda: _nudged(arrays, unit, rng))
     quantile = _quantile(sum(g.size for g in grads.values()))
-    natural = natural_sizes(arrays, grads)
     return Measured(
         value=value,
-        value_bar=quantile * value_spread + FLOOR * unit * abs(value),
+        value_bar=quantile * value_spread + FLOOR * unit * sizes.value,
         grads=grads,
-        bars={k: quantile * spread[k] + FLOOR * unit * natural[k] for k in grads},
-        accident={k: largest[k] > math.sqrt(unit) * natural[k] for k in grads},
+        bars={k: quantile * spread[k] + FLOOR * unit * sizes.grads[k] for k in grads},
+        accident={k: largest[k] > math.sqrt(unit) * sizes.grads[k] for k in grads},
     )
 
 
 def with_wider(
-    measured: Measured, arrays: Params, wider: Mapping[str, np.ndarray], unit: float
+    measured: Measured, wider: Mapping[str, np.ndarray], sizes: Sizes, unit: float
 ) -> Measured:
     """Add to the bars what a wider type changes, as far as it has the size of rounding.
 
     `wider` has the gradients that came out in the wider type, of some or all tensors.
     """
-    natural = natural_sizes(arrays, measured.grads)
     bars = dict(measured.bars)
     for name, exact in wider.items():
         change = np.abs(np.asarray(exact - measured.grads[name], float))
-        bars[name] = bars[name] + 2 * np.minimum(change, math.sqrt(unit) * natural[name])
+        bars[name] = bars[name] + 2 * np.minimum(change, math.sqrt(unit) * sizes.grads[name])
     return replace(measured, bars=bars)
 
 
 def with_zeros_moved(
-    measured: Measured, way: ValueAndGrads, arrays: Params, unit: float, rng: np.random.Generator
+    measured: Measured,
+    way: ValueAndGrads,
+    arrays: Params,
+    sizes: Sizes,
+    unit: float,
+    rng: np.random.Generator,
 ) -> Measured:
     """Mark as accidents, too, the entries that jump when zeros are moved like all others.
 
@@ -110,11 +126,10 @@ def with_zeros_moved(
     _, spread, largest = _spread(
         way, measured.value, measured.grads, lambda: _displaced(arrays, unit, rng)
     )
-    natural = natural_sizes(arrays, measured.grads)
     bars, accident = dict(measured.bars), dict(measured.accident)
     quantile = _quantile(sum(g.size for g in bars.values()))
     for name in bars:
-        jumps = largest[name] > math.sqrt(unit) * natural[name]
+        jumps = largest[name] > math.sqrt(unit) * sizes.grads[name]
         bars[name] = np.where(jumps, np.maximum(bars[name], quantile * spread[name]), bars[name])
         accident[name] = accident[name] | jumps
     return replace(measured, bars=bars, accident=accident)
@@ -139,12 +154,32 @@ def unit_roundoff(
     return max(unit, SINGLE) if single else unit
 
 
-def natural_sizes(arrays: Params, grads: Params) -> Params:
-    """Return |g| plus the size that each entry's gradient could have had; see the module."""
-    scale = {k: scales(np.asarray(x, float)) for k, x in arrays.items()}
-    effects = [np.abs(grads[k]) * scale[k] for k in grads]
-    largest = max((float(e[np.isfinite(e)].max(initial=0.0)) for e in effects), default=0.0)
-    return {k: np.abs(g) + largest / scale[k] for k, g in grads.items()}
+def natural_sizes(way: ValueAndGrads, arrays: Params, value: float, grads: Params) -> Sizes:
+    """Return the natural sizes of a loss and its gradient; see the module."""
+    scale = {k: scales(x) for k, x in arrays.items()}
+    seen = [(value, grads)]
+    with np.errstate(all="ignore"):
+        seen += [way({k: x / factor for k, x in arrays.items()}) for factor in SHRINKS]
+    effects = [_finite_max(np.abs(g[k]) * scale[k]) for _, g in seen for k in g]
+    largest = max(effects, default=0.0)
+    return Sizes(
+        value=_finite_max(np.abs([v for v, _ in seen])),
+        grads={
+            k: np.where(np.isfinite(g), np.abs(g), 0) + largest / scale[k] for k, g in grads.items()
+        },
+    )
+
+
+def larger(one: Sizes, other: Sizes) -> Sizes:
+    """Return the larger of two sizes, entry by entry."""
+    return Sizes(
+        max(one.value, other.value),
+        {k: np.maximum(size, other.grads[k]) for k, size in one.grads.items()},
+    )
+
+
+def _finite_max(values: np.ndarray) -> float:
+    return float(values[np.isfinite(values)].max(initial=0.0))
 
 
 def _spread(

@@ -24,7 +24,7 @@ from verify import black_box, measured
 from verify.agreement import conclude, judge
 from verify.black_box import Evidence
 from verify.finite_difference import Differences, copy, noise_level
-from verify.measured import DOUBLE, Measured
+from verify.measured import DOUBLE, Measured, Sizes
 from verify.report import PAIRS, Loss, Pair, Report, Tensor, over_bar
 from verify.trees import Tree
 
@@ -83,7 +83,8 @@ def _checked(subject: Subject, budget: int, seed: int) -> Report:
     unit = measured.unit_roundoff(
         lambda at: float(subject.loss(subject.tree.native(at))), subject.tree.arrays, rng
     )
-    fault = _unusable(subject, by_hand, arrays, value, grads, unit)
+    sizes = _sizes(subject, by_hand, arrays, value, grads)
+    fault = _unusable(subject, by_hand, arrays, value, sizes, unit)
     if fault:
         return Report(
             verdict="undecided",
@@ -92,14 +93,14 @@ def _checked(subject: Subject, budget: int, seed: int) -> Report:
             tensors=(),
             settings=settings,
         )
-    hand = measured.measure(by_hand, arrays, value, grads, unit, rng)
+    hand = measured.measure(by_hand, arrays, value, grads, sizes, unit, rng)
     if hand_seconds < WIDENING_SECONDS:
-        hand = measured.with_wider(hand, arrays, _wider(subject, arrays), unit)
+        hand = measured.with_wider(hand, _wider(subject, arrays), sizes, unit)
 
     before = time.perf_counter()
     jax = None
     if subject.mirror is not None:
-        jax = measured.measure(subject.mirror, arrays, *subject.mirror(arrays), DOUBLE, rng)
+        jax = measured.measure(subject.mirror, arrays, *subject.mirror(arrays), sizes, DOUBLE, rng)
         jax = replace(jax, bars={k: np.maximum(b, hand.bars[k]) for k, b in jax.bars.items()})
     jax_seconds = time.perf_counter() - before
 
@@ -109,13 +110,21 @@ def _checked(subject: Subject, budget: int, seed: int) -> Report:
         f = _counted(_real_loss(subject, arrays), calls, advance)
         noise = noise_level(f, arrays, seed)
         evidence = black_box.gather(
-            f, subject.loss, arrays, grads, hand.bars, noise, max(budget - next(calls), 0), rng
+            f,
+            subject.loss,
+            arrays,
+            grads,
+            hand.bars,
+            sizes,
+            noise,
+            max(budget - next(calls), 0),
+            rng,
         )
         tensors = _judged(hand, jax, evidence)
         if not all(tensor.agree for tensor in tensors):
-            hand = measured.with_zeros_moved(hand, by_hand, arrays, unit, rng)
+            hand = measured.with_zeros_moved(hand, by_hand, arrays, sizes, unit, rng)
             if jax is not None and subject.mirror is not None:
-                jax = measured.with_zeros_moved(jax, subject.mirror, arrays, DOUBLE, rng)
+                jax = measured.with_zeros_moved(jax, subject.mirror, arrays, sizes, DOUBLE, rng)
             evidence = black_box.reconsider(
                 f, arrays, evidence, *_suspects(hand, jax, evidence), rng
             )
@@ -157,27 +166,42 @@ def _unusable(
     by_hand: Callable[[Params], tuple[float, Params]],
     arrays: Params,
     value: float,
-    grads: Params,
+    sizes: Sizes,
     unit: float,
 ) -> str:
     """Return in a sentence why there is nothing to check, or an empty string."""
     loss_name, grads_name = subject.names
     if not math.isfinite(value):
         return f"{loss_name} is {value} here, so there is no gradient to check."
-    again, again_grads = by_hand(arrays)
+    (again, first), (third, second) = by_hand(arrays), by_hand(arrays)
     cure = "Draw what is random, such as dropout masks, outside, and pass it in."
-    if abs(again - value) > RANDOM * unit * abs(value):
+    if max(abs(again - value), abs(third - value)) > RANDOM * unit * sizes.value:
         return (
             f"{loss_name} is random: at the same place it gave {value:.9g} and then {again:.9g}. "
             f"{cure}"
         )
-    natural = measured.natural_sizes(arrays, grads)
-    for name, first in grads.items():
-        if (np.abs(again_grads[name] - first) > RANDOM * unit * natural[name]).any():
+    for name, size in sizes.grads.items():
+        if (np.abs(first[name] - second[name]) > RANDOM * unit * size).any():
             return (
                 f"{grads_name} is random: at the same place it gave two gradients of {name}. {cure}"
             )
     return ""
+
+
+def _sizes(
+    subject: Subject,
+    by_hand: Callable[[Params], tuple[float, Params]],
+    arrays: Params,
+    value: float,
+    grads: Params,
+) -> Sizes:
+    """Return the natural sizes that any way finds."""
+    sizes = measured.natural_sizes(by_hand, arrays, value, grads)
+    if subject.mirror is None:
+        return sizes
+    return measured.larger(
+        sizes, measured.natural_sizes(subject.mirror, arrays, *subject.mirror(arrays))
+    )
 
 
 def _wider(subject: Subject, arrays: Params) -> Params:
@@ -325,7 +349,7 @@ def _concluded(
     wrong = [t.name for t in tensors if not t.agree]
     if wrong:
         return "disagree", (
-            f"The gradient is wrong in {', '.join(wrong)}: "
+            f"The gradient is wrong in {_gradients(wrong)}: "
             "finite differences of the loss stand against it."
         )
     if len(bare) == len(tensors):
@@ -335,8 +359,12 @@ def _concluded(
         )
     meaning = "The gradient agrees with finite differences of the loss, within their error bars."
     if bare:
-        meaning += f" {', '.join(bare)} could not be checked: the loss has no derivative there."
+        meaning += f" {_gradients(bare)} could not be checked: the loss has no derivative there."
     return "agree", meaning
+
+
+def _gradients(names: Sequence[str]) -> str:
+    return ", ".join(f"d{name}" for name in names)
 
 
 def _bare(evidence: Evidence) -> list[str]:

@@ -1,0 +1,180 @@
+"""`check_vjp` on a convolution, layer normalisation and attention, right and broken."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from kernels import KERNELS, draw
+
+from verify import check_vjp, compare
+
+BROKEN = [(kernel, bug) for kernel, (*_, bugs, _) in KERNELS.items() for bug in bugs]
+QUICK = {"budget": 3000, "cotangents": 3}
+
+
+def kernel(name, dtype=np.float64):
+    forward, backward, mirror, bugs, shapes = KERNELS[name]
+    return forward, backward, mirror, bugs, draw(*shapes, dtype=dtype)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("name", KERNELS)
+def test_a_right_backward_pass_agrees(name, dtype):
+    forward, backward, _, _, args = kernel(name, dtype)
+    report = check_vjp(forward, backward, args, **QUICK)
+    assert report.ok, str(report)
+    assert "3 cotangents" in report.meaning
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_a_right_backward_pass_agrees_with_its_mirror(name):
+    forward, backward, mirror, _, args = kernel(name)
+    report = check_vjp(forward, backward, args, mirror, **QUICK)
+    assert report.ok, str(report)
+    assert report.loss.autodiff == pytest.approx(report.loss.manual, rel=1e-12)
+
+
+@pytest.mark.parametrize(("name", "bug"), BROKEN)
+def test_a_broken_backward_pass_is_caught(name, bug):
+    forward, _, _, bugs, args = kernel(name)
+    report = check_vjp(forward, bugs[bug], args, **QUICK)
+    assert report.verdict == "disagree", str(report)
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_a_broken_backward_pass_is_caught_in_float32_beside_its_mirror(name):
+    forward, _, mirror, bugs, args = kernel(name, np.float32)
+    report = check_vjp(forward, next(iter(bugs.values())), args, mirror, **QUICK)
+    assert report.verdict == "disagree"
+    assert "backward pass" in report.meaning
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_the_same_kernels_inside_a_loss_are_compared_with_the_same_verdicts(name):
+    forward, backward, _, bugs, args = kernel(name)
+    target = np.cos(np.arange(forward(*args).size)).reshape(forward(*args).shape)
+
+    def loss(args):
+        return ((forward(*args) - target) ** 2).sum() / 2
+
+    def grads(backward):
+        return lambda args: backward(forward(*args) - target, *args)
+
+    assert compare(loss, grads(backward), args, budget=1500).ok
+    for broken in bugs.values():
+        assert compare(loss, grads(broken), args, budget=1500).verdict == "disagree"
+
+
+def test_rows_are_named_by_the_arguments_of_forward():
+    forward, backward, _, _, args = kernel("layer_norm")
+    report = check_vjp(forward, backward, args, **QUICK)
+    assert [tensor.name for tensor in report.tensors] == ["beta", "gamma", "x"]
+
+
+def test_a_mistake_at_one_output_alone_is_caught():
+    def backward(dy, x):
+        found = 2 * x * dy
+        found[3] = 2.002 * x[3] * dy[3]
+        return found
+
+    report = check_vjp(lambda x: x**2, backward, np.linspace(1, 2, 9))
+    assert report.verdict == "disagree"
+    (row,) = report.tensors
+    assert row.pairs["manual_vs_finite_difference"].worst == 3
+
+
+def test_a_backward_pass_that_ignores_its_cotangent_is_caught():
+    report = check_vjp(lambda x: x**2, lambda dy, x: 2 * x, np.ones(4))
+    assert report.verdict == "disagree"
+
+
+def test_constants_are_passed_on_and_not_differentiated():
+    def take(x, index, axis, mask):
+        return np.take(x, index, axis)
+
+    def backward(dy, x, index, axis, mask):
+        dx = np.zeros(x.shape, dy.dtype)
+        np.add.at(dx, index, dy)
+        return dx, None, None, None
+
+    args = (np.arange(8.0).reshape(4, 2), np.array([0, 2, 2]), 0, None)
+    report = check_vjp(take, backward, args, lambda x, i, a, m: jnp.take(x, i, a), **QUICK)
+    assert report.ok, str(report)
+    assert [tensor.name for tensor in report.tensors] == ["x"]
+
+
+def test_a_gradient_that_is_missing_is_said_to_be_unchecked():
+    forward, backward, _, _, args = kernel("layer_norm")
+
+    def without_beta(*arguments):
+        dx, dgamma, _ = backward(*arguments)
+        return dx, dgamma, None
+
+    report = check_vjp(forward, without_beta, args, **QUICK)
+    assert report.ok
+    assert "backward has no gradient of beta: not checked." in report.remarks
+
+
+def test_several_outputs_and_trees_of_arguments_have_cotangents_of_their_kind():
+    def forward(params, x):
+        h = params["W"] @ x + params["b"]
+        return {"h": h, "norm": (h**2).sum()}
+
+    def backward(cotangent, params, x):
+        h = params["W"] @ x + params["b"]
+        dh = cotangent["h"] + 2 * h * cotangent["norm"]
+        return {"W": np.outer(dh, x), "b": dh}, params["W"].T @ dh
+
+    W, b, x = draw((3, 4), (3,), (4,))
+    report = check_vjp(forward, backward, ({"W": W, "b": b}, x), **QUICK)
+    assert report.ok, str(report)
+    assert [tensor.name for tensor in report.tensors] == ["params.W", "params.b", "x"]
+    wrong = check_vjp(
+        forward,
+        lambda c, p, x: backward({**c, "norm": 0.0}, p, x),
+        ({"W": W, "b": b}, x),
+        **QUICK,
+    )
+    assert wrong.verdict == "disagree"
+
+
+def test_a_layer_that_draws_its_mask_inside_is_found_out():
+    rng = np.random.default_rng(0)
+    report = check_vjp(
+        lambda x: x * (rng.random(x.shape) < 0.5), lambda dy, x: dy * (x > 0), np.ones(50)
+    )
+    assert report.verdict == "undecided"
+    assert "forward is random" in report.meaning
+
+
+@pytest.mark.parametrize(
+    ("backward", "args", "options", "sentence"),
+    [
+        (
+            lambda dy, x, y: dy,
+            (np.ones(2), np.ones(2)),
+            {},
+            "backward: it returned ndarray, takes 2",
+        ),
+        (lambda dy, x, y: (dy,), (np.ones(2), np.ones(2)), {}, "backward: it returned 1, takes 2"),
+        (lambda dy, x: dy[:1], np.ones(2), {}, "backward: got float64 of the shape (1,) for x"),
+        (lambda dy, x: None, np.ones(2), {}, "backward: it returned None for every argument"),
+        (lambda dy, x: dy, np.arange(2), {}, "args: got dict with no floating-point number"),
+        (3, np.ones(2), {}, "backward: got int, takes a function"),
+        (lambda dy, x: dy, np.ones(2), {"cotangents": 0}, "cotangents: got 0"),
+        (lambda dy, x: dy, np.ones(2), {"budget": 20}, "budget: got"),
+    ],
+)
+def test_faulty_input_is_one_sentence_that_names_the_argument(backward, args, options, sentence):
+    def forward(x, y=0.0):
+        return x + y
+
+    with pytest.raises(ValueError) as fault:  # noqa: PT011
+        check_vjp(forward, backward, args, **options)
+    assert str(fault.value).startswith(sentence)
+
+
+def test_a_mirror_of_another_shape_is_refused():
+    with pytest.raises(ValueError, match="mirror: it returned the shape"):
+        check_vjp(lambda x: x**2, lambda dy, x: 2 * x * dy, np.ones(3), lambda x: x[:2] ** 2)

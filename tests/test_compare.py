@@ -1,0 +1,415 @@
+"""`compare`: any loss, any tree of arrays; right gradients pass, wrong ones do not."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import autodiff
+import manual
+from verify import Problem, compare, draw_masks
+
+
+def network(problem: Problem):
+    """The loss, gradient, parameters and mirror of a dense network, as a stranger's functions."""
+    _, X, Y, masks = problem.arguments
+    return (
+        lambda p: manual.loss(p, X, Y, masks, **problem.options),
+        lambda p: manual.loss_and_grads(p, X, Y, masks, **problem.options)[1],
+        dict(problem.params),
+        lambda p: autodiff.loss(p, X, Y, masks, **problem.options),
+    )
+
+
+def problem(
+    *,
+    sizes=(6, 5, 3, 1),
+    m=12,
+    hidden="tanh",
+    init="he",
+    dtype="float64",
+    seed=0,
+    grid=False,
+    **options,
+):
+    rng = np.random.default_rng(seed)
+    params = manual.initialize(sizes, init, rng, np.dtype(dtype).type)
+    X = rng.normal(size=(sizes[0], m))
+    if grid:
+        X = np.round(X * 5) / 10
+        params = {name: np.round(value * 5) / 10 for name, value in params.items()}
+    masks = draw_masks(seed, 0, sizes[1:-1], m, [options.get("keep_prob", 1.0)] * (len(sizes) - 2))
+    return Problem(params, X, rng.integers(0, 2, (1, m)), masks, hidden=hidden, **options)
+
+
+def factor(grads, name, by, at=...):
+    """The gradient with one tensor, or some entries of it, multiplied."""
+
+    def wrong(params):
+        found = {k: v.copy() for k, v in grads(params).items()}
+        found[name][at] = found[name][at] * by
+        return found
+
+    return wrong
+
+
+HARD = {
+    "relu": {"hidden": "relu", "l2": 0.7},
+    "dropout, biases zero": {"hidden": "relu", "keep_prob": 0.5},
+    "zeros": {"init": "zeros", "hidden": "relu"},
+    "zeros, smooth": {"init": "zeros"},
+    "saturated": {"init": 10.0},
+    "saturated relu": {"init": 10.0, "hidden": "relu"},
+    "tiny": {"init": 1e-4, "hidden": "sigmoid"},
+    "one example": {"m": 1, "hidden": "relu"},
+    "grid of tenths": {"sizes": (100, 4, 1), "m": 8, "hidden": "relu", "grid": True},
+    "no hidden layer": {"sizes": (6, 1), "l2": 3.0},
+}
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("name", HARD)
+def test_a_right_gradient_is_not_rejected(name, dtype):
+    for seed in range(2):
+        loss, grads, params, _ = network(problem(**HARD[name], dtype=dtype, seed=seed))
+        report = compare(loss, grads, params, budget=1000, seed=seed)
+        assert report.ok, str(report)
+
+
+@pytest.mark.parametrize("name", ["relu", "saturated", "grid of tenths", "dropout, biases zero"])
+def test_a_right_gradient_is_not_rejected_beside_its_mirror(name):
+    loss, grads, params, mirror = network(problem(**HARD[name]))
+    report = compare(loss, grads, params, mirror, budget=2000)
+    assert report.ok, str(report)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_network_that_has_learnt_its_data_is_not_rejected(dtype):
+    start = problem(seed=1)
+    trained, _ = autodiff.steps(*start.arguments, n=4000, learning_rate=0.5, **start.options)
+    loss, grads, params, mirror = network(start.with_params(trained).astype(dtype))
+    report = compare(loss, grads, params, mirror)
+    assert report.ok, str(report)
+    assert report.loss.manual < 1e-3
+
+
+def test_one_entry_of_a_hundred_off_by_a_percent_is_caught_and_shown():
+    loss, grads, params, _ = network(problem(sizes=(20, 5, 1), hidden="relu"))
+    report = compare(loss, factor(grads, "W1", 1.01, (2, 7)), params)
+    assert report.verdict == "disagree"
+    assert [t.name for t in report.tensors if not t.agree] == ["W1"]
+    (wrong,) = (t for t in report.tensors if t.name == "W1")
+    assert wrong.pairs["manual_vs_finite_difference"].worst == 2 * 20 + 7
+
+
+@pytest.mark.parametrize("name", ["W1", "b1", "W2", "b2", "W3", "b3"])
+def test_a_relative_error_of_a_millionth_in_any_one_tensor_is_caught_by_the_mirror(name):
+    loss, grads, params, mirror = network(problem(l2=0.7))
+    report = compare(loss, factor(grads, name, 1 + 1e-6), params, mirror, budget=500)
+    assert report.verdict == "disagree"
+    assert [t.name for t in report.tensors if not t.agree] == [name]
+
+
+def test_gradients_rounded_to_float32_are_caught_by_the_mirror():
+    loss, grads, params, mirror = network(problem(l2=0.7))
+
+    def single(p):
+        return {k: v.astype(np.float32) for k, v in grads(p).items()}
+
+    assert compare(loss, single, params, mirror, budget=500).verdict == "disagree"
+
+
+@pytest.mark.parametrize("name", ["W1", "W2", "b2"])
+def test_in_float32_a_factor_of_a_thousandth_is_caught_without_a_mirror(name):
+    loss, grads, params, _ = network(problem(dtype="float32", l2=0.7))
+    assert compare(loss, grads, params).ok
+    assert not compare(loss, factor(grads, name, 1 + 1e-3), params).ok
+
+
+def test_where_the_entries_are_too_many_any_one_of_them_shows_along_a_direction():
+    given = problem(sizes=(300, 20, 1), hidden="relu")
+    loss, grads, params, _ = network(given)
+    right = compare(loss, grads, params, budget=1500)
+    assert right.ok, str(right)
+    checked = {t.name: (t.entries_checked, t.directions_checked) for t in right.tensors}
+    assert checked["W1"][0] < 6000
+    assert checked["W1"][1] == 2
+    assert checked["b1"] == (20, 0)
+    assert any("6041 entries" in remark for remark in right.remarks)
+    middle = np.argsort(np.abs(grads(params)["W1"]), axis=None)[3500]
+    wrong = factor(grads, "W1", 1.01, np.unravel_index(middle, (20, 300)))
+    report = compare(loss, wrong, params, budget=1500)
+    assert report.verdict == "disagree"
+
+
+def test_the_convention_at_a_kink_passes_where_no_line_shows_the_kink():
+    given = Problem(
+        {
+            "W1": np.zeros((1, 1)),
+            "b1": np.zeros((1, 1)),
+            "W2": np.ones((1, 1)),
+            "b2": np.zeros((1, 1)),
+        },
+        np.array([[1.0, -1.0]]),
+        np.array([[0, 1]]),
+    )
+    loss, grads, params, mirror = network(given)
+    for report in (compare(loss, grads, params), compare(loss, grads, params, mirror)):
+        assert report.verdict == "agree", str(report)
+        kinks = {tensor.name: tensor.kinks for tensor in report.tensors}
+        assert kinks["W1"] == kinks["b1"] == 1
+
+
+def test_a_wrong_gradient_beside_a_kink_is_still_caught():
+    def loss(p):
+        return float(np.abs(p["x"]).sum() + (p["x"] ** 2).sum())
+
+    def grads(p):
+        return {"x": np.sign(p["x"]) + 2 * p["x"] * np.array([1, 1, 1.001])}
+
+    report = compare(loss, grads, {"x": np.array([0.0, 1.0, 1e-4])})
+    assert report.verdict == "disagree"
+    assert report.tensors[0].kinks == 1
+
+
+def test_where_nothing_has_a_derivative_the_verdict_is_open():
+    report = compare(lambda x: np.abs(x).sum(), np.sign, np.zeros(3))
+    assert report.verdict == "undecided"
+    assert "no derivative" in report.meaning
+
+
+def test_a_tensor_that_could_not_be_checked_is_named():
+    report = compare(
+        lambda p: np.abs(p["a"]).sum() + p["b"] ** 2,
+        lambda p: {"a": np.sign(p["a"]), "b": 2 * p["b"]},
+        {"a": np.zeros(2), "b": 3.0},
+    )
+    assert report.ok
+    assert "a could not be checked" in report.meaning
+
+
+@pytest.mark.parametrize(
+    ("loss", "meaning"),
+    [
+        (lambda x: np.inf, "inf"),
+        (lambda x: np.nan, "nan"),
+    ],
+)
+def test_a_loss_that_is_not_finite_leaves_the_verdict_open(loss, meaning):
+    report = compare(loss, lambda x: x, np.ones(2))
+    assert report.verdict == "undecided"
+    assert meaning in report.meaning
+
+
+def test_dropout_drawn_inside_is_found_out():
+    rng = np.random.default_rng(0)
+
+    def loss(x):
+        return (x**2 * (rng.random(x.shape) < 0.5)).sum()
+
+    report = compare(loss, lambda x: 2 * x, np.ones(20))
+    assert report.verdict == "undecided"
+    assert "random" in report.meaning
+    assert "masks" in report.meaning
+
+
+def test_a_random_gradient_is_found_out():
+    rng = np.random.default_rng(0)
+    report = compare(
+        lambda x: (x**2).sum(), lambda x: 2 * x * (rng.random(x.shape) < 0.5), np.ones(20)
+    )
+    assert report.verdict == "undecided"
+    assert "grads is random" in report.meaning
+
+
+def test_a_gradient_that_is_not_a_number_disagrees():
+    report = compare(lambda x: (x**2).sum(), lambda x: x * np.nan, np.ones(3))
+    assert report.verdict == "disagree"
+    assert report.to_dict()["tensors"][0]["manual_vs_finite_difference"]["bar_ratio"] is None
+
+
+def test_the_complex_step_sees_what_real_differences_cannot():
+    def loss(x):
+        return np.exp(np.sin(x)).sum()
+
+    def grads(x):
+        return np.exp(np.sin(x)) * np.cos(x) * (1 + 1e-12)
+
+    x = np.linspace(0.1, 1.4, 7)
+    right = compare(loss, lambda x: np.exp(np.sin(x)) * np.cos(x), x)
+    assert right.ok
+    assert any("complex step" in remark for remark in right.remarks)
+    assert compare(loss, grads, x).verdict == "disagree"
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda x: (np.abs(x) ** 2).sum(),
+        lambda x: np.vdot(x, x),
+        lambda x: np.vdot(x, x).real,
+        lambda x: float(np.real(x) @ np.real(x)),
+    ],
+)
+def test_the_complex_step_is_not_believed_where_the_loss_is_not_analytic(loss):
+    report = compare(loss, lambda x: 2 * x, np.linspace(0.1, 2, 6))
+    assert report.ok, str(report)
+    assert not any("complex" in remark for remark in report.remarks)
+
+
+class Pair(NamedTuple):
+    scale: np.ndarray
+    shift: float
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass
+class Block:
+    weight: np.ndarray
+    pairs: list
+
+
+def test_trees_of_every_kind_are_taken_apart_and_named():
+    params = {
+        "block": Block(np.array([[0.3, -1.2]]), [Pair(np.array(0.7), 0.2), (np.array([1.5]),)]),
+        "nothing": None,
+    }
+
+    def loss(tree, xp=np):
+        block = tree["block"]
+        (scale, shift), (last,) = block.pairs
+        return xp.sum(xp.sin(block.weight)) * scale + xp.exp(shift) * last[0]
+
+    def grads(tree):
+        block = tree["block"]
+        (scale, shift), (last,) = block.pairs
+        weight = np.cos(block.weight) * scale
+        pair = Pair(np.sin(block.weight).sum(), np.exp(shift) * last[0])
+        return {"block": Block(weight, [pair, (np.array([np.exp(shift)]),)]), "nothing": None}
+
+    report = compare(loss, grads, params, lambda tree: loss(tree, jnp))
+    assert report.ok, str(report)
+    assert [tensor.name for tensor in report.tensors] == [
+        "block.weight",
+        "block.pairs.0.scale",
+        "block.pairs.0.shift",
+        "block.pairs.1.0",
+    ]
+
+
+def test_the_callers_arrays_are_neither_changed_nor_handed_out_writable_by_mistake():
+    params = {"x": np.array([1.0, 2.0])}
+    params["x"].flags.writeable = False
+    assert compare(lambda p: (p["x"] ** 2).sum(), lambda p: {"x": 2 * p["x"]}, params).ok
+
+
+def test_a_loss_that_works_in_float32_inside_is_held_to_float32():
+    X = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
+
+    def loss(w):
+        return float(np.tanh(X @ w.astype(np.float32)).sum())
+
+    def grads(w):
+        return X.T @ (1 - np.tanh(X @ w.astype(np.float32)) ** 2)
+
+    w = np.random.default_rng(1).normal(size=3)
+    report = compare(loss, grads, w)
+    assert report.ok, str(report)
+    assert any("float32" in remark for remark in report.remarks)
+    assert not compare(loss, lambda w: grads(w) * 1.01, w).ok
+
+
+def test_a_loss_that_takes_its_own_dtype_alone_is_differenced_in_it():
+    def loss(w):
+        if w.dtype != np.float32:
+            raise TypeError("float32 only")
+        return np.tanh(w).sum()
+
+    w = np.linspace(-1, 1, 5, dtype=np.float32)
+    assert compare(loss, lambda w: 1 - np.tanh(w) ** 2, w).ok
+    assert not compare(loss, lambda w: 1 - np.tanh(w), w).ok
+
+
+def test_a_loss_of_jax_arrays_is_called_with_jax_arrays():
+    w = jnp.linspace(-1, 1, 5)
+    report = compare(
+        lambda w: jnp.tanh(w).sum(), lambda w: (1 - jnp.tanh(w) ** 2).at[0].mul(1.0), w
+    )
+    assert report.ok, str(report)
+
+
+def test_a_mirror_with_pythons_own_control_flow_is_differentiated_all_the_same():
+    def mirror(x):
+        return jnp.sum(x**2) if x[0] > 0 else jnp.sum(x)
+
+    assert compare(lambda x: (x**2).sum(), lambda x: 2 * x, np.ones(3), mirror).ok
+
+
+def test_a_mirror_that_is_another_function_is_told_from_a_wrong_gradient():
+    x = np.linspace(0.2, 1, 4)
+    report = compare(lambda x: (x**2).sum(), lambda x: 2 * x, x, lambda x: jnp.sum(x**3))
+    assert report.verdict == "disagree"
+    assert "forward pass" in report.meaning
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ((3, lambda x: x, np.ones(2)), "loss: got int, takes a function"),
+        ((np.sum, {"x": 1}, np.ones(2)), "grads: got dict, takes a function"),
+        ((np.sum, np.ones_like, np.ones(2), 3), "mirror: got int, takes a function"),
+        ((np.sum, np.ones_like, np.arange(3)), "params: got ndarray with no floating-point number"),
+        ((np.sum, np.ones_like, {}), "params: got dict with no floating-point number"),
+        (
+            (np.sum, np.ones_like, {"a": np.ones(2), "b": np.arange(3)}),
+            "params: got int64 for b, takes float",
+        ),
+        ((np.sum, np.ones_like, np.array([1.0, np.nan])), "params: got nan at [1], takes finite"),
+        ((lambda x: x, np.ones_like, np.ones(2)), "loss: it returned an array of the shape (2,)"),
+        ((lambda x: None, np.ones_like, np.ones(2)), "loss: it returned NoneType"),
+        (
+            (np.sum, lambda x: np.ones(3), np.ones(2)),
+            "grads: got float64 of the shape (3,) for params",
+        ),
+        (
+            (lambda p: p["a"].sum(), lambda p: {}, {"a": np.ones(2), "b": np.ones(1)}),
+            "grads: got nothing for a, takes one array for each of a, b",
+        ),
+        (
+            (lambda p: p["a"].sum(), lambda p: {"a": p["a"], "c": 1.0}, {"a": np.ones(2)}),
+            "grads: got c, which is none of them",
+        ),
+        ((np.sum, np.ones_like, np.ones(2), lambda x: np.sum(np.sin(x))), "mirror: JAX cannot"),
+        ((np.sum, np.ones_like, np.ones(2), lambda x: jnp.sin(x)), "mirror: JAX cannot"),
+    ],
+)
+def test_faulty_input_is_one_sentence_that_names_the_argument(arguments, sentence):
+    with pytest.raises(ValueError) as fault:  # noqa: PT011
+        compare(*arguments)
+    assert str(fault.value).startswith(sentence)
+    assert "\n" not in str(fault.value)
+
+
+def test_a_function_that_changes_its_argument_is_refused():
+    def loss(p):
+        p["x"] *= 2
+        return p["x"].sum()
+
+    with pytest.raises(ValueError, match="loss: it changed x in place"):
+        compare(loss, lambda p: {"x": np.ones(2)}, {"x": np.ones(2)})
+
+
+def test_a_budget_too_small_for_anything_is_refused():
+    with pytest.raises(ValueError, match="budget: got 10, takes at least"):
+        compare(np.sum, np.ones_like, np.ones(2), budget=10)
+
+
+def test_the_budget_is_kept():
+    loss, grads, params, _ = network(problem(sizes=(100, 10, 1), init="zeros", hidden="relu"))
+    for budget in (500, 3000):
+        assert compare(loss, grads, params, budget=budget).settings["evaluations"] <= 2 * budget
