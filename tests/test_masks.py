@@ -36,6 +36,14 @@ def test_another_seed_or_iteration_gives_other_masks(other):
     assert not same(draw(), other)
 
 
+def test_an_iteration_s_masks_are_not_those_of_another_moved_along():
+    # Neighbouring counters of one stream would overlap but for a few draws.
+    first, second = (draw_masks(1, i, (400,), 1, (0.5,))[0].ravel() for i in (0, 1))
+    for shift in range(1, 100):
+        # Of 300 fair coins, five deviations short of all alike.
+        assert (first[shift : shift + 300] == second[:300]).mean() < 0.5 + 5 * 0.5 / 300**0.5
+
+
 def test_layers_of_one_width_are_not_dropped_alike():
     first, second = draw_masks(1, 0, (20, 20), M, (0.5, 0.5))
     assert not np.array_equal(first, second)

@@ -356,8 +356,8 @@ def test_predict_is_the_likelier_class_and_an_even_chance_is_class_0():
     assert labels.tolist() == [0, 0, 1]
     assert labels.dtype.kind == "i"
     params = {"W1": np.eye(3), "b1": np.zeros((3, 1))}
-    X = np.array([[0.0, 3, 1], [2, 1, 1], [1, 2, 5]])
-    assert manual.predict(params, X, output="softmax").tolist() == [1, 0, 2]
+    X = np.array([[0.0, 3, 1, 0], [2, 1, 1, 1], [1, 2, 5, 7]])
+    assert manual.predict(params, X, output="softmax").tolist() == [1, 0, 2, 2]
 
 
 def test_predict_drops_nothing_and_uses_the_hidden_activations():
