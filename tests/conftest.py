@@ -16,6 +16,7 @@ import beartype  # noqa: F401
 import jax.numpy  # noqa: F401
 import jaxtyping
 import pytest
+from hypothesis import settings
 
 with (
     pytest.MonkeyPatch.context() as patch,
@@ -24,6 +25,11 @@ with (
     patch.setattr(typing, "TYPE_CHECKING", True)
     import autodiff  # noqa: F401
     import manual  # noqa: F401
+
+
+# How long an example takes says more of what else the machine is doing than of the code.
+settings.register_profile("backproof", deadline=None)
+settings.load_profile("backproof")
 
 
 def pytest_configure(config: pytest.Config) -> None:
