@@ -208,7 +208,7 @@ def _table(tensors: Sequence[Tensor]):
     table.add_column("kinks", justify="right")
     for pair in shown:
         table.add_column(f"{titles[pair]}\nrelative  of bar", justify="right", no_wrap=True)
-    table.add_column("")
+    table.add_column("worst at" if not all(t.agree for t in tensors) else "", no_wrap=True)
     for tensor in sorted(tensors, key=lambda tensor: -_badness(tensor)):
         cells = [f"{_cell(tensor.pairs.get(pair))}" for pair in shown]
         verdict = "agree" if tensor.agree else _worst_entry(tensor)
@@ -242,7 +242,7 @@ def _worst_entry(tensor: Tensor) -> str:
     if pair.worst is None or not tensor.shape:
         return "differ"
     where = ", ".join(str(i) for i in np.unravel_index(pair.worst, tensor.shape))
-    return f"worst at [{where}]"
+    return f"[{where}]"
 
 
 def _badness(tensor: Tensor) -> float:
