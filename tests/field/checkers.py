@@ -1,0 +1,240 @@
+"""The checkers: each a function from a case to whether it accepts the gradient.
+
+Each is used as its documentation says, with its own defaults. The others are given the loss in
+float64 at the problem's parameters, and the gradient as the case's own arithmetic makes it there,
+so that a float32 gradient is not held against their step sizes. Ours without a mirror is the
+same run as ours with one, of which only the comparison with finite differences is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
+
+import autograd.extend
+import autograd.numpy as anp
+import autograd.test_util
+import jax
+import jax.test_util
+import numpy as np
+import scipy.optimize
+import torch
+
+import autodiff
+import manual
+from verify import Report, compare, three_way
+from verify.report import PAIRS
+
+from .cases import Case, Grads
+
+RULE = 1e-7
+"""The course's rule: ||g - d|| / (||g|| + ||d||) may not be larger."""
+
+
+@lru_cache(maxsize=1)
+def _report(case: Case) -> Report:
+    return three_way(
+        case.problem,
+        grads=lambda params, *_, **__: case.grads(params),
+        finite_difference="exhaustive",
+    )
+
+
+def ours(case: Case) -> bool:
+    return _report(case).verdict != "disagree" if not case.planted else _report(case).ok
+
+
+def ours_without_mirror(case: Case) -> bool:
+    return all(tensor.pairs[PAIRS[1]].agree for tensor in _report(case).tensors)
+
+
+def compare_alone(case: Case) -> bool:
+    report = compare(loss_of(case), case.grads, dict(case.problem.params))
+    return report.verdict != "disagree" if not case.planted else report.ok
+
+
+def compare_with_mirror(case: Case) -> bool:
+    p = case.problem
+
+    def mirror(params):
+        return autodiff.loss(params, p.X, p.Y, p.masks, **p.options)
+
+    report = compare(loss_of(case), case.grads, dict(p.params), mirror)
+    return report.verdict != "disagree" if not case.planted else report.ok
+
+
+def torch_slow(case: Case) -> bool:
+    return _gradcheck(case, fast=False)
+
+
+def torch_fast(case: Case) -> bool:
+    return _gradcheck(case, fast=True)
+
+
+def _gradcheck(case: Case, fast: bool) -> bool:
+    names, loss = list(case.problem.params), loss_of(case)
+
+    class Loss(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, *tensors):
+            ctx.save_for_backward(*tensors)
+            params = {k: t.numpy() for k, t in zip(names, tensors, strict=True)}
+            return torch.tensor(float(loss(params)), dtype=torch.float64)
+
+        @staticmethod
+        def backward(ctx, *cotangents):
+            tensors = ctx.saved_tensors
+            params = {k: t.detach().numpy() for k, t in zip(names, tensors, strict=True)}
+            grads = given(case, params)
+            return tuple(cotangents[0] * torch.from_numpy(grads[k]) for k in names)
+
+    inputs = [torch.tensor(v, requires_grad=True) for v in wide(case).values()]
+    return torch.autograd.gradcheck(Loss.apply, inputs, fast_mode=fast, raise_exception=False)
+
+
+def jax_check_vjp(case: Case) -> bool:
+    loss = loss_of(case)
+
+    def loss_and_vjp(params):
+        grads = given(case, params)
+        return loss(params), lambda c: ({k: c * g for k, g in grads.items()},)
+
+    with jax.enable_x64(True):
+        return _passes(lambda: jax.test_util.check_vjp(loss, loss_and_vjp, (wide(case),)))
+
+
+def jax_check_grads(case: Case) -> bool:
+    p = case.problem
+
+    @jax.custom_vjp
+    def loss(params):
+        return autodiff.loss(params, p.X, p.Y, p.masks, **p.options)
+
+    def forward(params):
+        return loss(params), {k: np.asarray(g) for k, g in given(case, _numpy(params)).items()}
+
+    loss.defvjp(forward, lambda grads, c: ({k: c * g for k, g in grads.items()},))
+    with jax.enable_x64(True):
+        return _passes(lambda: jax.test_util.check_grads(loss, (wide(case),), 1, modes=["rev"]))
+
+
+def autograd_check_grads(case: Case) -> bool:
+    loss, shapes = loss_of(case), wide(case)
+
+    @autograd.extend.primitive
+    def flat_loss(x):
+        return float(loss(_unflat(x, shapes)))
+
+    autograd.extend.defvjp(
+        flat_loss, lambda ans, x: lambda c: c * _flat(given(case, _unflat(x, shapes)))
+    )
+    with _its_own_random_state():
+        return _passes(
+            lambda: autograd.test_util.check_grads(flat_loss, modes=["rev"], order=1)(
+                anp.array(_flat(shapes))
+            )
+        )
+
+
+def scipy_check_grad(case: Case) -> bool:
+    loss, shapes = loss_of(case), wide(case)
+
+    def f(x):
+        return float(loss(_unflat(x, shapes)))
+
+    def g(x):
+        return _flat(given(case, _unflat(x, shapes)))
+
+    x = _flat(shapes)
+    difference = scipy.optimize.check_grad(f, g, x)
+    size = np.linalg.norm(g(x)) + np.linalg.norm(scipy.optimize.approx_fprime(x, f))
+    return bool(difference <= RULE * size)
+
+
+def course(case: Case, step: float = 1e-7) -> bool:
+    loss, params = loss_of(case), wide(case)
+    x, g = _flat(params), _flat(given(case, params))
+    d = np.empty_like(x)
+    for i in range(len(x)):
+        values = []
+        for sign in (1, -1):
+            moved = x.copy()
+            moved[i] += sign * step
+            values.append(float(loss(_unflat(moved, params))))
+        d[i] = (values[0] - values[1]) / (2 * step)
+    return bool(np.linalg.norm(g - d) <= RULE * (np.linalg.norm(g) + np.linalg.norm(d)))
+
+
+def jax_allclose(case: Case) -> bool:
+    p = case.problem
+    _, by_jax = autodiff.loss_and_grads(*p.arguments, **p.options)
+    grads = case.grads(p.params)
+    return all(np.allclose(grads[k], g) for k, g in by_jax.items())
+
+
+CHECKERS: dict[str, Callable[[Case], bool]] = {
+    "Backproof": ours,
+    "Backproof, no mirror": ours_without_mirror,
+    "verify.compare with mirror": compare_with_mirror,
+    "verify.compare": compare_alone,
+    "torch gradcheck": torch_slow,
+    "torch gradcheck, fast": torch_fast,
+    "jax check_vjp": jax_check_vjp,
+    "jax check_grads": jax_check_grads,
+    "autograd check_grads": autograd_check_grads,
+    "scipy check_grad, 1e-7": scipy_check_grad,
+    "course's rule, 1e-7": course,
+    "jax.grad and allclose": jax_allclose,
+}
+"""Every checker by the name of its column."""
+
+
+def loss_of(case: Case) -> Callable[[Mapping[str, np.ndarray]], float]:
+    """Return the loss of a case as a function of its parameters, in whatever dtype they have."""
+    p = case.problem
+    return lambda params: manual.loss(params, p.X, p.Y, p.masks, **p.options)
+
+
+def wide(case: Case) -> Grads:
+    """Return a case's parameters in float64."""
+    return {k: v.astype(np.float64) for k, v in case.problem.params.items()}
+
+
+def given(case: Case, params: Mapping[str, np.ndarray]) -> Grads:
+    """Return the gradient under test at float64 parameters, computed in the case's own dtype."""
+    native = {k: v.astype(case.problem.dtype) for k, v in params.items()}
+    return {k: np.asarray(g, np.float64) for k, g in case.grads(native).items()}
+
+
+def _numpy(params) -> Grads:
+    return {k: np.asarray(v) for k, v in params.items()}
+
+
+def _flat(params: Mapping[str, np.ndarray]) -> np.ndarray:
+    return np.concatenate([v.ravel() for v in params.values()])
+
+
+def _unflat(x, shapes: Mapping[str, np.ndarray]) -> Grads:
+    ends = np.cumsum([v.size for v in shapes.values()])
+    parts = np.split(np.asarray(x), ends[:-1])
+    return {k: part.reshape(v.shape) for part, (k, v) in zip(parts, shapes.items(), strict=True)}
+
+
+def _passes(check: Callable[[], object]) -> bool:
+    try:
+        check()
+    except AssertionError:
+        return False
+    return True
+
+
+@contextmanager
+def _its_own_random_state() -> Iterator[None]:
+    """Give a checker that draws from NumPy's global generator the same draws for every case."""
+    before = np.random.get_state()
+    np.random.seed(0)
+    try:
+        yield
+    finally:
+        np.random.set_state(before)
