@@ -109,7 +109,9 @@ def test_the_noise_of_the_printed_check_is_reached_within_a_factor_of_two():
     figure = FIGURES["gradcheck-trained"]
     computed = compute(figure)
     assert 0.5 <= computed.values["difference"] / figure["printed"]["difference"] <= 2
-    assert judge(figure, computed).agree
+    outcome = judge(figure, computed)
+    assert outcome.agree, outcome
+    assert outcome.digits >= 9, "of the costs, which are no noise"
 
 
 @pytest.mark.slow
@@ -195,6 +197,14 @@ def test_one_example_more_labelled_right_is_no_agreement():
 def test_noise_is_compared_within_a_factor_of_two_either_way(ratio, agree):
     figure = {"id": "check", "printed": {"difference": 1e-8}}
     assert judged(figure, difference=ratio * 1e-8).agree is agree
+
+
+def test_noise_that_falls_short_outweighs_digits_that_agree():
+    figure = {"id": "check", "record_every": 1, "printed": {"costs": [0.5], "difference": 1e-8}}
+    assert judged(figure, costs=[0.5], difference=1.1e-8).digits == 16
+    short = judged(figure, costs=[0.5], difference=3e-8)
+    assert not short.agree
+    assert short.entry == "difference"
 
 
 def test_a_cost_printed_inf_asks_nothing_of_its_number():

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Tell = Callable[[str], None]
 """Says what is at work."""
 
-ROW = "{:<26}  {:<23} {:>20}  {:>20}  {:>11}  {}"
+ROW = "{:<26}  {:<21}  {:>22}  {:>22}  {:>10}  {}"
 HEADING = ROW.format("figure", "agrees least", "printed", "computed", "agreeing", "").rstrip()
 
 
@@ -42,6 +42,8 @@ def command(
     Exit status 0 if all that could be computed agree, 1 if any falls short.
     """  # fmt: skip
     chosen = choose(figures)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
     start = perf_counter()
     with progress(len(chosen)) as tell:
         outcomes = list(computed(chosen, tell))
@@ -136,8 +138,13 @@ def row(outcome: Outcome) -> str:
     agreeing = "" if outcome.digits is None else f"{outcome.digits} {outcome.unit}"
     word = "" if outcome.agree else "FALLS SHORT"
     return ROW.format(
-        outcome.id, outcome.entry, outcome.printed, outcome.computed, agreeing, word
+        outcome.id, outcome.entry, _fit(outcome.printed), _fit(outcome.computed), agreeing, word
     ).rstrip()
+
+
+def _fit(text: str) -> str:
+    """Return a text as short as the longest number."""
+    return text if len(text) <= 22 else f"{text[:21]}…"
 
 
 @contextmanager

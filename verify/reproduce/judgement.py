@@ -30,7 +30,8 @@ FLOAT_DIGITS = 16
 class Outcome:
     """One figure, printed and computed.
 
-    `entry`, `printed` and `computed` show the number that agrees least; `digits` counts what it
+    `entry`, `printed` and `computed` show the number that agrees least, rounding noise aside;
+    `digits` counts what it
     agrees to, in the `unit` of decimals for a table and of significant digits else; None where
     words are compared. `agree` is None where the data is absent, and `remark` then says the cure.
     """
@@ -61,6 +62,7 @@ class Rule(NamedTuple):
     needed: int
     most: int = FLOAT_DIGITS
     decimals: int | None = None
+    noise: bool = False
 
 
 class Comparison(NamedTuple):
@@ -72,6 +74,7 @@ class Comparison(NamedTuple):
     entry: str
     printed: str
     computed: str
+    noise: bool = False
 
 
 def decimals(count: int) -> Rule:
@@ -84,7 +87,9 @@ def significant(count: int) -> Rule:
     return Rule(lambda printed, computed: np.abs(printed), count)
 
 
-FACTOR_OF_TWO = Rule(lambda printed, computed: np.minimum(np.abs(printed), np.abs(computed)), 0)
+FACTOR_OF_TWO = Rule(
+    lambda printed, computed: np.minimum(np.abs(printed), np.abs(computed)), 0, noise=True
+)
 """Ask that neither number be more than twice the other."""
 
 EVERY_PRINTED_DIGIT = significant(12)
@@ -99,9 +104,7 @@ def judge(figure: Figure, computed: Computed) -> Outcome:
     comparisons = [
         compare(name, figure, *pair) for name, *pair in _pairs(figure["printed"], computed.values)
     ]
-    worst = min(
-        comparisons, key=lambda c: (c.agree, FLOAT_DIGITS if c.digits is None else c.digits)
-    )
+    worst = min(comparisons, key=_least)
     return Outcome(
         figure["id"],
         agree=worst.agree and all(claim.holds for claim in computed.claims),
@@ -137,6 +140,7 @@ def compare(name: str, figure: Figure, printed: Any, computed: Any) -> Compariso
         _entry(name, where, figure),
         _shown(a[where], rule.decimals),
         _shown(b[where], rule.decimals and rule.decimals + 2),
+        rule.noise,
     )
 
 
@@ -149,6 +153,12 @@ def rule_for(name: str, figure: Figure) -> Rule:
     if figure["id"] == "init-large":
         return ONE_PERCENT
     return decimals(figure["decimals"]) if "decimals" in figure else COSTS
+
+
+def _least(comparison: Comparison) -> tuple[bool, bool, int]:
+    """Order comparisons: those that fall short, the fewest digits, noise that agrees last."""
+    digits = FLOAT_DIGITS if comparison.digits is None else comparison.digits
+    return comparison.agree, comparison.noise, digits
 
 
 def _pairs(printed: Mapping[str, Any], computed: Mapping[str, Any]) -> Iterator[tuple]:

@@ -386,7 +386,8 @@ def false_alarm(figure: Figure) -> Computed:
             Claim("the three-way check accepts it", three_way(problem).ok),
             Claim(
                 "the difference is rounding noise of log(1 - A), within a factor of 2 of the "
-                f"printed one; of the cost from the logits it is {from_logits:.2g}",
+                f"printed {figure['printed']['difference']:.2g}; of the cost from the logits it "
+                f"is {from_logits:.2g}",
                 from_logits < threshold,
             ),
         ),
@@ -409,8 +410,12 @@ def planted(figure: Figure) -> Computed:
         for tensor in report.tensors
         if not tensor.agree
     )
+    named = {finding.tensor for finding in report.diagnosis if finding.bug != "unknown"}
     details = " ".join(finding.detail for finding in report.diagnosis)
-    return Computed({"planted": found}, (Claim(f"the diagnosis: {details}"),))
+    return Computed(
+        {"planted": found},
+        (Claim(f"the diagnosis names both: {details}", named == {"dW2", "db1"}),),
+    )
 
 
 def check_of_trained(figure: Figure) -> Computed:
@@ -423,14 +428,14 @@ def check_of_trained(figure: Figure) -> Computed:
     )
     _, grads = manual.loss_and_grads(*before.arguments, **before.options)
     after = before.with_params(manual.descend(before.params, grads, figure["learning_rate"]))
+    difference = course_difference(before, grads, figure["epsilon"], clipped_cost)
     return Computed(
-        {
-            "costs": costs,
-            "difference": course_difference(before, grads, figure["epsilon"], clipped_cost),
-            **accuracies(after, dataset),
-        },
+        {"costs": costs, "difference": difference, **accuracies(after, dataset)},
         (
-            Claim("the difference is rounding noise, within a factor of 2 of the printed one"),
+            Claim(
+                f"the difference is rounding noise, {difference:.2g}, within a factor of 2 of the "
+                f"printed {figure['printed']['difference']:.2g}"
+            ),
             Claim("the three-way check accepts the gradient", three_way(before).ok),
         ),
     )
