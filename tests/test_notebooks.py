@@ -1,0 +1,81 @@
+"""The notebooks as they are committed: executed, small, and free of debris.
+
+That they run is for `pytest --nbmake notebooks`, which takes minutes.
+"""
+
+import re
+from pathlib import Path
+
+import pytest
+
+nbformat = pytest.importorskip("nbformat")
+
+FOLDER = Path(__file__).parents[1] / "notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+DEBRIS = re.compile(r"Warning|Traceback|it/s\]|%\|[█▏ ]|\x1b\[|/home/|/tmp/|/work/|<Figure size")
+
+
+def read(path):
+    return nbformat.read(path, as_version=4)
+
+
+def code(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def texts(notebook):
+    for cell in code(notebook):
+        for output in cell.outputs:
+            yield output.get("text", "")
+            data = output.get("data", {})
+            yield from (data.get(kind, "") for kind in ("text/plain", "text/html"))
+
+
+def test_there_are_six_in_order():
+    assert [path.stem for path in NOTEBOOKS] == [
+        "1_backpropagation_by_hand",
+        "2_initialisation",
+        "3_regularisation",
+        "4_gradient_checking",
+        "5_gradient_bugs",
+        "6_jit_speed",
+    ]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+class TestNotebook:
+    def test_is_valid_and_smaller_than_a_megabyte_and_a_half(self, path):
+        nbformat.validate(read(path))
+        assert path.stat().st_size < 1_500_000
+
+    def test_was_executed_top_to_bottom_without_an_error(self, path):
+        cells = code(read(path))
+        assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+        kinds = {output.output_type for cell in cells for output in cell.outputs}
+        assert "error" not in kinds
+
+    def test_has_no_cell_over_25_lines_nor_line_over_100_characters(self, path):
+        lines = [cell.source.splitlines() for cell in code(read(path))]
+        assert max(map(len, lines)) <= 25
+        assert max(len(line) for cell in lines for line in cell) <= 100
+
+    def test_outputs_hold_no_warning_progress_bar_or_path(self, path):
+        notebook = read(path)
+        streams = {o.get("name") for cell in code(notebook) for o in cell.outputs}
+        assert "stderr" not in streams
+        assert not [found for text in texts(notebook) if (found := DEBRIS.search(text))]
+
+    def test_asserts_its_headline_figures(self, path):
+        assert sum("assert" in cell.source for cell in code(read(path))) >= 3
+
+    def test_imports_public_names_alone(self, path):
+        source = "\n".join(cell.source for cell in code(read(path)))
+        assert not re.search(r"\b(manual|autodiff|verify)(\.\w+)*\._\w", source)
+        assert not re.search(r"from (manual|autodiff|verify)\S* import .*\b_\w", source)
+
+    def test_can_be_read_in_a_quarter_of_an_hour(self, path):
+        """At 200 words a minute for prose, and a line of code as eight words."""
+        notebook = read(path)
+        prose = sum(len(c.source.split()) for c in notebook.cells if c.cell_type == "markdown")
+        lines = sum(len(cell.source.splitlines()) for cell in code(notebook))
+        assert (prose + 8 * lines) / 200 <= 15
