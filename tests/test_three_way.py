@@ -28,6 +28,7 @@ COMBINATIONS = list(
 )
 
 
+@pytest.mark.unchecked
 @pytest.mark.parametrize(("depth", "hidden", "output", "l2", "keep_prob", "dtype"), COMBINATIONS)
 def test_all_three_ways_agree_on_identical_parameters_and_masks(
     depth, hidden, output, l2, keep_prob, dtype

@@ -7,6 +7,8 @@ themselves, a loop over the parameters. It is right, and it is what people have.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 
@@ -27,7 +29,11 @@ def _sigmoid(Z):
     return 1 / (1 + np.exp(-Z))
 
 
-_FORWARD = {"sigmoid": _sigmoid, "relu": lambda Z: np.maximum(0, Z), "tanh": np.tanh}
+_FORWARD: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "sigmoid": _sigmoid,
+    "relu": lambda Z: np.maximum(0, Z),
+    "tanh": np.tanh,
+}
 
 
 def _activation_backward(dA, Z, activation):
