@@ -50,9 +50,9 @@ class Outcome:
     scores: Mapping[str, Score]
 
     @property
-    def progressed(self) -> bool:
-        """Whether there is a model that was not there before."""
-        return self.training.diverged_at is None or self.training.iteration > self.session.start
+    def good(self) -> bool:
+        """Whether there are parameters of finite loss."""
+        return self.training.iteration != self.training.diverged_at
 
     @property
     def way(self) -> str:
@@ -172,17 +172,16 @@ def sweep_text(outcomes: Mapping[int, Outcome]) -> str:
         )
         for size, each in outcomes.items()
     ]
-    return "\n".join(
-        [
-            f"{first.model.data}: {problem.m} examples; one hidden layer ({problem.hidden[0]}), "
-            f"{settings['iterations']} iterations, learning rate {settings['learning_rate']:g}",
-            "",
-            *(
-                "  ".join(f"{cell:>{len(name)}}" for cell, name in zip(row, heading, strict=True))
-                for row in (heading, *rows)
-            ),
-        ]
+    widths = [max(map(len, column)) for column in zip(heading, *rows, strict=True)]
+    aligned = (
+        "  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True))
+        for row in (heading, *rows)
     )
+    title = (
+        f"{first.model.data}: {problem.m} examples; one hidden layer ({problem.hidden[0]}), "
+        f"{settings['iterations']} iterations, learning rate {settings['learning_rate']:g}"
+    )
+    return "\n".join([title, "", *aligned])
 
 
 def draw_sweep(outcomes: Mapping[int, Outcome], folder: Path) -> list[Path]:

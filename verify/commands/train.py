@@ -129,7 +129,7 @@ def command(
     callback = keep(session, save_path, save_every)
     with interruptible() as caught:
         outcome = trained(session, caught, callback)
-        saved = save_path if outcome.progressed else None
+        saved = save_path if outcome.good else None
         if saved is not None:
             save(outcome.model, saved)
     if caught:
@@ -287,8 +287,8 @@ def divergence(outcome: Outcome, saved: Path | None) -> str:
     at = training.diverged_at
     if training.iteration == at:
         return f"Diverged: the loss is not finite at iteration {at}, before any step."
-    kept = f" and is in {saved}" if saved is not None else ""
+    kept = f"is in {saved}" if saved is not None else "is the last good one"
     return (
         f"Diverged: the loss ceased to be finite at iteration {at}, so the learning rate "
-        f"{rate:g} is too large; the model of iteration {training.iteration} is kept{kept}."
+        f"{rate:g} is too large; the model of iteration {training.iteration} {kept}."
     )
