@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from verify.diagnosis.chain import Chain, Key, Tape, record, shaken
-from verify.diagnosis.functions import cost, functions
+from verify.diagnosis.functions import Function, cost, functions
 from verify.diagnosis.search import SHAKES, UNNAMED, Case, Finding, beyond, explain
 from verify.problem import Problem
 from verify.rounding import Rounding, analyse
@@ -71,15 +71,27 @@ def _simplest(problem: Problem, case: Case, loss: float | None) -> tuple[Finding
     if not np.isfinite(loss):
         return Finding("loss", None, "not-finite", f"The loss is {loss}."), *plain
     explanations = [
-        (
-            Finding(f.tensor, f.layer, f.bug, f.sentence, f.found, f.expected),
-            *explain(_as_right(case, f.chain), f.chain, case.tape.L),
-        )
+        (Finding(f.tensor, f.layer, f.bug, f.sentence, f.found, f.expected), *gradients)
         for f in functions(case.tape, loss)
         if abs(f.cost - loss) <= bar * max(1.0, abs(f.cost / right))
+        and (gradients := _under(case, f, plain)) is not None
     ]
     unexplained = _unknown_loss(case.tape, loss, right, plain)
     return min([unexplained, *explanations], key=_complexity)
+
+
+def _under(
+    case: Case, function: Function, plain: tuple[Finding, ...]
+) -> tuple[Finding, ...] | None:
+    """Return what is wrong with the gradients if this is the function that was written.
+
+    None if its faithful gradients do not explain those that were found any better than the
+    right ones do: then only its value speaks for it.
+    """
+    if function.chain.tape is case.tape and not function.chain.formulas:
+        return plain
+    gradients = tuple(explain(_as_right(case, function.chain), function.chain, case.tape.L))
+    return gradients if _complexity(gradients) < _complexity(plain) else None
 
 
 def _complexity(findings: tuple[Finding, ...]) -> tuple[int, int]:
@@ -233,17 +245,25 @@ def _are_derivatives(case: Case, given: Mapping[Key, np.ndarray]) -> bool:
 
 
 def _kept_apart(case: Case, given: Mapping[Key, np.ndarray]) -> dict[Key, np.ndarray]:
-    """Tell a dA that was taken after the mask from one that was taken before it."""
+    """Tell a dA that was taken after the mask from one that was taken before it.
+
+    What it follows from and what follows from it speak for one or the other.
+    """
     t, result = case.tape, {}
     for (what, layer), array in given.items():
         if what == "dA" and t.drops(layer):
-            above = case.right
+            chain = case.right
             if ("dZ", layer + 1) in given:
-                above = above.knowing(("dZ", layer + 1), given["dZ", layer + 1])
-            before = not beyond(
-                array, above["dA", layer], case.tolerance(above, ("dA", layer))
-            ).any()
-            what = "dA" if before else "kept"
+                chain = chain.knowing(("dZ", layer + 1), given["dZ", layer + 1])
+
+            def fits(what: str, layer: int = layer, array=array, chain: Chain = chain) -> int:
+                trial = replace(case, seen={**case.seen, ("kept", layer): array})
+                below = chain.knowing((what, layer), array)
+                return trial.agrees(chain, (what, layer)) + (
+                    ("dZ", layer) in given and case.agrees(below, ("dZ", layer))
+                )
+
+            what = max(("dA", "kept"), key=fits)
         result[what, layer] = array
     return result
 

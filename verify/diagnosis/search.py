@@ -118,7 +118,7 @@ class Case:
 def beyond(seen: np.ndarray, value: np.ndarray, bars: np.ndarray) -> np.ndarray:
     """Return where two arrays are further apart than their bars; not finite equals not finite."""
     finite = np.isfinite(seen) & np.isfinite(value)
-    return np.where(finite, ~(np.abs(seen - value) <= bars), np.isfinite(seen) | np.isfinite(value))
+    return np.where(finite, np.abs(seen - value) > bars, np.isfinite(seen) | np.isfinite(value))
 
 
 def rms(array: np.ndarray) -> float:
@@ -142,12 +142,13 @@ def explain(case: Case, chain: Chain, layer: int) -> Iterator[Finding]:
         yield from explain(case, chain, layer - 1)
         return
     told_apart = any(case.stands_out(chain, key) for key in wrong)
-    explanation = _explanation(case, chain, keys, wrong) if told_apart else None
-    if explanation is None:
+    options = _explanations(case, chain, keys, wrong) if told_apart else []
+    if not options:
         yield from _unexplained(case, chain, layer, wrong)
         return
+    explanation, *equals = _best(case, chain, options, layer)
     chain = _with(chain, explanation)
-    yield from _findings(case, chain, explanation, wrong)
+    yield from _findings(case, chain, explanation, wrong, equals)
     yield from explain(case, chain, layer - 1)
 
 
@@ -165,13 +166,13 @@ def _explain_step(case: Case, chain: Chain, key: Key) -> tuple[Chain, list[Findi
     if not options:
         return chain, [_unknown(case, chain, [key])]
     chain = _with(chain, options[0])
-    return chain, list(_findings(case, chain, options[0], [key]))
+    return chain, list(_findings(case, chain, options[0], [key], options[1:]))
 
 
-def _explanation(
+def _explanations(
     case: Case, chain: Chain, keys: Sequence[Key], wrong: Sequence[Key]
-) -> tuple[Fault, ...] | None:
-    """Return the mistakes that make a layer's dW and db what they are: one, or else two."""
+) -> list[tuple[Fault, ...]]:
+    """Return the mistakes that each make a layer's dW and db what they are; or else the pairs."""
     layer = keys[0][1]
     known = {what for what, _ in case.observed(layer, UPSTREAM)}
     possible = [
@@ -183,8 +184,7 @@ def _explanation(
     options: list[tuple[Fault, ...]] = [
         (fault,) for fault in possible if _reproduces(case, chain, (fault,), keys)
     ]
-    options = options or list(_pairs(case, chain, keys, wrong, possible))
-    return _best(case, chain, options, layer)
+    return options or list(_pairs(case, chain, keys, wrong, possible))
 
 
 def _pairs(
@@ -240,7 +240,8 @@ def _unexplained(case: Case, chain: Chain, layer: int, wrong: Sequence[Key]) -> 
     """Yield where a layer is wrong that no mistake explains, and what can be said below it."""
     local: list[Finding] = []
     for key in wrong:
-        named = _local(case, chain, key, _faults(case, chain, layer))
+        stands_out = case.stands_out(chain, key)
+        named = _local(case, chain, key, _faults(case, chain, layer)) if stands_out else []
         local += (
             _findings(case, _with(chain, named[:1]), named[:1], [key])
             if named
@@ -285,17 +286,17 @@ def _reproduces(
 
 def _best(
     case: Case, chain: Chain, options: Sequence[tuple[Fault, ...]], layer: int
-) -> tuple[Fault, ...] | None:
-    """Return the explanation that also explains most below, the first among equals."""
-    if len(options) < 2:
-        return options[0] if options else None
+) -> list[tuple[Fault, ...]]:
+    """Return the explanations that also explain most below, in their order of preference."""
+    if len(options) == 1:
+        return list(options)
     below = [key for key in case.seen if key[1] < layer]
-
-    def explained(option: tuple[Fault, ...]) -> int:
-        planted = _with(chain, option)
-        return sum(case.agrees(planted, key) for key in below)
-
-    return max(options, key=explained)
+    explained = [
+        sum(case.agrees(planted, key) for key in below)
+        for planted in (_with(chain, option) for option in options)
+    ]
+    most = max(explained)
+    return [option for option, count in zip(options, explained, strict=True) if count == most]
 
 
 # In words.
@@ -305,18 +306,31 @@ UNNAMED = ("unknown", "not-finite")
 
 
 def _findings(
-    case: Case, chain: Chain, explanation: Sequence[Fault], keys: Sequence[Key]
+    case: Case,
+    chain: Chain,
+    explanation: Sequence[Fault],
+    keys: Sequence[Key],
+    equals: Sequence[Sequence[Fault]] = (),
 ) -> Iterator[Finding]:
-    """Say what the mistakes in an explained layer are, and how well they explain it."""
+    """Say what the mistakes in an explained layer are, how well they explain it, and what else
+    of another name would."""
     names = " and ".join(sorted(f"{what}{layer}" for what, layer in keys))
     error = max(_relative(case.seen[key], chain[key]) for key in keys)
+    others = dict.fromkeys(
+        option[0].bug
+        for option in equals
+        if len(option) == len(explanation) == 1
+        and option[0].bug != explanation[0].bug
+        and not option[0].bug.endswith("-scaled")
+    )
+    aliases = f" Here {' or '.join(others)} would make the same numbers." if others else ""
     for fault in explanation:
         yield Finding(
             tensor=fault.tensor,
             layer=fault.layer,
             bug=fault.bug,
             detail=f"{fault.sentence} Put into a right pass, this makes your {names}"
-            f"{' exactly' if not error else f' to {error:.0e}'}.",
+            f"{' exactly' if not error else f' to {error:.0e}'}.{aliases}",
             found=fault.found,
             expected=expected(case.tape, fault.operation, fault.layer),
         )
@@ -344,7 +358,7 @@ def _unknown_upstream(case: Case, chain: Chain, layer: int, wrong: Sequence[Key]
         tensor=f"dZ{layer}",
         layer=layer,
         bug="unknown" if finite else "not-finite",
-        detail=f"{extents} So the fault is in dZ{layer}, on the way to it from above; no mistake "
+        detail=f"{extents} So the fault is in dZ{layer} or in what it is made from; no mistake "
         f"known by name makes it so.{below}",
         expected=expected(case.tape, "dZ", layer),
     )
@@ -359,10 +373,20 @@ def _extent(case: Case, chain: Chain, key: Key) -> str:
     far = beyond(seen, right, case.tolerance(chain, key))
     error = np.where(far, np.abs(seen - right), 0.0)
     row, column = (int(i) for i in np.unravel_index(error.argmax(), error.shape))
+    wrong, truth = _apart(seen[row, column], right[row, column])
     return (
-        f"{tensor} is wrong in {_count(int(far.sum()), seen.size)}{_region(far)}, most at "
-        f"[{row}, {column}]: {seen[row, column]:.6g} where {right[row, column]:.6g} is right."
+        f"{tensor} is wrong in {_count(int(far.sum()), seen.size)}{_region(far)}, by "
+        f"{_relative(right, seen):.1e} of its size, most at [{row}, {column}]: {wrong} where "
+        f"{truth} is right."
     )
+
+
+def _apart(a: float, b: float) -> tuple[str, str]:
+    """Write two numbers with as many digits as it takes to tell them apart."""
+    for digits in (6, 9, 12, 15, 17):
+        if f"{a:.{digits}g}" != f"{b:.{digits}g}":
+            break
+    return f"{a:.{digits}g}", f"{b:.{digits}g}"
 
 
 def _count(some: int, size: int) -> str:
@@ -384,5 +408,5 @@ def _region(far: np.ndarray) -> str:
 def _relative(seen: np.ndarray, value: np.ndarray) -> float:
     """Return ||seen - value|| / ||seen||, with 0 / 0 = 0, over what is finite."""
     finite = np.isfinite(seen) & np.isfinite(value)
-    gap = float(np.linalg.norm((seen - value)[finite]))
-    return gap / float(np.linalg.norm(seen[finite])) if gap else 0.0
+    gap, size = np.linalg.norm((seen - value)[finite]), np.linalg.norm(seen[finite])
+    return float(gap / size) if gap else 0.0

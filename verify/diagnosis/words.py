@@ -6,14 +6,19 @@ for a layer and another layer k, or in general ("dW = dZ @ A_prev.T / m").
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from verify.diagnosis.chain import Tape
 
+_OUTER_PARENTHESES = re.compile(r"^(\w+ = )\(([^()]*)\)$")
+"""Those that a template needs for what follows, where nothing does."""
+
 
 def fill(template: str, t: Tape | None, layer: int = 0, k: int = 0) -> str:
     """Write a template for a layer (and another layer k), or in general where there is no tape."""
-    return template.format_map(_general_names() if t is None else _names(t, layer, k))
+    text = template.format_map(_general_names() if t is None else _names(t, layer, k))
+    return _OUTER_PARENTHESES.sub(r"\1\2", text)
 
 
 def _names(t: Tape, layer: int, k: int) -> Mapping[str, object]:
@@ -57,7 +62,7 @@ def _general_names() -> Mapping[str, object]:
         "slope": "g'(Z)",
         "g": "g",
         "m": "m",
-        "equals_m": "m",
+        "equals_m": "m = the number of examples",
         "equals_keep": "keep_prob",
         "layer": "l",
         "layer_prev": "l - 1",

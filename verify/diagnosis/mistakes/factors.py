@@ -1,4 +1,4 @@
-"""A factor on one gradient: one with a name (2, m, -1 ...), or one fitted to the numbers."""
+"""A factor on one gradient: one with a name (2, m, -1 ...), or one read off the numbers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from verify.diagnosis.chain import OPERATIONS, Chain, Formula, Key, Tape
+from verify.diagnosis.chain import OPERATIONS, Chain, Formula, Key, Tape, slope
 from verify.diagnosis.mistakes.base import Fault, Mistake, every, hidden, last, penalised
 from verify.diagnosis.words import fill
 
@@ -177,10 +177,10 @@ UPSTREAM_FACTORS = [
 
 
 def fitted(t: Tape, c: Chain, seen: Mapping[Key, np.ndarray], layer: int) -> Iterator[Fault]:
-    """Yield the mistakes at a layer whose constant has no name, with the constant fitted.
+    """Yield the mistakes at a layer that are read off the gradients that were seen.
 
-    A constant is fitted by least squares and proves nothing by itself: what it claims of two
-    entries or more is then compared like any other mistake.
+    A constant that has no name is fitted by least squares. It proves nothing by itself: what it
+    claims of two entries or more is then compared like any other mistake.
     """
     shown = {key[0]: value for key, value in seen.items() if key[1] == layer}
     if "dW" in shown:
@@ -192,9 +192,54 @@ def fitted(t: Tape, c: Chain, seen: Mapping[Key, np.ndarray], layer: int) -> Ite
     if "db" in shown:
         yield from _fitted_factor(_BIAS, t, layer, shown["db"], c["db", layer])
         yield from _fitted_bias_penalty(t, layer, shown["db"] - c["db", layer])
+    yield from _copied(t, seen, layer)
+    if "dZ" in shown and t.drops(layer):
+        yield from _another_mask(t, c, layer, shown["dZ"])
     for family in (_DZ, _DA) if layer < t.L else (_OUTPUT,):
         for operation, value in shown.items():
             yield from _fitted_factor(family, t, layer, value, c[operation, layer])
+
+
+def _copied(t: Tape, seen: Mapping[Key, np.ndarray], layer: int) -> Iterator[Fault]:
+    """Yield the gradients of other layers, right or wrong, that may stand under this name."""
+    for operation in ("dW", "db"):
+        for k in t.layers:
+            other = seen.get((operation, k))
+            if (
+                k != layer
+                and other is not None
+                and other.shape == (t.W if operation == "dW" else t.b)[layer].shape
+            ):
+                yield Fault(
+                    "gradient-of-another-layer",
+                    operation,
+                    layer,
+                    f"{operation}{layer} holds {operation}{k}: the gradient of another layer "
+                    "under this name.",
+                    f"{operation}{layer} = {operation}{k}",
+                    _always(other),
+                )
+
+
+def _another_mask(t: Tape, c: Chain, layer: int, dZ: np.ndarray) -> Iterator[Fault]:
+    """Yield the mask that dZ shows, if it is another one than that of the forward pass."""
+    kept = c["dA", layer] * slope(t, layer) / t.keep[layer]
+    mask = np.abs(dZ) > np.abs(kept) / 2
+    lost, gained = (kept != 0) & t.mask[layer] & ~mask, mask & ~t.mask[layer]
+    if lost.any() and gained.any():
+        yield Fault(
+            "mask-of-another-draw",
+            "kept",
+            layer,
+            f"dA{layer} is masked with another mask than A{layer} was: they differ in "
+            f"{int((lost | gained).sum())} of {mask.size} entries.",
+            fill("{dA} = ({W_next}.T @ {dZ_next}) * (another mask) / {keep}", t, layer),
+            lambda t, c, layer: c["dA", layer] * mask / t.keep[layer],
+        )
+
+
+def _always(value: np.ndarray) -> Formula:
+    return lambda t, c, layer: value
 
 
 def _fitted_factor(

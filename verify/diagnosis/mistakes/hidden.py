@@ -35,6 +35,17 @@ def _upstream(name: str, layers, sentence: str, found: str, formula: Formula) ->
     )
 
 
+def _left_out(which: str, column: int, operation: str) -> Mistake:
+    return Mistake(
+        f"upstream-{which}-example-left-out",
+        operation,
+        hidden,
+        f"The {which} example is left out of {{{operation}}}, and so of all that is made from it.",
+        f"{{{operation}}} without its {which} column",
+        lambda t, c, n: without(OPERATIONS[operation](t, c, n), column),
+    )
+
+
 UPSTREAM: list[Mistake | Misplaced] = [
     _upstream(
         "from-dA",
@@ -51,19 +62,10 @@ UPSTREAM: list[Mistake | Misplaced] = [
         "({W_next} @ {dZ_next})",
         lambda t, c, n: t.W[n + 1] @ c["dZ", n + 1],
     ),
-    _upstream(
-        "first-example-left-out",
-        hidden,
-        "The first example is left out of {dA}, and so of everything below.",
-        "({W_next}.T @ {dZ_next}, without its first column)",
-        lambda t, c, n: without(OPERATIONS["dA"](t, c, n), 0),
-    ),
-    _upstream(
-        "last-example-left-out",
-        hidden,
-        "The last example is left out of {dA}, and so of everything below.",
-        "({W_next}.T @ {dZ_next}, without its last column)",
-        lambda t, c, n: without(OPERATIONS["dA"](t, c, n), -1),
+    *(
+        _left_out(which, column, operation)
+        for operation in ("dA", "dZ")
+        for which, column in (("first", 0), ("last", -1))
     ),
     Misplaced(
         "upstream-of-another-layer",

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from manual.activations import sigmoid
-from verify.diagnosis.chain import OPERATIONS, Formula
-from verify.diagnosis.mistakes.base import Mistake, last, sigmoid_output, softmax_output, without
+from verify.diagnosis.chain import OPERATIONS, Formula, Tape
+from verify.diagnosis.mistakes.base import (
+    Misplaced,
+    Mistake,
+    last,
+    sigmoid_output,
+    softmax_output,
+    without,
+)
+
+CLIPS = range(4, 17)
+"""The k of the places 1e-k where people clip A."""
 
 
 def _output(name: str, layers, sentence: str, found: str, formula: Formula) -> Mistake:
     return Mistake(f"output-{name}", "dZ", layers, sentence, "{dZ} = " + found, formula)
 
 
-OUTPUT = [
+OUTPUT: list[Mistake | Misplaced] = [
     _output(
         "labels-forgotten",
         last,
@@ -99,4 +111,28 @@ OUTPUT = [
         "({A} - Y) without its last column",
         lambda t, c, n: without(OPERATIONS["dZ"](t, c, n), -1),
     ),
+    _output(
+        "composed",
+        sigmoid_output,
+        "{dZ} is composed as {dA} * {A} * (1 - {A}). On paper that is {A} - Y; where {A} rounds to "
+        "0 or 1 on the wrong side it is infinity times 0.",
+        "{dA} * {A} * (1 - {A})",
+        lambda t, c, n: c["dA", n] * t.A[n] * (1 - t.A[n]),
+    ),
+    Misplaced(
+        "output-clipped",
+        "dZ",
+        lambda t, n: CLIPS if n in sigmoid_output(t) else (),
+        "{dZ} is composed from an {A} that was clipped at 1e-{k}, so where the output is sure and "
+        "wrong its gradient is cut off.",
+        "{dZ} = -(Y / a - (1 - Y) / (1 - a)) * {A} * (1 - {A}), where a = clip({A}, 1e-{k}, "
+        "1 - 1e-{k})",
+        lambda t, c, n, k: _composed(t, n, 10.0**-k),
+    ),
 ]
+
+
+def _composed(t: Tape, layer: int, clip: float) -> np.ndarray:
+    A = t.A[layer]
+    clipped = np.clip(A, clip, 1 - clip)
+    return np.where(t.Y == 1, -1 / clipped, 1 / (1 - clipped)) * A * (1 - A)
