@@ -164,10 +164,10 @@ def gains(layers: Sequence[Layer], output: Output) -> list[np.ndarray]:
 
     It is a sum of absolute values over all paths, so it bounds every intermediate result too.
     """
-    # The exponential of a rounded argument is off by |argument| units; k sqrt(24) > 16.
-    odds = output.odds * (1 + output.distance / 16)
+    odds = output.odds
     if output.kind == "softmax":
-        odds = np.where(output.side == 1, 0, odds)
+        # The exponential of a rounded argument is off by |argument| units; k sqrt(LOSS) > 16.
+        odds = np.where(output.side == 1, 0, odds * (1 + output.distance / 16))
         odds = np.where(output.side == 1, odds.sum(axis=0), odds)
     result = [odds]
     for below, above in zip(reversed(layers[:-1]), reversed(layers[1:]), strict=True):

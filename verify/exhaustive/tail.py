@@ -20,15 +20,13 @@ from verify.exhaustive.network import Layer, Output
 
 FAR = 2.0**10
 """The second step, as a multiple of the first."""
-UNROLLED = 256
-"""Weights of a tail, at most, that the compiler is given one by one."""
-COMPILATION = 0.6
-COMPILED = 4e-11
-MULTIPLIED = 5e-11
-INTERPRETED = 7e-10
+UNROLLED = 4000
+"""Operations of a tail, at most, that the compiler is given one by one."""
+COMPILATION, EACH = 0.25, 7e-4
+COMPILED, MULTIPLIED, INTERPRETED = 3e-11, 5e-11, 4e-10
 CALLS = 1e-3
-"""Measured seconds: of one compilation, on all cores; of one operation on one core, where it is
-compiled, in a matrix product, and in any other array operation; of the rest, a tensor."""
+"""Measured seconds of a core: of one compilation and each operation in it; of one operation where
+it is compiled, in a matrix product, in any other array operation; of the rest, a tensor."""
 LANES = 2**15
 """Units times features that XLA adds up side by side: two arrays of them stay in the cache."""
 FEATURES = 1024
@@ -194,11 +192,11 @@ def seconds(names: Sequence[str], widths: Sequence[int], n: int, m: int) -> floa
 
 
 def _seconds_compiled(names, widths, n, m) -> float:
-    unrolled = sum(a * b for a, b in pairwise(widths[1:]))
-    if unrolled > UNROLLED or widths[0] * n < FEATURES:
+    operations = sum(_operations(names, widths))
+    if operations > UNROLLED or widths[0] * n < FEATURES:
         return math.inf
-    product, other = _operations(names, widths)
-    return COMPILATION + widths[0] * n * m * (product + other) * COMPILED / _cores()
+    once = COMPILATION + operations * EACH
+    return once + widths[0] * n * m * operations * COMPILED / _cores()
 
 
 def _seconds_interpreted(names, widths, n, m) -> float:
@@ -209,15 +207,11 @@ def _seconds_interpreted(names, widths, n, m) -> float:
 
 def _operations(names, widths) -> tuple[int, int]:
     """Return a tail's additions and multiplications: those in matrix products, and the others."""
-    curved = CURVED.intersection(names)
+    units = list(zip(names, (1, *widths[1:]), strict=True))
+    curved = sum(width for name, width in units if name in CURVED)
     times = 4 if curved else 1
     product = sum(2 * a * b for a, b in pairwise(widths[1:]))
-    other = (
-        1
-        + sum(widths[1:])
-        + 9
-        * sum(width for name, width in zip(names, (1, *widths[1:]), strict=True) if name in curved)
-    )
+    other = sum(width for _, width in units) + 9 * curved
     return times * product, times * other + 4 * (10 * widths[-1] + 6)
 
 
@@ -258,7 +252,8 @@ def _interpreted(names, layers, output, inputs, h):
                 base(output.odds),
             )
             delta = h * inputs[features, examples].T[:, None, :]
-            halves = half_differences(TOGETHER, names, output.kind, delta, tail)
+            with np.errstate(over="ignore", invalid="ignore"):
+                halves = half_differences(TOGETHER, names, output.kind, delta, tail)
             for total, half in zip(sums, halves, strict=True):
                 total[own, features] += half.sum(axis=0)
 
@@ -277,6 +272,7 @@ def _compiled(names, layers, output, inputs, h):
     """
     import jax
 
+    processor = jax.local_devices(backend="cpu")[0]
     n, units = len(inputs), len(layers[0].Z)
     columns = _slices(n, FEATURES)
     rows = _slices(units, LANES // columns[0].stop)
@@ -300,7 +296,7 @@ def _compiled(names, layers, output, inputs, h):
         column = np.pad(_next_weights(layers)[:, own], ((0, 0), (0, missing)))[:, None, :, None]
         delta = np.pad(h * inputs[features], ((0, lost), (0, 0))).T[:, None, None, :]
         each = (delta, unit(layers[0].slope), unit(layers[0].level), later, side, odds)
-        with jax.enable_x64(True):
+        with jax.enable_x64(True), jax.default_device(processor):
             halves = _scan()(names, output.kind, each, column, weights)
             for total, half in zip(sums, halves, strict=True):
                 total[own, features] = np.asarray(half)[
@@ -319,7 +315,10 @@ def _scan():
     import jax
     import jax.numpy as jnp
 
-    @partial(jax.jit, static_argnames=("names", "kind"))
+    # XLA's default is half the width that some processors have; others ignore this.
+    wide = {"xla_cpu_prefer_vector_width": 512}
+
+    @partial(jax.jit, static_argnames=("names", "kind"), compiler_options=wide)
     def scan(names, kind, each, column, weights):
         def add(sums, example):
             delta, slope, level, later, side, odds = example
