@@ -1,0 +1,97 @@
+"""Small problems at which a file's functions are compared with the textbook's.
+
+Small, so that every weight can be differenced; generic, so that no mistake hides: no two sizes
+are equal, m is no power of two, every relu unit is on for some examples and off for others, and
+none of it is near a bend, an overflow or a saturation. An output stays within [0.05, 0.95], so
+that 1 - A, which a composed gradient divides by and a fused one does not, loses no more than a
+factor of 20 in relative precision.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+
+import manual
+from verify.problem import Problem
+
+L2, KEEP_PROB = 0.7, 0.6
+"""No small ratios of each other, nor of a half: a forgotten keep_prob is not a factor of 2."""
+
+LOWEST = 0.05
+"""How close an output may come to 0 or to 1."""
+
+BEND = 0.02
+"""How close a relu's Z may come to 0."""
+
+_TRIES = 400
+
+
+def draw(
+    layers: Sequence[int],
+    m: int,
+    *,
+    hidden: Sequence[str],
+    output: str,
+    l2: float = 0.0,
+    seed: int = 0,
+) -> Problem:
+    """Return a generic problem of these layer sizes, without dropout."""
+    for attempt in range(_TRIES):
+        rng = np.random.default_rng((seed, attempt))
+        problem = _draw_one(layers, m, hidden, output, l2, rng)
+        if is_generic(problem):
+            return problem
+    raise AssertionError(f"no generic problem with layers {layers} in {_TRIES} draws")
+
+
+def is_generic(problem: Problem) -> bool:
+    """Say whether nothing of a problem is near a bend, or always on, or always off."""
+    AL, cache = manual.forward(
+        problem.params,
+        problem.X,
+        problem.masks,
+        hidden=problem.hidden,
+        output=problem.output,
+        keep_prob=problem.keep_prob,
+    )
+    if not LOWEST <= AL.min() <= AL.max() <= 1 - LOWEST:
+        return False
+    for layer in cache:
+        if layer.activation == "relu":
+            on = layer.Z > 0
+            if np.abs(layer.Z).min() < BEND or on.all(axis=1).any() or not on.any(axis=1).all():
+                return False
+    return True
+
+
+def with_masks(
+    problem: Problem, masks: Sequence[np.ndarray], keep_prob: Sequence[float]
+) -> Problem:
+    """Return the same problem with dropout."""
+    return dataclasses.replace(problem, masks=tuple(masks), keep_prob=tuple(keep_prob))
+
+
+def saturated(problem: Problem) -> Problem:
+    """Return the same problem with a last layer so large that outputs are 0 and 1 exactly."""
+    last = f"W{len(problem.params) // 2}"
+    return problem.with_params({**problem.params, last: problem.params[last] * 2000})
+
+
+def _draw_one(layers, m, hidden, output, l2, rng: np.random.Generator) -> Problem:
+    params = {}
+    for layer, (n_in, n_out) in enumerate(itertools.pairwise(layers), start=1):
+        scale = 1.2 if layer < len(layers) - 1 else 0.6
+        params[f"W{layer}"] = scale * rng.standard_normal((n_out, n_in)) / np.sqrt(n_in)
+        params[f"b{layer}"] = 0.3 * rng.standard_normal((n_out, 1))
+    X = rng.standard_normal((layers[0], m))
+    if output == "softmax":
+        labels = rng.permutation(np.arange(m) % layers[-1])
+        Y = (np.arange(layers[-1])[:, None] == labels).astype(float)
+    else:
+        # Neither label is the other's mirror image: three ones in seven, two in five.
+        Y = rng.permutation(np.arange(m) % 5 % 2 == 1)[None].astype(float)
+    return Problem(params, X, Y, hidden=tuple(hidden), output=output, l2=l2)
