@@ -8,8 +8,9 @@ says how each kind is computed, by the public functions of the two networks; `ju
 many digits the two agree, and how many are asked for.
 """
 
+from verify.reproduce.figures import Computed, Figure, load_figures
 from verify.reproduce.judgement import Outcome, judge
-from verify.reproduce.recipes import Computed, Figure, compute, load_figures
+from verify.reproduce.recipes import compute
 
 __all__ = ["Computed", "Figure", "Outcome", "compute", "judge", "load_figures", "reproduce"]
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from verify.reproduce.recipes import Computed, Figure
+    from verify.reproduce.figures import Computed, Figure
 
 EPSILON = np.finfo(float).eps
 FLOAT_DIGITS = 16

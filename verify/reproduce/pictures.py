@@ -12,7 +12,8 @@ import manual
 from verify import plots
 from verify.datasets import load
 from verify.problem import Problem
-from verify.reproduce.recipes import descend, load_figures, problem_of
+from verify.reproduce.figures import load_figures
+from verify.reproduce.trainings import problem_of, train
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture
@@ -56,9 +57,7 @@ def draw_comparison(name: str) -> dict[str, Picture]:
     networks, curves = {}, {}
     for id_, label in series.labels.items():
         figure = figures[id_]
-        problem, costs = descend(
-            problem_of(figure, dataset), figure, iterations=figure["iterations"]
-        )
+        problem, costs = train(problem_of(figure, dataset), figure, iterations=figure["iterations"])
         networks[label] = network(problem)
         curves[label] = (range(0, figure["iterations"], figure["record_every"]), costs)
     return {
