@@ -72,13 +72,13 @@ def chunk(X, Y, K, rates, params, masks, count, *, hidden, output, scheduled):
     m = X.shape[1]
     shrink = 1 - rate * l2 / m
     W1 = params["W1"]
-    P = W1 @ X
+    P, no_inputs = W1 @ X, X[:0]
 
     def step(i, state):
         params, P, S, power, norm, losses = state
         drawn = [layer[i] for layer in masks] if scheduled else masks
         loss, (grads, at_Z1) = jax.value_and_grad(_loss, argnums=(0, 1))(
-            params, {"Z1": P}, X[:0], Y, drawn, hidden, output, l2, keep_probs
+            params, {"Z1": P}, no_inputs, Y, drawn, hidden, output, l2, keep_probs
         )
         G = at_Z1["Z1"]
         GK = G @ K

@@ -1,0 +1,147 @@
+"""The first layer in the span of the data: the same descent, without touching W1 or X."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+
+import jax
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jax.extend.core import jaxprs_in_params
+
+import autodiff
+from autodiff import span
+from autodiff.training import _chunk
+from tests.problems import random_problem
+from verify import mask_schedule
+
+EPS = np.finfo(float).eps
+
+
+def both(problem, masks=None, **how):
+    """Return (params, costs) by the loop and by the span."""
+    return [
+        autodiff.steps(
+            problem.params, problem.X, problem.Y, problem.masks if masks is None else masks,
+            strategy=strategy, **problem.options, **how,
+        )
+        for strategy in ("loop", "span")
+    ]  # fmt: skip
+
+
+def assert_same_descent(problem, n, **how):
+    """Compare to some eps a step: smooth activations at a small rate compound nothing."""
+    (params, costs), (span_params, span_costs) = both(problem, n=n, **how)
+    np.testing.assert_allclose(span_costs, costs, rtol=4 * n * EPS)
+    for name, value in params.items():
+        scale = np.abs(value).max() or 1
+        np.testing.assert_allclose(span_params[name], value, rtol=0, atol=4 * n * EPS * scale)
+
+
+@settings(max_examples=8)
+@given(
+    sizes=st.sampled_from([(40, 5, 1), (40, 1), (3, 6, 3)]),
+    l2=st.sampled_from([0.0, 0.7, 30.0]),
+    keep_prob=st.sampled_from([1.0, 0.7]),
+    seed=st.integers(0, 99),
+)
+@pytest.mark.unchecked
+def test_it_is_the_same_descent(sizes, l2, keep_prob, seed):
+    problem = random_problem(
+        sizes=sizes, m=9, l2=l2, keep_prob=keep_prob, seed=seed,
+        output="sigmoid" if sizes[-1] == 1 else "softmax",
+    )  # fmt: skip
+    masks = mask_schedule(seed, sizes[1:-1], 9, problem.keep_prob)
+    assert_same_descent(problem, 40, masks=masks, learning_rate=0.01)
+
+
+def test_it_is_the_same_descent_over_several_blocks():
+    problem = random_problem(sizes=(50, 6, 1), m=12, l2=0.7, keep_prob=0.8)
+    masks = mask_schedule(1, (6,), 12, problem.keep_prob)
+    assert_same_descent(problem, 2 * span.BLOCK + 17, masks=masks, learning_rate=0.01, start=100)
+
+
+@pytest.mark.parametrize("times", [1, 1.5])
+def test_a_penalty_that_undoes_the_weights_each_step_is_followed(times):
+    # c = 1 - rate l2 / m is 0, then negative: nothing is divided by it.
+    problem = random_problem(sizes=(30, 4, 1), m=10, l2=times * 10 / 0.5)
+    assert_same_descent(problem, 5, learning_rate=0.5)
+
+
+def test_single_precision_stays_single():
+    problem = random_problem(sizes=(40, 5, 1), m=9, dtype="float32")
+    _, (params, costs) = both(problem, n=20, learning_rate=0.01)
+    assert {each.dtype for each in [*params.values(), costs]} == {np.dtype("float32")}
+
+
+def test_the_product_of_the_data_may_be_had_before():
+    problem = random_problem(sizes=(40, 5, 1), m=9)
+    K = np.asarray(span.gram(problem.X))
+    np.testing.assert_allclose(K, problem.X.T @ problem.X, rtol=0, atol=40 * EPS * K.max())
+    run = partial(
+        autodiff.steps, *problem.arguments, n=20, learning_rate=0.1, strategy="span",
+        **problem.options,
+    )  # fmt: skip
+    (params, costs), (given_params, given_costs) = run(), run(gram=K)
+    assert np.array_equal(costs, given_costs)
+    assert all(np.array_equal(params[name], given_params[name]) for name in params)
+
+
+def loop_bodies(jaxpr):
+    """Yield the bodies of all loops in a traced computation."""
+    for equation in jaxpr.eqns:
+        for inner in jaxprs_in_params(equation.params):
+            if equation.primitive.name in ("while", "scan"):
+                yield inner
+            yield from loop_bodies(inner)
+
+
+def every_shape(jaxpr):
+    """Yield the shapes that a traced computation and all within it works with."""
+    for equation in jaxpr.eqns:
+        yield from (each.aval.shape for each in [*equation.invars, *equation.outvars])
+        for inner in jaxprs_in_params(equation.params):
+            yield from every_shape(inner)
+
+
+def test_no_step_touches_what_has_as_many_rows_as_there_are_features():
+    problem = random_problem(sizes=(1237, 5, 3, 1), m=9, keep_prob=0.8)
+    rates = np.array([0.1, problem.l2, *problem.keep_prob])
+    with jax.enable_x64(True):
+        traced = jax.make_jaxpr(
+            partial(span.chunk, hidden=problem.hidden, output=problem.output, scheduled=False)
+        )(problem.X, problem.Y, span.gram(problem.X), rates, problem.params, problem.masks, 3)
+    shapes = [shape for body in loop_bodies(traced.jaxpr) for shape in every_shape(body)]
+    assert (5, 9) in shapes
+    assert not [shape for shape in shapes if 1237 in shape]
+
+
+def test_the_plain_loop_neither_copies_nor_transposes_the_data():
+    problem = random_problem(sizes=(1237, 20, 7, 1), m=209, l2=0.7)
+    rates = np.array([0.1, problem.l2, *problem.keep_prob])
+    with jax.enable_x64(True):
+        lowered = _chunk.lower(
+            problem.X, problem.Y, rates, problem.params, None, 3,
+            hidden=problem.hidden, output=problem.output, scheduled=False, length=8,
+        )  # fmt: skip
+        compiled = lowered.compile().as_text()
+    assert "f64[1237,209]" in compiled
+    moved = re.findall(r"= f64\[(?:1237,209|209,1237)\]\S* (?:copy|transpose)\(", compiled)
+    assert moved == []
+
+
+@pytest.mark.parametrize(
+    ("layers", "m", "n", "strategy"),
+    [
+        ((12288, 20, 7, 5, 1), 209, 2500, "span"),
+        ((12288, 20, 7, 5, 1), 209, 1, "loop"),
+        ((2, 20, 3, 1), 211, 30_000, "loop"),
+        ((784, 512, 256, 1), 4096, 1000, "loop"),
+        ((64, 64, 1), 64, 1000, "loop"),
+    ],
+)
+def test_it_is_chosen_where_features_far_outnumber_examples(layers, m, n, strategy):
+    assert autodiff.choose_strategy(layers, m, n) == strategy
