@@ -175,6 +175,19 @@ def test_a_saturated_hidden_unit_keeps_its_digits():
         assert abs(W1.value[0] - truth) <= W1.bar[0] < 1e-13 * abs(truth)
 
 
+def test_digits_that_saturation_takes_from_the_gradient_by_hand_are_within_its_rounding():
+    params = {"W1": [[20.0, 1.0]], "b1": [[0.0]], "W2": [[50.0]], "b2": [[0.0]]}
+    problem = Problem(
+        {name: np.array(value) for name, value in params.items()},
+        np.array([[1.0, 1.0], [0.5, 0.2]]),
+        np.array([[1.0, 1.0]]),
+        hidden="tanh",
+    )
+    ours = exhaustive_differences(problem)
+    assert (ours["W1"].value != 0).all()
+    assert_as_manual(problem, ours)
+
+
 @pytest.mark.parametrize("hidden", ["relu", ("tanh", "sigmoid", "relu")])
 def test_compiled_and_interpreted_tails_agree_to_the_last_digits(monkeypatch, hidden):
     problem = random_problem(

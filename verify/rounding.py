@@ -258,9 +258,11 @@ def _draw(network: _Linearised, count: int, rng: np.random.Generator):
         layer, scale, own = cache[index - 1], scales[index - 1], local[index - 1]
         dA = intermediates[f"dA{index}"]
         dA_error = cache[index].W.T @ dZ_errors[-1] + noise(own.dA)
-        # g'(Z) is computed from A, so it inherits the error of A.
+        # g'(Z) is computed from A, so it inherits the error of A. The product of both errors
+        # counts where the unit and the output saturate and round g'(Z) and dA to 0.
         dZ_error = scale * (
-            slopes[index - 1] * dA_error + dA * _slope_by_A(layer) * A_errors[index - 1]
+            slopes[index - 1] * dA_error
+            + (dA + dA_error) * _slope_by_A(layer) * A_errors[index - 1]
         )
         dZ_errors.append(dZ_error + noise(own.dZ))
     return Z_errors, read_errors, dZ_errors[::-1]
