@@ -9,7 +9,7 @@ computes instead, where that is one that people write.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -41,9 +41,7 @@ from verify.submissions.recognise import Role, depth, meaning, words
 from verify.submissions.stand_ins import linear_activation_forward, linear_forward
 from verify.submissions.verdicts import (
     AGREE,
-    CRASHED,
     DISAGREE,
-    UNDECIDED,
     Fault,
     Outcome,
     locate,
@@ -125,10 +123,8 @@ def judge_block(bench: Bench, role: Role) -> None:
     outcome = bench.outcome
     try:
         _JUDGES[role.role](bench, role)
-    except BindError as fault:
-        outcome.say(role, UNDECIDED, f"{fault}.")
     except CallError as fault:
-        outcome.say(role, CRASHED, str(fault))
+        outcome.say(role, fault.verdict, str(fault))
 
 
 def _settle(bench: Bench, role: Role, results: Sequence[Result], own: Any = None) -> None:
@@ -416,7 +412,7 @@ def _caches_of(bench: Bench, forward: Role | None, Z: np.ndarray) -> list[Any]:
             function(bench.plain, forward, bench.instance(bench.plain, forward)),
             Z.copy(),
         )
-    except (CallError, BindError):
+    except CallError:
         return []
     return [result[1]] if isinstance(result, tuple) and len(result) == 2 else []
 
@@ -446,7 +442,7 @@ def _own(bench: Bench, cost: Callable, gradient: Callable, name: str, at: np.nda
 
     try:
         value = float(loss({name: at.copy()}))
-    except (CallError, BindError, TypeError, ValueError):
+    except (CallError, TypeError, ValueError):
         return None
     return own_gradient(loss, gradient, traced, {name: at}, value)
 
@@ -492,7 +488,7 @@ def _at_zero(bench: Bench, role: Role, dA: np.ndarray, cache: Any) -> None:
                 bench.instance(bench.plain, role),
             )
         )
-    except (CallError, BindError):
+    except CallError:
         return
     if found is not None and found.any():
         bench.outcome.remark(
@@ -716,7 +712,7 @@ def _own_of(bench: Bench, cost: Callable, gradient: Callable, at: Arrays):
 
     try:
         value = float(loss(fresh(at)))
-    except (CallError, BindError, TypeError, ValueError):
+    except (CallError, TypeError, ValueError):
         return None
     return own_gradient(loss, gradient, traced, at, value)
 
@@ -869,7 +865,7 @@ def _own_both(bench: Bench, role: Role, forward: Role, given: Arrays, name: str)
 
 def _cost(bench: Bench, role: Role) -> None:
     if not any(meaning(argument, {"AL"}) for argument in role.arguments):
-        raise BindError(f"{role.shown} does not take the output of the network")
+        return  # it is a network's part, and judged there
     regularised = any(meaning(argument, {"lambd"}) for argument in role.arguments)
     layers = {2: (3, 4, 1), 1: (4, 1)}.get(depth([role.node]) or 3, (4, 5, 3, 1))
     faults, remarks = _cost_faults(bench, role, layers, "sigmoid", regularised)
@@ -908,12 +904,15 @@ def _cost_faults(
         sentence = f"{role.shown} returns {what}; a cost is one number."
         return [Fault(role.shown, "loss", None, "not-a-number", sentence)], []
     _, grads = manual.loss_and_grads(*problem.arguments, **problem.options)
-    return faults_in(
+    faults, remarks = faults_in(
         bench.plain.extract,
         Blame(None, role, None, True),
         problem,
         Numbers(float(cost), grads, {}, is_single(found)),
     )
+    # The gradients were the textbook's, so what is said of them is nothing of the file's.
+    said = " The gradients are right."
+    return [replace(f, detail=f.detail.replace(said, "")) for f in faults], remarks
 
 
 _JUDGES: dict[str, Callable[[Bench, Role], None]] = {

@@ -14,19 +14,27 @@ import numpy as np
 from verify.submissions.mirror import Traced, UntraceableError, apply
 from verify.submissions.recognise import Role, meaning, parameters, returned
 from verify.submissions.stand_ins import AbsentError
+from verify.submissions.verdicts import CRASHED, UNDECIDED, UNREADABLE
+from verify.submissions.words import names
 from verify.submissions.workspace import Workspace
 
 
 class CallError(Exception):
-    """A function of the file raised, or could not be called; the message is a sentence."""
+    """A function of the file raised, or could not be called.
 
-    def __init__(self, sentence: str, python2: bool = False):
-        super().__init__(sentence)
-        self.python2 = python2
+    The message is a sentence, and `verdict` what follows for the function.
+    """
+
+    def __init__(self, sentence: str, verdict: str = CRASHED):
+        super().__init__(f"{sentence.rstrip('.')}.")
+        self.verdict = verdict
 
 
-class BindError(Exception):
+class BindError(CallError):
     """A function asks for something that there is no value for."""
+
+    def __init__(self, sentence: str):
+        super().__init__(sentence, UNDECIDED)
 
 
 def function(workspace: Workspace, role: Role, instance: Any = None) -> Callable:
@@ -68,7 +76,8 @@ def guarded(workspace: Workspace, name: str, func: Callable, *args: Any, **kwarg
     except (UntraceableError, CallError):
         raise
     except AbsentError as fault:
-        raise CallError(f"{name} calls {fault}{_where(workspace, fault)}.") from fault
+        sentence = f"{name} calls {fault}{_where(workspace, fault)}"
+        raise CallError(sentence, UNREADABLE) from fault
     except RecursionError as fault:
         raise CallError(f"{name} calls itself without end{_where(workspace, fault)}.") from fault
     except SystemExit as fault:
@@ -76,17 +85,18 @@ def guarded(workspace: Workspace, name: str, func: Callable, *args: Any, **kwarg
     except BaseException as fault:
         what = type(fault).__name__
         says = " ".join(str(fault).split())
-        text = f"{name} raised {what}{': ' if says else ''}{says}{_where(workspace, fault)}."
-        raise CallError(text[:400], _is_python2(fault)) from fault
+        says = says if len(says) <= 300 else f"{says[:297]}..."
+        text = f"{name} raised {what}{': ' if says else ''}{says}{_where(workspace, fault)}"
+        if isinstance(fault, NameError) and fault.name in PYTHON_2_NAMES:
+            raise CallError(f"{text}: that is Python 2", UNREADABLE) from fault
+        raise CallError(text) from fault
     finally:
         if os.getpid() != me:
             os._exit(0)  # the function forked, and this is the copy
 
 
-def _is_python2(fault: BaseException) -> bool:
-    return isinstance(fault, NameError) and fault.name in (
-        "xrange", "unicode", "raw_input", "basestring", "reduce", "unichr", "long",
-    )  # fmt: skip
+PYTHON_2_NAMES = frozenset(names("xrange unicode raw_input basestring reduce unichr long"))
+"""Builtins that went with Python 2."""
 
 
 def _where(workspace: Workspace, fault: BaseException) -> str:
@@ -151,14 +161,14 @@ class Forward:
 
 def read_forward(result: Any, role: Role | None, width: int, makes_cost: bool) -> Forward:
     """Tell the output from the cache in what a forward pass returned."""
-    names = returned(role.node) if role is not None else None
+    said = returned(role.node) if role is not None else None
     if not isinstance(result, tuple):
         if isinstance(result, dict):
             return Forward(_last_activation(result), result)
         return Forward(result, None)
     named = {}
-    if names is not None and len(names) == len(result):
-        named = {name: value for name, value in zip(names, result, strict=True) if name}
+    if said is not None and len(said) == len(result):
+        named = {name: value for name, value in zip(said, result, strict=True) if name}
     if makes_cost:
         at = next((i for i, x in enumerate(result) if number_of(x) is not None), None)
         if at is not None:
@@ -200,7 +210,7 @@ def read_grads(
     `sizes` are those of the parameters, in the order W1, b1, ... What is not there is not in
     the first dict.
     """
-    names = list(sizes)
+    wanted = list(sizes)
     if isinstance(result, tuple) and any(isinstance(x, dict) for x in result):
         result = next(x for x in result if isinstance(x, dict))
     if isinstance(result, dict):
@@ -212,11 +222,11 @@ def read_grads(
             by_name = {_plain(name): value for name, value in zip(said, items, strict=True)}
         else:
             by_name = {}
-        if not any(f"d{name}".lower() in by_name for name in names) and len(items) == len(names):
+        if not any(f"d{name}".lower() in by_name for name in wanted) and len(items) == len(wanted):
             order = _order(items, sizes)
             by_name = {f"d{name}".lower(): value for name, value in zip(order, items, strict=True)}
     grads = {}
-    for name in names:
+    for name in wanted:
         for key in (f"d{name}", f"grad{name}", f"{name}", f"dldl{name}", f"djd{name}"):
             if key.lower() in by_name:
                 grads[name] = by_name[key.lower()]

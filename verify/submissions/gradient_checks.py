@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import manual
-from verify.submissions.calls import BindError, CallError, array_of, call, fresh, number_of
+from verify.submissions.calls import CallError, array_of, call, fresh, number_of
 from verify.submissions.draws import draw
 from verify.submissions.mirror import Traced, UntraceableError
 from verify.submissions.recognise import Role, meaning
-from verify.submissions.verdicts import AGREE, CRASHED, DISAGREE, UNDECIDED, Fault, locate
+from verify.submissions.verdicts import AGREE, DISAGREE, UNDECIDED, Fault, locate
 from verify.submissions.ways import own_gradient
 
 if TYPE_CHECKING:
@@ -46,10 +46,8 @@ def judge(bench: Bench, role: Role) -> None:
             _backward_1d(bench, role)
         else:
             _forward_1d(bench, role)
-    except BindError as fault:
-        bench.outcome.say(role, UNDECIDED, f"{fault}.")
     except CallError as fault:
-        bench.outcome.say(role, CRASHED, str(fault))
+        bench.outcome.say(role, fault.verdict, str(fault))
 
 
 def _verdict(value: Any) -> tuple[str, float | None]:
@@ -220,7 +218,7 @@ def _own_1d(bench: Bench, role: Role, forward: Role, x: float, theta: float):
 
     try:
         return own_gradient(loss, grads, traced, at, float(loss(at)))
-    except (CallError, BindError, TypeError):
+    except (CallError, TypeError):
         return None
 
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 import re
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -44,6 +44,7 @@ from verify.submissions.findings import (
     plain,
     says_single,
 )
+from verify.submissions.gradients import wrong_gradients
 from verify.submissions.network import (
     Evaluated,
     Network,
@@ -129,7 +130,7 @@ def _judged(path: str, found: Extract, progress: Progress) -> FileReport:
     if plain_workspace.numpy.legacy:
         gone = ", ".join(sorted(plain_workspace.numpy.legacy))
         outcome.remark(f"NumPy has dropped {gone}; it was stood in for.")
-    return _summary(path, outcome, needed)
+    return _summary(path, found, outcome, needed)
 
 
 def _judge_block(bench: Bench, role: Role) -> None:
@@ -153,14 +154,16 @@ def _names(roles: Sequence[Role]) -> str:
     return " and ".join(role.shown for role in roles)
 
 
-def _summary(path: str, outcome: Outcome, needed: Sequence[Broken]) -> FileReport:
+def _summary(path: str, found: Extract, outcome: Outcome, needed: Sequence[Broken]) -> FileReport:
     functions = _in_order(outcome.functions)
     functions += [
         FunctionVerdict(name, UNREADABLE, f"{broken.where}: {broken.why}")
         for broken in needed
         for name in sorted(broken.defines)
     ]
-    faults = list(dict.fromkeys(outcome.faults))
+    if not functions:
+        return _nothing(path, found, ())
+    faults = _by_line(dict.fromkeys(outcome.faults))
     verdict = worst(function.verdict for function in functions)
     if verdict == AGREE:
         count = len(functions)
@@ -177,8 +180,28 @@ def _summary(path: str, outcome: Outcome, needed: Sequence[Broken]) -> FileRepor
                 lost = " and ".join(sorted(broken.defines))
                 message = f"{lost} cannot be read ({broken.where}: {broken.why})."
     return FileReport(
-        path, verdict, message, tuple(functions), tuple(faults), tuple(outcome.remarks)
+        path,
+        verdict,
+        message,
+        tuple(functions),
+        tuple(faults),
+        tuple(outcome.remarks),
+        tuple(outcome.gradients),
     )
+
+
+def _by_line(faults: Iterable[Fault]) -> list[Fault]:
+    """Return the faults, those of one line of a loop told once."""
+    first: dict[Any, list[Fault]] = {}
+    for fault in faults:
+        key = (fault.function, fault.bug, fault.line) if fault.line else fault
+        first.setdefault(key, []).append(fault)
+    told = []
+    for fault, *others in first.values():
+        also = " and ".join(dict.fromkeys(other.tensor for other in others))
+        detail = f"{fault.detail} So it is for {also}." if also else fault.detail
+        told.append(replace(fault, detail=detail))
+    return told
 
 
 def _in_order(functions: Sequence[FunctionVerdict]) -> list[FunctionVerdict]:
@@ -212,7 +235,7 @@ def _skipped(found: Extract, needed: Sequence[Broken]) -> Iterator[str]:
 
 def _nothing(path: str, found: Extract, needed: Sequence[Broken]) -> FileReport:
     if needed:
-        return _summary(path, Outcome(remarks=list(found.remarks)), needed)
+        return _summary(path, found, Outcome(remarks=list(found.remarks)), needed)
     defined = [*found.functions, *found.classes]
     has = f"its functions are {', '.join(defined[:12])}" if defined else "it defines no functions"
     broken = next(iter(found.broken), None)
@@ -252,12 +275,12 @@ def judge_network(bench: Bench, network: Network) -> None:
     wrong = _wrong_within(bench, network.roles)
     try:
         faults, own, trial = _attempt(bench, network)
-    except (BindError, CallError) as fault:
+    except CallError as fault:
         if wrong:
             with _replaced(bench, wrong):
                 try:
                     faults, own, trial = _attempt(bench, network)
-                except (BindError, CallError):
+                except CallError:
                     _give_up(bench, network, fault)
                     return
                 _conclude(bench, network, trial, faults, own, wrong)
@@ -268,11 +291,11 @@ def judge_network(bench: Bench, network: Network) -> None:
         with _replaced(bench, wrong):
             try:
                 again, its_own, its_trial = _attempt(bench, network)
-            except (BindError, CallError):
+            except CallError:
                 again = None
         if again is None:
             # The course's functions do not fit into the file's: its faults are not told apart.
-            for role in _own_roles(network):
+            for role in _own_roles(bench, network):
                 outcome.say(role, DISAGREE, f"{role.shown} is wrong as long as {_names(wrong)} is.")
             return
         _conclude(bench, network, its_trial, again, its_own, wrong)
@@ -280,26 +303,23 @@ def judge_network(bench: Bench, network: Network) -> None:
     _conclude(bench, network, trial, faults, own, wrong if faults else [])
 
 
-def _own_roles(network: Network) -> list[Role]:
-    """Return the roles whose verdict is found here: a cost has its own already."""
+def _own_roles(bench: Bench, network: Network) -> list[Role]:
+    """Return the roles whose verdict is found here: most costs have theirs already."""
     return [
         role
         for role in network.roles
-        if role.role != "cost" or role in (network.forward, network.backward)
+        if role.role != "cost" or bench.outcome.verdict_of(role.shown) is None
     ]
 
 
-def _give_up(bench: Bench, network: Network, fault: Exception) -> None:
+def _give_up(bench: Bench, network: Network, fault: CallError) -> None:
     """Say which function could not be run, and why."""
-    sentence = f"{str(fault).rstrip('.')}."
-    crashed = isinstance(fault, CallError)
-    if crashed and fault.python2:  # type: ignore[attr-defined]
-        for role in _own_roles(network):
-            bench.outcome.say(role, UNREADABLE, f"It is Python 2: {sentence}")
-        return
-    named = [r for r in _own_roles(network) if sentence.startswith((r.shown + " ", r.name + " "))]
-    for role in named or _own_roles(network)[-1:]:
-        bench.outcome.say(role, CRASHED if crashed else UNDECIDED, sentence)
+    sentence = str(fault)
+    named = [
+        r for r in _own_roles(bench, network) if sentence.startswith((r.shown + " ", r.name + " "))
+    ]
+    for role in named or _own_roles(bench, network)[-1:]:
+        bench.outcome.say(role, fault.verdict, sentence)
 
 
 def _attempt(bench: Bench, network: Network) -> tuple[list[Fault], Own | None, Trial]:
@@ -419,10 +439,31 @@ def _faults(bench: Bench, trial: Trial) -> tuple[list[Fault], list[str]]:
         is_single(trial.evaluated.forward.AL, trial.evaluated.cost, *grads.values()),
     )
     faults, remarks = faults_in(bench.plain.extract, blame, problem, numbers)
+    faults += _mask_faults(trial)
     if network.cost is not None and bench.outcome.verdict_of(network.cost.shown) == AGREE:
         # The cost was judged by itself, and is right.
         faults = [_not_the_cost(fault, network) for fault in faults]
     return faults, remarks
+
+
+def _mask_faults(trial: Trial) -> list[Fault]:
+    """Return a fault where the masks keep what should be dropped, as the draws behind them show."""
+    forward, problem = trial.runner.network.forward, trial.problem
+    if forward is None or problem.masks is None:
+        return []
+    keep_prob = trial.runner.network.keep_prob
+    for layer, mask in enumerate(problem.masks, start=1):
+        for values in trial.evaluated.draws:
+            if values.shape == mask.shape and np.array_equal(mask, values >= keep_prob):
+                sentence = (
+                    f"D{layer} keeps a unit where rand > keep_prob: with the probability "
+                    "1 - keep_prob, while A is divided by keep_prob."
+                )
+                return [
+                    Fault(forward.shown, f"D{layer}", layer, "forward-mask-wrong-share", sentence,
+                          f"D{layer} = rand > keep_prob", f"D{layer} = rand < keep_prob")
+                ]  # fmt: skip
+    return []
 
 
 def _not_the_cost(fault: Fault, network: Network) -> Fault:
@@ -482,7 +523,7 @@ def _conclude(
         found = bench.plain.extract
         doubt = own is not None and own.faithful is False and not wrong
         doubt = doubt and not guard_of(found) and not says_single(found)
-        for role in _own_roles(network):
+        for role in _own_roles(bench, network):
             within = [w for w in wrong if w in _wrong_within(bench, [role])]
             if doubt and role is network.backward:
                 outcome.say(
@@ -510,7 +551,13 @@ def _conclude(
         backward_faults = misshapen
     elif forward_faults and network.backward is not None and not network.is_propagate:
         backward_faults = _by_itself(bench, network, trial, backward_faults)
+    if not faithful:
+        forward_faults = [_without_consequence(fault) for fault in forward_faults]
     outcome.faults.extend([*forward_faults, *backward_faults])
+    if backward_faults and network.backward is not None:
+        outcome.gradients.extend(
+            wrong_gradients(network.backward.shown, trial.problem, _given(trial)[0])
+        )
     blamed = {fault.function for fault in (*forward_faults, *backward_faults)}
     for role in network.roles:
         mine = [f for f in (*forward_faults, *backward_faults) if f.function == role.shown]
@@ -518,7 +565,7 @@ def _conclude(
             outcome.say(role, DISAGREE, mine[0].detail)
         elif role is network.backward and faithful:
             outcome.say(role, AGREE, "It is the exact gradient of the file's own cost.")
-        elif role in _own_roles(network):
+        elif role in _own_roles(bench, network):
             outcome.say(role, AGREE)
 
 
@@ -580,6 +627,12 @@ def _last_Z(problem: Problem) -> np.ndarray:
     return cache[-1].Z
 
 
+def _without_consequence(fault: Fault) -> Fault:
+    """Return a forward pass's fault without what it says of gradients that are not its own."""
+    detail = re.sub(r" The gradients are (?:right|those of this \w+)\.", "", fault.detail)
+    return replace(fault, detail=detail)
+
+
 def _of_propagate(fault: Fault) -> Fault:
     """Return a fault of a one-layer network in the names of logistic regression."""
 
@@ -605,7 +658,7 @@ def _by_itself(bench: Bench, network: Network, trial: Trial, faults: list[Fault]
         return faults
     try:
         grads, intermediates = trial.runner.backward(values, trial.problem.params)
-    except (CallError, BindError):
+    except CallError:
         return faults
     blame = Blame(network.forward, network.cost, network.backward, True)
     single = is_single(*grads.values())
@@ -646,8 +699,10 @@ def textbook_values(trial: Trial) -> dict[str, Any] | None:
     cache = _refilled(evaluated.forward.cache, named, (flat, flat_with_masks, nested))
     if cache is None:
         return None
+    own = evaluated.forward.named or {}
+    values = {name: value for name, value in evaluated.values.items() if name not in own}
     known = {name: named[name] for name in evaluated.values if name in named}
-    return dict(evaluated.values) | known | {"cache": cache, "AL": AL}
+    return values | known | {"cache": cache, "AL": AL}
 
 
 def _refilled(cache: Any, named: Mapping[str, Any], forms: Sequence[Any]) -> Any:
@@ -676,7 +731,7 @@ def _remark_on_saturation(bench: Bench, network: Network, trial: Trial) -> None:
         grads, _ = (
             runner.backward(evaluated.values, problem.params) if network.backward else ({}, 0)
         )
-    except (CallError, BindError):
+    except CallError:
         bench.outcome.remark("Where its outputs are exactly 0 or 1 it raises.")
         return
     arrays = [array for value in grads.values() if (array := array_of(value)) is not None]

@@ -336,7 +336,11 @@ class Runner:
         if owner is None:
             return None
         instance = construct(self.workspace, owner, self.problem.layers)
-        place(instance, fresh(dict(params)))
+        if self.network.is_propagate:
+            values = self._values(params)
+            vars(instance).update(w=values["w"], b=values["b"])
+        else:
+            place(instance, fresh(dict(params)))
         return instance
 
     def _forward_in(self, instance: Any, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -42,6 +42,17 @@ class FunctionVerdict:
     message: str = ""
 
 
+@dataclass(frozen=True)
+class Gradient:
+    """A gradient of a file that is not the textbook's: both, and the error bars, row by row."""
+
+    function: str
+    name: str
+    found: list
+    expected: list
+    bar: list
+
+
 @dataclass
 class Outcome:
     """What one part of the judgement came to."""
@@ -49,6 +60,7 @@ class Outcome:
     functions: list[FunctionVerdict] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    gradients: list[Gradient] = field(default_factory=list)
 
     def say(self, role: Role, verdict: str, message: str = "") -> None:
         """Set the verdict of a function."""
@@ -74,6 +86,7 @@ class FileReport:
     functions: Sequence[FunctionVerdict] = ()
     diagnosis: Sequence[Fault] = ()
     remarks: Sequence[str] = ()
+    gradients: Sequence[Gradient] = ()
     seconds: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
@@ -86,6 +99,7 @@ class FileReport:
                 "diagnosis": [asdict(fault) for fault in self.diagnosis],
                 "remarks": list(self.remarks),
                 "message": self.message,
+                "gradients": [asdict(gradient) for gradient in self.gradients],
                 "seconds": round(self.seconds, 3),
             }
         )
@@ -100,6 +114,7 @@ def from_dict(data: dict[str, Any]) -> FileReport:
         functions=tuple(FunctionVerdict(**item) for item in data["functions"]),
         diagnosis=tuple(Fault(**item) for item in data["diagnosis"]),
         remarks=tuple(data["remarks"]),
+        gradients=tuple(Gradient(**item) for item in data["gradients"]),
         seconds=data["seconds"],
     )
 

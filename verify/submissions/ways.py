@@ -16,7 +16,7 @@ import numpy as np
 from verify.report import PAIRS, Report
 from verify.subject import Subject, check
 from verify.submissions import mirror
-from verify.submissions.calls import BindError, CallError
+from verify.submissions.calls import CallError
 from verify.submissions.mirror import UntraceableError
 from verify.trees import flatten
 
@@ -63,7 +63,7 @@ def own_gradient(
         remark = ""
     except UntraceableError as fault:
         by_jax, remark = None, f"JAX cannot follow {fault}"
-    except (CallError, BindError) as fault:
+    except CallError as fault:
         by_jax, remark = None, f"over jax.numpy {str(fault).rstrip('.')}"
     report = _checked(loss, grads, by_jax, at)
     lost = by_jax is not None and mirror.losses
@@ -83,7 +83,7 @@ def _checked(loss, grads, by_jax, at) -> Report | None:
     )
     try:
         return check(subject, BUDGET, 0)
-    except (CallError, BindError, ValueError, TypeError):
+    except (CallError, ValueError, TypeError):
         return None
 
 
@@ -108,7 +108,7 @@ def _differentiated(traced, at, value: float) -> Callable[[Arrays], tuple[float,
         plain = {name: np.asarray(array, np.float64) for name, array in at.items()}
         try:
             lowered = jax.jit(jax.value_and_grad(traced)).lower(plain)
-        except (UntraceableError, CallError, BindError):
+        except (UntraceableError, CallError):
             raise
         except Exception as fault:
             raise UntraceableError(f"the forward pass ({mirror.first_line(fault)})") from fault
