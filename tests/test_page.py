@@ -11,8 +11,9 @@ import pytest
 import manual
 import verify
 from verify.diagnosis import Finding
-from verify.page import fragment, page
+from verify.page import files_page, fragment, page
 from verify.report import Loss, Report
+from verify.submissions.verdicts import Fault, FileReport, FunctionVerdict, Gradient
 
 HOSTILE = "<script>alert(1)</script>.py"
 VOID = {"meta", "br"}
@@ -198,10 +199,82 @@ def test_report_without_a_finite_loss_still_makes_a_page():
     assert "Undecided" in read.text
 
 
-def test_page_is_small_enough_to_send_by_mail():
-    problem = verify.build_problem(verify.load("noise"), layers=(20, 7))
-    X = np.random.RandomState(0).randn(3000, problem.m)
-    params = manual.initialize((3000, 20, 1), "he", np.random.RandomState(0))
-    wide = verify.Problem(params, X, problem.Y)
-    report = verify.three_way(wide, finite_difference="directional")
-    assert len(page(report)) < 200_000
+def test_page_of_a_wide_layer_is_small_enough_to_send_by_mail():
+    noise = verify.load("noise")
+    X = np.random.RandomState(0).randn(3000, 20)
+    params = manual.initialize((3000, 4, 1), "he", np.random.RandomState(0))
+    wide = verify.Problem(params, X, noise.labels[None, :20])
+    _, grads = manual.loss_and_grads(*wide.arguments, **wide.options)
+    wrong = dict(grads) | {"W1": grads["W1"] * np.linspace(1, 2, 3000)}
+    report = verify.three_way(wide, grads=wrong, finite_difference="directional")
+    assert len(page(report)) < 100_000
+
+
+def judged(path="homework.py", verdict="disagree"):
+    fault = Fault(
+        "backward", "dW1", 1, "weights-doubled", "dW1 is exactly 2 times the true gradient.",
+        "dW1 = 2 / m * dZ1 @ X.T", "dW1 = 1 / m * dZ1 @ X.T", "line 12", "dW1 = 2 / m * dZ1 @ X.T",
+    )  # fmt: skip
+    gradient = Gradient("backward", "W1", [[2.0, 4.0]], [[1.0, 2.0]], [[1e-15, 1e-15]])
+    wrong = verdict == "disagree"
+    return FileReport(
+        path,
+        verdict,
+        fault.detail if wrong else "1 function agrees.",
+        (FunctionVerdict("backward", verdict, ""),),
+        (fault,) * wrong,
+        ("A helper was stood in for.",),
+        (gradient,) * wrong,
+        0.5,
+    )
+
+
+def test_page_of_a_file_says_what_its_json_says_and_shows_where_it_is_wrong():
+    report = judged()
+    read, facts = Reader(files_page([report])), report.to_dict()
+    assert all(value in read.text for value in facts["diagnosis"][0].values() if value != 1)
+    assert facts["remarks"][0] in read.text
+    assert "✗ disagree homework.py" in read.text
+    assert "backproof check homework.py" in read.text
+    (picture,) = read.all("svg")
+    assert picture["aria-label"].startswith("Heat map of dW1, found and right, 1 by 2: 2 of 2")
+    assert "1: [0, 1]422.0e+001.0e-152e+15" in read.text
+
+
+def test_page_of_many_files_counts_them_and_opens_those_that_do_not_agree():
+    verdicts = ["agree", "disagree", "timeout", "unreadable", "agree"]
+    read = Reader(files_page([judged(f"{i}.py", v) for i, v in enumerate(verdicts)]))
+    assert "5 files checked" in read.text
+    assert "✓ agree 2" in read.text
+    assert ["open" in details for details in read.all("details")] == [
+        False,
+        True,
+        True,
+        True,
+        False,
+    ]
+    links = {link["href"] for link in read.all("a")}
+    assert links == {f"#{details['id']}" for details in read.all("details")}
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_headings_of_a_page_of_files_descend_one_level_at_a_time(count):
+    elements = Reader(files_page([judged()] * count)).elements
+    levels = [int(tag[1]) for tag, _ in elements if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
+
+
+def test_file_with_a_script_for_a_name_appears_as_text(tmp_path):
+    from verify.cli import main
+
+    (tmp_path / "<script>alert(1)<").mkdir()
+    path = tmp_path / "<script>alert(1)<" / "script>.py"
+    path.write_text("def sigmoid(z):\n    return 1 / (1 + z)\n")
+    page = tmp_path / "report.html"
+    with pytest.raises(SystemExit) as status:
+        main(["check", str(path), "--format", "html", "--output-file", str(page)])
+    assert status.value.code == 1
+    read = Reader(page.read_text(encoding="utf-8"))
+    assert not read.all("script")
+    assert "<script>alert(1)</script>.py" in read.text

@@ -38,7 +38,7 @@ SKIPPED = ("__pycache__", "__MACOSX", "node_modules", "site-packages")
 @click.option("--output-limit", type=float, default=16.0, show_default=True, help="MB to print.")
 @click.option("--file-size", type=float, default=64.0, show_default=True, help="MB to write.")
 @click.option("--jobs", type=click.IntRange(1), help="Files at a time; by default one a core.")
-@output_options("table", "json", "csv", "junit")
+@output_options("table", "json", "csv", "junit", "html")
 def command(
     paths: tuple[Path, ...],
     loss: str | None,
@@ -87,6 +87,10 @@ def command(
         write_json(listing.to_dict(reports), output_file)
     elif format_ == "table":
         write(listing.table(reports), output_file)
+    elif format_ == "html":
+        from verify.page import files_page
+
+        write(files_page(reports), output_file)
     else:
         text = listing.to_csv(reports) if format_ == "csv" else listing.to_junit(reports)
         write(text.rstrip("\n"), output_file)

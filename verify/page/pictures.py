@@ -25,6 +25,9 @@ WIDTH = 340
 CELLS = 300
 """Rows and columns of a picture at most; a larger matrix shows the worst of each block."""
 
+LARGEST = 30.0
+"""Width and height of an entry of a small matrix."""
+
 WITHIN = np.array([[247, 249, 252], [203, 215, 232]])
 BEYOND = np.array([[214, 126, 60], [74, 10, 28]])
 UNSEEN = np.array([255, 255, 255])
@@ -50,9 +53,9 @@ def heat_map(
     shown_rows, shown_columns = image.shape[:2]
     left, top = 44, 12
     wide = (WIDTH - left - 12) / shown_columns
-    cell = min(wide, 18)
+    cell = min(wide, LARGEST)
     width = cell * shown_columns
-    tall = min(18.0, max(cell, min(10.0, 160 / shown_rows)))
+    tall = min(LARGEST, max(cell, min(10.0, 160 / shown_rows)), max(1.0, 260 / shown_rows))
     height = tall * shown_rows
     marks = [
         _ring(left + (j + 0.5) / columns * width, top + (i + 0.5) / rows * height, k)

@@ -9,20 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from verify.page.entries import Compared, entries
 from verify.page.markup import Html, document, element, number, style, table
-from verify.page.pictures import as_matrix, bar_chart, heat_map, is_vector
-from verify.report import PAIRS, Pair, Report, Tensor, over_bar
+from verify.page.pictures import bar_chart
+from verify.report import PAIRS, Report, Tensor, over_bar
 
 VERDICTS = {
     "agree": "✓ The gradients agree",
     "disagree": "✗ The gradients disagree",
     "undecided": "? Undecided",
 }
-LISTED = 5
-"""Entries listed under each gradient, the worst first."""
-
-RINGED = 3
-"""Entries marked in each heat map."""
 
 
 def page(report: Report) -> str:
@@ -243,13 +239,15 @@ def _details(report: Report, tensor: Tensor, heading: str, *, opened: bool) -> H
         content: Any = element("p", "No entry by entry comparison was made.")
     else:
         pair = tensor.pairs[shown]
-        ways = _titles(report)[shown]
-        worst = _worst(pair)
-        content = element(
-            "div",
-            _picture(name, ways, tensor.shape, pair, worst) if pair.index.size > 1 else None,
-            _entries(tensor, shown, ways, worst),
-            class_="columns",
+        value = tensor.value.ravel()[pair.index]
+        if shown == PAIRS[2]:
+            value = value - tensor.pairs[PAIRS[0]].difference[pair.index]
+        first, second = _titles(report)[shown].split(" and ", 1)
+        content = entries(
+            name,
+            tensor.shape,
+            (first, second),
+            Compared(pair.index, value, pair.difference, pair.bar),
         )
     return element("details", element("summary", title), content, open=opened)
 
@@ -267,54 +265,6 @@ def _shown(tensor: Tensor) -> str | None:
         and (name == PAIRS[0] or not tensor.directions_checked)
     ]
     return next((name for name in pairs if not tensor.pairs[name].agree), next(iter(pairs), None))
-
-
-def _worst(pair: Pair) -> np.ndarray:
-    """Return the places in `pair` of the entries to list.
-
-    Those beyond their bars come first, the largest difference on top, then those nearest to them.
-    """
-    ratio = over_bar(pair.difference, pair.bar)
-    size = np.where(ratio > 1, np.abs(pair.difference), 0)
-    return np.lexsort((-ratio, -size, ratio <= 1))[:LISTED]
-
-
-def _picture(name: str, ways: str, shape: tuple[int, ...], pair: Pair, worst: np.ndarray) -> Html:
-    size = math.prod(shape)
-    difference, ratio = np.full((2, size), np.nan)
-    difference[pair.index] = pair.difference
-    ratio[pair.index] = over_bar(pair.difference, pair.bar)
-    difference, ratio = as_matrix(difference.reshape(shape)), as_matrix(ratio.reshape(shape))
-    ringed = [] if pair.agree else pair.index[worst[:RINGED]]
-    places = [divmod(int(flat), ratio.shape[1]) for flat in ringed if ratio.flat[flat] > 1]
-    axes = ("", "entry") if is_vector(shape) else ("row", "column")
-    return element("figure", heat_map(name, ways, difference, ratio, places, axes))
-
-
-def _entries(tensor: Tensor, shown: str, ways: str, worst: np.ndarray) -> Html:
-    """List the worst entries with both values, their difference and its bar."""
-    pair = tensor.pairs[shown]
-    first, second = ways.split(" and ")
-    index = pair.index[worst]
-    a = tensor.value.ravel()[index]
-    if shown == PAIRS[2]:
-        a = a - tensor.pairs[PAIRS[0]].difference[index]
-    rows: list[list[Any]] = []
-    for rank, (flat, value, off, bar) in enumerate(
-        zip(index, a, pair.difference[worst], pair.bar[worst], strict=True), start=1
-    ):
-        where = ", ".join(str(i) for i in np.unravel_index(flat, tensor.shape)) or "scalar"
-        ratio = float(over_bar(off, bar))
-        rows.append(
-            [f"{rank}: [{where}]", f"{value:.9g}", f"{value - off:.9g}", f"{off:.1e}", f"{bar:.1e}",
-             f"{ratio:.2g}"]
-        )  # fmt: skip
-    return table(
-        ["entry", first, second, "difference", "error bar", "in bars"],
-        rows,
-        caption=f"The entries of d{tensor.name} that are furthest off",
-        class_="numbers",
-    )
 
 
 def _ratios(report: Report) -> dict[str, dict[str, np.ndarray]]:
