@@ -16,6 +16,7 @@ to 0 at 0, which is the convention of every course; `jnp.maximum` would give 0.5
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from jaxtyping import Bool, Float
 
@@ -80,7 +81,7 @@ def loss_and_grads(
 ) -> tuple[np.floating, dict[str, np.ndarray]]:
     """Return the loss and its gradient by every parameter, differentiated by JAX."""
     arguments = _prepare(params, X, Y, masks, hidden, output, l2, keep_prob)
-    with jax.enable_x64(True):
+    with full_precision():
         value, grads = _value_and_grad(*arguments)
         return value.dtype.type(value), {name: np.asarray(grads[name]) for name in params}
 
@@ -104,12 +105,19 @@ def intermediate_grads(
     arguments = _prepare(params, X, Y, masks, hidden, output, l2, keep_prob)
     m, L = arguments[1].shape[1], len(params) // 2
     names = [name for layer in range(1, L + 1) for name in (f"Z{layer}", f"A{layer}")][:-1]
-    with jax.enable_x64(True):
+    with full_precision():
         probes = {
             name: np.zeros((len(params[f"b{name[1:]}"]), m), arguments[1].dtype) for name in names
         }
         grads = _probe_grads(probes, *arguments)
         return {f"d{name}": m * np.asarray(grads[name]) for name in names}
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Let float64 be float64, and float32 products float32, whatever the device prefers."""
+    with jax.enable_x64(True), jax.default_matmul_precision("highest"):
+        yield
 
 
 def per_layer(value, count: int) -> tuple:

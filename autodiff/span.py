@@ -39,7 +39,7 @@ from typing import TYPE_CHECKING
 import jax
 import jax.numpy as jnp
 
-from autodiff.network import _loss
+from autodiff.network import _loss, full_precision
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,7 +51,7 @@ BLOCK = 250
 
 def gram(X: Float[Array | np.ndarray, "n_0 m"]) -> Float[Array, "m m"]:
     """Return K = XᵀX, on the device, in the dtype of X."""
-    with jax.enable_x64(True):
+    with full_precision():
         X = jnp.asarray(X)
         return X.T @ X
 

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 
 from autodiff import chunks, span
-from autodiff.network import _loss, per_layer, require_masks
+from autodiff.network import _loss, full_precision, per_layer, require_masks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -74,7 +74,7 @@ def steps(
     if strategy not in STRATEGIES:
         raise ValueError(f"strategy: got {strategy!r}, takes {', '.join(STRATEGIES)}")
     dtype = params["W1"].dtype
-    with jax.enable_x64(True):
+    with full_precision():
         X, Y = jnp.asarray(X, dtype), jnp.asarray(Y, dtype)
         rates = jnp.asarray([learning_rate, l2, *keep_probs], dtype)
         static = {"hidden": hidden, "output": output, "scheduled": callable(masks)}
@@ -89,7 +89,7 @@ def steps(
 
 def on_device(array: Float[np.ndarray, "..."]) -> Float[Array, "..."]:
     """Return the array on JAX's device, in its own dtype."""
-    with jax.enable_x64(True):
+    with full_precision():
         return jnp.asarray(array)
 
 
