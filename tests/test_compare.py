@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import NamedTuple
 
 import jax
@@ -260,6 +261,14 @@ def test_the_complex_step_is_not_believed_where_the_loss_is_not_analytic(loss):
     report = compare(loss, lambda x: 2 * x, np.linspace(0.1, 2, 6))
     assert report.ok, str(report)
     assert not any("complex" in remark for remark in report.remarks)
+
+
+@pytest.mark.parametrize("log", [np.log, np.vectorize(math.log)])
+def test_a_loss_that_ends_where_its_domain_does_is_checked_inside_it(log):
+    x = np.array([1.0, 1e-3, 1e-9])
+    report = compare(lambda x: log(x).sum(), lambda x: 1 / x, x)
+    assert report.ok, str(report)
+    assert not compare(lambda x: log(x).sum(), lambda x: 1 / x + [0, 0, 1e3], x).ok
 
 
 class Pair(NamedTuple):

@@ -29,10 +29,9 @@ from verify.finite_difference import (
     Params,
     central_differences,
     directional_differences,
-    scales,
     stratified_sample,
 )
-from verify.measured import DOUBLE, Sizes
+from verify.measured import DOUBLE, Sizes, own_scales
 
 DIRECTIONS = 2
 """Random directions of a tensor whose entries cannot all be differenced."""
@@ -308,7 +307,8 @@ def _bends(
         largest = 0.0
         for _ in range(3):
             step = {
-                k: rng.standard_normal(x.shape) * distance * scales(x) for k, x in arrays.items()
+                k: rng.standard_normal(x.shape) * distance * own_scales(x)
+                for k, x in arrays.items()
             }
             for sign in (1, -1):
                 moved = {k: x + sign * step[k] for k, x in arrays.items()}

@@ -39,7 +39,8 @@ the size of rounding, there would be nothing left to gain.
 
 **Kinks.** Where truncation exceeds rounding fourfold the step is cut to an eighth, and again,
 until it does not; the smooth parts of f fall with h^2, the rounding grows with 1/h, and only a
-bend at x keeps its size. What has not settled at the last step is reported as not smooth. With
+bend at x keeps its size. What keeps its size over six cuts, or until rounding hides it, is
+reported as not smooth, and so is what never settles. With
 `piece`, a function that names the smooth piece on which f is evaluated (the signs of all
 pre-activations, say), the step is cut until x - 2h, x and x + 2h are on the same piece.
 Several bends that cancel along a line cannot be seen along that line.
@@ -70,7 +71,9 @@ ROUNDING = 4.0
 SETTLED = 4.0
 """How many times its rounding the truncation of a difference may be before the step is cut."""
 CUT = 8.0
-CUTS = 7
+CUTS = 20
+STEADY = 6
+"""For how many cuts in a row truncation may stay, before it is the bend at x that is seen."""
 PILOTS = 3
 NOISE_LINES = 3
 BESIDE = 2.0**-12
@@ -242,14 +245,19 @@ def _difference(
     line: Line, f0: float, h: float, noise: float, same: Callable[[float], bool] | None
 ) -> tuple[float, float, bool]:
     """Return the derivative at 0, its bar, and whether there is one."""
-    best = (math.nan, math.inf)
-    for _ in range(CUTS + 1):
+    best, last, steady = (math.nan, math.inf), math.inf, 0
+    for _ in range(CUTS):
         if same is None or (same(2 * h) and same(-2 * h)):
             value, truncation, rounding = _two_steps(line, f0, h, noise)
             if truncation + rounding < best[1]:
                 best = (value, truncation + rounding)
-            if truncation <= SETTLED * rounding < math.inf:
+            steady = steady + 1 if last / CUT < truncation < math.inf else 0
+            settled = truncation <= SETTLED * rounding < math.inf
+            if steady >= (2 if settled else STEADY):
+                break
+            if settled:
                 return value, truncation + rounding, True
+            last = truncation
         h /= CUT
     return *best, False
 

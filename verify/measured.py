@@ -18,8 +18,9 @@ for float32, extended precision for float64, and twice the change is added to th
 it has the size of rounding: at most sqrt(u) of the entry's natural size.
 
 **The natural size** of an entry's gradient is |g| plus what it could have been. A gradient times
-its parameter's scale is what the parameter does to the loss; the largest such effect of all
-entries, over the entry's own scale, is a size that its gradient may well have before it cancels.
+its parameter is what the parameter does to the loss; the largest such effect of all entries,
+over the entry's own scale (its tensor's, if that is larger), is a size that its gradient may
+well have before it cancels.
 It is looked for here and at the parameters shrunk by 2, 4 and 16, since much cancels here that
 does not nearer to 0: the 1 in sigmoid(Z) - 1 where the output saturates, the residuals of a
 network that has learnt its data. The loss has a natural size of the same kind. The last part of
@@ -46,7 +47,9 @@ ValueAndGrads = Callable[[Params], tuple[float, Params]]
 
 DRAWS = 16
 CHANCE = 1e-9
-FLOOR = 32.0
+FLOOR = 128.0
+"""Units of rounding allowed beside the draws: a library's tanh may be off by 8, which 1 - tanh^2
+doubles; two ways have one each; and a sum of such errors is a few times larger than each."""
 SHRINKS = (2.0, 4.0, 16.0)
 SINGLE = 2.0**-24
 """The unit roundoff of float32."""
@@ -120,8 +123,8 @@ def with_zeros_moved(
 ) -> Measured:
     """Mark as accidents, too, the entries that jump when zeros are moved like all others.
 
-    Every entry is moved by one spacing of numbers of its tensor's size, by 2u in a tensor of
-    zeros. The bars of those entries then contain their jumps.
+    A zero is moved by one spacing of numbers of its tensor's size, by 2u in a tensor of zeros.
+    The bars of those entries then contain their jumps.
     """
     _, spread, largest = _spread(
         way, measured.value, measured.grads, lambda: _displaced(arrays, unit, rng)
@@ -145,9 +148,7 @@ def unit_roundoff(
     """
     unit = max(float(np.finfo(value.dtype).eps) / 2 for value in arrays.values())
     values = [
-        loss(
-            {k: x + 2.0**-12 * scales(x) * rng.standard_normal(x.shape) for k, x in arrays.items()}
-        )
+        loss({k: x * (1 + 2.0**-12 * rng.standard_normal(x.shape)) for k, x in arrays.items()})
         for _ in range(3)
     ]
     single = all(math.isfinite(v) and v != 0 and float(np.float32(v)) == v for v in values)
@@ -157,10 +158,9 @@ def unit_roundoff(
 def natural_sizes(way: ValueAndGrads, arrays: Params, value: float, grads: Params) -> Sizes:
     """Return the natural sizes of a loss and its gradient; see the module."""
     scale = {k: scales(x) for k, x in arrays.items()}
-    seen = [(value, grads)]
-    with np.errstate(all="ignore"):
-        seen += [way({k: x / factor for k, x in arrays.items()}) for factor in SHRINKS]
-    effects = [_finite_max(np.abs(g[k]) * scale[k]) for _, g in seen for k in g]
+    shrunk = [_attempt(way, {k: x / factor for k, x in arrays.items()}) for factor in SHRINKS]
+    seen = [(value, grads), *(found for found in shrunk if found is not None)]
+    effects = [_finite_max(np.abs(g[k]) * own_scales(arrays[k])) for _, g in seen for k in g]
     largest = max(effects, default=0.0)
     return Sizes(
         value=_finite_max(np.abs([v for v, _ in seen])),
@@ -190,7 +190,10 @@ def _spread(
     squares = {k: np.zeros_like(g) for k, g in grads.items()}
     largest = {k: np.zeros_like(g) for k, g in grads.items()}
     for _ in range(DRAWS):
-        new_value, new_grads = way(moved())
+        found = _attempt(way, moved())
+        if found is None:
+            continue
+        new_value, new_grads = found
         value_squares += (new_value - value) ** 2
         for k, g in grads.items():
             change = np.abs(new_grads[k] - g)
@@ -200,12 +203,25 @@ def _spread(
     return math.sqrt(value_squares / DRAWS), spread, largest
 
 
+def _attempt(way: ValueAndGrads, arrays: Params) -> tuple[float, Params] | None:
+    """Return what a way has at some other arrays, or None where it is not defined there."""
+    try:
+        return way(arrays)
+    except (ArithmeticError, ValueError):
+        return None
+
+
+def own_scales(array: np.ndarray) -> np.ndarray:
+    """Return each entry's own size, and its tensor's where it is 0."""
+    return np.where(array == 0, scales(array), np.abs(array))
+
+
 def _nudged(arrays: Params, unit: float, rng: np.random.Generator) -> Params:
     return {k: x * (1 + 2 * unit * _signs(x, rng)) for k, x in arrays.items()}
 
 
 def _displaced(arrays: Params, unit: float, rng: np.random.Generator) -> Params:
-    return {k: x + 2 * unit * scales(x) * _signs(x, rng) for k, x in arrays.items()}
+    return {k: x + 2 * unit * own_scales(x) * _signs(x, rng) for k, x in arrays.items()}
 
 
 def _signs(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -57,7 +57,8 @@ def check(subject: Subject, budget: int, seed: int) -> Report:
     """Return the report on one loss, with float64 enabled in JAX, the user's own included."""
     import jax
 
-    with jax.enable_x64(True):
+    # On the way to an answer functions are called where they overflow or are not defined.
+    with jax.enable_x64(True), np.errstate(all="ignore"):
         return _checked(subject, budget, seed)
 
 
@@ -211,8 +212,7 @@ def _wider(subject: Subject, arrays: Params) -> Params:
     if np.finfo(wide).eps >= min(np.finfo(dtype).eps for dtype in native):
         return {}
     try:
-        with np.errstate(all="ignore"):
-            found = subject.grads({k: value.astype(wide) for k, value in arrays.items()})
+        found = subject.grads({k: value.astype(wide) for k, value in arrays.items()})
     except Exception:
         # Whatever it is that fails on the wider type, the function does not carry it through.
         return {}
@@ -220,13 +220,24 @@ def _wider(subject: Subject, arrays: Params) -> Params:
 
 
 def _real_loss(subject: Subject, arrays: Params) -> Callable[[Params], float]:
-    """Return the loss of float64 arrays, cast to what the parameters are if it takes no other."""
+    """Return the loss of float64 arrays, cast to what the parameters are if it takes no other.
+
+    Where it is not defined, as the logarithm of a negative number, it is not a number.
+    """
+    build: Callable[[Params], Params] = dict
     try:
         subject.loss(copy(arrays))
     except Exception:
         # A loss that accepts its own dtype alone is differenced in it; its noise will show.
-        return lambda at: float(subject.loss(subject.tree.native(at)))
-    return lambda at: float(subject.loss(at))
+        build = subject.tree.native
+
+    def loss(at: Params) -> float:
+        try:
+            return float(subject.loss(build(at)))
+        except (ArithmeticError, ValueError):
+            return math.nan
+
+    return loss
 
 
 def _judged(hand: Measured, jax: Measured | None, evidence: Evidence) -> list[Tensor]:
