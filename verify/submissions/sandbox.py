@@ -91,7 +91,7 @@ def judge_all(
     ):
         for number, path in enumerate(paths):
             _send(channel, _job(number, path, limits, own))
-        channel.shutdown(socket.SHUT_WR)
+        _send(channel, {"end": len(paths)})
         for line in answers:
             answer = json.loads(line)
             report = from_dict(answer["report"])

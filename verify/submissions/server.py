@@ -47,7 +47,7 @@ SLACK = 512 * MEGABYTE
 
 
 def main(channel: str, scratch: str, jobs: str) -> None:
-    """Serve jobs from a socket until it is closed and all are answered."""
+    """Serve jobs from a socket until all are answered, or whoever asked is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     processes.adopt_orphans()
     connection = socket.socket(fileno=int(channel))
@@ -75,8 +75,8 @@ def _serve(connection: socket.socket, scratch: str, jobs: int) -> None:
     selector.register(connection, selectors.EVENT_READ, None)
     waiting: list[dict[str, Any]] = []
     running: dict[int, bytes] = {}
-    unread, at_end = b"", False
-    while not (at_end and not waiting and not running):
+    unread, all_are_here = b"", False
+    while not (all_are_here and not waiting and not running):
         while waiting and len(running) < jobs:
             reader = _supervised(waiting.pop(0), scratch, connection)
             running[reader] = b""
@@ -84,12 +84,12 @@ def _serve(connection: socket.socket, scratch: str, jobs: int) -> None:
         for key, _ in selector.select():
             if key.fileobj is connection:
                 data = connection.recv(1 << 16)
-                unread += data
-                *lines, unread = unread.split(b"\n")
-                waiting += [json.loads(line) for line in lines]
                 if not data:
-                    at_end = True
-                    selector.unregister(connection)
+                    return  # whoever asked is gone
+                *lines, unread = (unread + data).split(b"\n")
+                messages = [json.loads(line) for line in lines]
+                waiting += [message for message in messages if "end" not in message]
+                all_are_here = all_are_here or any("end" in message for message in messages)
                 continue
             data = os.read(key.fd, 1 << 16)
             running[key.fd] += data

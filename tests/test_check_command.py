@@ -1,0 +1,182 @@
+"""`backproof check`: what it finds, how it shows it, and how it ends."""
+
+import csv
+import io
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from verify import cli
+from verify.submissions import listing
+from verify.submissions.verdicts import Fault, FileReport, FunctionVerdict
+
+COURSE = Path(__file__).parent / "course"
+
+OWN = """
+import numpy as np
+
+def params():
+    rng = np.random.default_rng(0)
+    return {"W": rng.normal(size=(3, 4)), "layers": [rng.normal(size=2), 0.5]}
+
+def loss(p):
+    X = np.arange(8.0).reshape(4, 2) / 8
+    return np.sum(np.tanh(p["W"] @ X) * p["layers"][0]) * p["layers"][1]
+
+def grads(p):
+    X = np.arange(8.0).reshape(4, 2) / 8
+    T = np.tanh(p["W"] @ X)
+    a, c = p["layers"]
+    return {"W": c * (1 - T**2) * a @ X.T, "layers": [c * T.sum(axis=0), np.sum(T * a)]}
+
+def wrong(p):
+    g = grads(p)
+    return {"W": 3 * g["W"], "layers": g["layers"]}
+
+trained = open("weights.npz")
+"""
+
+AGREES = FileReport("a.py", "agree", "1 function agrees.", (FunctionVerdict("propagate", "agree"),))
+WRONG = FileReport(
+    "b<&>.ipynb",
+    "disagree",
+    "dW2 is doubled.",
+    (FunctionVerdict("sigmoid", "agree"), FunctionVerdict("backward", "disagree", "dW2 ...")),
+    (Fault("backward", "dW2", 2, "x", "dW2 is doubled.", "2 * a", "a", "line 3", "dW2 = 2 * a"),),
+    ("A remark, with a control character \x1b.",),
+)
+REPORTS = [
+    AGREES,
+    WRONG,
+    FileReport("c.py", "timeout", "Timed out after 30 s in f."),
+    FileReport("d.py", "unreadable", "It is Python 2."),
+    FileReport("e.py", "nothing-to-check", "Nothing to check: none. What is looked for: much."),
+]
+
+
+def run(capsys, *arguments):
+    with pytest.raises(SystemExit) as end:
+        cli.main(["check", *map(str, arguments)])
+    out, err = capsys.readouterr()
+    return end.value.code, out, err
+
+
+def refused(capsys, *arguments):
+    status, out, err = run(capsys, *arguments)
+    assert status == 2
+    assert out == ""
+    assert err.startswith("Error: ")
+    assert err.count("\n") == 1
+    return err
+
+
+def test_one_wrong_file_is_shown_in_full_and_ends_with_1(capsys):
+    status, out, err = run(capsys, COURSE / "planar_no_keepdims.ipynb")
+    assert status == 1
+    assert out.startswith("DISAGREE ")
+    assert "keepdims=True is missing" in out
+    assert "db1 = 1/m * np.sum(dZ1, axis=1)" in out
+    assert "cell 4, line 16" in out
+    assert err == ""
+
+
+def test_a_folder_is_a_row_a_file_and_json_has_what_the_table_has(capsys, tmp_path):
+    for name in ("propagate_tuple.py", "plots.py", "planar_blank.ipynb"):
+        (tmp_path / name).write_text((COURSE / name).read_text())
+    hidden = tmp_path / ".ipynb_checkpoints"
+    hidden.mkdir()
+    (hidden / "planar_blank-checkpoint.ipynb").write_text("{")
+    target = tmp_path / "result.json"
+    status, out, _ = run(capsys, tmp_path, "--format", "json", "--output-file", target)
+    assert (status, out) == (2, "")
+    found = json.loads(target.read_text())
+    by_name = {Path(file["path"]).name: file for file in found["files"]}
+    assert {name: file["verdict"] for name, file in by_name.items()} == {
+        "planar_blank.ipynb": "unreadable",
+        "plots.py": "nothing-to-check",
+        "propagate_tuple.py": "agree",
+    }
+    assert by_name["propagate_tuple.py"]["functions"] == [
+        {"name": "propagate", "verdict": "agree", "message": ""}
+    ]
+    assert "cell 4, line 13" in by_name["planar_blank.ipynb"]["message"]
+    assert "propagate, forward_propagation" in by_name["plots.py"]["message"]
+    assert found["summary"]["agree"] == 1
+
+
+@pytest.mark.parametrize(("grads", "status"), [("grads", 0), ("wrong", 1)])
+def test_ones_own_architecture_is_checked_by_the_names_of_its_functions(
+    capsys, tmp_path, grads, status
+):
+    path = tmp_path / "my.py"
+    path.write_text(OWN)
+    names = ("--loss", "loss", "--grads", grads, "--params", "params")
+    code, out, _ = run(capsys, path, *names, "--format", "json")
+    assert code == status
+    [file] = json.loads(out)["files"]
+    assert file["remarks"] == []
+    if status:
+        assert file["message"] == "The gradient of W is exactly 3 times the true gradient."
+        [fault] = file["diagnosis"]
+        assert (fault["function"], fault["tensor"]) == ("wrong", "W")
+
+
+def test_what_is_wrong_with_the_arguments_is_one_sentence(capsys, tmp_path):
+    assert "there is no such file" in refused(capsys, tmp_path / "gone.py")
+    assert "without any .py or .ipynb" in refused(capsys, tmp_path)
+    other = tmp_path / "data.csv"
+    other.write_text("")
+    assert "takes .py or .ipynb" in refused(capsys, other)
+    here = COURSE / "empty.py"
+    assert "timeout: got 0" in refused(capsys, here, "--timeout", "0")
+    assert "format: got 'yaml'" in refused(capsys, here, "--format", "yaml")
+    assert "grads: got none" in refused(capsys, here, "--loss", "f")
+    assert "there is no folder" in refused(capsys, here, "--output-file", tmp_path / "a/b")
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "status"),
+    [("agree", 0), ("agree disagree", 1), ("undecided", 1), ("timeout agree", 1),
+     ("crashed", 1), ("disagree unreadable", 2), ("agree nothing-to-check", 2)],
+)  # fmt: skip
+def test_the_status_is_that_of_the_worst_file(verdicts, status):
+    reports = [FileReport("x", verdict, "") for verdict in verdicts.split()]
+    assert listing.status(reports) == status
+
+
+def test_csv_has_a_row_a_file():
+    rows = list(csv.DictReader(io.StringIO(listing.to_csv(REPORTS))))
+    assert [row["verdict"] for row in rows] == [report.verdict for report in REPORTS]
+    assert rows[1]["path"] == "b<&>.ipynb"
+    assert rows[1]["diagnosis"] == "backward: dW2 is doubled. (line 3: dW2 = 2 * a)"
+    assert rows[1]["functions"] == "sigmoid: agree\nbackward: disagree"
+
+
+def test_junit_has_a_case_a_file_and_is_xml():
+    suite = ElementTree.fromstring(listing.to_junit(REPORTS))[0]
+    counts = {key: suite.get(key) for key in ("tests", "failures", "errors", "skipped")}
+    assert counts == {"tests": "5", "failures": "1", "errors": "2", "skipped": "1"}
+    kinds = [case[0].tag if len(case) else None for case in suite]
+    assert kinds == [None, "failure", "error", "error", "skipped"]
+    assert suite[1].get("name") == "b<&>.ipynb"
+
+
+def test_the_summary_table_counts_and_says_what_is_wrong():
+    from rich.console import Console
+
+    stream = io.StringIO()
+    Console(file=stream, width=120).print(listing.table(REPORTS))
+    text = stream.getvalue()
+    assert "5 files: 1 agree, 1 disagree, 1 timeout, 1 unreadable, 1 nothing-to-check" in text
+    assert "backward: dW2 is doubled." in text
+    assert "What is looked for" not in text
+
+
+def test_help_says_the_contract_and_that_it_is_no_security_boundary(capsys):
+    status, out, _ = run(capsys, "--help")
+    text = " ".join(out.split())
+    assert status == 0
+    assert "no security boundary against malice" in text
+    assert "--loss my_loss --grads my_grads --params my_params" in text

@@ -1,0 +1,186 @@
+"""Files that do harm by accident: each costs its own verdict, and the run goes on.
+
+Every one is bounded: a few seconds, a few dozen processes, some hundred megabytes.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from verify.submissions.sandbox import Limits, judge_all
+
+FILE = """
+import numpy as np, ctypes, os, shutil, signal, sys, threading, time
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+def propagate(w, b, X, Y):
+    {body}
+    m = X.shape[1]
+    A = sigmoid(np.dot(w.T, X) + b)
+    cost = -np.sum(Y * np.log(A) + (1 - Y) * np.log(1 - A)) / m
+    return {{"dw": np.dot(X, (A - Y).T) / m, "db": np.sum(A - Y) / m}}, cost
+"""
+
+LIMITS = Limits(timeout=20, memory=400, processes=12, output=2, file_size=8)
+
+HOSTILE = {
+    "fine": ("pass", "agree", "2 functions agree."),
+    "sys_exit": ("sys.exit(3)", "crashed", "ends the program (sys.exit)"),
+    "os_exit": ("os._exit(0)", "crashed", "Ended its own process (os._exit, status 0)"),
+    "segfault": ("ctypes.string_at(0)", "crashed", "segmentation fault"),
+    "abort": ("os.abort()", "crashed", "Aborted (SIGABRT)"),
+    "kills_itself": ("os.kill(os.getpid(), signal.SIGKILL)", "crashed", "ended by SIGKILL"),
+    "forks_in_a_loop": (
+        "[os.fork() or time.sleep(30) for _ in range(40)]",
+        "crashed",
+        "Started more than 12 processes",
+    ),
+    "forks_and_returns": ("os.fork()", "crashed", "Started more than 12 processes"),
+    "prints_without_end": ("while True: print('x' * 100_000)", "crashed", "Printed more than 2 MB"),
+    "floods_stderr": ("while True: sys.stderr.write('x' * 9999)", "crashed", "more than 2 MB"),
+    "hoards": ("hoard = [np.ones(3_000_000) for _ in range(80)]", "crashed", "MB of memory"),
+    "asks_for_all": ("np.ones(10**11)", "crashed", "MemoryError"),
+    "big_file": ("open('big', 'wb').write(bytes(9_000_000))", "crashed", "File too large"),
+    "many_files": (
+        "[open(f'f{i}', 'wb').write(bytes(1_000_000)) and time.sleep(0.05) for i in range(200)]",
+        "crashed",
+        "Wrote more than 8 MB of files",
+    ),
+    "deletes_its_folder": ("shutil.rmtree(os.environ['HOME'], True)", "agree", ""),
+    "reads_input": ("input()", "crashed", "EOFError"),
+    "closes_everything": ("os.closerange(0, 200)", "crashed", ""),
+    "recursion": ("return propagate(w, b, X, Y)", "crashed", "calls itself without end"),
+    "keyboard_interrupt": ("raise KeyboardInterrupt", "crashed", "KeyboardInterrupt"),
+    "breaks_numpy": ("np.exp = None", "crashed", "TypeError"),
+}
+ENDLESS = {
+    "endless_loop": "while True: pass",
+    "sleeps": "time.sleep(1000)",
+    "ignores_signals": "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n    while True: pass",
+}
+
+
+def write(folder, name, body):
+    path = folder / f"{name}.py"
+    path.write_text(FILE.format(body=body))
+    return path
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("hostile")
+    paths = [write(folder, name, body) for name, (body, _, _) in HOSTILE.items()]
+    return dict(zip(HOSTILE, judge_all(paths, LIMITS, 2), strict=True))
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_file_costs_itself_its_verdict_and_nothing_else(reports, name):
+    _, verdict, says = HOSTILE[name]
+    report = reports[name]
+    assert report.verdict == verdict, report.message
+    assert says in report.message
+    by_name = {function.name: function.verdict for function in report.functions}
+    assert by_name["sigmoid"] == "agree"
+    assert by_name["propagate"] == verdict
+
+
+def test_an_endless_file_times_out_and_the_others_do_not(tmp_path):
+    paths = [write(tmp_path, name, body) for name, body in ENDLESS.items()]
+    start = time.monotonic()
+    found = judge_all(paths, Limits(timeout=2), 3)
+    assert [report.verdict for report in found] == ["timeout"] * 3
+    assert {report.message for report in found} == {"Timed out after 2 s in propagate."}
+    assert time.monotonic() - start < 20
+
+
+def is_running(pid):
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return False
+    return status != "Z"
+
+
+def until(condition, seconds=15):
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return condition()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="daemons are adopted on Linux alone")
+def test_a_daemon_does_not_outlive_its_file(tmp_path):
+    note = tmp_path / "pid"
+    body = f"""
+    if not os.path.exists({str(note)!r}):
+        if os.fork() == 0:
+            os.setsid()
+            if os.fork() == 0:
+                open({str(note)!r}, "w").write(str(os.getpid()))
+                os.closerange(0, 200)
+                time.sleep(300)
+            os._exit(0)
+        while not os.path.exists({str(note)!r}) or not open({str(note)!r}).read(): pass
+    """
+    [report] = judge_all([write(tmp_path, "daemon", body)], LIMITS, 1)
+    assert report.verdict == "agree", report.message
+    assert not is_running(int(note.read_text()))
+
+
+def started(tmp_path):
+    """Start the command on a file that never ends, and return it with the worker's pid."""
+    note = tmp_path / "pid"
+    body = f'open({str(note)!r}, "w").write(str(os.getpid()))\n    while True: pass'
+    command = subprocess.Popen(
+        [sys.executable, "-m", "verify", "check", str(write(tmp_path, "endless", body))],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        cwd=Path(__file__).parent.parent,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+    )
+    assert until(lambda: note.exists() and note.read_text(), 60)
+    return command, int(note.read_text())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="orphans are found on Linux alone")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_nothing_is_left_when_the_command_is_ended(tmp_path, number):
+    command, worker = started(tmp_path)
+    command.send_signal(number)
+    _, errors = command.communicate(timeout=30)
+    assert until(lambda: not is_running(worker))
+    if number == signal.SIGINT:
+        assert command.returncode == 130
+        assert errors.strip() == b"Interrupted."
+        assert not list(tmp_path.glob("backproof-*"))
+
+
+def test_a_file_that_cannot_be_read_is_said_to_be_so(tmp_path):
+    missing = tmp_path / "gone.py"
+    [report] = judge_all([missing], LIMITS, 1)
+    assert report.verdict == "unreadable"
+    assert report.message == "Cannot be read: No such file or directory."
+
+
+def test_a_file_sees_neither_the_environment_nor_the_folder_of_who_asked(tmp_path, monkeypatch):
+    monkeypatch.setenv("SECRET", "1")
+    body = f"assert 'SECRET' not in os.environ and os.getcwd() != {os.getcwd()!r}"
+    body += " and os.listdir() == []"
+    [report] = judge_all([write(tmp_path, "curious", body)], LIMITS, 1)
+    assert report.verdict == "agree", report.message
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("timeout", 0), ("memory", 10), ("processes", 0), ("output", 0)]
+)
+def test_a_limit_that_leaves_nothing_is_refused(name, value):
+    with pytest.raises(ValueError, match=f"{name}: got {value}, takes a number of at least"):
+        Limits(**{name: value})
