@@ -75,6 +75,12 @@ def least_budget(tensors: int) -> int:
     return DIRECTIONS * (PILOT + EACH) * tensors
 
 
+def at_most(arrays: Params, budget: int) -> int:
+    """Return about how many evaluations there will be."""
+    count = sum(value.size for value in arrays.values())
+    return min(budget, 100 + (EACH + 1) * count + PILOT * len(arrays))
+
+
 def gather(
     f: Function,
     complex_f: ComplexFunction,

@@ -24,7 +24,7 @@ from verify import black_box, measured
 from verify.agreement import conclude, judge
 from verify.black_box import Evidence
 from verify.finite_difference import Differences, copy, noise_level
-from verify.measured import DOUBLE, Measured, Sizes
+from verify.measured import DOUBLE, Measured, Sizes, ValueAndGrads
 from verify.report import PAIRS, Loss, Pair, Report, Tensor, over_bar
 from verify.trees import Tree
 
@@ -66,6 +66,7 @@ def _checked(subject: Subject, budget: int, seed: int) -> Report:
     start = time.perf_counter()
     rng = np.random.default_rng(seed)
     arrays = copy(subject.tree.arrays)
+    by_hand = _by_hand(subject)
     settings = {
         "parameters": sum(value.size for value in arrays.values()),
         "dtype": ", ".join(sorted({str(value.dtype) for value in subject.tree.arrays.values()})),
@@ -73,27 +74,15 @@ def _checked(subject: Subject, budget: int, seed: int) -> Report:
         "seed": seed,
     }
 
-    def by_hand(at: Params) -> tuple[float, Params]:
-        native = subject.tree.native(at)
-        return float(subject.loss(native)), _as_double(subject.grads(native))
-
     _refuse_changes(subject)
     before = time.perf_counter()
     value, grads = by_hand(arrays)
     hand_seconds = time.perf_counter() - before
-    unit = measured.unit_roundoff(
-        lambda at: float(subject.loss(subject.tree.native(at))), subject.tree.arrays, rng
-    )
+    unit = measured.unit_roundoff(lambda at: by_hand(at)[0], subject.tree.arrays, rng)
     sizes = _sizes(subject, by_hand, arrays, value, grads)
     fault = _unusable(subject, by_hand, arrays, value, sizes, unit)
     if fault:
-        return Report(
-            verdict="undecided",
-            meaning=fault,
-            loss=Loss(value, None, agree=False),
-            tensors=(),
-            settings=settings,
-        )
+        return Report("undecided", fault, Loss(value, None, agree=False), (), settings)
     hand = measured.measure(by_hand, arrays, value, grads, sizes, unit, rng)
     if hand_seconds < WIDENING_SECONDS:
         hand = measured.with_wider(hand, _wider(subject, arrays), sizes, unit)
@@ -107,31 +96,27 @@ def _checked(subject: Subject, budget: int, seed: int) -> Report:
 
     before = time.perf_counter()
     calls = itertools.count()
-    with _progress(budget) as advance:
-        f = _counted(_real_loss(subject, arrays), calls, advance)
+    with _progress(black_box.at_most(arrays, budget)) as advance:
+
+        def counted(at: Params) -> np.ndarray:
+            next(calls)
+            advance()
+            return subject.loss(at)
+
+        f = _real_loss(counted, subject.tree, arrays)
         noise = noise_level(f, arrays, seed)
         evidence = black_box.gather(
-            f,
-            subject.loss,
-            arrays,
-            grads,
-            hand.bars,
-            sizes,
-            noise,
-            max(budget - next(calls), 0),
-            rng,
+            f, counted, arrays, grads, hand.bars, sizes, noise, max(budget - next(calls), 0), rng
         )
-        tensors = _judged(hand, jax, evidence)
-        if not all(tensor.agree for tensor in tensors):
+        if not all(tensor.agree for tensor in _judged(hand, jax, evidence)):
             hand = measured.with_zeros_moved(hand, by_hand, arrays, sizes, unit, rng)
             if jax is not None and subject.mirror is not None:
                 jax = measured.with_zeros_moved(jax, subject.mirror, arrays, sizes, DOUBLE, rng)
-            evidence = black_box.reconsider(
-                f, arrays, evidence, *_suspects(hand, jax, evidence), rng
-            )
-            tensors = _judged(hand, jax, evidence)
+            suspects = _suspects(hand, jax, evidence)
+            evidence = black_box.reconsider(f, arrays, evidence, *suspects, rng)
     difference_seconds = time.perf_counter() - before
 
+    tensors = _judged(hand, jax, evidence)
     verdict, meaning = _concluded(hand, jax, tensors, _bare(evidence))
     return Report(
         verdict=verdict,
@@ -149,6 +134,17 @@ def _checked(subject: Subject, budget: int, seed: int) -> Report:
     )
 
 
+def _by_hand(subject: Subject) -> ValueAndGrads:
+    """Return the user's loss and gradient at given values, in the dtype that theirs have."""
+
+    def way(at: Params) -> tuple[float, Params]:
+        native = subject.tree.native(at)
+        grads = subject.grads(native)
+        return float(subject.loss(native)), {k: np.asarray(g, float) for k, g in grads.items()}
+
+    return way
+
+
 def _refuse_changes(subject: Subject) -> None:
     """Raise ValueError if either function writes to the arrays that it is given."""
     for name, function in zip(subject.names, (subject.loss, subject.grads), strict=True):
@@ -164,7 +160,7 @@ def _refuse_changes(subject: Subject) -> None:
 
 def _unusable(
     subject: Subject,
-    by_hand: Callable[[Params], tuple[float, Params]],
+    by_hand: ValueAndGrads,
     arrays: Params,
     value: float,
     sizes: Sizes,
@@ -191,7 +187,7 @@ def _unusable(
 
 def _sizes(
     subject: Subject,
-    by_hand: Callable[[Params], tuple[float, Params]],
+    by_hand: ValueAndGrads,
     arrays: Params,
     value: float,
     grads: Params,
@@ -219,25 +215,27 @@ def _wider(subject: Subject, arrays: Params) -> Params:
     return {k: g for k, g in found.items() if g.dtype == wide and np.isfinite(g).all()}
 
 
-def _real_loss(subject: Subject, arrays: Params) -> Callable[[Params], float]:
+def _real_loss(
+    loss: Callable[[Params], np.ndarray], tree: Tree, arrays: Params
+) -> Callable[[Params], float]:
     """Return the loss of float64 arrays, cast to what the parameters are if it takes no other.
 
     Where it is not defined, as the logarithm of a negative number, it is not a number.
     """
     build: Callable[[Params], Params] = dict
     try:
-        subject.loss(copy(arrays))
+        loss(copy(arrays))
     except Exception:
         # A loss that accepts its own dtype alone is differenced in it; its noise will show.
-        build = subject.tree.native
+        build = tree.native
 
-    def loss(at: Params) -> float:
+    def real(at: Params) -> float:
         try:
-            return float(subject.loss(build(at)))
+            return float(loss(build(at)))
         except (ArithmeticError, ValueError):
             return math.nan
 
-    return loss
+    return real
 
 
 def _judged(hand: Measured, jax: Measured | None, evidence: Evidence) -> list[Tensor]:
@@ -416,21 +414,6 @@ def _remarks(
     if unit == measured.SINGLE and all(a.dtype == np.float64 for a in tree.arrays.values()):
         result.append("The loss computes in float32, though its arguments are float64.")
     return tuple(result)
-
-
-def _as_double(grads: Params) -> Params:
-    return {name: np.asarray(value, float) for name, value in grads.items()}
-
-
-def _counted(
-    f: Callable[[Params], float], calls: Iterator[int], advance: Callable[[], None]
-) -> Callable[[Params], float]:
-    def counted(arrays: Params) -> float:
-        next(calls)
-        advance()
-        return f(arrays)
-
-    return counted
 
 
 @contextmanager
