@@ -40,9 +40,15 @@ def sigmoid_cross_entropy_backward(
 def softmax_cross_entropy(
     Z: Float[Array, "classes m"], Y: Float[Array, "classes m"]
 ) -> np.floating:
-    """Return the mean of log(sum(e^Z)) - sum(Y Z) over the examples; Y is one-hot."""
+    """Return the mean of log(sum(e^Z)) - sum(Y Z) over the examples; Y is one-hot.
+
+    Shifted by the column's maximum, its own term is 1, and log1p of the others keeps its digits
+    where the output saturates.
+    """
     Z = Z - Z.max(axis=0, keepdims=True)
-    return (np.log(np.exp(Z).sum(axis=0)) - (Y * Z).sum(axis=0)).sum() / Z.shape[1]
+    others = np.exp(Z)
+    np.put_along_axis(others, Z.argmax(axis=0, keepdims=True), 0, axis=0)
+    return (np.log1p(others.sum(axis=0)) - (Y * Z).sum(axis=0)).sum() / Z.shape[1]
 
 
 def softmax_cross_entropy_backward(

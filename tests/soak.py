@@ -23,7 +23,7 @@ import manual
 from verify import Problem, draw_masks, three_way
 
 ARCHITECTURES = 40
-METHODS = ("sampled", "directional")
+METHODS = ("sampled", "directional", "exhaustive")
 
 
 def architectures(seed: int) -> list[dict]:

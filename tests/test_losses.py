@@ -14,6 +14,7 @@ within 8 units (`verify.rounding.LIBRARY`), the code may be off by:
 
 from __future__ import annotations
 
+import math
 from decimal import Decimal
 
 import numpy as np
@@ -201,3 +202,9 @@ def test_the_composed_output_gradient_dies_where_the_fused_one_points_the_way(dt
         dA = manual.cross_entropy_backward(A, Y, clip=1e-10)
         np.testing.assert_array_equal(manual.sigmoid_backward(dA, Z, A), [[0, 0]])
         np.testing.assert_array_equal(manual.sigmoid_cross_entropy_backward(Z, Y, A), [[-1, 1]])
+
+
+def test_a_saturated_softmax_keeps_the_digits_of_its_loss():
+    Z, Y = np.array([[50.0], [0.0], [-3.0]]), np.array([[1.0], [0.0], [0.0]])
+    expected = math.log1p(math.exp(-50) + math.exp(-53))
+    assert manual.softmax_cross_entropy(Z, Y) == pytest.approx(expected, rel=1e-15)
