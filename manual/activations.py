@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 
 def sigmoid(Z: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Return 1 / (1 + e^-Z), without overflow and with full relative precision on both sides."""
-    e = np.exp(-np.abs(Z))
-    return np.where(Z >= 0, 1, e) / (1 + e)
+    return np.exp(np.minimum(Z, 0)) / (1 + np.exp(-np.abs(Z)))
 
 
 def sigmoid_backward(

@@ -44,7 +44,7 @@ from manual.losses import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from jaxtyping import Bool, Float
 
@@ -99,7 +99,7 @@ def forward(
     L = depth(params)
     activations = (*per_layer(hidden, L - 1), output)
     keep_probs = per_layer(keep_prob, L - 1)
-    if masks is None and any(keep < 1 for keep in keep_probs):
+    if masks is None and min(keep_probs, default=1) < 1:
         raise ValueError(
             f"masks: got none with keep_prob={keep_prob}; dropout needs one a hidden layer"
         )
@@ -129,23 +129,13 @@ def backward(
     Returns the gradients of the parameters, and those of the intermediates: dZ1, dA1, ..., dZL,
     with dA0, the gradient of X, if `input_gradient` asks for it.
     """
-    m = dZ.shape[1]
-    keep_probs = per_layer(keep_prob, len(cache) - 1)
     grads, intermediates = {}, {}
-    for layer in range(len(cache), 0, -1):
-        _, A_prev, W, _, _ = cache[layer - 1]
+    downwards = _downwards(dZ, cache, masks, keep_prob, input_gradient)
+    for layer, dZ, dA in downwards:
+        grads[f"W{layer}"], grads[f"b{layer}"] = _grads(dZ, cache[layer - 1], l2)
         intermediates[f"dZ{layer}"] = dZ
-        dW, db = linear_backward_params(dZ, A_prev)
-        if l2:
-            dW += l2_penalty_backward(W, l2, m)
-        grads[f"W{layer}"], grads[f"b{layer}"] = dW, db
-        if layer > 1 or input_gradient:
-            intermediates[f"dA{layer - 1}"] = dA = linear_backward_input(dZ, W)
-        if layer > 1:
-            below = cache[layer - 2]
-            if masks is not None:
-                dA = dropout_backward(dA, masks[layer - 2], keep_probs[layer - 2])
-            dZ = ACTIVATIONS[below.activation].backward(dA, below.Z, below.A)
+        if dA is not None:
+            intermediates[f"dA{layer - 1}"] = dA
     return grads, intermediates
 
 
@@ -178,7 +168,9 @@ def loss_and_grads(
 ) -> tuple[np.floating, Grads]:
     """Return the loss and its gradient by every parameter, under the parameters' own keys."""
     _, cache = forward(params, X, masks, hidden=hidden, output=output, keep_prob=keep_prob)
-    grads, _ = backward(output_backward(cache, Y), cache, masks, l2=l2, keep_prob=keep_prob)
+    grads = {}
+    for layer, dZ, _ in _downwards(output_backward(cache, Y), cache, masks, keep_prob):
+        grads[f"W{layer}"], grads[f"b{layer}"] = _grads(dZ, cache[layer - 1], l2)
     return _loss(cache, Y, l2), {name: grads[name] for name in params}
 
 
@@ -198,7 +190,11 @@ def intermediate_grads(
     A is what the next layer reads, after the mask. The penalty reaches none of them.
     """
     _, cache = forward(params, X, masks, hidden=hidden, output=output, keep_prob=keep_prob)
-    _, intermediates = backward(output_backward(cache, Y), cache, masks, l2=l2, keep_prob=keep_prob)
+    intermediates = {}
+    for layer, dZ, dA in _downwards(output_backward(cache, Y), cache, masks, keep_prob):
+        intermediates[f"dZ{layer}"] = dZ
+        if dA is not None:
+            intermediates[f"dA{layer - 1}"] = dA
     return dict(reversed(intermediates.items()))
 
 
@@ -218,6 +214,40 @@ def output_backward(cache: Sequence[Layer], Y: Float[Array, "n_L m"]) -> Float[A
     """Return dZL = AL - Y, the cross-entropy's gradient fused with the output's."""
     last = cache[-1]
     return LOSSES[last.activation][1](last.Z, np.asarray(Y, last.Z.dtype), last.A)
+
+
+def _downwards(
+    dZ: Float[Array, "n_L m"],
+    cache: Sequence[Layer],
+    masks: Masks | None,
+    keep_prob: float | Sequence[float],
+    input_gradient: bool = False,
+) -> Iterator[tuple[int, Float[Array, "_ m"], Float[Array, "_ m"] | None]]:
+    """Yield (layer, dZ, dA_prev) from the last layer to the first.
+
+    One layer's gradients are let go before the next one's are computed, unless the caller keeps
+    them: on a wide network that is half the memory of a step. The first layer has a dA_prev,
+    the gradient of X, only if `input_gradient` asks for it.
+    """
+    keep_probs = per_layer(keep_prob, len(cache) - 1)
+    for layer in range(len(cache), 0, -1):
+        needed = layer > 1 or input_gradient
+        dA = linear_backward_input(dZ, cache[layer - 1].W) if needed else None
+        yield layer, dZ, dA
+        if dA is not None and layer > 1:
+            below = cache[layer - 2]
+            if masks is not None:
+                dA = dropout_backward(dA, masks[layer - 2], keep_probs[layer - 2])
+            dZ = ACTIVATIONS[below.activation].backward(dA, below.Z, below.A)
+
+
+def _grads(
+    dZ: Float[Array, "n_out m"], layer: Layer, l2: float
+) -> tuple[Float[Array, "n_out n_in"], Float[Array, "n_out 1"]]:
+    dW, db = linear_backward_params(dZ, layer.A_prev)
+    if l2:
+        dW += l2_penalty_backward(layer.W, l2, dZ.shape[1])
+    return dW, db
 
 
 def _loss(cache: Sequence[Layer], Y: Float[Array, "n_L m"], l2: float) -> np.floating:
