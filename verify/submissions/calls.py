@@ -85,6 +85,8 @@ def guarded(workspace: Workspace, name: str, func: Callable, *args: Any, **kwarg
     except BaseException as fault:
         what = type(fault).__name__
         says = " ".join(str(fault).split())
+        if isinstance(fault, AssertionError) and not says:
+            says = _source(workspace, fault)
         says = says if len(says) <= 300 else f"{says[:297]}..."
         text = f"{name} raised {what}{': ' if says else ''}{says}{_where(workspace, fault)}"
         if isinstance(fault, NameError) and fault.name in PYTHON_2_NAMES:
@@ -101,12 +103,31 @@ PYTHON_2_NAMES = frozenset(names("xrange unicode raw_input basestring reduce uni
 
 def _where(workspace: Workspace, fault: BaseException) -> str:
     """Say on which line of the file a fault arose."""
+    found = _place(workspace, fault)
+    if found is None:
+        return ""
+    cell, line = found
+    return f" ({f'cell {cell}, ' if cell else ''}line {line})"
+
+
+def _source(workspace: Workspace, fault: BaseException) -> str:
+    """Return the line of the file on which a fault arose."""
+    found = _place(workspace, fault)
+    for statement in workspace.extract.statements:
+        first, last = statement.node.lineno, statement.node.end_lineno or 0
+        if found is not None and statement.cell == found[0] and first <= found[1] <= last:
+            return statement.text.split("\n")[found[1] - first].strip()
+    return ""
+
+
+def _place(workspace: Workspace, fault: BaseException) -> tuple[int | None, int] | None:
+    """Return the cell, None in a script, and the line of the file where a fault arose."""
     home = workspace.extract.path.name
     for frame in reversed(traceback.extract_tb(fault.__traceback__)):
-        if frame.filename.startswith(home):
-            cell = frame.filename[len(home) :]
-            return f" ({cell.lstrip(', ') + ', ' if cell else ''}line {frame.lineno})"
-    return ""
+        if frame.filename.startswith(home) and frame.lineno is not None:
+            cell = frame.filename[len(home) :].removeprefix(", cell ")
+            return (int(cell) if cell else None), frame.lineno
+    return None
 
 
 def fresh(value: Any) -> Any:

@@ -135,7 +135,11 @@ def _judged(path: str, found: Extract, progress: Progress) -> FileReport:
 
 def _judge_block(bench: Bench, role: Role) -> None:
     """Judge a block, with the course's in the place of what it calls and what is wrong."""
-    wrong = _wrong_within(bench, [role])
+    # A backward is tried on the cache of the forward that belongs to it.
+    kind = role.role.removesuffix("_backward")
+    partners = [bench.role(name, role) for name in (kind, f"{kind}_forward") if kind != role.role]
+    wrong = _wrong_within(bench, [role, *(p for p in partners if p is not None)])
+    wrong = [block for block in wrong if block is not role]
     if wrong:
         alone = Bench(bench.plain, bench.mirrored, bench.roles, Outcome())
         with _replaced(bench, wrong):
@@ -260,13 +264,16 @@ def _sentence(text: str) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """One evaluation of a network beside the problem that it is judged by."""
+    """One evaluation of a network beside the problem that it is judged by.
+
+    `course` are the hidden layers that the course has, where the file has others.
+    """
 
     problem: Problem
     runner: Runner
     evaluated: Evaluated
     forward_is_right: bool
-    remarks: tuple[str, ...] = ()
+    course: tuple[str, ...] | None = None
 
 
 def judge_network(bench: Bench, network: Network) -> None:
@@ -336,13 +343,56 @@ def _attempt(bench: Bench, network: Network) -> tuple[list[Fault], Own | None, T
                     *remarks,
                     f"{network.backward.shown}: {own.remark}; finite differences stood in.",
                 ]
-        for remark in (*trial.remarks, *remarks):
+        if trial.course is not None and not faults:
+            remarks = [_other_activations(trial), *remarks]
+        elif trial.course is not None:
+            faults = _by_the_course(bench, trial, seed=number) or faults
+        for remark in remarks:
             bench.outcome.remark(remark)
         if number == 0:
             first = (faults, own, trial)
         if faults:
             return faults, own, trial
     return first
+
+
+def _other_activations(trial: Trial) -> str:
+    assert trial.course is not None
+    has = " and ".join(dict.fromkeys(trial.problem.hidden))
+    return f"The hidden layers are {has}, where the course has {trial.course[0]}."
+
+
+_MIXED = "forward-activation-mixed"
+"""The mistake of one activation in the forward pass and the course's in the backward pass."""
+
+
+def _by_the_course(bench: Bench, trial: Trial, seed: int) -> list[Fault] | None:
+    """Return the fault of a forward pass whose backward pass is right for the course's network.
+
+    None if the backward pass is wrong for that too.
+    """
+    network, problem = trial.runner.network, trial.problem
+    forward = network.forward
+    if forward is None or network.backward is None or problem.masks is not None:
+        return None
+    assert trial.course is not None
+    other = draw(
+        problem.layers, M, hidden=trial.course, output=problem.output, l2=problem.l2, seed=seed
+    )
+    runner = Runner(network, bench.plain, other)
+    again = Trial(other, runner, runner.evaluate(other.params), False)
+    faults = _by_itself(bench, network, again)
+    if faults is None or faults:
+        return None
+    has, due = problem.hidden[0], trial.course[0]
+    sentence = (
+        f"The hidden layers are {has} in the forward pass; they should be {due}, whose derivative "
+        "the backward pass rightly has."
+    )
+    return [
+        Fault(forward.shown, "A1", 1, _MIXED, sentence, f"A1 = {has}(Z1)",
+              f"A1 = {due}(Z1)")
+    ]  # fmt: skip
 
 
 def _trial(bench: Bench, network: Network, sizes: tuple[int, ...], seed: int) -> Trial:
@@ -385,11 +435,8 @@ def _evaluated(
             masked = other if chosen is None else with_masks(other, chosen, keep)
             if not _matches(again, masked):
                 continue
-            remarks: tuple[str, ...] = ()
-            if activations != hidden:
-                says = " and ".join(dict.fromkeys(activations))
-                remarks = (f"The hidden layers are {says}, where the course has {hidden[0]}.",)
-            return Trial(masked, Runner(network, bench.plain, masked), again, True, remarks)
+            course = None if activations == hidden else hidden
+            return Trial(masked, Runner(network, bench.plain, masked), again, True, course)
     if network.keep_prob < 1:
         if not masks:
             raise BindError(
@@ -440,10 +487,24 @@ def _faults(bench: Bench, trial: Trial) -> tuple[list[Fault], list[str]]:
     )
     faults, remarks = faults_in(bench.plain.extract, blame, problem, numbers)
     faults += _mask_faults(trial)
+    remarks += _shape_remarks(trial, grads)
     if network.cost is not None and bench.outcome.verdict_of(network.cost.shown) == AGREE:
         # The cost was judged by itself, and is right.
         faults = [_not_the_cost(fault, network) for fault in faults]
     return faults, remarks
+
+
+def _shape_remarks(trial: Trial, grads: Mapping[str, Any]) -> list[str]:
+    """Remark on a gradient of one number in other brackets than its parameter's."""
+    if trial.runner.network.is_propagate:
+        return []
+    return [
+        f"d{name} has the shape {value.shape} and {name} has {right.shape}, which broadcasts."
+        for name, right in trial.problem.params.items()
+        if isinstance(value := grads.get(name), np.ndarray)
+        and value.shape != right.shape
+        and value.size == right.size == 1
+    ]
 
 
 def _mask_faults(trial: Trial) -> list[Fault]:
@@ -546,11 +607,15 @@ def _conclude(
     if own is not None and own.faithful and network.is_propagate:
         faithful = bool(forward_faults)
     if not trial.forward_is_right:
-        forward_faults = _forward_faults(network, trial, forward_faults, faithful)
+        right = not backward_faults and network.backward is not None
+        forward_faults = _forward_faults(network, trial, forward_faults, faithful, right)
     if faithful:
         backward_faults = misshapen
+    elif forward_faults and forward_faults[0].bug == _MIXED:
+        backward_faults = []
     elif forward_faults and network.backward is not None and not network.is_propagate:
-        backward_faults = _by_itself(bench, network, trial, backward_faults)
+        by_itself = _by_itself(bench, network, trial)
+        backward_faults = backward_faults if by_itself is None else by_itself
     if not faithful:
         forward_faults = [_without_consequence(fault) for fault in forward_faults]
     outcome.faults.extend([*forward_faults, *backward_faults])
@@ -579,7 +644,11 @@ MISSHAPEN = frozenset(
 
 
 def _forward_faults(
-    network: Network, trial: Trial, faults: Sequence[Fault], faithful: bool
+    network: Network,
+    trial: Trial,
+    faults: Sequence[Fault],
+    faithful: bool,
+    gradients_are_right: bool,
 ) -> list[Fault]:
     """Return what is wrong with a forward pass, by the best name that there is for it."""
     named = [fault for fault in faults if fault.bug not in ("unknown", "not-finite")]
@@ -602,10 +671,14 @@ def _forward_faults(
                 ]  # fmt: skip
     cost = float(number_of(trial.evaluated.cost))
     expected = float(manual.loss(*problem.arguments, **problem.options))
-    sentence = (
-        f"The forward pass is another function than the textbook's: its cost is {cost:.6g} where "
-        f"that is {expected:.6g}.{follows}"
-    )
+    sentence = f"its cost is {cost:.6g} where that is {expected:.6g}."
+    if gradients_are_right and network.makes_cost:
+        sentence = (
+            f"The cost is {cost:.6g}; it should be {expected:.6g}. The gradients are right, so "
+            "the mistake is in the cost alone."
+        )
+        return [Fault(role.shown, "loss", None, "cost-unknown", sentence)]
+    sentence = f"The forward pass is another function than the textbook's: {sentence}{follows}"
     return [Fault(role.shown, "loss", None, "forward-unknown", sentence)]
 
 
@@ -651,15 +724,18 @@ def _of_propagate(fault: Fault) -> Fault:
     )
 
 
-def _by_itself(bench: Bench, network: Network, trial: Trial, faults: list[Fault]) -> list[Fault]:
-    """Return the faults that a backward pass has on the textbook's values, if it takes them."""
+def _by_itself(bench: Bench, network: Network, trial: Trial) -> list[Fault] | None:
+    """Return the faults that a backward pass has on the textbook's values.
+
+    None if it does not take them.
+    """
     values = textbook_values(trial)
     if values is None:
-        return faults
+        return None
     try:
         grads, intermediates = trial.runner.backward(values, trial.problem.params)
     except CallError:
-        return faults
+        return None
     blame = Blame(network.forward, network.cost, network.backward, True)
     single = is_single(*grads.values())
     numbers = Numbers(None, plain(grads), plain(intermediates), single)

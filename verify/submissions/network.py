@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ast
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +33,7 @@ from verify.submissions.calls import (
 )
 from verify.submissions.draws import KEEP_PROB, L2
 from verify.submissions.mirror import Traced, UntraceableError
-from verify.submissions.recognise import Role, calls, depth, meaning
+from verify.submissions.recognise import Role, calls, depth, meaning, words
 from verify.submissions.words import names
 from verify.submissions.workspace import Workspace
 
@@ -449,22 +449,21 @@ def _course_forward(network: Network) -> Callable:
 
 
 def textbook(network: Network) -> tuple[tuple[str, ...], str]:
-    """Return the activations that the course has for a network of this kind."""
+    """Return the activations that the course has for a network of this kind.
+
+    Two layers by number are its first network, with tanh; all others have relu, unless they
+    speak of tanh.
+    """
     count = len(network.sizes[0]) - 2
-    words = {
-        getattr(node, "attr", getattr(node, "id", getattr(node, "value", "")))
+    said = {word for role in network.roles for word in words(role.node)}
+    said |= {
+        part.attr
         for role in network.roles
-        for node in ast.walk(role.node)
-        if isinstance(node, (ast.Attribute, ast.Name, ast.Constant))
+        for part in ast.walk(role.node)
+        if isinstance(part, ast.Attribute)
     }
-    is_planar = network.depth == 2 and not any("model" in r.qualifiers for r in network.roles)
-    hidden = "tanh" if "tanh" in words or (is_planar and not has_relu(words)) else "relu"
-    return (hidden,) * count, "sigmoid"
-
-
-def has_relu(words: Iterable[Any]) -> bool:
-    """Say whether a function speaks of relu, by name or by what makes one."""
-    return any(str(word).lower().startswith(("relu", "maximum")) for word in words)
+    by_number = network.depth == 2 and not any("model" in r.qualifiers for r in network.roles)
+    return ("tanh" if by_number or "tanh" in said else "relu",) * count, "sigmoid"
 
 
 def alternatives(count: int, output: str) -> list[tuple[str, ...]]:
