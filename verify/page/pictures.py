@@ -28,6 +28,9 @@ CELLS = 300
 LARGEST = 30.0
 """Width and height of an entry of a small matrix."""
 
+RING = 7.5
+"""Radius of the ring around an entry."""
+
 WITHIN = np.array([[247, 249, 252], [203, 215, 232]])
 BEYOND = np.array([[214, 126, 60], [74, 10, 28]])
 UNSEEN = np.array([255, 255, 255])
@@ -46,7 +49,7 @@ def heat_map(
 
     `ratio` is |difference| over its error bar. An entry within its bar is light, more so the
     smaller the ratio; one beyond it is dark, more so the larger |difference|. The entries
-    `worst` are ringed and numbered from 1.
+    `worst` are ringed and numbered from 1, but for those beneath an earlier ring.
     """
     rows, columns = ratio.shape
     image = _pixels(_largest(np.abs(difference)), _largest(ratio))
@@ -57,9 +60,13 @@ def heat_map(
     width = cell * shown_columns
     tall = min(LARGEST, max(cell, min(10.0, 160 / shown_rows)), max(1.0, 260 / shown_rows))
     height = tall * shown_rows
+    places = [
+        (left + (j + 0.5) / columns * width, top + (i + 0.5) / rows * height) for i, j in worst
+    ]
     marks = [
-        _ring(left + (j + 0.5) / columns * width, top + (i + 0.5) / rows * height, k)
-        for k, (i, j) in enumerate(worst, start=1)
+        _ring(*place, k + 1)
+        for k, place in enumerate(places)
+        if all(math.dist(place, earlier) > 2 * RING for earlier in places[:k])
     ]
     beyond = int((ratio > 1).sum())
     ticks = [
@@ -221,8 +228,8 @@ def _ring(x: float, y: float, label: int) -> list[Html]:
     """Ring a place, with its number beside it, on the left where the right is the edge."""
     beside = 13 if x < WIDTH - 30 else -13
     return [
-        element("circle", cx=f"{x:.1f}", cy=f"{y:.1f}", r=7.5, class_="halo"),
-        element("circle", cx=f"{x:.1f}", cy=f"{y:.1f}", r=7.5, class_="ring"),
+        element("circle", cx=f"{x:.1f}", cy=f"{y:.1f}", r=RING, class_="halo"),
+        element("circle", cx=f"{x:.1f}", cy=f"{y:.1f}", r=RING, class_="ring"),
         element("text", label, x=f"{x + beside:.1f}", y=f"{y + 3.5:.1f}", class_="label"),
     ]
 
