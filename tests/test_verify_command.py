@@ -112,6 +112,10 @@ def test_output_goes_whole_into_a_file(tmp_path):
         (["--output-file", "nowhere/report.txt"], "output-file", "nowhere"),
         (["--wat"], "--wat", "--wat"),
         (["--seed", "-1"], "seed", "-1"),
+        (["--seed", "4294967296"], "seed", "4294967296"),
+        (["--layers", "3000000000000"], "memory", "3000000000000"),
+        (["--output-file", "."], "output-file", "folder"),
+        (["--output-file", ""], "output-file", "folder"),
     ],
 )
 def test_wrong_input_is_one_sentence_and_status_2(arguments, named, got):
@@ -124,6 +128,45 @@ def test_wrong_input_is_one_sentence_and_status_2(arguments, named, got):
     assert named in lines[0]
     assert got in lines[0]
     assert "Traceback" not in run.stderr
+
+
+def test_no_command_shows_the_help_as_it_is_and_status_2():
+    run = backproof()
+    assert run.returncode == 2
+    assert run.stdout == ""
+    assert run.stderr.startswith("Usage: ")
+    assert len(run.stderr.splitlines()) > 10
+
+
+def test_a_device_is_written_to_and_not_replaced():
+    run = backproof("verify", *SMALL, "--output-file", "/dev/stdout")
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.startswith("AGREE")
+
+
+def test_ctrl_c_inside_a_callback_that_drops_exceptions_still_interrupts():
+    code = """
+import gc, os, signal, time
+import click
+from verify import cli
+
+@click.command()
+def command():
+    def callback(phase, info):
+        gc.callbacks.remove(callback)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(1)
+
+    gc.callbacks.append(callback)
+    gc.collect()
+    time.sleep(20)
+
+cli.app.get_command = lambda context, name: command
+cli.main(["verify"])
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=15)
+    assert run.returncode == 130
+    assert run.stderr.split() == ["Interrupted."]
 
 
 def test_absent_data_says_which_file_and_how_to_point_to_it():

@@ -17,6 +17,7 @@ from verify.problem import (
     check_hidden,
     check_keep_prob,
     check_l2,
+    check_seed,
 )
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def build_problem(
     check_l2(l2)
     check_init(init)
     check_choice("dtype", dtype, DTYPES)
+    check_seed(seed)
     output = check_choice("output", output or ("sigmoid" if count == 2 else "softmax"), OUTPUTS)
     if output == "sigmoid" and count != 2:
         raise ValueError(f"output: got sigmoid for {count} classes, takes softmax for those")

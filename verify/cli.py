@@ -2,7 +2,8 @@
 
 Only the command that was asked for is imported, so that `backproof --help` loads neither JAX
 nor matplotlib. A command returns its exit status. What is wrong with the input is a
-ValueError or an OSError somewhere below, and becomes one sentence on stderr and status 2.
+ValueError, an OSError or a MemoryError somewhere below, and becomes one sentence on stderr
+and status 2.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import importlib
 import os
 import signal
 import sys
-from importlib.metadata import version
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 
@@ -53,7 +56,7 @@ class Commands(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit status: 0 agrees or done, 1 disagrees or undecided, 2 the input is at fault.",
 )
-@click.version_option(version("backproof"), prog_name="backproof")
+@click.version_option(package_name="backproof", prog_name="backproof")
 def app() -> None:
     """Prove hand-written backpropagation right, three ways."""
 
@@ -61,19 +64,42 @@ def app() -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its status."""
     try:
-        status = app.main(arguments, standalone_mode=False) or AGREES
+        with _interruptible():
+            status = app.main(arguments, standalone_mode=False) or AGREES
+    except click.exceptions.NoArgsIsHelpError as fault:
+        click.echo(fault.format_message(), err=True)
+        status = BAD_INPUT
     except click.ClickException as fault:
         status = _refuse(fault.format_message())
     except (ValueError, OSError) as fault:
-        if isinstance(fault, BrokenPipeError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            status = 128 + signal.SIGPIPE
-        else:
-            status = _refuse(str(fault))
+        status = _refuse(str(fault))
+    except MemoryError as fault:
+        status = _refuse(f"not enough memory: {fault}")
     except (KeyboardInterrupt, click.Abort):
         click.echo("Interrupted.", err=True)
         status = INTERRUPTED
     sys.exit(status)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Deliver Ctrl-C anew where it struck in a callback of C code, which drops all exceptions.
+
+    JAX runs such a callback at every garbage collection.
+    """
+    hook = sys.unraisablehook
+
+    def deliver(unraisable) -> None:
+        if unraisable.exc_type is KeyboardInterrupt:
+            threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+        else:
+            hook(unraisable)
+
+    sys.unraisablehook = deliver
+    try:
+        yield
+    finally:
+        sys.unraisablehook = hook
 
 
 def _refuse(sentence: str) -> int:

@@ -218,6 +218,13 @@ def check_learning_rate(learning_rate: Any) -> float:
     return float(learning_rate)
 
 
+def check_seed(seed: Any) -> int:
+    """Return the seed as a whole number that every generator takes."""
+    if not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**32:
+        raise ValueError(f"seed: got {seed}, takes whole numbers from 0 to {2**32 - 1}")
+    return int(seed)
+
+
 def check_choice(name: str, value: Any, choices: Sequence[str]) -> str:
     """Return value if it is one of the choices."""
     if value not in choices:

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from verify.build import DTYPES, build_problem, parse_init
+from verify.datasets import NAMES as DATA_SETS
+from verify.datasets import load
 from verify.problem import HIDDEN, OUTPUTS
 
 if TYPE_CHECKING:
@@ -40,7 +43,7 @@ def problem_options(*, l2: float = 0.0, keep_prob: float = 1.0) -> Callable:
     """Return a decorator that adds the options of a problem, with these defaults for two."""
     options = [
         click.option("--data", default="breast-cancer", show_default=True, metavar="NAME|FILE.h5",
-                     help="Data set, or an HDF5 file of the cats' schema."),
+                     help=f"{', '.join(DATA_SETS)}, or an HDF5 file of the cats' schema."),
         click.option("--layers", type=SIZES, default="20,7,5", show_default=True, metavar="SIZES",
                      help='Hidden layer sizes; "" is none (logistic regression).'),
         click.option("--hidden", type=NAMES, default="relu", show_default=True, metavar="NAMES",
@@ -49,14 +52,15 @@ def problem_options(*, l2: float = 0.0, keep_prob: float = 1.0) -> Callable:
                      help=f"{' or '.join(OUTPUTS)}; by default sigmoid for two classes."),
         click.option("--init", default="he", show_default=True, metavar="NAME",
                      help="zeros, normal:SCALE, fan-in, xavier-in, xavier or he."),
-        click.option("--l2", type=float, default=l2, show_default=True,
+        click.option("--l2", type=float, default=l2, show_default=True, metavar="NUMBER",
                      help="Strength of the L2 penalty."),
         click.option("--keep-prob", type=NUMBERS, default=str(keep_prob), show_default=True,
                      metavar="NUMBERS",
                      help="Dropout's probability to keep a unit, one for all or one each."),
         click.option("--examples", type=int, metavar="N", help="Use the first N examples."),
-        click.option("--dtype", default="float64", show_default=True, help="float32 or float64."),
-        click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=1, show_default=True,
+        click.option("--dtype", default="float64", show_default=True, metavar="NAME",
+                     help=f"{' or '.join(DTYPES)}."),
+        click.option("--seed", type=int, default=1, show_default=True, metavar="N",
                      help="Seed of parameters and masks."),
     ]  # fmt: skip
 
@@ -70,10 +74,7 @@ def problem_options(*, l2: float = 0.0, keep_prob: float = 1.0) -> Callable:
 
 def problem_from(options: dict[str, Any]) -> tuple[Dataset, Problem]:
     """Return the data set and the problem that the options of `problem_options` describe."""
-    from verify import datasets
-    from verify.build import build_problem, parse_init
-
-    dataset = datasets.load(options["data"])
+    dataset = load(options["data"])
     problem = build_problem(
         dataset,
         layers=options["layers"],

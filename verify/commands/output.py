@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,12 @@ def output_options(*formats: str):
     def check(ctx: click.Context, param: click.Parameter, value: str) -> str:
         return check_choice("format", value, formats)
 
-    def check_folder(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
-        if value is not None and not value.parent.is_dir():
+    def check_target(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
+        if value is None:
+            return None
+        if value.is_dir():
+            raise click.UsageError(f"output-file: got {value}, which is a folder")
+        if not value.parent.is_dir():
             raise click.UsageError(
                 f"output-file: got {value}, but there is no folder {value.parent}"
             )
@@ -31,8 +34,9 @@ def output_options(*formats: str):
     def decorate(command):
         command = click.option(
             "--output-file",
-            type=click.Path(dir_okay=False, path_type=Path),
-            callback=check_folder,
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            callback=check_target,
             help="Write there instead of to standard output.",
         )(command)
         return click.option(
@@ -40,6 +44,7 @@ def output_options(*formats: str):
             "format_",
             default=formats[0],
             show_default=True,
+            metavar="NAME",
             callback=check,
             help=f"One of {', '.join(formats)}.",
         )(command)
@@ -50,20 +55,21 @@ def output_options(*formats: str):
 def write(result: Any, output_file: Path | None) -> None:
     """Write text, or what rich can print, to standard output or whole into a file."""
     if isinstance(result, str):
-        text = result
+        text = result.removesuffix("\n") + "\n"
     else:
         from rich.console import Console
 
-        if output_file is None:
-            Console(width=None if sys.stdout.isatty() else 120).print(result)
+        terminal = Console()
+        if output_file is None and terminal.is_terminal:
+            terminal.print(result)
             return
         stream = io.StringIO()
         Console(file=stream, width=120).print(result)
         text = stream.getvalue()
     if output_file is None:
-        click.echo(text)
+        click.echo(text, nl=False)
     else:
-        write_atomically(output_file, text if text.endswith("\n") else text + "\n")
+        write_atomically(output_file, text)
 
 
 def write_json(result: Any, output_file: Path | None) -> None:
@@ -72,7 +78,21 @@ def write_json(result: Any, output_file: Path | None) -> None:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write a whole file or none: beside the target first, then renamed over it."""
+    """Write a whole file or none: beside the target first, then renamed over it.
+
+    A device or a pipe, as /dev/stdout, is written to and not replaced. Raises ValueError where
+    the target cannot be written.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            path.write_text(text, encoding="utf-8")
+        else:
+            _write_beside(path.resolve(), text)
+    except OSError as fault:
+        raise ValueError(f"output-file: {path} cannot be written: {fault.strerror}") from fault
+
+
+def _write_beside(path: Path, text: str) -> None:
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as stream:

@@ -24,6 +24,7 @@ DTYPES = ("float64", "float32")
     type=float,
     default=0.01,
     show_default=True,
+    metavar="NUMBER",
     help="Learning rate of a problem of your own.",
 )
 @click.option(
@@ -31,6 +32,7 @@ DTYPES = ("float64", "float32")
     type=click.IntRange(1),
     default=7,
     show_default=True,
+    metavar="N",
     help="Interleaved repetitions of every way.",
 )
 @click.option(
@@ -38,6 +40,7 @@ DTYPES = ("float64", "float32")
     type=click.FloatRange(0, 60, min_open=True),
     default=0.2,
     show_default=True,
+    metavar="NUMBER",
     help="How long one repetition takes.",
 )
 @click.option(
@@ -59,13 +62,18 @@ def command(
 ) -> int:
     """Time a training step by each way, side by side, and an exhaustive check.
 
-    Four workloads in both dtypes by default: cats, football, flower, and a wide one. With
-    --data, that one problem. PyTorch takes part where it is installed (extra `peers`).
+    Four workloads in both dtypes by default: cats, football, flower, and a wide one. With any
+    option that describes a problem, as --data or --layers, that problem alone. PyTorch takes
+    part where it is installed (extra `peers`).
     """  # fmt: skip
     from verify import speed
     from verify.problem import check_learning_rate
 
     check_learning_rate(learning_rate)
+    if plot is not None:
+        from verify.plots.canvas import picture_format
+
+        picture_format(plot)
     given = _given(context)
     dtypes = (options["dtype"],) if "dtype" in given else DTYPES
     if given & {"data", "layers", "hidden", "output", "init", "l2", "keep_prob", "examples"}:

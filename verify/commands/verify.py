@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     type=float,
     default=0.0075,
     show_default=True,
+    metavar="NUMBER",
     help="Learning rate of those steps.",
 )
 @click.option(

@@ -28,16 +28,24 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
     Missing folders are made. Raises ValueError for a suffix that is no picture format.
     """
     path = Path(path)
-    formats = figure.canvas.get_supported_filetypes()
-    suffix = path.suffix.removeprefix(".").lower()
-    if suffix not in formats:
-        raise ValueError(f"path: got {path.name}, takes a suffix of {', '.join(sorted(formats))}")
+    suffix = picture_format(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
         draft = Path(folder) / path.name
         figure.savefig(draft, format=suffix, dpi=160)
         os.replace(draft, path)
     return path
+
+
+def picture_format(path: Path) -> str:
+    """Return the format that a path's suffix names; raise ValueError if it is no picture's."""
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    formats = FigureCanvasBase.get_supported_filetypes()
+    suffix = path.suffix.removeprefix(".").lower()
+    if suffix not in formats:
+        raise ValueError(f"path: got {path.name}, takes a suffix of {', '.join(sorted(formats))}")
+    return suffix
 
 
 def blank(width: float, height: float) -> Figure:
