@@ -210,6 +210,29 @@ def test_page_of_a_wide_layer_is_small_enough_to_send_by_mail():
     assert len(page(report)) < 100_000
 
 
+def wrong_layer():
+    def backward(c, x, w):
+        return c * w, 2 * c * x
+
+    rng = np.random.default_rng(0)
+    return verify.check_vjp(lambda x, w: x * w, backward, (rng.normal(size=5), rng.normal(size=5)))
+
+
+def wrong_scalar():
+    return verify.compare(lambda p: p["a"] ** 2, lambda p: {"a": 3 * p["a"]}, {"a": np.array(2.0)})
+
+
+@pytest.mark.parametrize("check", [wrong_layer, wrong_scalar])
+@pytest.mark.parametrize("render", [page, fragment])
+def test_reports_of_other_functions_than_the_network_make_pages_too(render, check):
+    report = check()
+    read = Reader(render(report))
+    assert not report.ok
+    assert report.meaning in read.text
+    assert all(f"d{tensor.name}" in read.text for tensor in report.tensors)
+    assert "nan" not in read.text
+
+
 def judged(path="homework.py", verdict="disagree"):
     fault = Fault(
         "backward", "dW1", 1, "weights-doubled", "dW1 is exactly 2 times the true gradient.",

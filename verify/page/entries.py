@@ -20,10 +20,13 @@ RINGED = 3
 
 @dataclass(frozen=True, eq=False)
 class Compared:
-    """Entries by two ways, each (k,): flat index, the first way's value, difference and bar."""
+    """Entries by two ways, each (k,): flat index, the first way's value, difference and bar.
+
+    `value` is None where it is not known, and then neither way's is listed.
+    """
 
     index: np.ndarray
-    value: np.ndarray
+    value: np.ndarray | None
     difference: np.ndarray
     bar: np.ndarray
 
@@ -77,13 +80,19 @@ def _table(
 ) -> Html:
     rows = []
     for rank, place in enumerate(worst, start=1):
-        flat, value = compared.index[place], compared.value[place]
         off, bar = compared.difference[place], compared.bar[place]
-        where = ", ".join(str(i) for i in np.unravel_index(flat, shape)) or "scalar"
-        cells = (f"{value:.9g}", f"{value - off:.9g}", f"{off:.1e}", f"{bar:.1e}")
-        rows.append([f"{rank}: [{where}]", *cells, f"{float(over_bar(off, bar)):.2g}"])
+        where = ", ".join(str(i) for i in np.unravel_index(compared.index[place], shape))
+        values = []
+        if compared.value is not None:
+            value = compared.value[place]
+            values = [f"{value:.9g}", f"{value - off:.9g}"]
+        ratio = float(over_bar(off, bar))
+        rows.append(
+            [f"{rank}: [{where or 'scalar'}]", *values, f"{off:.1e}", f"{bar:.1e}", f"{ratio:.2g}"]
+        )
+    known = ways if compared.value is not None else ()
     return table(
-        ["entry", *ways, "difference", "error bar", "in bars"],
+        ["entry", *known, "difference", "error bar", "in bars"],
         rows,
         caption=f"The entries of {name} that are furthest off",
         class_="numbers",

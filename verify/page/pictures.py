@@ -158,7 +158,7 @@ def bar_chart(ratios: Mapping[str, Mapping[str, np.ndarray]]) -> Html:
     for i, (name, of_tensor) in enumerate(ratios.items()):
         y = top + row * i
         short = name if len(name) <= 10 else name[:9] + "…"
-        parts.append(element("text", short, x=left - 6, y=y + row / 2 + 4, text_anchor="end"))
+        parts.append(element("text", short, x=left - 9, y=y + row / 2 + 4, text_anchor="end"))
         for way, ratio in of_tensor.items():
             k = ways.index(way)
             at = y + 10 + 11 * k

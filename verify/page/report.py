@@ -151,7 +151,7 @@ def _diagnosis(report: Report) -> list[Any]:
         return []
     nothing = element(
         "p",
-        "No single known mistake fits the numbers. The tables say where they are off, and how far.",
+        "No mistake is named. The tables say where the gradients are off, and how far.",
     )
     return [element("h2", "What is wrong"), _findings(report, "h3") or nothing]
 
@@ -212,9 +212,11 @@ def _shape(tensor: Tensor) -> str:
 
 
 def _differenced(tensor: Tensor) -> str:
-    if tensor.directions_checked:
-        return f"{tensor.directions_checked} directions"
-    return f"{tensor.entries_checked} of {math.prod(tensor.shape)}"
+    entries = f"{tensor.entries_checked} of {math.prod(tensor.shape)}"
+    if not tensor.directions_checked:
+        return entries
+    directions = f"{tensor.directions_checked} directions"
+    return f"{entries} + {directions}" if tensor.entries_checked else directions
 
 
 def _entry_by_entry(report: Report, heading: str, *, opened: bool) -> list[Html]:
@@ -239,17 +241,29 @@ def _details(report: Report, tensor: Tensor, heading: str, *, opened: bool) -> H
         content: Any = element("p", "No entry by entry comparison was made.")
     else:
         pair = tensor.pairs[shown]
-        value = tensor.value.ravel()[pair.index]
-        if shown == PAIRS[2]:
-            value = value - tensor.pairs[PAIRS[0]].difference[pair.index]
         first, second = _titles(report)[shown].split(" and ", 1)
         content = entries(
             name,
             tensor.shape,
             (first, second),
-            Compared(pair.index, value, pair.difference, pair.bar),
+            Compared(pair.index, _value(report, tensor, shown), pair.difference, pair.bar),
         )
     return element("details", element("summary", title), content, open=opened)
+
+
+def _value(report: Report, tensor: Tensor, shown: str) -> np.ndarray | None:
+    """Return the first way's values of the entries that a pair compares.
+
+    A report of several cotangents has of each pair the worst cotangent's differences, which
+    need not be the one whose gradient it has.
+    """
+    if "cotangents" in report.settings:
+        return None
+    pair = tensor.pairs[shown]
+    by_hand = tensor.value.ravel()[pair.index]
+    if shown != PAIRS[2]:
+        return by_hand
+    return by_hand - tensor.pairs[PAIRS[0]].difference[pair.index]
 
 
 def _shown(tensor: Tensor) -> str | None:
@@ -262,7 +276,7 @@ def _shown(tensor: Tensor) -> str | None:
         for name in PAIRS
         if name in tensor.pairs
         and tensor.pairs[name].index.size
-        and (name == PAIRS[0] or not tensor.directions_checked)
+        and (name == PAIRS[0] or tensor.entries_checked)
     ]
     return next((name for name in pairs if not tensor.pairs[name].agree), next(iter(pairs), None))
 
@@ -272,7 +286,7 @@ def _ratios(report: Report) -> dict[str, dict[str, np.ndarray]]:
         f"d{tensor.name}": {
             title: over_bar(tensor.pairs[pair].difference, tensor.pairs[pair].bar)
             for pair, title in _titles(report).items()
-            if pair in tensor.pairs and tensor.pairs[pair].index.size
+            if pair in tensor.pairs and tensor.pairs[pair].difference.size
         }
         for tensor in report.tensors
     }
@@ -292,12 +306,16 @@ def _method(report: Report, facts: Mapping[str, Any]) -> list[Any]:
         element("li", "JAX: the same loss as a pure function, differentiated by JAX.")
         if report.loss.autodiff is not None
         else None,
-        element("li", "Finite differences of the loss, which know nothing of calculus: ", [
-            number(directions), " random directions."] if directions else [
-            number(checked), " of ", number(facts["parameters"]), " entries."]),
-    ]  # fmt: skip
+        element(
+            "li",
+            "Finite differences of the loss, which know nothing of calculus: ",
+            [number(checked), " of ", number(facts["parameters"]), " entries"],
+            [" and ", number(directions), " random directions"] if directions else None,
+            ".",
+        ),
+    ]
     return [
-        element("p", "The ways were given identical parameters, data and dropout masks:"),
+        element("p", "The ways were given identical inputs, dropout masks included:"),
         element("ul", ways),
         element(
             "p",
