@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from verify.agreement import Witnesses, weigh
-from verify.diagnosis import Finding
+from verify.diagnosis import Finding, one_blas_thread
 from verify.diagnosis.chain import Chain, Tape
 from verify.diagnosis.mistakes import MISTAKES, Fault, Misplaced, Mistake
 from verify.diagnosis.search import beyond, rms
@@ -128,13 +128,16 @@ def _cast(arrays: Grads, problem: Problem) -> Grads:
     return {name: array.astype(problem.dtype, copy=False) for name, array in arrays.items()}
 
 
-def fill_gallery(
-    problem: Problem, right: Chain, bars: Grads, layers: Iterable[int] | None = None
-) -> Gallery:
-    """Plant every bug in every layer (of `layers`) where its numbers are its own.
+def fill_gallery(problem: Problem, right: Chain, bars: Grads, layers: Iterable[int]) -> Gallery:
+    """Plant every bug in every one of `layers` where its numbers are its own.
 
     `right` is the problem's own backward pass, `bars` how far its gradients may be off.
     """
+    with one_blas_thread():
+        return _filled(problem, right, bars, layers)
+
+
+def _filled(problem: Problem, right: Chain, bars: Grads, layers: Iterable[int]) -> Gallery:
     same = _comparison(bars, float(np.finfo(problem.dtype).eps) * np.sqrt(right.tape.m))
     rng = np.random.default_rng(0)
     weights = {name: rng.standard_normal(bar.shape) for name, bar in bars.items()}
@@ -143,7 +146,7 @@ def fill_gallery(
     names, known, marks = ["nothing"], [plant(problem, right, ())[0]], []
     marks.append(_mark(known[0], weights))
     for bug in BUGS.values():
-        faults = [f for layer in layers or right.tape.layers for f in bug.at(right.tape, layer)]
+        faults = [f for layer in layers for f in bug.at(right.tape, layer)]
         twins = []
         for fault in faults:
             grads, intermediates = plant(problem, right, [fault])

@@ -44,23 +44,24 @@ def command(
     bug is caught, placed in its layer and called by its name.
     """
     from verify.agreement import call_witnesses
-    from verify.bugs import fill_gallery, summary, trials, with_biases
-    from verify.diagnosis.chain import Chain, record
+    from verify.bugs import BUGS, fill_gallery, summary, trials, with_biases
+    from verify.diagnosis import right_chain
     from verify.diagnosis.functions import cost
 
     if show is not None:
         check_id(show)
     _, problem = problem_from(options)
     problem = with_biases(problem, options["seed"])
-    right = Chain(record(problem))
+    right = right_chain(problem)
     if layer is not None and layer not in right.tape.layers:
         raise ValueError(f"layer: got {layer}, takes 1 to {right.tape.L}")
+    layers = right.tape.layers if layer is None else [layer]
+    if show is not None and not any(BUGS[show].at(right.tape, at) for at in layers):
+        raise ValueError(f"show: got {show}, which makes no sense in this network")
     witnesses = call_witnesses(problem, seed=options["seed"])
     if witnesses.rounding is None:
         raise ValueError("data: got a problem whose loss is not finite; bugs cannot show in it")
-    gallery = fill_gallery(
-        problem, right, witnesses.rounding.bars, None if layer is None else [layer]
-    )
+    gallery = fill_gallery(problem, right, witnesses.rounding.bars, layers)
     planted = gallery.planted if show is None else chosen(gallery, show)
     results = list(
         progress(trials(problem, witnesses, cost(right.tape), planted), total=len(planted))
@@ -168,8 +169,8 @@ def explanation(
     ]
     return Group(
         Text(bug.id, "bold"),
-        Text(one.fault.sentence),
-        Text(f"  wrong  {one.fault.found}"),
+        Text(one.fault.in_words(right.tape)),
+        Text(f"  wrong  {one.fault.as_written(right.tape)}"),
         Text(f"  right  {expected(right.tape, one.fault.operation, one.fault.layer)}"),
         Text(f"\nPlanted in layer {one.fault.layer}{elsewhere}, it makes of the gradients:"),
         _spoiled(right, one),

@@ -9,11 +9,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from verify.diagnosis.chain import Chain, Key, Tape, record, shaken
 from verify.diagnosis.functions import Function, cost, functions
@@ -21,7 +25,7 @@ from verify.diagnosis.search import SHAKES, UNNAMED, Case, Finding, beyond, expl
 from verify.problem import Problem
 from verify.rounding import Rounding, analyse
 
-__all__ = ["Finding", "diagnose"]
+__all__ = ["Finding", "diagnose", "one_blas_thread", "right_chain"]
 
 
 def diagnose(
@@ -43,8 +47,8 @@ def diagnose(
     Returns the findings from the output down; none if everything is within its bars. What fits
     no mistake known by name is "unknown", with where it is and how large.
     """
-    with np.errstate(all="ignore"):
-        right = Chain(record(problem))
+    with np.errstate(all="ignore"), one_blas_thread():
+        right = right_chain(problem)
         seen, misshapen = _observed(right.tape, grads)
         eps = float(np.finfo(problem.dtype).eps)
         case = Case(
@@ -57,6 +61,26 @@ def diagnose(
         if intermediates:
             case = _with_intermediates(case, intermediates, analyse(problem))
         return (*misshapen, *_simplest(problem, case, loss))
+
+
+def one_blas_thread() -> AbstractContextManager:
+    """Keep BLAS to one thread: in hundreds of small products more would wait than multiply."""
+    return _thread_pools().limit(limits=1, user_api="blas")
+
+
+@cache
+def _thread_pools() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+_RIGHT: WeakKeyDictionary[Problem, Chain] = WeakKeyDictionary()
+
+
+def right_chain(problem: Problem) -> Chain:
+    """Return the right backward pass of a problem, which is made once for all diagnoses of it."""
+    if problem not in _RIGHT:
+        _RIGHT[problem] = Chain(record(problem))
+    return _RIGHT[problem]
 
 
 def _simplest(problem: Problem, case: Case, loss: float | None) -> tuple[Finding, ...]:
@@ -138,9 +162,13 @@ def _as_right(case: Case, right: Chain) -> Case:
     return replace(apart, right=right, bars=bars)
 
 
-def _shaken(t: Tape, eps: float) -> list[Tape]:
-    rng = np.random.default_rng(0)
-    return [shaken(t, eps, rng) for _ in range(SHAKES)]
+def _shaken(t: Tape, eps: float) -> Callable[[], list[Tape]]:
+    @cache
+    def tapes() -> list[Tape]:
+        rng = np.random.default_rng(0)
+        return [shaken(t, eps, rng) for _ in range(SHAKES)]
+
+    return tapes
 
 
 def _key(name: str) -> Key:

@@ -22,7 +22,7 @@ the derivative of the cross-entropy by A; nothing right is computed from it, wro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -72,7 +72,7 @@ class Tape(NamedTuple):
 
 def record(problem: Problem) -> Tape:
     """Run the forward pass of a problem, in float64 at its parameters, and keep what it made."""
-    exact = problem.astype(np.float64)
+    exact = problem if problem.dtype == np.float64 else problem.astype(np.float64)
     L = len(exact.layers) - 1
     undropped = [np.ones((width, exact.m), bool) for width in exact.layers[1:]]
     masks = undropped if exact.masks is None else (*exact.masks, undropped[-1])
@@ -161,22 +161,25 @@ class Chain(dict[Key, np.ndarray]):
 
     def planted(self, formulas: Mapping[Key, Formula]) -> Chain:
         """Return the same pass with further operations replaced."""
-        return self._changed(set(formulas), formulas, {})
+        return self._changed(list(formulas), formulas, {})
 
     def knowing(self, key: Key, value: np.ndarray) -> Chain:
         """Return the same pass going on from this value in the place of its own."""
-        return self._changed({key}, {}, {key: value})
+        return self._changed([key], {}, {key: value})
 
     def over(self, tape: Tape) -> Chain:
         """Return the same pass, mistakes and given values included, over another forward pass."""
-        return Chain(tape, self.formulas)._changed(set(), {}, self.given)
+        return Chain(tape, self.formulas)._changed([], {}, self.given)
 
     def _changed(
-        self, touched: set[Key], formulas: Mapping[Key, Formula], given: Mapping[Key, np.ndarray]
+        self,
+        touched: Sequence[Key],
+        formulas: Mapping[Key, Formula],
+        given: Mapping[Key, np.ndarray],
     ) -> Chain:
         chain = Chain(self.tape, {**self.formulas, **formulas})
         chain.given = {**self.given, **given}
-        chain.update({key: value for key, value in self.items() if not _reached(key, touched)})
+        chain.update(_unreached(self, touched))
         chain.update(chain.given)
         return chain
 
@@ -223,11 +226,12 @@ UPSTREAM = ("dA", "kept", "dZ")
 """The operations that the layers below depend on."""
 
 
-def _reached(key: Key, touched: set[Key]) -> bool:
-    """Return whether replacing the touched operations can change the value at key."""
-    operation, layer = key
-    return any(
-        (layer == at and operation in _READERS[what])
-        or (layer < at and what in UPSTREAM and operation != "penalty")
-        for what, at in touched
-    )
+def _unreached(values: Mapping[Key, np.ndarray], touched: Sequence[Key]) -> dict[Key, np.ndarray]:
+    """Return the values that replacing the touched operations cannot change."""
+    reached = {(reader, layer) for what, layer in touched for reader in _READERS[what]}
+    top = max((layer for what, layer in touched if what in UPSTREAM), default=0)
+    return {
+        key: value
+        for key, value in values.items()
+        if key not in reached and (key[1] >= top or key[0] == "penalty")
+    }

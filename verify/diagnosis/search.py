@@ -26,7 +26,7 @@ rounding error (Monte Carlo arithmetic; Parker, 1997). So a formula that divides
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
 
@@ -66,14 +66,14 @@ NEAR = 1e-2
 class Case:
     """Gradients under test, and the chain that is right, with how far right ones may be from it.
 
-    `shaken` are forward passes like that of the chain, each with rounding errors of its own.
+    `shaken` makes forward passes like that of the chain, each with rounding errors of its own.
     """
 
     right: Chain
     seen: Mapping[Key, np.ndarray]
     bars: Mapping[Key, np.ndarray]
     eps: float
-    shaken: Sequence[Tape]
+    shaken: Callable[[], Sequence[Tape]]
 
     @property
     def tape(self) -> Tape:
@@ -98,7 +98,7 @@ class Case:
         if chain[key] is self.right[key]:
             return least
         return least + DEVIATIONS * max(
-            rms(chain.over(tape)[key] - chain[key]) for tape in self.shaken
+            rms(chain.over(tape)[key] - chain[key]) for tape in self.shaken()
         )
 
     def stands_out(self, chain: Chain, key: Key) -> bool:
@@ -123,8 +123,11 @@ def beyond(seen: np.ndarray, value: np.ndarray, bars: np.ndarray) -> np.ndarray:
 
 def rms(array: np.ndarray) -> float:
     """Return the root mean square of the finite entries, 0 where there are none."""
-    finite = array[np.isfinite(array)]
-    return float(np.sqrt(np.mean(np.square(finite)))) if finite.size else 0.0
+    square = np.vdot(array, array)
+    if not np.isfinite(square):
+        array = array[np.isfinite(array)]
+        square = np.vdot(array, array)
+    return float(np.sqrt(square / array.size)) if array.size else 0.0
 
 
 def explain(case: Case, chain: Chain, layer: int) -> Iterator[Finding]:
@@ -329,9 +332,9 @@ def _findings(
             tensor=fault.tensor,
             layer=fault.layer,
             bug=fault.bug,
-            detail=f"{fault.sentence} Put into a right pass, this makes your {names}"
+            detail=f"{fault.in_words(case.tape)} Put into a right pass, this makes your {names}"
             f"{' exactly' if not error else f' to {error:.0e}'}.{aliases}",
-            found=fault.found,
+            found=fault.as_written(case.tape),
             expected=expected(case.tape, fault.operation, fault.layer),
         )
 

@@ -24,7 +24,10 @@ TENSORS = {
 
 
 class Fault(NamedTuple):
-    """A mistake at a layer, in words and as a formula."""
+    """A mistake at a layer (that may read something of another layer k), as a formula.
+
+    `sentence` and `found` say what is wrong and how it was written: templates for `fill`.
+    """
 
     bug: str
     operation: str
@@ -32,6 +35,7 @@ class Fault(NamedTuple):
     sentence: str
     found: str
     formula: Formula
+    k: int = 0
 
     @property
     def key(self) -> Key:
@@ -43,10 +47,18 @@ class Fault(NamedTuple):
         """The gradient that the mistake is in."""
         return f"{TENSORS[self.operation]}{self.layer}"
 
+    def in_words(self, t: Tape) -> str:
+        """Return what is wrong, as a sentence."""
+        return fill(self.sentence, t, self.layer, self.k)
+
+    def as_written(self, t: Tape) -> str:
+        """Return the wrong formula."""
+        return fill(self.found, t, self.layer, self.k)
+
 
 @dataclass(frozen=True)
 class Mistake:
-    """A wrong formula for one operation. `sentence` and `found` are templates for `fill`."""
+    """A wrong formula for one operation, and the layers where it makes sense."""
 
     bug: str
     operation: str
@@ -57,18 +69,8 @@ class Mistake:
 
     def at(self, t: Tape, layer: int) -> list[Fault]:
         """Return the mistake at a layer, or nothing where it makes no sense."""
-        if layer not in self.layers(t):
-            return []
-        return [
-            Fault(
-                self.bug,
-                self.operation,
-                layer,
-                fill(self.sentence, t, layer),
-                fill(self.found, t, layer),
-                self.formula,
-            )
-        ]
+        fault = Fault(self.bug, self.operation, layer, self.sentence, self.found, self.formula)
+        return [fault] if layer in self.layers(t) else []
 
 
 @dataclass(frozen=True)
@@ -85,14 +87,7 @@ class Misplaced:
     def at(self, t: Tape, layer: int) -> list[Fault]:
         """Return the mistake at a layer, once for every layer k it could have read instead."""
         return [
-            Fault(
-                self.bug,
-                self.operation,
-                layer,
-                fill(self.sentence, t, layer, k),
-                fill(self.found, t, layer, k),
-                self._reading(k),
-            )
+            Fault(self.bug, self.operation, layer, self.sentence, self.found, self._reading(k), k)
             for k in self.partners(t, layer)
         ]
 

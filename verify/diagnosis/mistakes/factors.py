@@ -9,7 +9,6 @@ import numpy as np
 
 from verify.diagnosis.chain import OPERATIONS, Chain, Formula, Key, Tape, slope
 from verify.diagnosis.mistakes.base import Fault, Mistake, every, hidden, last, penalised
-from verify.diagnosis.words import fill
 
 
 class _Constant(NamedTuple):
@@ -148,7 +147,7 @@ def _in_single_precision(family: _Family, tensor: str) -> Mistake:
         family.layers,
         f"{tensor} is right, but rounded to float32: it was stored or computed in single "
         "precision.",
-        tensor + " = float32(" + tensor + ")",
+        family.found.replace("{c} * ", "").replace(" = ", " = float32(") + ")",
         lambda t, c, n: OPERATIONS[family.operation](t, c, n).astype(np.float32).astype(float),
     )
 
@@ -161,7 +160,7 @@ ZEROS = [
 SINGLE_PRECISION = [
     _in_single_precision(_WEIGHTS, "{dW}"),
     _in_single_precision(_BIAS, "{db}"),
-    _in_single_precision(_OUTPUT, "{dZ}"),
+    _in_single_precision(_OUTPUT, "{dZ}, the output's,"),
     _in_single_precision(_DZ, "{dZ}"),
 ]
 WEIGHTS_FACTORS = _scaled(_WEIGHTS, *_FACTORS)
@@ -233,7 +232,7 @@ def _another_mask(t: Tape, c: Chain, layer: int, dZ: np.ndarray) -> Iterator[Fau
             layer,
             f"dA{layer} is masked with another mask than A{layer} was: they differ in "
             f"{int((lost | gained).sum())} of {mask.size} entries.",
-            fill("{dA} = ({W_next}.T @ {dZ_next}) * (another mask) / {keep}", t, layer),
+            "{dA} = ({W_next}.T @ {dZ_next}) * (another mask) / {keep}",
             lambda t, c, layer: c["dA", layer] * mask / t.keep[layer],
         )
 
@@ -252,8 +251,8 @@ def _fitted_factor(
             f"{family.name}-scaled",
             family.operation,
             layer,
-            fill(f"{family.tensor} is {factor:.10g} times the true gradient.", t, layer),
-            fill(family.found.replace("{c}", f"{factor:.10g}"), t, layer),
+            f"{family.tensor} is {factor:.10g} times the true gradient.",
+            family.found.replace("{c}", f"{factor:.10g}"),
             _times(lambda t, layer: factor, family.operation),
         )
 
@@ -271,8 +270,8 @@ def _fitted_penalty(t: Tape, layer: int, extra: np.ndarray) -> Iterator[Fault]:
             "l2-scaled" if t.l2 else "l2-uninvited",
             "penalty",
             layer,
-            fill(says, t, layer),
-            fill(f"{{dW}} = {{dZ}} @ {{A_prev}}.T / m + {factor:.6g} * {{W}}", t, layer),
+            says,
+            f"{{dW}} = {{dZ}} @ {{A_prev}}.T / m + {factor:.6g} * {{W}}",
             lambda t, c, layer: factor * t.W[layer],
         )
 
@@ -285,8 +284,8 @@ def _fitted_bias_penalty(t: Tape, layer: int, extra: np.ndarray) -> Iterator[Fau
             "bias-penalised",
             "db",
             layer,
-            fill(f"{{db}} holds the extra term {term}; biases are not penalised.", t, layer),
-            fill(f"{{db}} = {{dZ}}.sum(axis=1, keepdims=True) / m + {term}", t, layer),
+            f"{{db}} holds the extra term {term}; biases are not penalised.",
+            f"{{db}} = {{dZ}}.sum(axis=1, keepdims=True) / m + {term}",
             lambda t, c, layer: OPERATIONS["db"](t, c, layer) + factor * t.b[layer],
         )
 

@@ -48,7 +48,7 @@ def _left_out(which: str, column: int, operation: str) -> Mistake:
 
 UPSTREAM: list[Mistake | Misplaced] = [
     _upstream(
-        "from-dA",
+        "from-da",
         hidden,
         "{dA} is carried down from {dA_next} instead of {dZ_next}: the activation of the layer "
         "above is passed over.",

@@ -136,7 +136,7 @@ PRODUCT: list[Mistake | Misplaced] = [
         lambda t, c, n: c["dZ", n] @ t.Z[n - 1].T / t.m,
     ),
     _product(
-        "from-dA",
+        "from-da",
         hidden,
         "{dW} is made from {dA}, the gradient after the activation, instead of {dZ}.",
         "{dA} @ {A_prev}.T / m",
@@ -226,7 +226,7 @@ BIAS: list[Mistake | Misplaced] = [
         lambda t, c, n: np.full_like(t.b[n], c["dZ", n].mean()),
     ),
     _bias(
-        "from-dA",
+        "from-da",
         hidden,
         "{db} is made from {dA}, the gradient after the activation, instead of {dZ}.",
         "{dA}.sum(axis=1, keepdims=True) / m",

@@ -1,0 +1,182 @@
+"""Every bug of the gallery is caught, placed and named; what cannot be told is left out."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from verify import Problem, build_problem, load
+from verify.agreement import Witnesses, call_witnesses, weigh
+from verify.bugs import BUGS, Gallery, Planted, fill_gallery, plant, summary, trials, with_biases
+from verify.diagnosis import diagnose, right_chain
+from verify.diagnosis.functions import cost
+
+pytestmark = pytest.mark.unchecked
+
+ARCHITECTURES = {
+    "relu": {"layers": (7, 5), "hidden": "relu"},
+    "tanh": {"layers": (6,), "hidden": "tanh"},
+    "all three, square": {"layers": (5, 5, 5), "hidden": ("relu", "sigmoid", "tanh")},
+}
+DATA = ("breast-cancer", "digits")
+
+
+def problem_of(data: str, architecture: str, **options) -> Problem:
+    options = {"l2": 0.7, "keep_prob": 0.8, "examples": 80} | options
+    return with_biases(build_problem(load(data), **ARCHITECTURES[architecture], **options), seed=1)
+
+
+def filled(problem: Problem) -> tuple[Gallery, Witnesses]:
+    witnesses = call_witnesses(problem, finite_difference="directional")
+    assert witnesses.rounding is not None
+    right = right_chain(problem)
+    return fill_gallery(problem, right, witnesses.rounding.bars, right.tape.layers), witnesses
+
+
+def tried(problem: Problem, witnesses: Witnesses, planted: list[Planted]):
+    return list(trials(problem, witnesses, cost(right_chain(problem).tape), planted))
+
+
+def one_of_each(planted: list[Planted], seed: int) -> list[Planted]:
+    """Return one place for every bug, drawn."""
+    order = np.random.default_rng(seed).permutation(len(planted))
+    return list({planted[i].bug.id: planted[i] for i in order}.values())
+
+
+def test_the_gallery_holds_at_least_forty_bugs_each_with_a_sentence_and_a_formula():
+    assert len(BUGS) >= 40
+    for name, bug in BUGS.items():
+        assert name == bug.id == name.lower()
+        assert bug.sentence.endswith(".")
+        assert bug.found
+        assert bug.expected
+        assert bug.found != bug.expected
+        assert "{" not in bug.sentence + bug.found + bug.expected
+    assert len({bug.sentence for bug in BUGS.values()}) == len(BUGS)
+
+
+@pytest.mark.parametrize("data", DATA)
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_bug_is_caught_placed_and_named(architecture, data):
+    problem = problem_of(data, architecture)
+    gallery, witnesses = filled(problem)
+    results = tried(problem, witnesses, one_of_each(gallery.planted, seed=0))
+    found = summary(results, gallery.left_out)
+    assert [r for r in results if not (r.caught and r.layer_right and r.named_right)] == []
+    assert found["total"] >= 40
+    assert found["caught"] == found["layer_right"] == found["named_right"] == found["total"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("data", DATA)
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_bug_is_caught_placed_and_named_in_every_layer_and_form(architecture, data):
+    problem = problem_of(data, architecture)
+    gallery, witnesses = filled(problem)
+    results = tried(problem, witnesses, list(gallery.planted))
+    assert len(results) > 200
+    assert [r for r in results if not (r.caught and r.layer_right and r.named_right)] == []
+
+
+def test_two_hundred_pairs_from_different_layers_are_caught_and_named():
+    # A bug that zeroes what it hands down leaves the one below it nothing to show.
+    both = later = 0
+    rng = np.random.default_rng(0)
+    cases = [problem_of("breast-cancer", "relu"), problem_of("digits", "all three, square")]
+    for problem in cases:
+        gallery, witnesses = filled(problem)
+        right = right_chain(problem)
+        for _ in range(100):
+            upper, lower = _pair(gallery.planted, rng)
+            grads, _ = plant(problem, right, [upper.fault, lower.fault])
+            report = weigh(problem, witnesses, cost(right.tape), grads)
+            assert report.verdict == "disagree"
+            said = {(finding.layer, finding.bug) for finding in report.diagnosis}
+            wanted = [(one.fault.layer, one.bug.id) for one in (upper, lower)]
+            later += wanted[0] in said
+            both += said == set(wanted)
+    assert later == 200
+    assert both >= 180
+
+
+def _pair(planted, rng) -> tuple[Planted, Planted]:
+    """Draw two bugs from different layers; the first is nearer the output."""
+    while True:
+        a, b = (planted[i] for i in rng.integers(0, len(planted), 2))
+        if a.fault.layer != b.fault.layer:
+            return (a, b) if a.fault.layer > b.fault.layer else (b, a)
+
+
+def test_the_dz_and_da_of_a_planted_pass_lead_to_the_same_names():
+    problem = problem_of("breast-cancer", "relu")
+    gallery, witnesses = filled(problem)
+    for one in one_of_each(gallery.planted, seed=1):
+        findings = diagnose(
+            problem,
+            witnesses.loss,
+            one.grads,
+            witnesses.rounding.bars,
+            intermediates=one.intermediates,
+        )
+        assert [(f.layer, f.bug) for f in findings] == [(one.fault.layer, one.bug.id)]
+
+
+def test_every_bug_is_named_in_single_precision():
+    problem = problem_of("breast-cancer", "all three, square", dtype="float32")
+    gallery, witnesses = filled(problem)
+    results = tried(problem, witnesses, one_of_each(gallery.planted, seed=2))
+    assert [r for r in results if not r.named_right] == []
+    assert gallery.left_out["weights-in-single-precision"] == "changes nothing here"
+
+
+def test_logistic_regression_has_bugs_too():
+    problem = with_biases(build_problem(load("flower"), layers=(), l2=0.7), seed=1)
+    gallery, witnesses = filled(problem)
+    results = tried(problem, witnesses, list(gallery.planted))
+    assert len({result.bug for result in results}) >= 40
+    assert [r for r in results if not r.named_right] == []
+
+
+def test_without_l2_its_bugs_are_left_out_with_the_reason():
+    gallery, _ = filled(problem_of("breast-cancer", "tanh", l2=0.0))
+    assert gallery.left_out["l2-missing"] == "makes no sense in this network"
+    assert not {one.bug.id for one in gallery.planted} & {"l2-missing", "bias-penalised"}
+
+
+def test_at_biases_of_zero_a_penalty_on_them_is_left_out():
+    problem = build_problem(load("breast-cancer"), layers=(4,), l2=0.7, examples=50)
+    gallery, _ = filled(problem)
+    assert "bias-penalised" in gallery.left_out
+
+
+def test_a_keep_prob_of_one_half_leaves_out_what_looks_like_a_factor_of_two():
+    gallery, _ = filled(problem_of("breast-cancer", "tanh", keep_prob=0.5))
+    assert gallery.left_out["upstream-doubled"] == "makes the same numbers as mask-rescaled-twice"
+    assert gallery.left_out["upstream-halved"] == "makes the same numbers as mask-not-rescaled"
+    assert "bias-times-keep-prob" in gallery.left_out
+
+
+def test_no_two_planted_bugs_make_the_same_numbers():
+    problem = problem_of("breast-cancer", "tanh")
+    gallery, witnesses = filled(problem)
+    flat = [np.concatenate([g.ravel() for g in one.grads.values()]) for one in gallery.planted]
+    right = np.concatenate([g.ravel() for g in witnesses.grads.values()])
+    for i, a in enumerate(flat):
+        others = np.array([right, *flat[:i]])
+        assert np.abs(others - a).max(axis=1).min() > 1e-12
+
+
+def test_a_bug_counts_only_where_it_counts_in_all_its_places():
+    problem = problem_of("breast-cancer", "tanh")
+    gallery, witnesses = filled(problem)
+    places = [one for one in gallery.planted if one.bug.id == "bias-doubled"]
+    good, bad = tried(problem, witnesses, places)
+    bad = dataclasses.replace(bad, findings=())
+    found = summary([good, bad], {"l2-missing": "why"})
+    assert found["bugs"][0]["layers"] == [1, 2]
+    assert found["bugs"][0]["caught"]
+    assert not found["bugs"][0]["named_right"]
+    assert (found["total"], found["caught"], found["named_right"]) == (1, 1, 0)
+    assert found["left_out"] == [{"id": "l2-missing", "why": "why"}]
