@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from verify.masks import mask_schedule as mask_schedule
     from verify.problem import Problem as Problem
     from verify.report import Report as Report
+    from verify.training import train as train
 
 _HOME = {
     "Problem": "verify.problem",
@@ -28,6 +29,7 @@ _HOME = {
     "load": "verify.datasets",
     "mask_schedule": "verify.masks",
     "three_way": "verify.agreement",
+    "train": "verify.training",
 }
 
 __all__ = list(_HOME)
