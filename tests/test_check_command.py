@@ -131,6 +131,7 @@ def test_what_is_wrong_with_the_arguments_is_one_sentence(capsys, tmp_path):
     assert "takes .py or .ipynb" in refused(capsys, other)
     here = COURSE / "empty.py"
     assert "timeout: got 0" in refused(capsys, here, "--timeout", "0")
+    assert "jobs: got 0" in refused(capsys, here, "--jobs", "0")
     assert "format: got 'yaml'" in refused(capsys, here, "--format", "yaml")
     assert "grads: got none" in refused(capsys, here, "--loss", "f")
     assert "there is no folder" in refused(capsys, here, "--output-file", tmp_path / "a/b")

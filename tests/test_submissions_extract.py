@@ -1,5 +1,6 @@
 """What is taken from a file's text, and what is left where it is."""
 
+import ast
 import json
 import textwrap
 from pathlib import Path
@@ -86,6 +87,27 @@ def test_a_try_that_only_imports_or_defines_is_taken(tmp_path):
     )
     assert len(found.statements) == 1
     assert set(found.functions) == {"sigmoid"}
+
+
+def test_a_class_is_taken_without_what_its_body_would_run(tmp_path):
+    found = script(
+        tmp_path,
+        """
+        class Net:
+            "Text."
+            rate = 0.1
+            width: int
+            data = open("data").read()
+            print("made")
+            def forward(self, X): return X
+        """,
+    )
+    body = ast.unparse(found.classes["Net"])
+    assert "forward" in body
+    assert "rate = 0.1" in body
+    assert "width: int" in body
+    assert "open" not in body
+    assert "print" not in body
 
 
 def test_a_power_tower_is_no_plain_constant(tmp_path):

@@ -37,7 +37,7 @@ SKIPPED = ("__pycache__", "__MACOSX", "node_modules", "site-packages")
 @click.option("--processes", type=int, default=32, show_default=True, help="Processes it may run.")
 @click.option("--output-limit", type=float, default=16.0, show_default=True, help="MB to print.")
 @click.option("--file-size", type=float, default=64.0, show_default=True, help="MB to write.")
-@click.option("--jobs", type=click.IntRange(1), help="Files at a time; by default one a core.")
+@click.option("--jobs", type=int, help="Files at a time; by default one a core.")
 @output_options("table", "json", "csv", "junit", "html")
 def command(
     paths: tuple[Path, ...],
@@ -81,6 +81,8 @@ def command(
     files = find(paths)
     limits = Limits(timeout, memory, processes, output_limit, file_size)
     own = own_names(loss, grads, params)
+    if jobs is not None and jobs < 1:
+        raise ValueError(f"jobs: got {jobs}, takes a whole number of at least 1")
     with progress(len(files)) as done:
         reports = judge_all(files, limits, min(jobs or cores(), len(files)), own, done)
     if format_ == "json":

@@ -111,6 +111,14 @@ class Extract:
             if isinstance(node, ast.ClassDef)
         }
 
+    def count(self, name: str) -> int:
+        """Return how many functions of this name are defined."""
+        return sum(
+            isinstance(node, ast.FunctionDef) and node.name == name
+            for statement in self.statements
+            for node in _inside(statement.node)
+        )
+
     def statement_of(self, name: str) -> Statement | None:
         """Return the last statement that defines a function or class of this name."""
         found = None
@@ -381,9 +389,22 @@ def _parse(text: str) -> ast.Module | None:
 
 
 def _statements(cell: Cell, text: str, tree: ast.Module) -> Iterator[Statement]:
-    for node in map(_named_lambda, tree.body):
+    for node in map(_definitions_alone, map(_named_lambda, tree.body)):
         segment = ast.get_source_segment(text, node) or ""
         yield Statement(ast.increment_lineno(node, cell.first_line - 1), cell.number, segment)
+
+
+def _definitions_alone(node: ast.stmt) -> ast.stmt:
+    """Return a class without what its body would run besides defining."""
+    if isinstance(node, ast.ClassDef):
+        taken: set[str] = set()
+        kept = [
+            _definitions_alone(part)
+            for part in node.body
+            if _is_taken(part, taken) or (isinstance(part, ast.AnnAssign) and part.value is None)
+        ]
+        node.body = kept or [ast.copy_location(ast.Pass(), node)]
+    return node
 
 
 def _named_lambda(node: ast.stmt) -> ast.stmt:

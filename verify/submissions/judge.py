@@ -127,6 +127,9 @@ def _judged(path: str, found: Extract, progress: Progress) -> FileReport:
         if role.role == "gradient_check" or "1d" in role.qualifiers:
             progress(role.shown, outcome.functions)
             gradient_checks.judge(bench, role)
+    for name in dict.fromkeys(role.name for role in roles if role.owner is None):
+        if (times := found.count(name)) > 1:
+            outcome.remark(f"{name} is defined {times} times; the last was judged.")
     if plain_workspace.numpy.legacy:
         gone = ", ".join(sorted(plain_workspace.numpy.legacy))
         outcome.remark(f"NumPy has dropped {gone}; it was stood in for.")

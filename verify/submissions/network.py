@@ -370,6 +370,8 @@ def construct(workspace: Workspace, owner: str, layers: Sequence[int]) -> Any:
         "learning_rate": 0.01,
         "lambd": L2,
         "seed": 1,
+        "X": np.ones((layers[0], 7)),
+        "Y": np.ones((layers[-1], 7)),
     }
     arguments = {}
     pairs = [(a.arg, i) for i, a in enumerate(init.args.args)][1:]
@@ -389,6 +391,8 @@ _CONSTRUCTOR = {
         "sizes": "layer_dims layers_dims layer_sizes layers sizes dims dimensions units "
         "layer_dimensions layers_sizes n_units architecture layers_dim",
         "n_x": "n_x input_size n_input input_dim n_in num_inputs inputs n_features",
+        "X": "x data",
+        "Y": "y labels",
         "n_h": "n_h hidden_size n_hidden hidden_dim num_hidden hidden",
         "n_y": "n_y output_size n_output output_dim n_out num_outputs outputs",
         "learning_rate": "learning_rate lr alpha eta",

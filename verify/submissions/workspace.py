@@ -22,7 +22,7 @@ import importlib
 import random
 import sys
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -198,6 +198,14 @@ class Workspace:
             "__file__": str(self.extract.path),
         }
         self.names.update(own)
+        # What looks its module up while a class is made, as dataclasses do, finds this one.
+        module = types.ModuleType("submission")
+        module.__dict__.update(self.names)
+        with _registered(module):
+            self._run_statements()
+        self._fill_in()
+
+    def _run_statements(self) -> None:
         flags = _future_flags(self.extract)
         for statement in self.extract.statements:
             where = self.extract.path.name
@@ -206,11 +214,10 @@ class Workspace:
             try:
                 tree = ast.Module([statement.node], [])
                 exec(compile(tree, where, "exec", flags, dont_inherit=True), self.names)
-            except Exception as fault:
+            except BaseException as fault:
                 why = f"{type(fault).__name__}: {fault}"
                 for name in _defined_by(statement.node):
                     self.failed[name] = f"{statement.where(statement.node.lineno)}: {why}"
-        self._fill_in()
 
     def _fill_in(self) -> None:
         """Give what the file uses and never defines, where it is a helper of the course."""
@@ -226,6 +233,20 @@ class Workspace:
             elif (found := stand_ins.lookup(name, is_unpacked(self.extract, name))) is not None:
                 self.names[name] = found
                 self.remark(f"{name} is defined nowhere; the course's was stood in for.")
+
+
+@contextlib.contextmanager
+def _registered(module: types.ModuleType) -> Iterator[None]:
+    """Have a module in sys.modules for a while."""
+    before = sys.modules.get(module.__name__)
+    sys.modules[module.__name__] = module
+    try:
+        yield
+    finally:
+        if before is None:
+            del sys.modules[module.__name__]
+        else:
+            sys.modules[module.__name__] = before
 
 
 def numpy_workspace(found: Extract, *, everything: bool = False) -> Workspace:
