@@ -102,8 +102,9 @@ def show(result: dict, everything: bool) -> None:
     console = Console(width=None if sys.stdout.isatty() else 100)
     console.print(table)
     console.print(
-        f"{len(result['no mistake after all'])} planted changes were below the rounding of "
-        "correct code, and are not counted.",
+        f"{len(result['no mistake after all'])} planted changes are not counted: where they were "
+        "planted they change nothing beyond the rounding of correct code (a mistake in dropout "
+        "where nothing is dropped, say).",
         style="dim",
     )
     if everything:
