@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ def run(
     if `masks` is a function, one array (length, n_l, m).
     """
     dtype = params["W1"].dtype
-    state = {name: jnp.array(value, copy=True) for name, value in params.items()}
+    # Copied: a donated array may share its memory with the NumPy one that it was put from.
+    state = {name: jax.device_put(np.array(value)) for name, value in params.items()}
     costs = []
     for first, count in _cuts(start, start + n, length):
         drawn = _stack(masks, first, count, length) if callable(masks) else masks

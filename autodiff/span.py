@@ -52,8 +52,12 @@ BLOCK = 250
 def gram(X: Float[Array | np.ndarray, "n_0 m"]) -> Float[Array, "m m"]:
     """Return K = XᵀX, on the device, in the dtype of X."""
     with full_precision():
-        X = jnp.asarray(X)
-        return X.T @ X
+        return _gram(X)
+
+
+@jax.jit
+def _gram(X):
+    return X.T @ X
 
 
 def operations(n_0: int, n_1: int, m: int, n: int) -> int:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from autodiff import chunks, span
 from autodiff.network import _loss, full_precision, per_layer, require_masks
@@ -23,7 +24,6 @@ from autodiff.network import _loss, full_precision, per_layer, require_masks
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    import numpy as np
     from jaxtyping import Float
 
     from autodiff.network import Array, Masks, Params
@@ -75,8 +75,8 @@ def steps(
         raise ValueError(f"strategy: got {strategy!r}, takes {', '.join(STRATEGIES)}")
     dtype = params["W1"].dtype
     with full_precision():
-        X, Y = jnp.asarray(X, dtype), jnp.asarray(Y, dtype)
-        rates = jnp.asarray([learning_rate, l2, *keep_probs], dtype)
+        X, Y = on_device(X, dtype), on_device(Y, dtype)
+        rates = np.array([learning_rate, l2, *keep_probs], dtype)
         static = {"hidden": hidden, "output": output, "scheduled": callable(masks)}
         if strategy == "span":
             K = span.gram(X) if gram is None else gram
@@ -87,10 +87,12 @@ def steps(
         return chunks.run(chunk, params, masks, n=n, start=start, length=length)
 
 
-def on_device(array: Float[np.ndarray, "..."]) -> Float[Array, "..."]:
-    """Return the array on JAX's device, in its own dtype."""
+def on_device(array: Float[Array, "..."], dtype: np.dtype | None = None) -> Float[jax.Array, "..."]:
+    """Return the array on JAX's device, in its own dtype or in this one."""
+    if isinstance(array, jax.Array) and dtype in (None, array.dtype):
+        return array
     with full_precision():
-        return jnp.asarray(array)
+        return jax.device_put(np.asarray(array, dtype))
 
 
 def choose_strategy(layers: Sequence[int], m: int, n: int) -> str:
