@@ -282,18 +282,22 @@ def _bar(start: int, iterations: int, shown: bool) -> Iterator[Callable[[Trainin
         TextColumn("training"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("cost {task.fields[cost]:.6g}"),
-        TextColumn("{task.fields[rate]:.0f} steps/s"),
+        TextColumn("cost {task.fields[cost]}"),
+        TextColumn("{task.fields[rate]} steps/s"),
         TimeRemainingColumn(),
     )
     began = perf_counter()
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("", total=iterations, completed=start, cost=np.nan, rate=0.0)
+        task = progress.add_task("", total=iterations, completed=start, cost="-", rate="-")
 
         def show(training: Training) -> None:
             rate = (training.iteration - start) / (perf_counter() - began)
             progress.update(
-                task, completed=training.iteration, cost=training.cost, rate=rate, refresh=True
+                task,
+                completed=training.iteration,
+                cost=f"{training.cost:.6f}",
+                rate=f"{rate:.0f}",
+                refresh=True,
             )
 
         yield show
