@@ -1,8 +1,7 @@
-"""How long a step of the hand-written network takes.
+"""How long a training step takes: `pytest tests/benchmarks/test_step_speed.py`.
 
-    pytest tests/benchmarks/test_step_speed.py
-
-Side by side with every other way, `backproof speed` times it.
+The same four workloads as `backproof speed`, ours alone, for profiling and for comparing one
+state of the code with another (`--benchmark-compare`).
 """
 
 from __future__ import annotations
@@ -10,23 +9,28 @@ from __future__ import annotations
 import pytest
 
 import manual
-from verify.speed import standard_workloads
+from verify.speed.workloads import standard_workloads, ways
 
-WORKLOADS = [workload for dtype in ("float64", "float32") for workload in standard_workloads(dtype)]
+pytestmark = pytest.mark.unchecked
+
+OURS = ("manual", "autodiff-loop", "autodiff-span")
+STEPS = {"cats": 10, "football": 500, "flower": 500, "wide": 2}
 
 
-@pytest.mark.unchecked
-@pytest.mark.parametrize(
-    "workload", WORKLOADS, ids=lambda workload: f"{workload.name}-{workload.problem.dtype}"
-)
-def test_a_step_by_hand(benchmark, workload):
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("way", OURS)
+@pytest.mark.parametrize("name", STEPS)
+def test_a_training_step(benchmark, name, way, dtype):
+    workload = next(each for each in standard_workloads(dtype) if each.name == name)
+    prepare = ways(workload).get(way)
+    if prepare is None:
+        pytest.skip(f"{way} is not chosen for {name}")
+    benchmark.extra_info["steps"] = STEPS[name]
+    benchmark.pedantic(prepare(), args=(STEPS[name],), rounds=5, warmup_rounds=1)
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_one_gradient_by_hand(benchmark, name):
+    workload = next(each for each in standard_workloads("float64") if each.name == name)
     problem = workload.problem
-    params, costs = benchmark(
-        manual.steps,
-        *problem.arguments,
-        n=1,
-        learning_rate=workload.learning_rate,
-        **problem.options,
-    )
-    assert costs.shape == (1,)
-    assert params.keys() == problem.params.keys()
+    benchmark(manual.loss_and_grads, *problem.arguments, **problem.options)
