@@ -6,7 +6,10 @@
   and a file's definitions in them
 - `draws`: the problems; `ways`: a gradient against its own forward pass; `findings`: against
   the textbook's
-- `blocks`, `network`, `gradient_checks`, `judge`, `own`: the judgement
+- `blocks`: single functions, on a `bench` (`activations`, `linear`, `costs`)
+- `composed`: whole networks (`network`, `trials`, `forwards`, `caches`, `replaced`)
+- `gradient_checks`, `own`: somebody's checker, somebody's own architecture
+- `judge`: a file, from its text to its verdict
 - `sandbox`, `server`, `processes`: each file in a process of its own
-- `verdicts`, `listing`: what is said, and how it is shown
+- `verdicts`, `gradients`, `listing`: what is said, and how it is shown
 """

@@ -123,7 +123,8 @@ def faults_in(
     loss, grads = manual.loss_and_grads(*problem.arguments, **problem.options)
     cost = numbers.cost
     strict = _findings(problem, float(loss), numbers, ROUTES * analyse(problem).loss_bar, {})
-    guards = [finding.detail for finding in strict if finding.bug in GUARDS]
+    follows = " The gradients are those of this cost."
+    guards = [f.detail.removesuffix(follows) for f in strict if f.bug in GUARDS]
     faults = [finding for finding in strict if finding.bug not in GUARDS]
     if not faults:
         return [], guards
