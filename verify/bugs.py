@@ -13,16 +13,17 @@ factor of 2). `Gallery.left_out` says which and why.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from verify.agreement import Witnesses, weigh
-from verify.diagnosis import Finding, one_blas_thread
+from verify.diagnosis import Finding, right_chain
 from verify.diagnosis.chain import Chain, Tape
+from verify.diagnosis.given import given, one_blas_thread
 from verify.diagnosis.mistakes import MISTAKES, Fault, Misplaced, Mistake
-from verify.diagnosis.search import beyond, rms
+from verify.diagnosis.search import rms
 from verify.diagnosis.words import expected, fill
 from verify.problem import Problem
 
@@ -51,9 +52,9 @@ class Bug:
         """The right formula, for any layer."""
         return expected(None, self.forms[0].operation)
 
-    def at(self, tape: Tape, layer: int) -> list[Fault]:
-        """Return every form of the bug that makes sense in a layer."""
-        return [fault for form in self.forms for fault in form.at(tape, layer)]
+    def makes_sense(self, tape: Tape, layers: Iterable[int]) -> bool:
+        """Whether any form of the bug can be written in one of these layers."""
+        return any(form.at(tape, layer) for form in self.forms for layer in layers)
 
 
 BUGS: Mapping[str, Bug] = {
@@ -63,14 +64,12 @@ BUGS: Mapping[str, Bug] = {
 """Every bug of the gallery by its id."""
 
 
-@dataclass(frozen=True, eq=False)
-class Planted:
-    """A bug in one layer of a problem's backward pass, and the gradients that this makes."""
+@dataclass(frozen=True)
+class Place:
+    """A bug in one layer of a problem's backward pass, in one of its forms."""
 
     bug: Bug
     fault: Fault
-    grads: Grads
-    intermediates: Grads
 
 
 @dataclass(frozen=True)
@@ -93,11 +92,11 @@ class Trial:
         return [finding.bug for finding in self.findings] == [self.bug]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Gallery:
-    """The bugs that can be told on a problem, planted, and those that cannot, with the reason."""
+    """Where bugs can be told on a problem, and those that can nowhere, with the reason."""
 
-    planted: Sequence[Planted]
+    places: Sequence[Place]
     left_out: Mapping[str, str]
 
 
@@ -114,88 +113,97 @@ def with_biases(problem: Problem, seed: int) -> Problem:
     )
 
 
-def plant(problem: Problem, right: Chain, faults: Sequence[Fault]) -> tuple[Grads, Grads]:
+def plant(problem: Problem, faults: Sequence[Fault]) -> tuple[Grads, Grads]:
     """Return the gradients, and the dZ and dA, of a right pass with these mistakes put in."""
     with np.errstate(all="ignore"):
-        chain = right.planted({fault.key: fault.formula for fault in faults})
+        chain = _planted(right_chain(problem), faults)
         grads = {name: chain[f"d{name[0]}", int(name[1:])] for name in problem.params}
-        inner = {f"dZ{layer}": chain["dZ", layer] for layer in right.tape.layers}
-        inner |= {f"dA{layer}": chain["kept", layer] for layer in right.tape.hidden}
+        inner = {f"dZ{layer}": chain["dZ", layer] for layer in chain.tape.layers}
+        inner |= {f"dA{layer}": chain["kept", layer] for layer in chain.tape.hidden}
         return _cast(grads, problem), _cast(inner, problem)
+
+
+def _planted(right: Chain, faults: Sequence[Fault]) -> Chain:
+    return right.planted({fault.key: fault.formula for fault in faults})
 
 
 def _cast(arrays: Grads, problem: Problem) -> Grads:
     return {name: array.astype(problem.dtype, copy=False) for name, array in arrays.items()}
 
 
-def fill_gallery(problem: Problem, right: Chain, bars: Grads, layers: Iterable[int]) -> Gallery:
-    """Plant every bug in every one of `layers` where its numbers are its own.
+def fill_gallery(problem: Problem, bars: Grads, layers: Iterable[int]) -> Gallery:
+    """Find the places in `layers` where a bug makes numbers that are not another's.
 
-    `right` is the problem's own backward pass, `bars` how far its gradients may be off.
+    `bars` are how far right gradients of the problem may be off.
     """
-    with one_blas_thread():
-        return _filled(problem, right, bars, layers)
+    with np.errstate(all="ignore"), one_blas_thread():
+        places, twins = _told_apart(problem, bars, layers)
+    reasons = {}
+    for name in BUGS:
+        others = [twin for bug, twin in twins if bug == name]
+        if name not in {place.bug.id for place in places}:
+            reasons[name] = _reason(others)
+    return Gallery(places, reasons)
 
 
-def _filled(problem: Problem, right: Chain, bars: Grads, layers: Iterable[int]) -> Gallery:
-    same = _comparison(bars, float(np.finfo(problem.dtype).eps) * np.sqrt(right.tape.m))
+def _reason(twins: Sequence[str]) -> str:
+    if not twins:
+        return "makes no sense in this network"
+    bugs = [twin for twin in twins if twin]
+    return f"makes the same numbers as {max(bugs, key=bugs.count)}" if bugs else (
+        "changes nothing here"
+    )  # fmt: skip
+
+
+def _told_apart(
+    problem: Problem, bars: Grads, layers: Iterable[int]
+) -> tuple[list[Place], list[tuple[str, str]]]:
+    """Return the places that can be told from right and from all before, and the twins.
+
+    A twin is a bug and what it cannot be told from: another, or "" for none. Whether two can be
+    told apart is for the diagnosis to say; a random projection of each gradient spares it most
+    of the comparisons.
+    """
+    right = right_chain(problem)
     rng = np.random.default_rng(0)
     weights = {name: rng.standard_normal(bar.shape) for name, bar in bars.items()}
-    planted: list[Planted] = []
-    left_out = {}
-    names, known, marks = ["nothing"], [plant(problem, right, ())[0]], []
-    marks.append(_mark(known[0], weights))
-    for bug in BUGS.values():
-        faults = [f for layer in layers for f in bug.at(right.tape, layer)]
-        twins = []
-        for fault in faults:
-            grads, intermediates = plant(problem, right, [fault])
-            mark = _mark(grads, weights)
-            near = np.isclose(marks, mark, rtol=1e-3, atol=1e-12, equal_nan=True).all(axis=1)
-            twin = next((i for i in np.flatnonzero(near) if same(grads, known[i])), None)
-            if twin is None:
-                names, known, marks = [*names, bug.id], [*known, grads], [*marks, mark]
-                planted.append(Planted(bug, fault, grads, intermediates))
-            else:
-                twins.append(names[twin])
-        if not faults:
-            left_out[bug.id] = "makes no sense in this network"
-        elif len(twins) == len(faults):
-            left_out[bug.id] = (
-                "changes nothing here"
-                if set(twins) == {"nothing"}
-                else f"makes the same numbers as {max(set(twins) - {'nothing'}, key=twins.count)}"
-            )
-    return Gallery(planted, left_out)
-
-
-def _mark(grads: Grads, weights: Grads) -> np.ndarray:
-    """Return one number a tensor, by which most gradients differ at first sight."""
-    return np.array([np.vdot(weights[name], grad) for name, grad in grads.items()])
-
-
-def _comparison(bars: Grads, rounding: float) -> Callable[[Grads, Grads], bool]:
-    """Return whether gradients are the same within rounding, as a function of two of them."""
-
-    def same(a: Grads, b: Grads) -> bool:
-        return all(a[name] is b[name] or close(name, a[name], b[name]) for name in a)
-
-    def close(name: str, a: np.ndarray, b: np.ndarray) -> bool:
-        tolerance = bars[name] + rms(bars[name]) + rounding * (np.abs(b) + rms(b))
-        return not beyond(a, b, tolerance).any()
-
-    return same
+    slack = [np.vdot(np.abs(weights[n]), bars[n] + rms(bars[n])) for n in problem.params]
+    places: list[Place] = []
+    twins: list[tuple[str, str]] = []
+    marks: list[list[float]] = []
+    faults = (
+        fault for form in MISTAKES for layer in layers for fault in form.at(right.tape, layer)
+    )
+    for fault in faults:
+        grads, _ = plant(problem, [fault])
+        case, _ = given(problem, grads, bars)
+        if not any(case.stands_out(right, key) for key in case.seen):
+            twins.append((fault.bug, ""))
+            continue
+        mark = [float(np.vdot(weights[name], grads[name])) for name in problem.params]
+        near = np.isclose(marks, mark, rtol=1e-2, atol=slack, equal_nan=True) if marks else None
+        candidates = [] if near is None else [places[i] for i in np.flatnonzero(near.all(axis=1))]
+        for place in candidates:
+            chain = _planted(right, [place.fault])
+            if all(case.agrees(chain, key) for key in case.seen):
+                twins.append((fault.bug, place.bug.id))
+                break
+        else:
+            marks.append(mark)
+            places.append(Place(BUGS[fault.bug], fault))
+    return places, twins
 
 
 def trials(
-    problem: Problem, witnesses: Witnesses, loss: float, planted: Sequence[Planted]
+    problem: Problem, witnesses: Witnesses, loss: float, places: Iterable[Place]
 ) -> Iterator[Trial]:
-    """Put every planted bug to the check, and yield what it says."""
-    for one in planted:
-        report = weigh(problem, witnesses, loss, one.grads)
+    """Plant a bug in each place, put it to the check, and yield what the check says."""
+    for place in places:
+        grads, _ = plant(problem, [place.fault])
+        report = weigh(problem, witnesses, loss, grads)
         yield Trial(
-            one.bug.id,
-            one.fault.layer,
+            place.bug.id,
+            place.fault.layer,
             report.verdict == "disagree",
             tuple(report.diagnosis),
         )

@@ -16,8 +16,8 @@ from verify.commands.output import output_options, write, write_json
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from verify.bugs import Gallery, Planted, Trial
-    from verify.diagnosis.chain import Chain
+    from verify.bugs import Gallery, Place, Trial
+    from verify.diagnosis.mistakes import Fault
     from verify.problem import Problem
 
 NUMBERS_SHOWN = 4
@@ -56,15 +56,15 @@ def command(
     if layer is not None and layer not in right.tape.layers:
         raise ValueError(f"layer: got {layer}, takes 1 to {right.tape.L}")
     layers = right.tape.layers if layer is None else [layer]
-    if show is not None and not any(BUGS[show].at(right.tape, at) for at in layers):
+    if show is not None and not BUGS[show].makes_sense(right.tape, layers):
         raise ValueError(f"show: got {show}, which makes no sense in this network")
     witnesses = call_witnesses(problem, seed=options["seed"])
     if witnesses.rounding is None:
         raise ValueError("data: got a problem whose loss is not finite; bugs cannot show in it")
-    gallery = fill_gallery(problem, right, witnesses.rounding.bars, layers)
-    planted = gallery.planted if show is None else chosen(gallery, show)
+    gallery = fill_gallery(problem, witnesses.rounding.bars, layers)
+    places = gallery.places if show is None else chosen(gallery, show)
     results = list(
-        progress(trials(problem, witnesses, cost(right.tape), planted), total=len(planted))
+        progress(trials(problem, witnesses, cost(right.tape), places), total=len(places))
     )
     found = summary(results, gallery.left_out if show is None else {})
     if format_ == "json":
@@ -72,7 +72,7 @@ def command(
     elif show is None:
         write(overview(problem, results, found), output_file)
     else:
-        write(explanation(right, planted, results), output_file)
+        write(explanation(problem, places, results), output_file)
     counts = ("caught", "layer_right", "named_right")
     return 0 if found["total"] and all(found[c] == found["total"] for c in counts) else 1
 
@@ -88,12 +88,12 @@ def check_id(name: str) -> None:
         )
 
 
-def chosen(gallery: Gallery, name: str) -> Sequence[Planted]:
-    """Return the plantings of one bug, or raise ValueError with the reason that it has none."""
-    planted = [one for one in gallery.planted if one.bug.id == name]
-    if not planted:
+def chosen(gallery: Gallery, name: str) -> Sequence[Place]:
+    """Return the places of one bug, or raise ValueError with the reason that it has none."""
+    places = [place for place in gallery.places if place.bug.id == name]
+    if not places:
         raise ValueError(f"show: got {name}, which cannot be told here: {gallery.left_out[name]}")
-    return planted
+    return places
 
 
 def progress(results: Iterable[Trial], total: int) -> Iterable[Trial]:
@@ -151,50 +151,52 @@ def overview(problem: Problem, results: Sequence[Trial], found: dict) -> Rendera
 
 
 def explanation(
-    right: Chain, planted: Sequence[Planted], results: Sequence[Trial]
+    problem: Problem, places: Sequence[Place], results: Sequence[Trial]
 ) -> RenderableType:
     """Return one bug in words, formulas and numbers, in the highest of the layers it is in."""
     from rich.console import Group
     from rich.padding import Padding
     from rich.text import Text
 
+    from verify.diagnosis import right_chain
     from verify.diagnosis.words import expected
 
-    bug, one, trial = planted[-1].bug, planted[-1], results[-1]
-    layers = sorted({other.fault.layer for other in planted} - {one.fault.layer})
+    tape, fault, trial = right_chain(problem).tape, places[-1].fault, results[-1]
+    layers = sorted({place.fault.layer for place in places} - {fault.layer})
     elsewhere = f" (--layer for {', '.join(map(str, layers))})" if layers else ""
     said = [
         Text.assemble((f"{finding.tensor}: {finding.bug}. ", "bold"), finding.detail)
         for finding in trial.findings
     ]
     return Group(
-        Text(bug.id, "bold"),
-        Text(one.fault.in_words(right.tape)),
-        Text(f"  wrong  {one.fault.as_written(right.tape)}"),
-        Text(f"  right  {expected(right.tape, one.fault.operation, one.fault.layer)}"),
-        Text(f"\nPlanted in layer {one.fault.layer}{elsewhere}, it makes of the gradients:"),
-        _spoiled(right, one),
+        Text(fault.bug, "bold"),
+        Text(fault.in_words(tape)),
+        Text(f"  wrong  {fault.as_written(tape)}"),
+        Text(f"  right  {expected(tape, fault.operation, fault.layer)}"),
+        Text(f"\nPlanted in layer {fault.layer}{elsewhere}, it makes of the gradients:"),
+        _spoiled(problem, fault),
         Text(f"\nThe check {'disagrees, and says:' if trial.caught else 'AGREES.'}"),
         *(Padding(line, (0, 0, 0, 2)) for line in said),
     )
 
 
-def _spoiled(right: Chain, one: Planted) -> RenderableType:
-    """Return the table of the gradients that a planted bug changes, with their worst entries."""
+def _spoiled(problem: Problem, fault: Fault) -> RenderableType:
+    """Return the table of the gradients that a mistake changes, with their worst entries."""
     from rich.table import Table
 
+    from verify.bugs import plant
+
+    right, wrong = plant(problem, [])[0], plant(problem, [fault])[0]
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2))
     for heading in ("gradient", "relative difference", "entry", "right", "with the bug", "ratio"):
         table.add_column(heading, justify="left" if heading in ("gradient", "entry") else "right")
-    unchanged = []
-    for name, wrong in one.grads.items():
-        truth = right[f"d{name[0]}", int(name[1:])]
-        if np.array_equal(truth, wrong):
-            unchanged.append(f"d{name}")
-        for row in () if np.array_equal(truth, wrong) else _rows(f"d{name}", truth, wrong):
-            table.add_row(*row)
-    if unchanged:
-        table.caption = f"unchanged: {', '.join(unchanged)}"
+    same = [name for name in right if np.array_equal(right[name], wrong[name])]
+    for name in right:
+        if name not in same:
+            for row in _rows(f"d{name}", right[name], wrong[name]):
+                table.add_row(*row)
+    if same:
+        table.caption = f"unchanged: {', '.join(f'd{name}' for name in same)}"
         table.caption_justify = "left"
     return table
 

@@ -4,28 +4,25 @@
 - `mistakes`: the wrong formulas that are known by name
 - `functions`: the wrong losses and forward passes that are known by name
 - `search`: from the numbers to the mistakes that made them
-- `diagnose`, here: what is given is made comparable, and the simplest explanation is taken
+- `given`: what is given to the diagnosis, made comparable
+- `diagnose`, here: of all explanations the simplest
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import replace
-from functools import cache
+from collections.abc import Mapping
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
-from verify.diagnosis.chain import Chain, Key, Tape, record, shaken
+from verify.diagnosis.chain import Tape
 from verify.diagnosis.functions import Function, cost, functions
-from verify.diagnosis.search import SHAKES, UNNAMED, Case, Finding, beyond, explain
+from verify.diagnosis.given import as_right, given, one_blas_thread, right_chain, with_intermediates
+from verify.diagnosis.search import UNNAMED, Case, Finding, explain
 from verify.problem import Problem
-from verify.rounding import Rounding, analyse
+from verify.rounding import analyse
 
-__all__ = ["Finding", "diagnose", "one_blas_thread", "right_chain"]
+__all__ = ["Finding", "diagnose", "right_chain"]
 
 
 def diagnose(
@@ -48,46 +45,17 @@ def diagnose(
     no mistake known by name is "unknown", with where it is and how large.
     """
     with np.errstate(all="ignore"), one_blas_thread():
-        right = right_chain(problem)
-        seen, misshapen = _observed(right.tape, grads)
-        eps = float(np.finfo(problem.dtype).eps)
-        case = Case(
-            right,
-            seen,
-            {_key(name): bar for name, bar in bars.items()},
-            eps,
-            _shaken(right.tape, eps),
-        )
+        case, misshapen = given(problem, grads, bars)
         if intermediates:
-            case = _with_intermediates(case, intermediates, analyse(problem))
+            case = with_intermediates(case, intermediates, analyse(problem))
         return (*misshapen, *_simplest(problem, case, loss))
-
-
-def one_blas_thread() -> AbstractContextManager:
-    """Keep BLAS to one thread: in hundreds of small products more would wait than multiply."""
-    return _thread_pools().limit(limits=1, user_api="blas")
-
-
-@cache
-def _thread_pools() -> ThreadpoolController:
-    return ThreadpoolController()
-
-
-_RIGHT: WeakKeyDictionary[Problem, Chain] = WeakKeyDictionary()
-
-
-def right_chain(problem: Problem) -> Chain:
-    """Return the right backward pass of a problem, which is made once for all diagnoses of it."""
-    if problem not in _RIGHT:
-        _RIGHT[problem] = Chain(record(problem))
-    return _RIGHT[problem]
 
 
 def _simplest(problem: Problem, case: Case, loss: float | None) -> tuple[Finding, ...]:
     """Return the fewest findings that explain the loss and the gradients."""
     plain = tuple(explain(case, case.right, case.tape.L))
     right = cost(case.tape)
-    if loss is None or abs(loss - right) <= 4 * case.eps * abs(right):
+    if loss is None or abs(loss - right) <= 4 * case.tape.eps * abs(right):
         return plain
     bar = analyse(problem).loss_bar
     if abs(loss - right) <= bar:
@@ -114,7 +82,7 @@ def _under(
     """
     if function.chain.tape is case.tape and not function.chain.formulas:
         return plain
-    gradients = tuple(explain(_as_right(case, function.chain), function.chain, case.tape.L))
+    gradients = tuple(explain(as_right(case, function.chain), function.chain, case.tape.L))
     return gradients if _complexity(gradients) < _complexity(plain) else None
 
 
@@ -153,167 +121,3 @@ def _unknown_loss(
         ),
         *named,
     )
-
-
-def _as_right(case: Case, right: Chain) -> Case:
-    """Return the case with another chain for the right one, and the bars that it has by itself."""
-    apart = replace(case, shaken=_shaken(right.tape, case.eps))
-    bars = {key: apart.tolerance(right, key) for key in case.seen}
-    return replace(apart, right=right, bars=bars)
-
-
-def _shaken(t: Tape, eps: float) -> Callable[[], list[Tape]]:
-    @cache
-    def tapes() -> list[Tape]:
-        rng = np.random.default_rng(0)
-        return [shaken(t, eps, rng) for _ in range(SHAKES)]
-
-    return tapes
-
-
-def _key(name: str) -> Key:
-    """Return the operation and layer of "W2", "b2", "dZ2" or "dA2"."""
-    head = name.rstrip("0123456789")
-    return head if head[0] == "d" else f"d{head}", int(name[len(head) :])
-
-
-# What was given, made comparable.
-
-
-def _observed(t: Tape, grads: Mapping[str, Any]) -> tuple[dict[Key, np.ndarray], list[Finding]]:
-    """Return the gradients in the shapes of the parameters, and what was wrong with theirs."""
-    seen: dict[Key, np.ndarray] = {}
-    findings = []
-    for layer in reversed(t.layers):
-        for kind, parameter in (("W", t.W[layer]), ("b", t.b[layer])):
-            array, bug, detail = _fitted_shape(
-                f"{kind}{layer}", grads.get(f"{kind}{layer}"), parameter.shape, t.m
-            )
-            if array is not None:
-                seen[f"d{kind}", layer] = array
-            if bug:
-                findings.append(
-                    Finding(f"d{kind}{layer}", layer, bug, detail, expected=_shape_text(parameter))
-                )
-    return seen, findings
-
-
-def _shape_text(parameter: np.ndarray) -> str:
-    return f"the shape {parameter.shape}"
-
-
-def _fitted_shape(
-    name: str, value: Any, shape: tuple[int, ...], m: int
-) -> tuple[np.ndarray | None, str, str]:
-    """Return a gradient in its right shape if it can be had, and the mistake in its shape."""
-    if value is None:
-        return None, "missing", f"There is no gradient of {name}."
-    try:
-        array = np.asarray(value, np.float64)
-    except (TypeError, ValueError):
-        return None, "not-a-number", f"d{name} is not an array of real numbers."
-    if array.shape == shape:
-        return array, "", ""
-    if array.size == 1:
-        return np.full(shape, array.item()), "", ""
-    if name[0] == "b" and array.shape == shape[:1]:
-        return (
-            array.reshape(shape),
-            "bias-keepdims-missing",
-            f"d{name} has the shape {array.shape}: keepdims=True is missing, so {name} - d{name} "
-            f"broadcasts to {(shape[0], shape[0])}.",
-        )
-    if name[0] == "b" and array.squeeze().shape == (m,):
-        return (
-            None,
-            "bias-wrong-axis",
-            f"d{name} has the shape {array.shape}, one entry an example: it is summed over the "
-            "units (axis=0) instead of the examples (axis=1).",
-        )
-    if array.shape == shape[::-1]:
-        return (
-            array.T,
-            "weights-transposed" if name[0] == "W" else "bias-transposed",
-            f"d{name} is transposed: it has the shape {array.shape}.",
-        )
-    return None, "wrong-shape", f"d{name} has the shape {array.shape}; {name} has {shape}."
-
-
-def _with_intermediates(case: Case, intermediates: Mapping[str, Any], rounding: Rounding) -> Case:
-    """Return the case with the dZ and dA that are usable, in the scale of the chain."""
-    t = case.tape
-    given = {}
-    for name, value in intermediates.items():
-        array = np.asarray(value)
-        if array.dtype.kind in "fiu" and _key(name) in _intermediate_keys(t):
-            given[_key(name)] = array.astype(np.float64)
-    given = {key: array for key, array in given.items() if array.shape == t.Z[key[1]].shape}
-    if _are_derivatives(case, given):
-        given = {key: t.m * array for key, array in given.items()}
-    bars = dict(case.bars) | _intermediate_bars(case, rounding)
-    trial = replace(case, seen=dict(case.seen) | given, bars=bars)
-    return replace(trial, seen=dict(case.seen) | _kept_apart(trial, given))
-
-
-def _intermediate_keys(t: Tape) -> set[Key]:
-    return {("dZ", layer) for layer in t.layers} | {("dA", layer) for layer in t.hidden}
-
-
-def _are_derivatives(case: Case, given: Mapping[Key, np.ndarray]) -> bool:
-    """Whether the dZ are derivatives of the mean loss, not m times that: most db are their sums."""
-    t, votes = case.tape, 0
-    for layer in t.layers:
-        if ("dZ", layer) in given and ("db", layer) in case.seen:
-            total = given["dZ", layer].sum(axis=1, keepdims=True)
-            db = case.seen["db", layer]
-            tolerance = np.sqrt(case.eps) * np.abs(total).max()
-            votes += not beyond(db, total, tolerance).any()
-            votes -= not beyond(db, total / t.m, tolerance / t.m).any()
-    return t.m > 1 and votes > 0
-
-
-def _kept_apart(case: Case, given: Mapping[Key, np.ndarray]) -> dict[Key, np.ndarray]:
-    """Tell a dA that was taken after the mask from one that was taken before it.
-
-    What it follows from and what follows from it speak for one or the other.
-    """
-    t, result = case.tape, {}
-    for (what, layer), array in given.items():
-        if what == "dA" and t.drops(layer):
-            chain = case.right
-            if ("dZ", layer + 1) in given:
-                chain = chain.knowing(("dZ", layer + 1), given["dZ", layer + 1])
-
-            def fits(what: str, layer: int = layer, array=array, chain: Chain = chain) -> int:
-                trial = replace(case, seen={**case.seen, ("kept", layer): array})
-                below = chain.knowing((what, layer), array)
-                return trial.agrees(chain, (what, layer)) + (
-                    ("dZ", layer) in given and case.agrees(below, ("dZ", layer))
-                )
-
-            what = max(("dA", "kept"), key=fits)
-        result[what, layer] = array
-    return result
-
-
-def _intermediate_bars(case: Case, rounding: Rounding) -> dict[Key, np.ndarray]:
-    """Return how far right dZ and dA may be off, operation by operation.
-
-    An inner product of n terms is off by sqrt(n) u times the sum of their sizes, g'(Z) by the
-    error of Z (no activation's slope is steeper than 1), and at a kink by anything.
-    """
-    t, right = case.tape, case.right
-    factor = np.sqrt(2) * rounding.quantile
-    unit = factor * case.eps
-    bars: dict[Key, np.ndarray] = {}
-    bars["dZ", t.L] = factor * rounding.Z[-1] + 4 * unit * np.abs(right["dZ", t.L])
-    for layer in reversed(t.hidden):
-        W, dZ = np.abs(t.W[layer + 1].T), np.abs(right["dZ", layer + 1])
-        dA = W @ bars["dZ", layer + 1] + np.sqrt(W.shape[1]) * unit * (W @ dZ)
-        kept = dA * t.mask[layer] / t.keep[layer]
-        kinked, size = rounding.kinked[layer - 1], np.abs(right["kept", layer])
-        moved = np.where(kinked, 1.0, factor * rounding.Z[layer - 1] * (t.g[layer] != "relu"))
-        bars["dA", layer] = dA
-        bars["kept", layer] = kept + 2 * unit * size
-        bars["dZ", layer] = kept + 8 * unit * size + moved * size
-    return bars

@@ -39,9 +39,11 @@ class Tape(NamedTuple):
     """What a backward pass has in hand, by layer; index 0 is the input.
 
     A is g(Z), `out` is what the next layer reads, after the mask. Where nothing is dropped,
-    as at the output, the mask is True everywhere and `keep` is 1.
+    as at the output, the mask is True everywhere and `keep` is 1. `eps` is the machine epsilon
+    of the dtype that the pass under test computes in.
     """
 
+    eps: float
     m: int
     L: int
     l2: float
@@ -77,6 +79,7 @@ def record(problem: Problem) -> Tape:
     undropped = [np.ones((width, exact.m), bool) for width in exact.layers[1:]]
     masks = undropped if exact.masks is None else (*exact.masks, undropped[-1])
     return run(
+        float(np.finfo(problem.dtype).eps),
         exact.X,
         exact.Y,
         exact.l2,
@@ -88,7 +91,7 @@ def record(problem: Problem) -> Tape:
     )
 
 
-def run(X, Y, l2, *, g, W, b, mask, keep, errors=None) -> Tape:
+def run(eps, X, Y, l2, *, g, W, b, mask, keep, errors=None) -> Tape:
     """Run the forward pass that these activations, parameters and masks describe, by layer.
 
     `errors`, where given, are added to each Z.
@@ -100,13 +103,15 @@ def run(X, Y, l2, *, g, W, b, mask, keep, errors=None) -> Tape:
             Z[-1] += errors[layer]
         A.append(Z[-1] if g[layer] == "none" else manual.ACTIVATIONS[g[layer]].forward(Z[-1]))
         out.append(manual.dropout(A[-1], mask[layer], keep[layer]))
-    return Tape(X.shape[1], len(W) - 1, l2, Y, g, W, b, tuple(Z), tuple(A), tuple(out), mask, keep)
+    return Tape(
+        eps, X.shape[1], len(W) - 1, l2, Y, g, W, b, tuple(Z), tuple(A), tuple(out), mask, keep
+    )
 
 
 _NONE = np.empty((0, 0))
 
 
-def shaken(t: Tape, eps: float, rng: np.random.Generator) -> Tape:
+def shaken(t: Tape, rng: np.random.Generator) -> Tape:
     """Return the same forward pass with a rounding error in every Z.
 
     A sum of n products is off by sqrt(n) units of roundoff times the root of the sum of their
@@ -115,9 +120,11 @@ def shaken(t: Tape, eps: float, rng: np.random.Generator) -> Tape:
     errors = [_NONE]
     for layer in t.layers:
         W, A = np.square(t.W[layer]), np.square(t.out[layer - 1])
-        size = eps * np.sqrt(W.shape[1] * (W @ A)) + eps * np.abs(t.Z[layer])
+        size = t.eps * (np.sqrt(W.shape[1] * (W @ A)) + np.abs(t.Z[layer]))
         errors.append(size * rng.standard_normal(size.shape))
-    return run(t.A[0], t.Y, t.l2, g=t.g, W=t.W, b=t.b, mask=t.mask, keep=t.keep, errors=errors)
+    return run(
+        t.eps, t.A[0], t.Y, t.l2, g=t.g, W=t.W, b=t.b, mask=t.mask, keep=t.keep, errors=errors
+    )
 
 
 def slope(t: Tape, layer: int) -> np.ndarray:

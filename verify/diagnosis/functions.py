@@ -414,7 +414,7 @@ def _dropouts(t: Tape, layers: list[int]) -> Iterator[Function]:
 
 def _forward(t, name, tensor, layer, sentence, found, expected, **changes) -> Function:
     other = {"g": t.g, "W": t.W, "b": t.b, "mask": t.mask, "keep": t.keep} | changes
-    wrong = run(t.A[0], t.Y, t.l2, **other)
+    wrong = run(t.eps, t.A[0], t.Y, t.l2, **other)
     return Function(
         f"forward-{name}",
         tensor,

@@ -72,7 +72,6 @@ class Case:
     right: Chain
     seen: Mapping[Key, np.ndarray]
     bars: Mapping[Key, np.ndarray]
-    eps: float
     shaken: Callable[[], Sequence[Tape]]
 
     @property
@@ -112,7 +111,9 @@ class Case:
 
     def _wrong_tolerance(self, chain: Chain, key: Key) -> np.ndarray:
         value, bars = chain[key], self.bars[key]
-        return bars + rms(bars) + self.eps * np.sqrt(self.tape.m) * (np.abs(value) + rms(value))
+        return (
+            bars + rms(bars) + self.tape.eps * np.sqrt(self.tape.m) * (np.abs(value) + rms(value))
+        )
 
 
 def beyond(seen: np.ndarray, value: np.ndarray, bars: np.ndarray) -> np.ndarray:
@@ -124,10 +125,11 @@ def beyond(seen: np.ndarray, value: np.ndarray, bars: np.ndarray) -> np.ndarray:
 def rms(array: np.ndarray) -> float:
     """Return the root mean square of the finite entries, 0 where there are none."""
     square = np.vdot(array, array)
-    if not np.isfinite(square):
-        array = array[np.isfinite(array)]
-        square = np.vdot(array, array)
-    return float(np.sqrt(square / array.size)) if array.size else 0.0
+    if np.isfinite(square):
+        return float(np.sqrt(square / array.size))
+    finite = array[np.isfinite(array)]
+    largest = np.abs(finite).max(initial=0.0)
+    return float(largest * np.sqrt(np.mean(np.square(finite / largest)))) if largest else 0.0
 
 
 def explain(case: Case, chain: Chain, layer: int) -> Iterator[Finding]:

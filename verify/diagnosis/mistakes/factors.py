@@ -144,7 +144,7 @@ def _in_single_precision(family: _Family, tensor: str) -> Mistake:
     return Mistake(
         f"{family.name}-in-single-precision",
         family.operation,
-        family.layers,
+        lambda t: family.layers(t) if t.eps < np.finfo(np.float32).eps else (),
         f"{tensor} is right, but rounded to float32: it was stored or computed in single "
         "precision.",
         family.found.replace("{c} * ", "").replace(" = ", " = float32(") + ")",
