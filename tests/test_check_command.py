@@ -123,6 +123,20 @@ def test_ones_own_architecture_is_checked_by_the_names_of_its_functions(
         assert (fault["function"], fault["tensor"]) == ("wrong", "W")
 
 
+def test_ones_own_loss_may_be_written_in_jax(capsys, tmp_path):
+    path = tmp_path / "my.py"
+    path.write_text(
+        "import jax.numpy as jnp, numpy as np\n"
+        "def params(): return np.arange(3.0)\n"
+        "def loss(p): return jnp.sum(jnp.tanh(p) ** 2)\n"
+        "def grads(p): return 2 * np.tanh(p) * (1 - np.tanh(p) ** 2)\n"
+    )
+    names = ("--loss", "loss", "--grads", "grads", "--params", "params")
+    status, out, _ = run(capsys, path, *names, "--format", "json")
+    assert status == 0
+    assert json.loads(out)["files"][0]["remarks"] == []
+
+
 def test_what_is_wrong_with_the_arguments_is_one_sentence(capsys, tmp_path):
     assert "there is no such file" in refused(capsys, tmp_path / "gone.py")
     assert "without any .py or .ipynb" in refused(capsys, tmp_path)

@@ -14,9 +14,11 @@ exercises it may import whatever is installed.
 
 from __future__ import annotations
 
+import ast
 import time
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ import numpy as np
 
 from verify.report import PAIRS, Report, Tensor
 from verify.submissions.calls import CallError, guarded, number_of
-from verify.submissions.extract import UnreadableError, extract
+from verify.submissions.extract import Extract, UnreadableError, extract
 from verify.submissions.mirror import Traced, UntraceableError
 from verify.submissions.sandbox import Own
 from verify.submissions.verdicts import (
@@ -56,12 +58,11 @@ def judge_own(path: Path, own: Own, shown: str) -> FileReport:
         report = FileReport(shown, UNREADABLE, f"It cannot be read: {fault}.")
     except (CallError, ValueError) as fault:
         report = FileReport(shown, CRASHED, f"{str(fault).rstrip('.')}.")
-    from dataclasses import replace
-
     return replace(report, seconds=time.perf_counter() - start)
 
 
 def _judged(plain: Workspace, mirrored: Workspace, own: Own, shown: str) -> FileReport:
+    found = plain.extract
     missing = [n for n in (own.loss, own.grads, own.params) if n not in plain.names]
     if missing:
         why = plain.failed.get(missing[0], "the file defines nothing of that name")
@@ -82,6 +83,8 @@ def _judged(plain: Workspace, mirrored: Workspace, own: Own, shown: str) -> File
         return tree.read(own.grads, result)
 
     def traced(tracers: Mapping[str, Any]) -> Any:
+        if speaks_jax(found):
+            return guarded(plain, own.loss, plain.names[own.loss], _built(tree, tracers))
         values = {name: Traced(tree.arrays[name].copy(), t) for name, t in tracers.items()}
         result = number_of(
             guarded(mirrored, own.loss, mirrored.names[own.loss], _built(tree, values))
@@ -94,6 +97,22 @@ def _judged(plain: Workspace, mirrored: Workspace, own: Own, shown: str) -> File
     grads(dict(tree.arrays))
     checked = own_gradient(loss, grads, traced, tree.arrays, value)
     return _report(own, shown, checked.faithful, checked.report, checked.remark)
+
+
+def speaks_jax(found: Extract) -> bool:
+    """Say whether a file imports JAX, whose own functions take its tracers as they are."""
+    return any(
+        name.split(".")[0] == "jax"
+        for statement in found.statements
+        for node in ast.walk(statement.node)
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
+    )
 
 
 def _built(tree: Tree, values: Mapping[str, Any]) -> Any:
