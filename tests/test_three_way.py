@@ -13,7 +13,8 @@ from problems import random_problem
 import autodiff
 import manual
 from verify import Problem, three_way
-from verify.report import PAIRS
+from verify.agreement import conclude, judge
+from verify.report import PAIRS, Tensor
 
 DEPTHS = (0, 1, 2, 3, 4)
 COMBINATIONS = list(
@@ -220,6 +221,81 @@ def test_every_method_sees_a_wrong_gradient_without_jax(problem, grads, method):
     tensor = next(t for t in report.tensors if t.name == "b2")
     assert not tensor.pairs["manual_vs_finite_difference"].agree
     assert tensor.pairs["autodiff_vs_finite_difference"].agree
+
+
+def test_two_ways_agree_up_to_their_bar_and_no_further():
+    def agree(gap):
+        return judge(
+            np.array([gap]), np.zeros(1), np.ones(1), np.arange(1), np.zeros(1, bool)
+        ).agree
+
+    assert agree(1.0)
+    assert not agree(1.01)
+
+
+@pytest.mark.parametrize(
+    ("losses_agree", "dissents", "verdict", "words"),
+    [
+        (True, {}, "agree", "All three ways agree"),
+        (True, {"W2": (0, 1)}, "disagree", "wrong in dW2: JAX and the finite differences stand"),
+        (True, {"b1": (0,)}, "disagree", "wrong in db1: JAX stands"),
+        (True, {"b1": (1,)}, "disagree", "wrong in db1: the finite differences stand"),
+        (True, {"W2": (0, 1, 2)}, "disagree", "differs from JAX in dW2"),
+        (True, {"W2": (2,)}, "undecided", "no fault of the code"),
+        (True, {"W2": (1, 2)}, "undecided", "no fault of the code"),
+        (True, {"W1": (1,), "W2": (1, 2)}, "disagree", "dW1: the finite differences stand"),
+        (False, {"W1": (0, 2)}, "disagree", "faithful to it"),
+        (False, {"W1": (1, 2)}, "disagree", "The loss is wrong"),
+        (False, {}, "disagree", "off by a constant"),
+        (False, {"W1": (0, 1, 2)}, "disagree", "both suspect"),
+    ],
+)
+def test_who_agrees_with_whom_decides_what_is_said(losses_agree, dissents, verdict, words):
+    def pair(agrees):
+        gap = np.array([0.0 if agrees else 2.0])
+        return judge(gap, np.zeros(1), np.ones(1), np.arange(1), np.zeros(1, bool))
+
+    tensors = [
+        Tensor(
+            name=name,
+            shape=(1,),
+            entries_checked=1,
+            kinks=0,
+            pairs={each: pair(k not in dissents.get(name, ())) for k, each in enumerate(PAIRS)},
+            value=np.zeros(1),
+        )
+        for name in ("W1", "b1", "W2")
+    ]
+    concluded, meaning = conclude(losses_agree, tensors)
+    assert concluded == verdict
+    assert words in meaning
+
+
+def test_directions_in_float32_are_given_float32s_bars():
+    problem = random_problem(sizes=(20, 10, 5, 1), m=40, hidden="tanh", dtype="float32")
+    report = three_way(problem, finite_difference="directional")
+    assert report.ok, str(report)
+
+
+@pytest.mark.parametrize(("method", "compared"), [("exhaustive", 1), ("sampled", 0)])
+def test_an_entry_on_a_kink_is_compared_by_structure_and_left_out_by_the_black_box(
+    method, compared
+):
+    problem = Problem(
+        params={
+            "W1": np.zeros((1, 1)),
+            "b1": np.zeros((1, 1)),
+            "W2": np.ones((1, 1)),
+            "b2": np.zeros((1, 1)),
+        },
+        X=np.array([[1.0]]),
+        Y=np.array([[0.0]]),
+    )
+    report = three_way(problem, finite_difference=method)
+    tensor = report.tensors[0]
+    assert report.ok, str(report)
+    assert tensor.kinks == tensor.entries_checked == 1
+    assert tensor.pairs["manual_vs_finite_difference"].index.size == compared
 
 
 def test_a_check_leaves_jax_as_it_was():

@@ -214,13 +214,19 @@ def conclude(losses_agree: bool, tensors: Sequence[Tensor]) -> tuple[str, str]:
     if losses_agree:
         if not hand_jax and not hand_difference and not jax_difference:
             return "agree", "All three ways agree, every entry within its error bar."
-        if hand_jax or set(hand_difference) - set(jax_difference):
-            wrong = _gradient_names(hand_jax or hand_difference)
+        if hand_jax and jax_difference:
+            return "disagree", f"The backward pass differs from JAX in {_gradient_names(hand_jax)}."
+        wrong = hand_jax or [name for name in hand_difference if name not in jax_difference]
+        if wrong:
+            against = (
+                "the finite differences stand"
+                if not hand_jax
+                else "JAX and the finite differences stand"
+                if hand_difference
+                else "JAX stands"
+            )
             return "disagree", (
-                f"The backward pass is wrong in {wrong}: "
-                "JAX and the finite differences stand against it."
-                if not jax_difference
-                else f"The backward pass differs from JAX in {wrong}."
+                f"The backward pass is wrong in {_gradient_names(wrong)}: {against} against it."
             )
         return "undecided", (
             f"The finite differences alone dissent, in {_gradient_names(jax_difference)}; "

@@ -29,7 +29,7 @@ COMMANDS = {
 }
 """Every command and its summary; each lives in the module of its name in `verify.commands`."""
 
-AGREES, DISAGREES, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+AGREES, BAD_INPUT, INTERRUPTED = 0, 2, 130
 
 
 class Commands(click.Group):

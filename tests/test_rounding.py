@@ -1,0 +1,143 @@
+"""What rounding may do is neither understated nor overstated, and kinks are what they are."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from problems import random_problem
+from scipy.stats import t as students_t
+
+import manual
+from verify import Problem
+from verify.rounding import (
+    CHANCE,
+    SAMPLES,
+    Rounding,
+    _output,
+    _quadrature,
+    _sum_error,
+    _Unit,
+    analyse,
+)
+
+UNIT = 2.0**-53
+
+
+def one_unit(w, x, *, m=1):
+    """Return the problem of one relu unit that reads x by the weights w, under one sigmoid."""
+    return Problem(
+        params={
+            "W1": np.array([w]),
+            "b1": np.zeros((1, 1)),
+            "W2": np.ones((1, 1)),
+            "b2": np.zeros((1, 1)),
+        },
+        X=np.repeat(np.array([x]).T, m, axis=1),
+        Y=np.zeros((1, m)),
+    )
+
+
+def test_a_bar_is_the_quantile_of_the_difference_of_two_roundings_and_the_kinks_on_top():
+    rounding = Rounding(
+        loss=1.0,
+        grads={"W1": np.array([[2.0]])},
+        Z=[],
+        kinked=[],
+        kink_radius={"W1": np.array([[0.5]])},
+        quantile=3.0,
+    )
+    assert rounding.loss_bar == pytest.approx(3 * 2**0.5)
+    assert rounding.bars["W1"] == pytest.approx(6 * 2**0.5 + 0.5)
+
+
+def test_all_entries_together_leave_their_bars_with_the_stated_chance():
+    problem = random_problem()
+    entries = sum(value.size for value in problem.params.values())
+    outside = 2 * entries * students_t.sf(analyse(problem).quantile, SAMPLES)
+    assert outside == pytest.approx(CHANCE)
+    assert CHANCE <= 1e-9
+
+
+@pytest.mark.parametrize("output", ["sigmoid", "softmax"])
+@pytest.mark.parametrize("hidden", ["relu", "tanh", "sigmoid"])
+@pytest.mark.parametrize("l2", [0.0, 50.0])
+def test_the_error_of_float32_is_within_its_deviation_and_not_far_below(hidden, output, l2):
+    # The bars allow for two evaluations and for all entries at once; the deviations alone
+    # should hold most of the errors of one, and not be many times what happens.
+    sizes = (40, 30, 20, 1 if output == "sigmoid" else 4)
+    problem = random_problem(
+        sizes=sizes, m=60, hidden=hidden, output=output, l2=l2, keep_prob=0.8, dtype="float32"
+    )
+    exact = problem.astype(np.float64)
+    loss, grads = manual.loss_and_grads(*problem.arguments, **problem.options)
+    true_loss, true_grads = manual.loss_and_grads(*exact.arguments, **exact.options)
+    rounding = analyse(problem)
+    assert abs(loss - true_loss) <= rounding.loss
+    assert rounding.loss <= 1e-5 * true_loss
+    for name, sigma in rounding.grads.items():
+        error = np.abs(grads[name] - true_grads[name])
+        typical = np.sqrt(np.mean(np.square(error))) / np.sqrt(np.mean(np.square(sigma)))
+        assert 0.01 < typical < 1, name
+
+
+def test_a_sum_is_charged_for_its_largest_partial_sum_and_for_its_terms():
+    left, right = np.array([[3.0, 1.0, -4.0, 1.0]]), np.ones((4, 1))
+    error = _sum_error(left, right, _Unit(UNIT, 0.0))
+    assert error.item() == pytest.approx(UNIT * 2 * (4 + 27**0.5))
+
+
+def test_products_that_underflow_when_squared_are_still_charged():
+    left, right = np.array([[1.0, 1e-200]]), np.array([[0.0, 1.0]])
+    assert _quadrature(left, right).item() == pytest.approx(1e-200)
+
+
+def test_an_error_that_all_logits_share_does_not_reach_a_softmax():
+    Z = np.array([[0.3], [-1.0], [2.0]])
+    layer = manual.Layer("softmax", Z, np.eye(3), Z, manual.softmax(Z))
+    assert _output(layer, np.ones_like(Z)) == pytest.approx(0, abs=1e-15)
+    assert np.abs(_output(layer, np.array([[1.0], [0.0], [0.0]]))).max() > 0.1
+
+
+def test_a_unit_that_is_zero_because_all_its_terms_are_is_no_accident():
+    rounding = analyse(one_unit([0.0, 0.0], [1.0, 2.0]))
+    assert not rounding.kinked[0].any()
+    assert not rounding.kink_radius["W1"].any()
+
+
+@pytest.mark.parametrize("m", [1, 5])
+def test_a_unit_that_cancels_to_zero_moves_its_weights_by_all_that_its_slope_decides(m):
+    problem = one_unit([0.1, -0.1], [3.0, 3.0], m=m)
+    rounding = analyse(problem)
+    assert rounding.kinked[0].all()
+    # dA1 = AL - Y = 1/2 at slope 1, and 0 at slope 0, in every one of the examples.
+    assert rounding.kink_radius["W1"] == pytest.approx(0.5 * 3)
+    assert rounding.kink_radius["b1"] == pytest.approx(0.5)
+    assert not rounding.kink_radius["W2"].any()
+
+
+def test_a_kink_moves_the_layers_below_it_too_through_kinks_of_their_own():
+    params = {
+        "W1": np.array([[0.5], [0.1]]),
+        "b1": np.array([[0.0], [-0.1]]),
+        "W2": np.array([[0.2, 7.0]]),
+        "b2": np.array([[-0.1]]),
+        "W3": np.array([[2.0]]),
+        "b3": np.zeros((1, 1)),
+    }
+    rounding = analyse(Problem(params, np.ones((1, 1)), np.zeros((1, 1))))
+    assert [units.ravel().tolist() for units in rounding.kinked] == [[False, True], [True], [False]]
+    # At slope 1 dZ2 = W3 (AL - Y) = 1, and dZ1 is W2 times that, where slope 1 is open to it.
+    assert rounding.kink_radius["b2"] == pytest.approx(1.0)
+    assert rounding.kink_radius["W2"] == pytest.approx(np.array([[0.5, 0.0]]), abs=1e-12)
+    assert rounding.kink_radius["b1"] == pytest.approx(np.array([[0.2], [7.0]]))
+
+
+def test_on_a_kink_the_activation_of_either_side_is_allowed_for_above_it():
+    # One way has A1 = Z, of the size of its rounding, where another has 0.
+    Z = 2.0**-50
+    above = analyse(one_unit([1.0, -1.0], [1.0, 1.0 - Z]))
+    assert above.kinked[0].all()
+    assert above.grads["W2"].item() >= 0.5 * Z
+    # Here A1 is 0, but another way may have added up to a little more.
+    below = analyse(one_unit([0.1, -0.1], [3.0, 3.0]))
+    assert below.grads["W2"].item() >= 0.5 * 0.1 * UNIT
