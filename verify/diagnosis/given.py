@@ -135,29 +135,29 @@ def _fitted_shape(
 def with_intermediates(case: Case, intermediates: Mapping[str, Any], rounding: Rounding) -> Case:
     """Return the case with the dZ and dA that are usable, in the scale of the chain."""
     t = case.tape
-    given = {}
+    known = {}
     for name, value in intermediates.items():
         array = np.asarray(value)
         if array.dtype.kind in "fiu" and _key(name) in _intermediate_keys(t):
-            given[_key(name)] = array.astype(np.float64)
-    given = {key: array for key, array in given.items() if array.shape == t.Z[key[1]].shape}
-    if _are_derivatives(case, given):
-        given = {key: t.m * array for key, array in given.items()}
+            known[_key(name)] = array.astype(np.float64)
+    known = {key: array for key, array in known.items() if array.shape == t.Z[key[1]].shape}
+    if _are_derivatives(case, known):
+        known = {key: t.m * array for key, array in known.items()}
     bars = dict(case.bars) | _intermediate_bars(case, rounding)
-    trial = replace(case, seen=dict(case.seen) | given, bars=bars)
-    return replace(trial, seen=dict(case.seen) | _kept_apart(trial, given))
+    trial = replace(case, seen=dict(case.seen) | known, bars=bars)
+    return replace(trial, seen=dict(case.seen) | _kept_apart(trial, known))
 
 
 def _intermediate_keys(t: Tape) -> set[Key]:
     return {("dZ", layer) for layer in t.layers} | {("dA", layer) for layer in t.hidden}
 
 
-def _are_derivatives(case: Case, given: Mapping[Key, np.ndarray]) -> bool:
+def _are_derivatives(case: Case, known: Mapping[Key, np.ndarray]) -> bool:
     """Whether the dZ are derivatives of the mean loss, not m times that: most db are their sums."""
     t, votes = case.tape, 0
     for layer in t.layers:
-        if ("dZ", layer) in given and ("db", layer) in case.seen:
-            total = given["dZ", layer].sum(axis=1, keepdims=True)
+        if ("dZ", layer) in known and ("db", layer) in case.seen:
+            total = known["dZ", layer].sum(axis=1, keepdims=True)
             db = case.seen["db", layer]
             tolerance = np.sqrt(t.eps) * np.abs(total).max()
             votes += not beyond(db, total, tolerance).any()
@@ -165,23 +165,23 @@ def _are_derivatives(case: Case, given: Mapping[Key, np.ndarray]) -> bool:
     return t.m > 1 and votes > 0
 
 
-def _kept_apart(case: Case, given: Mapping[Key, np.ndarray]) -> dict[Key, np.ndarray]:
+def _kept_apart(case: Case, known: Mapping[Key, np.ndarray]) -> dict[Key, np.ndarray]:
     """Tell a dA that was taken after the mask from one that was taken before it.
 
     What it follows from and what follows from it speak for one or the other.
     """
     t, result = case.tape, {}
-    for (what, layer), array in given.items():
+    for (what, layer), array in known.items():
         if what == "dA" and t.drops(layer):
             chain = case.right
-            if ("dZ", layer + 1) in given:
-                chain = chain.knowing(("dZ", layer + 1), given["dZ", layer + 1])
+            if ("dZ", layer + 1) in known:
+                chain = chain.knowing(("dZ", layer + 1), known["dZ", layer + 1])
 
             def fits(what: str, layer: int = layer, array=array, chain: Chain = chain) -> int:
                 trial = replace(case, seen={**case.seen, ("kept", layer): array})
                 below = chain.knowing((what, layer), array)
                 return trial.agrees(chain, (what, layer)) + (
-                    ("dZ", layer) in given and case.agrees(below, ("dZ", layer))
+                    ("dZ", layer) in known and case.agrees(below, ("dZ", layer))
                 )
 
             what = max(("dA", "kept"), key=fits)
