@@ -105,13 +105,13 @@ def roofline(problem: Problem, ms_per_step: dict[str, float]) -> dict[str, Any]:
 @cache
 def machine(dtype: str) -> tuple[float, float]:
     """Return what this machine reaches: flop/s in a matrix product, byte/s in a copy."""
-    n = 1536
+    n = 2048
     rng = np.random.default_rng(0)
     A, B = rng.random((2, n, n)).astype(dtype)
-    product = min(_seconds(lambda: A @ B) for _ in range(5))
+    product = min(_seconds(lambda: A @ B) for _ in range(15))
     source = rng.random(16_000_000).astype(dtype)
     target = np.empty_like(source)
-    copy = min(_seconds(lambda: np.copyto(target, source)) for _ in range(5))
+    copy = min(_seconds(lambda: np.copyto(target, source)) for _ in range(15))
     return 2 * n**3 / product, 2 * source.nbytes / copy
 
 
