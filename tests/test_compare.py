@@ -238,7 +238,7 @@ def test_the_complex_step_sees_what_real_differences_cannot():
         return np.exp(np.sin(x)).sum()
 
     def grads(x):
-        return np.exp(np.sin(x)) * np.cos(x) * (1 + 1e-12)
+        return np.exp(np.sin(x)) * np.cos(x) * (1 + 1e-11)
 
     x = np.linspace(0.1, 1.4, 7)
     right = compare(loss, lambda x: np.exp(np.sin(x)) * np.cos(x), x)

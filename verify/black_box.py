@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from verify.finite_difference import (
+    ROUNDING,
     Differences,
     Function,
     Params,
@@ -49,6 +50,10 @@ OVERRUN = 2
 """How many times the planned evaluations a tensor full of bends may take."""
 PROBES = 4
 """Suspects a tensor that are probed for hidden bends before they are called wrong."""
+
+PLACES = 6
+ROUGH = 4.0
+"""How many times the unevenness of a difference, the largest at `PLACES` places, it may be off."""
 
 ComplexFunction = Callable[[Params], Any]
 
@@ -142,8 +147,9 @@ def reconsider(
 
     `suspects` are the flat indices of entries, the worst first, `suspect_directions` the
     numbers of directions. The worst of each tensor are differenced without the complex step,
-    which is given up altogether where they contradict it; and those where f has a hidden bend
-    are marked as not smooth. Where all that were tried have one, so has the rest.
+    which is given up altogether where they contradict it. Those where f has a hidden bend are
+    marked as not smooth, and where all that were tried have one, so has the rest. The bars of
+    those around which the difference is rough are widened by what it is rough by.
     """
     if evidence.complex_step:
         second = {
@@ -156,15 +162,40 @@ def reconsider(
     for name, index in suspects.items():
         units = np.zeros((min(PROBES, len(index)), arrays[name].size))
         units[np.arange(len(units)), index[:PROBES]] = 1
-        bent = [_bends(f, arrays, name, row, evidence.noise, rng) for row in units]
-        hidden = index if all(bent) else index[: len(bent)][bent]
-        entries[name] = _not_smooth(entries[name], hidden)
+        entries[name] = _doubted(f, arrays, name, entries[name], index, units, evidence.noise, rng)
     for name, index in suspect_directions.items():
-        bent = [
-            _bends(f, arrays, name, evidence.vectors[name][i], evidence.noise, rng) for i in index
-        ]
-        directions[name] = _not_smooth(directions[name], index[bent])
+        rows = evidence.vectors[name][index]
+        directions[name] = _doubted(
+            f, arrays, name, directions[name], index, rows, evidence.noise, rng
+        )
     return replace(evidence, entries=entries, directions=directions)
+
+
+def _doubted(
+    f: Function,
+    arrays: Params,
+    name: str,
+    found: Differences,
+    index: np.ndarray,
+    rows: np.ndarray,
+    noise: float,
+    rng: np.random.Generator,
+) -> Differences:
+    """Return differences whose bars and smoothness have been looked at again.
+
+    `rows` are the flat directions of the first of the suspects `index`, the worst. The others
+    are taken to bend where all of those do, and to be as rough as the roughest.
+    """
+    bent = np.array([_bends(f, arrays, name, row, noise, rng) for row in rows])
+    rough = np.array([_roughness(f, arrays, name, row, noise, rng) for row in rows])
+    tried, untried = index[: len(rows)], index[len(rows) :]
+    smooth, bar = found.smooth.copy(), found.bar.copy()
+    smooth[np.isin(found.index, tried[bent])] = False
+    bar[np.searchsorted(found.index, tried)] += ROUGH * rough
+    if len(untried):
+        smooth[np.isin(found.index, untried)] &= not bent.all()
+        bar[np.searchsorted(found.index, untried)] += ROUGH * rough.max()
+    return replace(found, smooth=smooth, bar=bar)
 
 
 def _shares(sizes: Sequence[int], total: int) -> list[int]:
@@ -290,10 +321,6 @@ def _with_bends_of(exact: Differences, real: Differences) -> Differences:
     return Differences(exact.index, value, bar, smooth)
 
 
-def _not_smooth(found: Differences, index: np.ndarray) -> Differences:
-    return replace(found, smooth=found.smooth & ~np.isin(found.index, index))
-
-
 def _bends(
     f: Function,
     arrays: Params,
@@ -325,6 +352,38 @@ def _bends(
         changes.append(largest)
     far, near = changes
     return not here.smooth[0] or (near > 2 * doubt and near > far / 8)
+
+
+def _roughness(
+    f: Function,
+    arrays: Params,
+    name: str,
+    direction: np.ndarray,
+    noise: float,
+    rng: np.random.Generator,
+) -> float:
+    """Return how unevenly a difference D changes over distances of the size of its step.
+
+    That is the largest |D(x + d) - 2 D(x) + D(x - d)| / 2 over random d, which for a smooth f
+    is no more than D's truncation. Many slight bends within the step, each hidden by rounding,
+    may move D by more than its bar knows of; then they do so here, too.
+    """
+    here = _along(f, arrays, {name: direction[None]}, noise)
+    # The bar is at least the rounding of the step, so this is at most the step.
+    size = ROUNDING * noise / float(here.bar[0])
+    largest = 0.0
+    for _ in range(PLACES):
+        step = {k: size * rng.standard_normal(x.shape) for k, x in arrays.items()}
+        up, down = (
+            _along(
+                f, {k: x + s * step[k] for k, x in arrays.items()}, {name: direction[None]}, noise
+            )
+            for s in (1, -1)
+        )
+        if up.smooth[0] and down.smooth[0]:
+            uneven = float(up.value[0] - 2 * here.value[0] + down.value[0])
+            largest = max(largest, abs(uneven) / 2)
+    return largest
 
 
 def _none() -> Differences:

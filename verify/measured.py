@@ -15,7 +15,7 @@ are often exact, and so are sums of them.
 **A wider type.** What every draw repeats is not seen so: 1 - tanh(20)^2 is 0 at all of them.
 So the gradient is also taken in a wider type where the function carries it through, float64
 for float32, extended precision for float64, and twice the change is added to the bar as far as
-it has the size of rounding: at most sqrt(u) of the entry's natural size.
+it has the size of rounding: at most sqrt(u) of the entry's size far away, described below.
 
 **The natural size** of an entry's gradient is |g| plus what it could have been. A gradient times
 its parameter is what the parameter does to the loss; the largest such effect of all entries,
@@ -26,6 +26,12 @@ does not nearer to 0: the 1 in sigmoid(Z) - 1 where the output saturates, the re
 network that has learnt its data. The loss has a natural size of the same kind. The last part of
 the bar is `FLOOR` units u of it, for what is no noise: the errors of library functions, and what
 is lost beside a 1 in every draw alike.
+
+Some sums cancel all the way to 0: with parameters near 0 and as many examples of each class, so
+does sum(A - Y). So there is a size far away, too, the largest |g| of the tensor at random
+parameters of size 1. It stands in for the natural size above, in the cap of what a wider type
+may add; and in the floor, as long as that stays below sqrt(u) of the natural size. What
+underflows is allowed as many of the type's smallest numbers.
 
 **Accidents.** An entry that one spacing moves by more than sqrt(u) of its natural size hangs on
 an accident of rounding: a bend of the loss (or a condition above 1 / sqrt(u), of which no digit
@@ -51,6 +57,8 @@ FLOOR = 128.0
 """Units of rounding allowed beside the draws: a library's tanh may be off by 8, which 1 - tanh^2
 doubles; two ways have one each; and a sum of such errors is a few times larger than each."""
 SHRINKS = (2.0, 4.0, 16.0)
+FAR = 3
+"""Random places at which a gradient's size far away is looked for."""
 SINGLE = 2.0**-24
 """The unit roundoff of float32."""
 DOUBLE = 2.0**-53
@@ -58,10 +66,17 @@ DOUBLE = 2.0**-53
 
 @dataclass(frozen=True, eq=False)
 class Sizes:
-    """The natural sizes of a loss and of every entry of its gradient."""
+    """The natural sizes of a loss and of every entry of its gradient, and those far away."""
 
     value: float
     grads: Params
+    far: Params
+
+    def floor(self, name: str, unit: float) -> np.ndarray:
+        """Return how far off a tensor's gradient may be in every draw alike."""
+        near, far = FLOOR * unit * self.grads[name], FLOOR * unit * self.far[name]
+        floor = np.maximum(near, np.minimum(far, math.sqrt(unit) * self.grads[name]))
+        return floor + FLOOR * _least(unit)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +109,7 @@ def measure(
         value=value,
         value_bar=quantile * value_spread + FLOOR * unit * sizes.value,
         grads=grads,
-        bars={k: quantile * spread[k] + FLOOR * unit * sizes.grads[k] for k in grads},
+        bars={k: quantile * spread[k] + sizes.floor(k, unit) for k in grads},
         accident={k: largest[k] > math.sqrt(unit) * sizes.grads[k] for k in grads},
     )
 
@@ -109,7 +124,7 @@ def with_wider(
     bars = dict(measured.bars)
     for name, exact in wider.items():
         change = np.abs(np.asarray(exact - measured.grads[name], float))
-        bars[name] = bars[name] + 2 * np.minimum(change, math.sqrt(unit) * sizes.grads[name])
+        bars[name] = bars[name] + 2 * np.minimum(change, math.sqrt(unit) * sizes.far[name])
     return replace(measured, bars=bars)
 
 
@@ -155,19 +170,24 @@ def unit_roundoff(
     return max(unit, SINGLE) if single else unit
 
 
-def natural_sizes(way: ValueAndGrads, arrays: Params, value: float, grads: Params) -> Sizes:
+def natural_sizes(
+    way: ValueAndGrads, arrays: Params, value: float, grads: Params, rng: np.random.Generator
+) -> Sizes:
     """Return the natural sizes of a loss and its gradient; see the module."""
     scale = {k: scales(x) for k, x in arrays.items()}
     shrunk = [_attempt(way, {k: x / factor for k, x in arrays.items()}) for factor in SHRINKS]
     seen = [(value, grads), *(found for found in shrunk if found is not None)]
     effects = [_finite_max(np.abs(g[k]) * own_scales(arrays[k])) for _, g in seen for k in g]
     largest = max(effects, default=0.0)
-    return Sizes(
-        value=_finite_max(np.abs([v for v, _ in seen])),
-        grads={
-            k: np.where(np.isfinite(g), np.abs(g), 0) + largest / scale[k] for k, g in grads.items()
-        },
-    )
+    near = {
+        k: np.where(np.isfinite(g), np.abs(g), 0) + largest / scale[k] for k, g in grads.items()
+    }
+    places = [_attempt(way, _far_away(arrays, rng)) for _ in range(FAR)]
+    far = {
+        k: np.maximum(size, max((_finite_max(np.abs(p[1][k])) for p in places if p), default=0.0))
+        for k, size in near.items()
+    }
+    return Sizes(value=_finite_max(np.abs([v for v, _ in seen])), grads=near, far=far)
 
 
 def larger(one: Sizes, other: Sizes) -> Sizes:
@@ -175,6 +195,7 @@ def larger(one: Sizes, other: Sizes) -> Sizes:
     return Sizes(
         max(one.value, other.value),
         {k: np.maximum(size, other.grads[k]) for k, size in one.grads.items()},
+        {k: np.maximum(size, other.far[k]) for k, size in one.far.items()},
     )
 
 
@@ -211,6 +232,12 @@ def _attempt(way: ValueAndGrads, arrays: Params) -> tuple[float, Params] | None:
         return None
 
 
+def _least(unit: float) -> float:
+    """Return the smallest normal number of the type with this unit roundoff."""
+    types = (np.finfo(dtype) for dtype in (np.float64, np.float32, np.float16))
+    return float(next(info.tiny for info in types if info.eps / 2 >= unit))
+
+
 def own_scales(array: np.ndarray) -> np.ndarray:
     """Return each entry's own size, and its tensor's where it is 0."""
     return np.where(array == 0, scales(array), np.abs(array))
@@ -222,6 +249,14 @@ def _nudged(arrays: Params, unit: float, rng: np.random.Generator) -> Params:
 
 def _displaced(arrays: Params, unit: float, rng: np.random.Generator) -> Params:
     return {k: x + 2 * unit * own_scales(x) * _signs(x, rng) for k, x in arrays.items()}
+
+
+def _far_away(arrays: Params, rng: np.random.Generator) -> Params:
+    """Return random arrays of norm 1, or of the norm that theirs have if it is larger."""
+    return {
+        k: np.maximum(scales(x), 1 / math.sqrt(max(x.size, 1))) * rng.standard_normal(x.shape)
+        for k, x in arrays.items()
+    }
 
 
 def _signs(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -79,7 +79,7 @@ def _checked(subject: Subject, budget: int, seed: int) -> Report:
     value, grads = by_hand(arrays)
     hand_seconds = time.perf_counter() - before
     unit = measured.unit_roundoff(lambda at: by_hand(at)[0], subject.tree.arrays, rng)
-    sizes = _sizes(subject, by_hand, arrays, value, grads)
+    sizes = _sizes(subject, by_hand, arrays, value, grads, rng)
     fault = _unusable(subject, by_hand, arrays, value, sizes, unit)
     if fault:
         return Report("undecided", fault, Loss(value, None, agree=False), (), settings)
@@ -191,13 +191,14 @@ def _sizes(
     arrays: Params,
     value: float,
     grads: Params,
+    rng: np.random.Generator,
 ) -> Sizes:
     """Return the natural sizes that any way finds."""
-    sizes = measured.natural_sizes(by_hand, arrays, value, grads)
+    sizes = measured.natural_sizes(by_hand, arrays, value, grads, rng)
     if subject.mirror is None:
         return sizes
     return measured.larger(
-        sizes, measured.natural_sizes(subject.mirror, arrays, *subject.mirror(arrays))
+        sizes, measured.natural_sizes(subject.mirror, arrays, *subject.mirror(arrays), rng)
     )
 
 

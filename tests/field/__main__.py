@@ -15,8 +15,11 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from . import cases, oracle
-from .checkers import CHECKERS
+try:
+    from . import cases, oracle
+    from .checkers import CHECKERS
+except ModuleNotFoundError as missing:
+    sys.exit(f"Error: {missing.name} is not installed; the peers extra brings it.")
 
 MARGIN = 1e3
 """How many roundings a correct hard gradient may be off before it is no correct one."""
@@ -25,7 +28,14 @@ MARGIN = 1e3
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.field", description=__doc__)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every answer to FILE")
-    parser.add_argument("--only", nargs="+", choices=CHECKERS, default=list(CHECKERS))
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=CHECKERS,
+        default=list(CHECKERS),
+        metavar="NAME",
+        help=f"ask these alone of: {'; '.join(CHECKERS)}",
+    )
     parser.add_argument("--list", action="store_true", help="name every miss and rejection")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="take every Nth case")
     options = parser.parse_args()
