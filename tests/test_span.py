@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.extend.core import jaxprs_in_params
+from problems import random_problem
 
 import autodiff
 from autodiff import span
 from autodiff.training import _chunk
-from tests.problems import random_problem
 from verify import mask_schedule
 
 EPS = np.finfo(float).eps

@@ -237,13 +237,13 @@ def test_resuming_takes_its_settings_from_the_file_alone(train, backproof, tmp_p
 def test_a_training_is_not_continued_on_other_data(train, backproof, tmp_path, monkeypatch):
     import dataclasses
 
-    from verify import datasets
+    from verify.commands import options
 
     path = tmp_path / "model.h5"
     train("--iterations", 30, "--save", path)
-    genuine = datasets.load("circles")
+    genuine = options.load("circles")
     moved = dataclasses.replace(genuine, X=genuine.X + 1e-9)
-    monkeypatch.setattr(datasets, "load", lambda *_, **__: moved)
+    monkeypatch.setattr(options, "load", lambda *_: moved)
     status, _, err = backproof("train", "--resume", path, "--iterations", 60)
     assert status == 2
     assert "of other contents than it has now" in err

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from problems import random_problem
 
 import autodiff
 import manual
 import verify.training
 from autodiff.span import BLOCK
 from autodiff.training import _chunk
-from tests.problems import random_problem
 from verify import mask_schedule
 from verify.datasets import load
 from verify.training import interruptible, train
