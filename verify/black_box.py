@@ -19,7 +19,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -158,44 +158,63 @@ def reconsider(
         }
         if any(_contradicts(evidence.entries[name], found) for name, found in second.items()):
             return replace(evidence, entries=evidence.real, complex_step=False)
+    look = _Look(f, arrays, evidence.noise, rng)
     entries, directions = dict(evidence.entries), dict(evidence.directions)
     for name, index in suspects.items():
         units = np.zeros((min(PROBES, len(index)), arrays[name].size))
         units[np.arange(len(units)), index[:PROBES]] = 1
-        entries[name] = _doubted(f, arrays, name, entries[name], index, units, evidence.noise, rng)
+        found = _where_straight(look, name, entries[name], index, units)
+        # A complex step has no width that slight bends could hide in.
+        entries[name] = (
+            found if evidence.complex_step else _widened(look, name, found, index, units)
+        )
     for name, index in suspect_directions.items():
         rows = evidence.vectors[name][index]
-        directions[name] = _doubted(
-            f, arrays, name, directions[name], index, rows, evidence.noise, rng
-        )
+        found = _where_straight(look, name, directions[name], index, rows)
+        directions[name] = _widened(look, name, found, index, rows)
     return replace(evidence, entries=entries, directions=directions)
 
 
-def _doubted(
-    f: Function,
-    arrays: Params,
-    name: str,
-    found: Differences,
-    index: np.ndarray,
-    rows: np.ndarray,
-    noise: float,
-    rng: np.random.Generator,
-) -> Differences:
-    """Return differences whose bars and smoothness have been looked at again.
+class _Look(NamedTuple):
+    """What a second look needs: the function, the place, the noise and random draws."""
 
-    `rows` are the flat directions of the first of the suspects `index`, the worst. The others
-    are taken to bend where all of those do, and to be as rough as the roughest.
+    f: Function
+    arrays: Params
+    noise: float
+    rng: np.random.Generator
+
+    def along(self, name: str, direction: np.ndarray, arrays: Params) -> tuple[float, float, bool]:
+        """Return the derivative along a flat direction of one tensor, its bar, and if it exists."""
+        found = _along(self.f, arrays, {name: direction[None]}, self.noise)
+        return float(found.value[0]), float(found.bar[0]), bool(found.smooth[0])
+
+
+def _where_straight(
+    look: _Look, name: str, found: Differences, index: np.ndarray, rows: np.ndarray
+) -> Differences:
+    """Return differences with those suspects marked that are on a hidden bend.
+
+    `rows` are the flat directions of the first of the suspects `index`, the worst; the others
+    are taken to be on one where all of those are.
     """
-    bent = np.array([_bends(f, arrays, name, row, noise, rng) for row in rows])
-    rough = np.array([_roughness(f, arrays, name, row, noise, rng) for row in rows])
-    tried, untried = index[: len(rows)], index[len(rows) :]
-    smooth, bar = found.smooth.copy(), found.bar.copy()
-    smooth[np.isin(found.index, tried[bent])] = False
-    bar[np.searchsorted(found.index, tried)] += ROUGH * rough
-    if len(untried):
-        smooth[np.isin(found.index, untried)] &= not bent.all()
-        bar[np.searchsorted(found.index, untried)] += ROUGH * rough.max()
-    return replace(found, smooth=smooth, bar=bar)
+    bent = np.array([_bends(look, name, row) for row in rows])
+    hidden = index if bent.all() else index[: len(rows)][bent]
+    return replace(found, smooth=found.smooth & ~np.isin(found.index, hidden))
+
+
+def _widened(
+    look: _Look, name: str, found: Differences, index: np.ndarray, rows: np.ndarray
+) -> Differences:
+    """Return differences whose bars are widened where they are rough.
+
+    `rows` are the flat directions of the first of the suspects `index`, the worst; the others
+    are taken to be as rough as the roughest of those.
+    """
+    rough = np.array([_roughness(look, name, row) for row in rows])
+    each = np.concatenate([rough, np.full(len(index) - len(rows), rough.max())])
+    bar = found.bar.copy()
+    bar[np.searchsorted(found.index, index)] += ROUGH * each
+    return replace(found, bar=bar)
 
 
 def _shares(sizes: Sequence[int], total: int) -> list[int]:
@@ -321,68 +340,52 @@ def _with_bends_of(exact: Differences, real: Differences) -> Differences:
     return Differences(exact.index, value, bar, smooth)
 
 
-def _bends(
-    f: Function,
-    arrays: Params,
-    name: str,
-    direction: np.ndarray,
-    noise: float,
-    rng: np.random.Generator,
-) -> bool:
+def _bends(look: _Look, name: str, direction: np.ndarray) -> bool:
     """Return whether the derivative along a direction jumps on the way to a nearby point.
 
     What a smooth function's derivative changes by falls with the distance, here by 64; what
     falls by less than 8 and is more than the bars is a jump.
     """
-    here = _along(f, arrays, {name: direction[None]}, noise)
-    changes, doubt = [], float(here.bar[0])
+    here, doubt, smooth = look.along(name, direction, look.arrays)
+    changes = []
     for distance in (2.0**-10, 2.0**-16):
-        largest = 0.0
+        changes.append(0.0)
         for _ in range(3):
             step = {
-                k: rng.standard_normal(x.shape) * distance * own_scales(x)
-                for k, x in arrays.items()
+                k: distance * own_scales(x) * look.rng.standard_normal(x.shape)
+                for k, x in look.arrays.items()
             }
             for sign in (1, -1):
-                moved = {k: x + sign * step[k] for k, x in arrays.items()}
-                there = _along(f, moved, {name: direction[None]}, noise)
-                if there.smooth[0]:
-                    largest = max(largest, abs(float(there.value[0] - here.value[0])))
-                    doubt = max(doubt, float(there.bar[0]))
-        changes.append(largest)
+                moved = {k: x + sign * step[k] for k, x in look.arrays.items()}
+                there, bar, exists = look.along(name, direction, moved)
+                if exists:
+                    changes[-1] = max(changes[-1], abs(there - here))
+                    doubt = max(doubt, bar)
     far, near = changes
-    return not here.smooth[0] or (near > 2 * doubt and near > far / 8)
+    return not smooth or near > max(2 * doubt, far / 8)
 
 
-def _roughness(
-    f: Function,
-    arrays: Params,
-    name: str,
-    direction: np.ndarray,
-    noise: float,
-    rng: np.random.Generator,
-) -> float:
+def _roughness(look: _Look, name: str, direction: np.ndarray) -> float:
     """Return how unevenly a difference D changes over distances of the size of its step.
 
     That is the largest |D(x + d) - 2 D(x) + D(x - d)| / 2 over random d, which for a smooth f
     is no more than D's truncation. Many slight bends within the step, each hidden by rounding,
     may move D by more than its bar knows of; then they do so here, too.
     """
-    here = _along(f, arrays, {name: direction[None]}, noise)
+    here, bar, _ = look.along(name, direction, look.arrays)
     # The bar is at least the rounding of the step, so this is at most the step.
-    size = ROUNDING * noise / float(here.bar[0])
+    size = ROUNDING * look.noise / bar
     largest = 0.0
     for _ in range(PLACES):
-        step = {k: size * rng.standard_normal(x.shape) for k, x in arrays.items()}
-        up, down = (
-            _along(
-                f, {k: x + s * step[k] for k, x in arrays.items()}, {name: direction[None]}, noise
-            )
-            for s in (1, -1)
+        step = {k: size * look.rng.standard_normal(x.shape) for k, x in look.arrays.items()}
+        up, _, up_exists = look.along(
+            name, direction, {k: x + step[k] for k, x in look.arrays.items()}
         )
-        if up.smooth[0] and down.smooth[0]:
-            uneven = float(up.value[0] - 2 * here.value[0] + down.value[0])
-            largest = max(largest, abs(uneven) / 2)
+        down, _, down_exists = look.along(
+            name, direction, {k: x - step[k] for k, x in look.arrays.items()}
+        )
+        if up_exists and down_exists:
+            largest = max(largest, abs(up - 2 * here + down) / 2)
     return largest
 
 
