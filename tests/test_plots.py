@@ -145,9 +145,20 @@ def test_the_cost_axis_is_logarithmic_where_costs_span_decades_and_else_starts_a
 
 
 def test_a_lone_curve_has_no_legend_and_several_have_theirs():
-    assert plots.cost_curve([0], [1.0]).axes[0].get_legend() is None
-    legend = plots.cost_curves({"a": ([0], [1.0]), "b": ([0], [2.0])}).axes[0].get_legend()
+    assert plots.cost_curve([0], [1.0]).legends == []
+    (legend,) = plots.cost_curves({"a": ([0], [1.0]), "b": ([0], [2.0])}).legends
     assert [text.get_text() for text in legend.get_texts()] == ["a", "b"]
+
+
+@pytest.mark.parametrize("label", ["none", "upstream-negated", "derivative-of-another-activation"])
+def test_the_legend_of_many_curves_fits_and_covers_none_of_them(label):
+    curves = {f"{label}{n}": ([0, 1, 2], [1.0, 0.01 * n, 0.9]) for n in range(7)}
+    figure = plots.cost_curves(curves)
+    figure.draw_without_rendering()
+    (legend,), (axes,) = figure.legends, figure.axes
+    box = legend.get_window_extent()
+    assert box.y1 <= axes.get_tightbbox().y0
+    assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1
 
 
 # Decision boundaries.
@@ -193,12 +204,13 @@ def test_examples_lie_above_the_boundary_each_class_with_its_own_marker(points):
     assert min(s.get_zorder() for s in scatters) > max(others)
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 6, 7, 9])
-def test_a_grid_has_one_titled_panel_a_network(points, count, tmp_path):
+@pytest.mark.parametrize(("count", "columns"), [(1, 1), (3, 3), (4, 4), (5, 3), (7, 4), (9, 3)])
+def test_a_grid_has_one_titled_panel_a_network_in_rows_as_even_as_can_be(points, count, columns):
     X, labels = points
     networks = {f"{n} units": ramp for n in range(count)}
     figure = plots.decision_boundaries(networks, X, labels, ("no", "yes"), title="sweep")
     assert [axes.get_title() for axes in figure.axes[:-1]] == list(networks)
+    assert figure.axes[0].get_subplotspec().get_gridspec().ncols == columns
 
 
 def test_the_lowest_panel_of_every_column_says_what_its_axis_is(points):

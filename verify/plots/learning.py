@@ -28,6 +28,10 @@ MARGIN = 0.06
 """Empty space around the points of a decision boundary, in parts of their range."""
 
 
+LEGEND, LINE_SAMPLE = 80, 8
+"""Width of the legend of cost curves, and of the line before a label there, in characters."""
+
+
 def cost_curve(
     iterations: Sequence[int], costs: Sequence[float], *, title: str = "Cost during training"
 ) -> Figure:
@@ -62,7 +66,9 @@ def cost_curves(
         axes.set_ylim(bottom=min(0, values.min(initial=0)))
     axes.grid(axis="y", color="0.9", linewidth=0.8)
     if any(curves):
-        axes.legend(frameon=False)
+        widest = max(map(len, curves)) + LINE_SAMPLE
+        columns = min(len(curves), 4, max(1, LEGEND // widest))
+        figure.legend(loc="outside lower center", ncols=columns, frameon=False)
     return titled(labelled(axes, "iteration", "cost (nats per example)"), title)
 
 
@@ -99,8 +105,8 @@ def decision_boundaries(
     """
     if X.shape[0] != 2:
         raise ValueError(f"X: got {X.shape[0]} features, takes 2 to draw a decision boundary")
-    across = min(len(networks), 4 if len(networks) != 6 else 3)
-    down = ceil(len(networks) / across)
+    down = ceil(len(networks) / 4)
+    across = ceil(len(networks) / down)
     figure = blank(3 * across + 1.6, 3.3 * down + 1.1)
     # Square panels: "compressed" brings bar and legend up to them.
     figure.set_layout_engine("compressed")
