@@ -2,11 +2,13 @@
 
 A tree is what JAX takes for one: dicts, lists, tuples, named tuples, None, and dataclasses
 registered with JAX, nested in any way. Its leaves are named by their path, "layers.0.W"; the
-sole leaf of a bare array is named by the argument itself.
+sole leaf of a bare array is named by the argument itself. JAX sorts the keys of dicts; a tree
+that is put together again has them in the order in which its owner put them.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,11 +24,13 @@ FLOATS = (np.float16, np.float32, np.float64)
 class Tree:
     """The structure of a tree whose floating leaves are taken out, by name.
 
-    `leaves` are all leaves in order, by name; those in `arrays` are floating and may be
-    replaced, the others (integers, booleans, text) are constants.
+    `original` is the tree as it was given. `leaves` are all leaves in JAX's order, by name;
+    those in `arrays` are floating and may be replaced, the others (integers, booleans, text) are
+    constants.
     """
 
     argument: str
+    original: Any
     structure: Any
     leaves: Mapping[str, Any]
     arrays: Mapping[str, np.ndarray]
@@ -39,7 +43,7 @@ class Tree:
             _like(leaf, arrays[name]) if name in arrays else leaf
             for name, leaf in self.leaves.items()
         ]
-        return jax.tree_util.tree_unflatten(self.structure, values)
+        return _in_order_of(self.original, jax.tree_util.tree_unflatten(self.structure, values))
 
     def native(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Return copies of the arrays in the dtypes that the leaves had."""
@@ -105,7 +109,7 @@ def flatten(argument: str, tree: Any) -> Tree:
             f"{argument}: got {type(tree).__name__} with no floating-point number in it, "
             "takes an array or a tree of arrays"
         )
-    return Tree(argument, structure, dict(named), arrays)
+    return Tree(argument, tree, structure, dict(named), arrays)
 
 
 def flatten_parameters(tree: Any) -> Tree:
@@ -129,6 +133,24 @@ def _leaves(argument: str, tree: Any) -> tuple[list[tuple[str, Any]], Any]:
     if len(set(names)) < len(names):
         names = [keystr(path) for path, _ in paths]
     return [(name, leaf) for name, (_, leaf) in zip(names, paths, strict=True)], structure
+
+
+def _in_order_of(original: Any, tree: Any) -> Any:
+    """Put the keys of all dicts in a tree into the order that they have in the original."""
+    from jax.tree_util import tree_map
+
+    def ordered(ours: Any, theirs: Any) -> Any:
+        if _is_dict(ours):
+            for key, value in ours.items():
+                theirs[key] = _in_order_of(value, theirs.pop(key))
+        return theirs
+
+    return tree_map(ordered, original, tree, is_leaf=_is_dict)
+
+
+def _is_dict(node: Any) -> bool:
+    """Return whether a node is of the kinds of dicts whose keys JAX sorts."""
+    return type(node) in (dict, defaultdict)
 
 
 def _dtype(leaf: Any) -> np.dtype | None:
