@@ -84,6 +84,30 @@ def test_a_mistake_at_one_output_alone_is_caught():
     assert row.pairs["manual_vs_finite_difference"].worst == 3
 
 
+def test_the_note_counts_the_entries_that_the_table_does():
+    def forward(x, y):
+        return {"plain": (x**2).sum() + y @ y, "bent": np.abs(x).sum() + y @ y}
+
+    def backward(cotangent, x, y):
+        plain, bent = cotangent["plain"], cotangent["bent"]
+        return 2 * x * plain + np.sign(x) * bent, 2 * y * (plain + bent)
+
+    args = draw((16, 32), (16,))
+    report = check_vjp(forward, backward, args, budget=4500, cotangents=3)
+    assert report.ok, str(report)
+    checked = sum(tensor.entries_checked for tensor in report.tensors)
+    assert checked < 528
+    counts = [remark for remark in report.remarks if "differenced one by one" in remark]
+    assert [remark.split(" entries")[0] for remark in counts] == [f"{checked} of 528"]
+    assert not any("complex step" in remark for remark in report.remarks)
+
+
+def test_the_cotangents_that_a_mistake_shows_under_are_listed_to_the_third():
+    report = check_vjp(lambda x: x**2, lambda dy, x: x * dy, np.ones(9), budget=3000, cotangents=6)
+    assert report.meaning.endswith("and 3 more.")
+    assert "..." not in report.meaning
+
+
 def test_a_backward_pass_that_ignores_its_cotangent_is_caught():
     report = check_vjp(lambda x: x**2, lambda dy, x: 2 * x, np.ones(4))
     assert report.verdict == "disagree"

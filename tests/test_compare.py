@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections import defaultdict
 from typing import NamedTuple
 
 import jax
@@ -111,6 +112,15 @@ def test_one_entry_of_a_hundred_off_by_a_percent_is_caught_and_shown():
 def test_a_relative_error_of_a_millionth_in_any_one_tensor_is_caught_by_the_mirror(name):
     loss, grads, params, mirror = network(problem(l2=0.7))
     report = compare(loss, factor(grads, name, 1 + 1e-6), params, mirror, budget=500)
+    assert report.verdict == "disagree"
+    assert [t.name for t in report.tensors if not t.agree] == [name]
+
+
+@pytest.mark.parametrize(("name", "seed"), [("b3", 0), ("W1", 1)])
+def test_a_relative_error_of_1e_8_in_one_tensor_is_caught_without_a_mirror(name, seed):
+    given = problem(sizes=(4, 5, 5, 1), m=9, hidden="relu", keep_prob=0.8, l2=0.7, seed=seed)
+    loss, grads, params, _ = network(given)
+    report = compare(loss, factor(grads, name, 1 + 1e-8), params)
     assert report.verdict == "disagree"
     assert [t.name for t in report.tensors if not t.agree] == [name]
 
@@ -262,6 +272,33 @@ def test_the_complex_step_is_not_believed_where_the_loss_is_not_analytic(loss):
     assert not any("complex" in remark for remark in report.remarks)
 
 
+def test_the_complex_step_is_not_believed_where_nothing_vouches_for_it():
+    def loss(p):
+        return np.sin(p["a"]).sum() + 4e-13 * np.abs(p["b"]).sum()
+
+    def grads(p):
+        return {"a": np.cos(p["a"]), "b": 4e-13 * np.sign(p["b"])}
+
+    report = compare(loss, grads, {"a": np.linspace(0.1, 1.4, 7), "b": np.linspace(1, 2, 3)})
+    assert report.ok, str(report)
+    assert not any("complex step" in remark for remark in report.remarks)
+
+
+@pytest.mark.parametrize("seed", [10, 313])
+def test_a_mean_of_three_thousand_bends_in_float32_is_not_rejected(seed):
+    rng = np.random.default_rng(seed)
+    a, b, w = rng.standard_normal((3, 3000)).astype(np.float32)
+
+    def loss(x):
+        return float((w * np.maximum(a * np.float32(x) + b, 0)).mean(dtype=np.float32))
+
+    def grads(x):
+        return np.mean(w * a * (a * np.float32(x) + b > 0))
+
+    report = compare(loss, grads, rng.standard_normal(), budget=500)
+    assert report.ok, str(report)
+
+
 @pytest.mark.parametrize("log", [np.log, np.vectorize(math.log)])
 def test_a_loss_that_ends_where_its_domain_does_is_checked_inside_it(log):
     x = np.array([1.0, 1e-3, 1e-9])
@@ -308,6 +345,36 @@ def test_trees_of_every_kind_are_taken_apart_and_named():
         "block.pairs.0.shift",
         "block.pairs.1.0",
     ]
+
+
+def test_dicts_come_back_in_the_order_that_their_owner_gave_them():
+    x = np.array([0.3, -0.8, 1.1])
+
+    def network(tree):
+        W, b = tree["layer"].values()
+        scale, shift = tree["block"].pairs[0].values()
+        return W, b, scale, shift
+
+    def loss(tree, xp=np):
+        W, b, scale, shift = network(tree)
+        return xp.sum(scale * xp.tanh(W @ x + b) + shift)
+
+    def grads(tree):
+        W, b, scale, _ = network(tree)
+        A = np.tanh(W @ x + b)
+        db = scale * (1 - A**2)
+        inner = {"scale": A, "b": np.ones(2)}
+        return {
+            "block": Block(np.zeros(1), [inner]),
+            "layer": {"bias": db, "weight": np.outer(db, x)},
+        }
+
+    rng = np.random.default_rng(0)
+    W, b, scale, shift = (rng.normal(size=shape) for shape in ((2, 3), 2, 2, 2))
+    layer = defaultdict(None, {"weight": W, "bias": b})
+    params = {"layer": layer, "block": Block(np.ones(1), [{"scale": scale, "b": shift}])}
+    report = compare(loss, grads, params, lambda tree: loss(tree, jnp), budget=500)
+    assert report.ok, str(report)
 
 
 def test_the_callers_arrays_are_neither_changed_nor_handed_out_writable_by_mistake():

@@ -11,11 +11,13 @@ truncation nor cancellation (Squire & Trapp, *Using complex variables to estimat
 real functions*, SIAM Review 40, 1998) and takes one evaluation, so it narrows the bars a
 thousandfold. Few functions are analytic throughout (an absolute value, a conjugate, a comparison
 are not), so it is believed only where it agrees with the real differences wherever both were
-taken. Bends of the loss are found by the real ones alone.
+taken, and nothing is called wrong on the word of a complex step that these cannot vouch for.
+Bends of the loss are found by the real ones alone.
 """
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,6 +27,7 @@ import numpy as np
 
 from verify.finite_difference import (
     ROUNDING,
+    SETTLED,
     Differences,
     Function,
     Params,
@@ -51,9 +54,10 @@ OVERRUN = 2
 PROBES = 4
 """Suspects a tensor that are probed for hidden bends before they are called wrong."""
 
-PLACES = 6
-ROUGH = 4.0
-"""How many times the unevenness of a difference, the largest at `PLACES` places, it may be off."""
+PLACES = 16
+"""Places around the point at which the roughness of a loss is measured."""
+ROUGH = ROUNDING * math.sqrt(11)
+"""How many times its roughness a difference may be off; derived in `_roughness`."""
 
 ComplexFunction = Callable[[Params], Any]
 
@@ -135,6 +139,28 @@ def gather(
     return _sharpened(evidence, exact)
 
 
+def without_contradicted_step(
+    f: Function, arrays: Params, evidence: Evidence, suspects: Mapping[str, np.ndarray]
+) -> Evidence:
+    """Give the complex step up where real differences of a tensor's worst suspects do not vouch.
+
+    They contradict it, or are too coarse to tell any of those derivatives from 0: then they
+    would have agreed with whatever a loss that is not analytic gave.
+    """
+    if not evidence.complex_step:
+        return evidence
+    second = {
+        name: central_differences(f, arrays, {name: index[:PROBES]}, noise=evidence.noise)[name]
+        for name, index in suspects.items()
+    }
+    if any(
+        _contradicts(evidence.entries[name], found) or (np.abs(found.value) <= found.bar).all()
+        for name, found in second.items()
+    ):
+        return replace(evidence, entries=evidence.real, complex_step=False)
+    return evidence
+
+
 def reconsider(
     f: Function,
     arrays: Params,
@@ -146,18 +172,10 @@ def reconsider(
     """Look again at what speaks against the gradient, before it is believed.
 
     `suspects` are the flat indices of entries, the worst first, `suspect_directions` the
-    numbers of directions. The worst of each tensor are differenced without the complex step,
-    which is given up altogether where they contradict it. Those where f has a hidden bend are
-    marked as not smooth, and where all that were tried have one, so has the rest. The bars of
-    those around which the difference is rough are widened by what it is rough by.
+    numbers of directions. Those where f has a hidden bend are marked as not smooth, and where
+    all that were tried have one, so has the rest. The bars of the others are widened by how
+    rough f is.
     """
-    if evidence.complex_step:
-        second = {
-            name: central_differences(f, arrays, {name: index[:PROBES]}, noise=evidence.noise)[name]
-            for name, index in suspects.items()
-        }
-        if any(_contradicts(evidence.entries[name], found) for name, found in second.items()):
-            return replace(evidence, entries=evidence.real, complex_step=False)
     look = _Look(f, arrays, evidence.noise, rng)
     entries, directions = dict(evidence.entries), dict(evidence.directions)
     for name, index in suspects.items():
@@ -210,10 +228,11 @@ def _widened(
     `rows` are the flat directions of the first of the suspects `index`, the worst; the others
     are taken to be as rough as the roughest of those.
     """
-    rough = np.array([_roughness(look, name, row) for row in rows])
-    each = np.concatenate([rough, np.full(len(index) - len(rows), rough.max())])
-    bar = found.bar.copy()
-    bar[np.searchsorted(found.index, index)] += ROUGH * each
+    bar, at = found.bar.copy(), np.searchsorted(found.index, index)
+    rough = np.array(
+        [_roughness(look, name, row, bar[i]) for row, i in zip(rows, at[: len(rows)], strict=True)]
+    )
+    bar[at] += ROUGH * np.concatenate([rough, np.full(len(index) - len(rows), rough.max())])
     return replace(found, bar=bar)
 
 
@@ -365,28 +384,40 @@ def _bends(look: _Look, name: str, direction: np.ndarray) -> bool:
     return not smooth or near > max(2 * doubt, far / 8)
 
 
-def _roughness(look: _Look, name: str, direction: np.ndarray) -> float:
-    """Return how unevenly a difference D changes over distances of the size of its step.
+def _roughness(look: _Look, name: str, direction: np.ndarray, bar: float) -> float:
+    """Return how rough f is along a direction, as a slope: its noise at the scale of the step.
 
-    That is the largest |D(x + d) - 2 D(x) + D(x - d)| / 2 over random d, which for a smooth f
-    is no more than D's truncation. Many slight bends within the step, each hidden by rounding,
-    may move D by more than its bar knows of; then they do so here, too.
+    Of many slight bends within a step h, each hidden by rounding, those of opposite signs may
+    cancel in f(x - 2h), ..., f(x + 2h), and the bar not know of them. So the noise level of f
+    (see `verify.finite_difference`) is taken again at a spacing r >= h, by sixth differences
+    over seven points along the direction; the smooth part of f vanishes from them as r^6. That
+    noise over r is the roughness R, its root mean square on lines through `PLACES` places
+    around x. As a settled difference has a bar between 4 s / h and `SETTLED` + 1 times that,
+    r = (SETTLED + 1) 4 s / bar is at least h.
+
+    Rounding alone has R = s / r, a twentieth of the bar. Bends at random, f'' white noise of
+    intensity v, add sixth differences of variance 28 v r^3, which is 924 R^2 r^2, and put
+    D(h) off by a standard deviation of sqrt(v h / 6) <= sqrt(11 / 2) R. The bar has 4 sqrt(2)
+    standard deviations of rounding in it; so many of these are `ROUGH` R, by which it is to be
+    widened: two thirds of itself where there is rounding alone.
+
+    A jump J of the slope within the step adds J / 6 or more to the bar, and is found where that
+    is beyond `SETTLED` times the rounding; it gives R at most 6 J / sqrt(924). A line with more
+    than that is bent as the step is not, and is left out.
     """
-    here, bar, _ = look.along(name, direction, look.arrays)
-    # The bar is at least the rounding of the step, so this is at most the step.
-    size = ROUNDING * look.noise / bar
-    largest = 0.0
+    spacing = (SETTLED + 1) * ROUNDING * look.noise / bar
+    along = spacing * direction.reshape(look.arrays[name].shape)
+    levels = []
     for _ in range(PLACES):
-        step = {k: size * look.rng.standard_normal(x.shape) for k, x in look.arrays.items()}
-        up, _, up_exists = look.along(
-            name, direction, {k: x + step[k] for k, x in look.arrays.items()}
-        )
-        down, _, down_exists = look.along(
-            name, direction, {k: x - step[k] for k, x in look.arrays.items()}
-        )
-        if up_exists and down_exists:
-            largest = max(largest, abs(up - 2 * here + down) / 2)
-    return largest
+        # Parameters that are small beside the step keep their size: f is another one elsewhere.
+        place = {
+            k: x + np.minimum(spacing, own_scales(x)) * look.rng.standard_normal(x.shape)
+            for k, x in look.arrays.items()
+        }
+        values = [look.f(place | {name: place[name] + j * along}) for j in range(-3, 4)]
+        levels.append(abs(float(np.diff(values, 6)[0])) / math.sqrt(924) / spacing)
+    slight = [level for level in levels if level <= 36 / math.sqrt(924) * SETTLED * bar]
+    return math.hypot(*slight) / math.sqrt(max(len(slight), 1))
 
 
 def _none() -> Differences:

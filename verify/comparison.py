@@ -21,7 +21,7 @@ import numpy as np
 
 from verify import black_box
 from verify.report import Report, Tensor
-from verify.subject import Params, Subject, check
+from verify.subject import Params, Subject, check, coverage
 from verify.trees import Tree, flatten, flatten_parameters
 
 
@@ -293,7 +293,7 @@ def _merged(reports: Mapping[str, Report], unchecked: Sequence[str], mirrored: b
     wrong = [label for label, report in reports.items() if report.verdict == "disagree"]
     if wrong:
         verdict = "disagree"
-        labels = "; ".join(wrong[:3]) + ("; ..." if len(wrong) > 3 else "")
+        labels = "; ".join(wrong[:3]) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")
         meaning = (
             f"{reports[wrong[0]].meaning} So it is for {len(wrong)} of {len(every)} cotangents: "
             f"{labels}."
@@ -307,14 +307,18 @@ def _merged(reports: Mapping[str, Report], unchecked: Sequence[str], mirrored: b
             f"The backward pass agrees with {others} of the forward pass, within their error "
             f"bars, for {len(every)} cotangents."
         )
-    remarks = list(dict.fromkeys(remark for report in every for remark in report.remarks))
+    tensors = [_worst(tensors) for tensors in zip(*(r.tensors for r in every), strict=True)]
+    # What was counted under one cotangent, or found under some, is not true of them all.
+    counted = {remark for report in every for remark in coverage(report.tensors)}
+    shared = set.intersection(*(set(report.remarks) for report in every)) - counted
+    remarks = [*coverage(tensors), *(remark for remark in every[0].remarks if remark in shared)]
     if unchecked:
         remarks.append(f"backward has no gradient of {', '.join(unchecked)}: not checked.")
     return Report(
         verdict=verdict,
         meaning=meaning,
         loss=replace(every[0].loss, agree=all(report.loss.agree for report in every)),
-        tensors=[_worst(tensors) for tensors in zip(*(r.tensors for r in every), strict=True)],
+        tensors=tensors,
         settings={
             **every[0].settings,
             "budget": sum(report.settings["budget"] for report in every),
@@ -327,7 +331,10 @@ def _merged(reports: Mapping[str, Report], unchecked: Sequence[str], mirrored: b
 
 
 def _worst(tensors: Sequence[Tensor]) -> Tensor:
-    """Return one tensor for the same tensor under all cotangents: whatever is worst of it."""
+    """Return one tensor for the same tensor under all cotangents: whatever is worst of it.
+
+    Its entries count as checked if they were under every one of them.
+    """
     pairs = {}
     for name in tensors[0].pairs:
         found = [tensor.pairs[name] for tensor in tensors]
@@ -338,7 +345,7 @@ def _worst(tensors: Sequence[Tensor]) -> Tensor:
         )
     return replace(
         tensors[0],
-        entries_checked=max(tensor.entries_checked for tensor in tensors),
+        entries_checked=min(tensor.entries_checked for tensor in tensors),
         directions_checked=max(tensor.directions_checked for tensor in tensors),
         kinks=max(tensor.kinks for tensor in tensors),
         pairs=pairs,

@@ -104,7 +104,7 @@ def _checked(subject: Subject, budget: int, seed: int) -> Report:
             return subject.loss(at)
 
         f = _real_loss(counted, subject.tree, arrays)
-        noise = noise_level(f, arrays, seed)
+        noise = _noise(f, arrays, value, seed)
         evidence = black_box.gather(
             f, counted, arrays, grads, hand.bars, sizes, noise, max(budget - next(calls), 0), rng
         )
@@ -112,6 +112,8 @@ def _checked(subject: Subject, budget: int, seed: int) -> Report:
             hand = measured.with_zeros_moved(hand, by_hand, arrays, sizes, unit, rng)
             if jax is not None and subject.mirror is not None:
                 jax = measured.with_zeros_moved(jax, subject.mirror, arrays, sizes, DOUBLE, rng)
+            entries, _ = _suspects(hand, jax, evidence)
+            evidence = black_box.without_contradicted_step(f, arrays, evidence, entries)
             suspects = _suspects(hand, jax, evidence)
             evidence = black_box.reconsider(f, arrays, evidence, *suspects, rng)
     difference_seconds = time.perf_counter() - before
@@ -237,6 +239,15 @@ def _real_loss(
             return math.nan
 
     return real
+
+
+def _noise(f: Callable[[Params], float], arrays: Params, value: float, seed: int) -> float:
+    """Return the standard deviation of one evaluation, at least the rounding of its result.
+
+    A loss that works in float32 inside may be constant wherever its noise is looked for.
+    """
+    unit = measured.unit_roundoff(f, arrays, np.random.default_rng(seed))
+    return max(noise_level(f, arrays, seed), unit * abs(value))
 
 
 def _judged(hand: Measured, jax: Measured | None, evidence: Evidence) -> list[Tensor]:
@@ -387,10 +398,8 @@ def _bare(evidence: Evidence) -> list[str]:
     ]
 
 
-def _remarks(
-    evidence: Evidence, tensors: Sequence[Tensor], unit: float, tree: Tree
-) -> tuple[str, ...]:
-    """Return in sentences what was checked by differences, what was not, and why."""
+def coverage(tensors: Sequence[Tensor]) -> tuple[str, ...]:
+    """Return in sentences how many entries were not differenced, or not held to differences."""
     count = sum(math.prod(tensor.shape) for tensor in tensors)
     checked = sum(tensor.entries_checked for tensor in tensors)
     kinks = sum(tensor.kinks for tensor in tensors)
@@ -401,16 +410,24 @@ def _remarks(
             "largest, the smallest, zeros, and others at random. Every entry has a part in "
             f"{black_box.DIRECTIONS} random directions of its tensor."
         )
-    if evidence.complex_step:
-        result.append(
-            "The loss takes complex arrays: values are those of its complex step, wherever real "
-            "differences were taken in agreement with them."
-        )
     if kinks:
         result.append(
             f"{kinks} of {count} entries are where the loss bends, or where rounding alone "
             "decides on which side of a bend they are: held to bars that contain the jump, "
             "and not compared with differences that do not exist."
+        )
+    return tuple(result)
+
+
+def _remarks(
+    evidence: Evidence, tensors: Sequence[Tensor], unit: float, tree: Tree
+) -> tuple[str, ...]:
+    """Return in sentences what was checked by differences, what was not, and how."""
+    result = [*coverage(tensors)]
+    if evidence.complex_step:
+        result.append(
+            "The loss takes complex arrays: values are those of its complex step, wherever real "
+            "differences were taken in agreement with them."
         )
     if unit == measured.SINGLE and all(a.dtype == np.float64 for a in tree.arrays.values()):
         result.append("The loss computes in float32, though its arguments are float64.")
