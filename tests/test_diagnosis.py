@@ -304,6 +304,22 @@ def test_another_mask_is_recognised_where_dz_is_known():
     assert names(findings) == [("dA1", "mask-of-another-draw")]
 
 
+def test_another_mask_is_recognised_in_a_da_that_was_taken_after_it():
+    work = Work(PROBLEM, dA1d="dA1 * np.roll(D1, 3, axis=1) / keep1")
+    intermediates = work.intermediates() | {f"dA{n}": work.values[f"dA{n}d"] for n in (1, 2)}
+    (finding,) = diagnose(PROBLEM, work.loss, work.grads, BARS, intermediates=intermediates)
+    assert (finding.tensor, finding.bug) == ("dA1", "mask-of-another-draw")
+    assert finding.detail.endswith("A right pass with this one mistake gives your dA1 to the last "
+                                   "digit.")  # fmt: skip
+
+
+def test_a_slope_read_off_what_dropout_left_is_no_mistake_beside_another_mask():
+    work = Work(PROBLEM, dA1d="dA1 * np.roll(D1, 3, axis=1) / keep1", dZ1="dA1d * (A1d > 0)")
+    intermediates = work.intermediates() | {f"dA{n}": work.values[f"dA{n}d"] for n in (1, 2)}
+    findings = diagnose(PROBLEM, work.loss, work.grads, BARS, intermediates=intermediates)
+    assert names(findings) == [("dA1", "mask-of-another-draw")]
+
+
 AVERAGED = {
     "dZ3": "(A3 - Y) / m",
     **{f"db{n}": f"np.sum(dZ{n}, axis=1, keepdims=True)" for n in (1, 2, 3)},
@@ -362,6 +378,7 @@ FORWARDS = [
     ({"J": "data + 2 * penalty"}, [("loss", "cost-l2-doubled")]),
     ({"J": "data + m * penalty"}, [("loss", "cost-l2-not-averaged")]),
     ({"J": "m * data + penalty"}, [("loss", "cost-summed")]),
+    ({"J": "data / m + penalty"}, [("loss", "cost-averaged-twice")]),
     ({"J": "-data + penalty"}, [("loss", "cost-negated")]),
     ({"data": "-np.sum(Y * np.log(A3)) / m"}, [("loss", "cost-ones-only")]),
     ({"data": "np.mean((A3 - Y)**2)"}, [("loss", "cost-squared")]),
@@ -503,6 +520,25 @@ def test_a_sigmoid_gradient_under_a_softmax_loss_is_named():
     grads, _ = manual.backward(dZ, cache, l2=problem.l2)
     findings = diagnose(problem, float(loss), grads, bars(problem))
     assert names(findings) == [("dZ2", "output-sigmoid-under-softmax")]
+
+
+@pytest.mark.parametrize(
+    ("db", "bug", "says"),
+    [
+        (
+            np.full((3, 1), 3e-17),
+            "bias-summed-over-everything",
+            "which here is 0 but for",
+        ),
+        (np.zeros((3, 1)), "bias-zero", "never filled in"),
+    ],
+)
+def test_a_sum_over_a_softmax_is_not_taken_for_a_gradient_that_was_never_filled_in(db, bug, says):
+    problem = random_problem(sizes=(4, 5, 3), m=20, output="softmax")
+    loss, grads = manual.loss_and_grads(*problem.arguments, **problem.options)
+    (finding,) = diagnose(problem, float(loss), grads | {"b2": db}, bars(problem))
+    assert finding.bug == bug
+    assert says in finding.detail
 
 
 def test_a_keep_prob_of_one_half_says_that_other_mistakes_make_the_same_numbers():

@@ -187,7 +187,9 @@ def _spoiled(problem: Problem, fault: Fault) -> RenderableType:
     from verify.bugs import plant
 
     right, wrong = plant(problem, [])[0], plant(problem, [fault])[0]
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2))
+    table = Table(
+        box=None, pad_edge=False, header_style="bold", padding=(0, 2), caption_justify="left"
+    )
     for heading in ("gradient", "relative difference", "entry", "right", "with the bug", "ratio"):
         table.add_column(heading, justify="left" if heading in ("gradient", "entry") else "right")
     same = [name for name in right if np.array_equal(right[name], wrong[name])]
@@ -197,7 +199,6 @@ def _spoiled(problem: Problem, fault: Fault) -> RenderableType:
                 table.add_row(*row)
     if same:
         table.caption = f"unchanged: {', '.join(f'd{name}' for name in same)}"
-        table.caption_justify = "left"
     return table
 
 

@@ -101,6 +101,7 @@ def _costs(t: Tape) -> Iterator[Function]:
 
     factors = [
         ("summed", m, f"The cost is summed over the {m} examples, not averaged.", "sum of "),
+        ("averaged-twice", 1 / m, f"The cost is divided by m twice (m = {m}).", "1/m * "),
         ("doubled", 2, "The cost of the data is twice too large.", "2 * "),
         ("halved", 0.5, "The cost of the data is half of what it should be.", "1/2 * "),
         ("negated", -1, "The cost of the data has the wrong sign.", "-"),

@@ -17,7 +17,7 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from verify.diagnosis.chain import Chain, Key, Tape, record, shaken
-from verify.diagnosis.search import SHAKES, Case, Finding, beyond
+from verify.diagnosis.search import SHAKES, Case, Finding, beyond, follows
 from verify.problem import Problem
 from verify.rounding import Rounding
 
@@ -181,7 +181,7 @@ def _kept_apart(case: Case, known: Mapping[Key, np.ndarray]) -> dict[Key, np.nda
                 trial = replace(case, seen={**case.seen, ("kept", layer): array})
                 below = chain.knowing((what, layer), array)
                 return trial.agrees(chain, (what, layer)) + (
-                    ("dZ", layer) in known and case.agrees(below, ("dZ", layer))
+                    ("dZ", layer) in known and follows(trial, below, ("dZ", layer))
                 )
 
             what = max(("dA", "kept"), key=fits)

@@ -137,7 +137,7 @@ def explain(case: Case, chain: Chain, layer: int) -> Iterator[Finding]:
     if layer == 0:
         return
     for key in case.observed(layer, UPSTREAM):
-        if not case.agrees(chain, key):
+        if not follows(case, chain, key):
             chain, found = _explain_step(case, chain, key)
             yield from found
         chain = chain.knowing(key, case.seen[key])
@@ -155,6 +155,25 @@ def explain(case: Case, chain: Chain, layer: int) -> Iterator[Finding]:
     chain = _with(chain, explanation)
     yield from _findings(case, chain, explanation, wrong, equals)
     yield from explain(case, chain, layer - 1)
+
+
+def follows(case: Case, chain: Chain, key: Key) -> bool:
+    """Whether a dA or dZ is what a chain makes there, in either of two ways.
+
+    A relu's slope may be read off Z or, as the course has it, off what dropout has left of A. Of
+    a dA that was masked rightly both make the same dZ, so neither is the mistake in another.
+    """
+    operation, layer = key
+    if case.agrees(chain, key):
+        return True
+    t = case.tape
+    if operation != "dZ" or ("kept", layer) not in case.seen or t.g[layer] != "relu":
+        return False
+    return case.agrees(chain.planted({key: _off_the_dropped}), key)
+
+
+def _off_the_dropped(t: Tape, c: Chain, layer: int) -> np.ndarray:
+    return c["kept", layer] * (t.out[layer] > 0)
 
 
 def _explain_step(case: Case, chain: Chain, key: Key) -> tuple[Chain, list[Finding]]:
@@ -293,6 +312,9 @@ def _best(
     case: Case, chain: Chain, options: Sequence[tuple[Fault, ...]], layer: int
 ) -> list[tuple[Fault, ...]]:
     """Return the explanations that also explain most below, in their order of preference."""
+    # What was never filled in is 0 exactly; what is 0 up to rounding was computed.
+    computed = [option for option in options if not any(_blank(case, fault) for fault in option)]
+    options = computed or options
     if len(options) == 1:
         return list(options)
     below = [key for key in case.seen if key[1] < layer]
@@ -302,6 +324,13 @@ def _best(
     ]
     most = max(explained)
     return [option for option, count in zip(options, explained, strict=True) if count == most]
+
+
+def _blank(case: Case, fault: Fault) -> bool:
+    """Say whether a mistake leaves a gradient empty that is not."""
+    return fault.bug in ("weights-zero", "bias-zero") and bool(
+        fault.operation in ("dW", "db") and case.seen[fault.key].any()
+    )
 
 
 # In words.
@@ -319,8 +348,6 @@ def _findings(
 ) -> Iterator[Finding]:
     """Say what the mistakes in an explained layer are, how well they explain it, and what else
     of another name would."""
-    names = " and ".join(sorted(f"{what}{layer}" for what, layer in keys))
-    error = max(_relative(case.seen[key], chain[key]) for key in keys)
     others = dict.fromkeys(
         option[0].bug
         for option in equals
@@ -328,23 +355,39 @@ def _findings(
         and option[0].bug != explanation[0].bug
         and not option[0].bug.endswith("-scaled")
     )
-    aliases = f" Here {' or '.join(others)} would make the same numbers." if others else ""
+    aliases = f" Here {' or '.join(others)} would give the same numbers." if others else ""
+    evidence = _evidence(case, chain, explanation, keys)
     for fault in explanation:
         yield Finding(
             tensor=fault.tensor,
             layer=fault.layer,
             bug=fault.bug,
-            detail=f"{fault.in_words(case.tape)} Put into a right pass, this makes your {names}"
-            f"{' exactly' if not error else f' to {error:.0e}'}.{aliases}",
+            detail=f"{fault.in_words(case.tape)} {evidence}{aliases}",
             found=fault.as_written(case.tape),
             expected=expected(case.tape, fault.operation, fault.layer),
         )
 
 
+def _evidence(case: Case, chain: Chain, explanation: Sequence[Fault], keys: Sequence[Key]) -> str:
+    """Say how near a pass that is right but for these mistakes comes to what was found."""
+    mistakes = "this one mistake" if len(explanation) == 1 else "these two mistakes"
+    says = f"A right pass with {mistakes} gives your {' and '.join(sorted(map(_tensor, keys)))}"
+    error = max(_relative(case.seen[key], chain[key]) for key in keys)
+    if error > NEAR:  # and yet within the bars
+        return f"{says}, which here is 0 but for rounding."
+    return f"{says} up to rounding ({error:.0e})." if error else f"{says} to the last digit."
+
+
+def _tensor(key: Key) -> str:
+    """Return what a student calls a gradient: dA is one name, before the mask and after it."""
+    operation, layer = key
+    return f"{'dA' if operation == 'kept' else operation}{layer}"
+
+
 def _unknown(case: Case, chain: Chain, keys: Sequence[Key]) -> Finding:
     """Say where one gradient is wrong, and how far."""
     (operation, layer) = key = keys[0]
-    tensor = f"{'dA' if operation == 'kept' else operation}{layer}"
+    tensor = _tensor(key)
     finite = bool(np.isfinite(case.seen[key]).all())
     return Finding(
         tensor=tensor,
@@ -372,7 +415,7 @@ def _unknown_upstream(case: Case, chain: Chain, layer: int, wrong: Sequence[Key]
 def _extent(case: Case, chain: Chain, key: Key) -> str:
     """Say how many entries of a gradient are wrong, where, and how far."""
     seen, right = case.seen[key], chain[key]
-    tensor = f"{'dA' if key[0] == 'kept' else key[0]}{key[1]}"
+    tensor = _tensor(key)
     if bad := int((~np.isfinite(seen)).sum()):
         return f"{tensor} is not finite in {_count(bad, seen.size)}."
     far = beyond(seen, right, case.tolerance(chain, key))

@@ -192,8 +192,11 @@ def fitted(t: Tape, c: Chain, seen: Mapping[Key, np.ndarray], layer: int) -> Ite
         yield from _fitted_factor(_BIAS, t, layer, shown["db"], c["db", layer])
         yield from _fitted_bias_penalty(t, layer, shown["db"] - c["db", layer])
     yield from _copied(t, seen, layer)
-    if "dZ" in shown and t.drops(layer):
-        yield from _another_mask(t, c, layer, shown["dZ"])
+    if t.drops(layer):
+        if "kept" in shown:
+            yield from _another_mask(t, layer, shown["kept"], c["dA", layer])
+        elif "dZ" in shown:
+            yield from _another_mask(t, layer, shown["dZ"], c["dA", layer] * slope(t, layer))
     for family in (_DZ, _DA) if layer < t.L else (_OUTPUT,):
         for operation, value in shown.items():
             yield from _fitted_factor(family, t, layer, value, c[operation, layer])
@@ -220,10 +223,10 @@ def _copied(t: Tape, seen: Mapping[Key, np.ndarray], layer: int) -> Iterator[Fau
                 )
 
 
-def _another_mask(t: Tape, c: Chain, layer: int, dZ: np.ndarray) -> Iterator[Fault]:
-    """Yield the mask that dZ shows, if it is another one than that of the forward pass."""
-    kept = c["dA", layer] * slope(t, layer) / t.keep[layer]
-    mask = np.abs(dZ) > np.abs(kept) / 2
+def _another_mask(t: Tape, layer: int, seen: np.ndarray, undropped: np.ndarray) -> Iterator[Fault]:
+    """Yield the mask that a dA or dZ shows, if it is another one than that of the forward pass."""
+    kept = undropped / t.keep[layer]
+    mask = np.abs(seen) > np.abs(kept) / 2
     lost, gained = (kept != 0) & t.mask[layer] & ~mask, mask & ~t.mask[layer]
     if lost.any() and gained.any():
         yield Fault(
