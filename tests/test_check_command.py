@@ -123,6 +123,22 @@ def test_ones_own_architecture_is_checked_by_the_names_of_its_functions(
         assert (fault["function"], fault["tensor"]) == ("wrong", "W")
 
 
+def test_a_loss_that_draws_without_a_seed_is_undecided_in_one_sentence(capsys, tmp_path):
+    path = tmp_path / "my.py"
+    path.write_text(
+        "import numpy as np\n"
+        "def params(): return np.ones((3, 4))\n"
+        "def loss(p): return np.sum(p ** 2 * (np.random.rand(3, 4) < 0.5))\n"
+        "def grads(p): return 2 * p * (np.random.rand(3, 4) < 0.5)\n"
+    )
+    names = ("--loss", "loss", "--grads", "grads", "--params", "params")
+    status, out, _ = run(capsys, path, *names, "--format", "json")
+    [file] = json.loads(out)["files"]
+    assert (status, file["verdict"]) == (1, "undecided")
+    assert file["message"].startswith("loss draws random numbers: called twice on the same")
+    assert file["remarks"] == []
+
+
 def test_ones_own_loss_may_be_written_in_jax(capsys, tmp_path):
     path = tmp_path / "my.py"
     path.write_text(

@@ -151,6 +151,11 @@ def test_a_1_by_1_array_is_a_number_to_float_as_it_used_to_be():
     assert np.zeros(2, dtype=FLOAT).dtype == np.float64
 
 
+def test_a_list_is_an_array_to_arithmetic():
+    _, found = gradient(lambda A: np_.sum([[1.0, 3.0]] @ A))
+    np.testing.assert_allclose(found, [[1] * 3, [3] * 3])
+
+
 def test_what_loses_the_derivative_is_noted():
     mirror.losses.clear()
     gradient(lambda A: np_.sum(A) + float(A[0, 0]) ** 2)

@@ -273,5 +273,30 @@ def test_what_a_function_raises_is_said_with_its_line():
     text = "def propagate(w, b, X, Y):\n    return undefined\n"
     space = workspace(text)
     [role] = roles(text).values()
-    with pytest.raises(CallError, match=r"raised NameError: name 'undefined' .* \(line 2\)"):
+    with pytest.raises(CallError, match="raised NameError at line 2: name 'undefined' is not"):
         call(space, role, {"w": 1, "b": 1, "X": 1, "Y": 1})
+
+
+def test_what_a_function_raises_is_said_with_the_way_there_and_the_shapes():
+    from verify.submissions.calls import call
+
+    text = (
+        "def inner(a, b):\n    return a @ b\ndef propagate(w, b, X, Y):\n    return inner(w, X)\n"
+    )
+    space = workspace(text)
+    values = {"w": np.ones((4, 1)), "b": 0.5, "X": {"W1": np.ones((4, 7))}, "Y": (np.ones(3), "on")}
+    with pytest.raises(CallError) as caught:
+        call(space, roles(text)["propagate"], values)
+    sentence = str(caught.value)
+    assert sentence.startswith("propagate raised ValueError at line 2 in inner, called at line 4: ")
+    assert sentence.endswith("called with w (4, 1), b 0.5, X {W1 (4, 7)}, Y ((3,), 'on').")
+
+
+def test_a_name_that_is_made_by_what_is_not_run_is_no_crash():
+    from verify.submissions.calls import call
+
+    text = "train_X = load()\ndef propagate(w, b, X, Y):\n    return train_X\n"
+    space = workspace(text)
+    with pytest.raises(CallError, match="makes it outside of its functions") as caught:
+        call(space, roles(text)["propagate"], {"w": 1, "b": 1, "X": 1, "Y": 1})
+    assert caught.value.verdict == "undecided"

@@ -7,7 +7,7 @@ import re
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -69,6 +69,11 @@ def bind(role: Role, values: Mapping[str, Any]) -> dict[str, Any]:
 def guarded(workspace: Workspace, name: str, func: Callable, *args: Any, **kwargs: Any) -> Any:
     """Call a function of the file, and say in a sentence what it raised and where."""
     workspace.random.restart()
+    return attempted(workspace, name, func, *args, **kwargs)
+
+
+def attempted(workspace: Workspace, name: str, func: Callable, *args: Any, **kwargs: Any) -> Any:
+    """Call a function of the file as `guarded` does, but let random numbers go on."""
     me = os.getpid()
     try:
         with np.errstate(all="ignore"):
@@ -82,16 +87,24 @@ def guarded(workspace: Workspace, name: str, func: Callable, *args: Any, **kwarg
         raise CallError(f"{name} calls itself without end{_where(workspace, fault)}.") from fault
     except SystemExit as fault:
         raise CallError(f"{name} ends the program (sys.exit){_where(workspace, fault)}.") from fault
-    except BaseException as fault:
-        what = type(fault).__name__
-        says = " ".join(str(fault).split())
-        if isinstance(fault, AssertionError) and not says:
-            says = _source(workspace, fault)
-        says = says if len(says) <= 300 else f"{says[:297]}..."
-        text = f"{name} raised {what}{': ' if says else ''}{says}{_where(workspace, fault)}"
-        if isinstance(fault, NameError) and fault.name in PYTHON_2_NAMES:
+    except NameError as fault:
+        text = f"{name} raised {_raised(workspace, fault)}"
+        if fault.name in PYTHON_2_NAMES:
             raise CallError(f"{text}: that is Python 2", UNREADABLE) from fault
+        if fault.name in workspace.extract.unrun:
+            text += ". The file makes it outside of its functions, by code that is not run here"
+            raise CallError(text, UNDECIDED) from fault
         raise CallError(text) from fault
+    except BaseException as fault:
+        given = ", ".join(
+            [
+                *map(_described, args),
+                *(f"{key} {_described(value)}" for key, value in kwargs.items()),
+            ]
+        )
+        given = given if len(given) <= 300 else f"{given[:297]}..."
+        text = f"{name} raised {_raised(workspace, fault)}"
+        raise CallError(f"{text}. It was called with {given}" if given else text) from fault
     finally:
         if os.getpid() != me:
             os._exit(0)  # the function forked, and this is the copy
@@ -101,33 +114,70 @@ PYTHON_2_NAMES = frozenset(names("xrange unicode raw_input basestring reduce uni
 """Builtins that went with Python 2."""
 
 
+class _Place(NamedTuple):
+    """A line of the file, in a cell (None in a script), and the function that it is in."""
+
+    cell: int | None
+    line: int
+    function: str
+
+    def __str__(self) -> str:
+        return f"cell {self.cell}, line {self.line}" if self.cell else f"line {self.line}"
+
+
+def _raised(workspace: Workspace, fault: BaseException) -> str:
+    """Say what was raised, on which line, by which function on the way, and what it says."""
+    says = " ".join(str(fault).split())
+    if isinstance(fault, AssertionError) and not says:
+        says = _source(workspace, fault)
+    says = says if len(says) <= 300 else f"{says[:297]}..."
+    text = type(fault).__name__
+    places = _places(workspace, fault)
+    if places:
+        outer, inner = places[0], places[-1]
+        text += f" at {inner}"
+        if inner.function != outer.function:
+            text += f" in {inner.function}, called at {outer}"
+    return f"{text}: {says}" if says else text
+
+
+def _described(value: Any) -> str:
+    """Return the shape of an array, and of those in a tuple, a list or a dict."""
+    if isinstance(value, (np.ndarray, Traced)):
+        return str(value.shape)
+    if isinstance(value, dict):
+        inside = ", ".join(f"{key} {_described(item)}" for key, item in value.items())
+        return f"{{{inside}}}"
+    if isinstance(value, (list, tuple)):
+        return f"({', '.join(map(_described, value))})"
+    return repr(value)
+
+
 def _where(workspace: Workspace, fault: BaseException) -> str:
     """Say on which line of the file a fault arose."""
-    found = _place(workspace, fault)
-    if found is None:
-        return ""
-    cell, line = found
-    return f" ({f'cell {cell}, ' if cell else ''}line {line})"
+    places = _places(workspace, fault)
+    return f" ({places[-1]})" if places else ""
 
 
 def _source(workspace: Workspace, fault: BaseException) -> str:
     """Return the line of the file on which a fault arose."""
-    found = _place(workspace, fault)
-    for statement in workspace.extract.statements:
-        first, last = statement.node.lineno, statement.node.end_lineno or 0
-        if found is not None and statement.cell == found[0] and first <= found[1] <= last:
-            return statement.text.split("\n")[found[1] - first].strip()
+    for place in _places(workspace, fault)[-1:]:
+        for statement in workspace.extract.statements:
+            first, last = statement.node.lineno, statement.node.end_lineno or 0
+            if statement.cell == place.cell and first <= place.line <= last:
+                return statement.text.split("\n")[place.line - first].strip()
     return ""
 
 
-def _place(workspace: Workspace, fault: BaseException) -> tuple[int | None, int] | None:
-    """Return the cell, None in a script, and the line of the file where a fault arose."""
+def _places(workspace: Workspace, fault: BaseException) -> list[_Place]:
+    """Return the lines of the file that led to a fault, that on which it arose last."""
     home = workspace.extract.path.name
-    for frame in reversed(traceback.extract_tb(fault.__traceback__)):
+    found = []
+    for frame in traceback.extract_tb(fault.__traceback__):
         if frame.filename.startswith(home) and frame.lineno is not None:
             cell = frame.filename[len(home) :].removeprefix(", cell ")
-            return (int(cell) if cell else None), frame.lineno
-    return None
+            found.append(_Place(int(cell) if cell else None, frame.lineno, frame.name))
+    return found
 
 
 def fresh(value: Any) -> Any:

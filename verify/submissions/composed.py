@@ -13,6 +13,7 @@ against differences of the file's own cost. From who agrees with whom:
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -24,7 +25,7 @@ import manual
 from verify.submissions.blocks import Bench
 from verify.submissions.caches import textbook_values
 from verify.submissions.calls import CallError, array_of, number_of
-from verify.submissions.draws import draw, saturated
+from verify.submissions.draws import M, draw, saturated
 from verify.submissions.findings import (
     Blame,
     Numbers,
@@ -42,7 +43,7 @@ from verify.submissions.network import (
 )
 from verify.submissions.recognise import Role
 from verify.submissions.replaced import names_of, once, replaced, wrong_within
-from verify.submissions.trials import CLOSE, M, Trial, find_trial
+from verify.submissions.trials import CLOSE, Trial, find_trial
 from verify.submissions.verdicts import (
     AGREE,
     DISAGREE,
@@ -54,22 +55,50 @@ from verify.submissions.words import names
 
 
 def judge_network(bench: Bench, network: Network) -> None:
-    """Judge a forward pass, its cost and its backward pass together."""
+    """Judge a forward pass, its cost and its backward pass together.
+
+    If the forward or the backward pass raises, what is left is judged without it.
+    """
+    try:
+        _judge(bench, network)
+    except CallError as fault:
+        _give_up(bench, network, fault)
+        rest = _without(network, fault)
+        if rest is not None:
+            with contextlib.suppress(CallError):
+                _judge(bench, rest)
+
+
+def _without(network: Network, fault: CallError) -> Network | None:
+    """Return a network with the course's in the place of the function that raised."""
+    if network.is_propagate:
+        return None
+    if network.forward is not None and _is_of(fault, network.forward):
+        # What a method finds in its object, only its own forward pass can have put there.
+        if network.backward is None or network.backward.owner is not None:
+            return None
+        return replace(network, forward=None, makes_cost=False)
+    if network.backward is not None and _is_of(fault, network.backward):
+        return replace(network, backward=None) if network.forward is not None else None
+    return None
+
+
+def _is_of(fault: CallError, role: Role) -> bool:
+    return str(fault).startswith((f"{role.shown} ", f"{role.name} "))
+
+
+def _judge(bench: Bench, network: Network) -> None:
+    """Judge a network. Raises CallError if one of its functions cannot be run."""
     outcome = bench.outcome
     wrong = wrong_within(bench, network.roles)
     try:
         faults, own, trial = _attempt(bench, network)
-    except CallError as fault:
-        if wrong:
-            with replaced(bench, wrong):
-                try:
-                    faults, own, trial = _attempt(bench, network)
-                except CallError:
-                    _give_up(bench, network, fault)
-                    return
-                _conclude(bench, network, trial, faults, own, wrong)
-                return
-        _give_up(bench, network, fault)
+    except CallError:
+        if not wrong:
+            raise
+        with replaced(bench, wrong):
+            faults, own, trial = _attempt(bench, network)
+            _conclude(bench, network, trial, faults, own, wrong)
         return
     if faults and wrong and not (own is not None and own.faithful):
         with replaced(bench, wrong):
@@ -99,12 +128,9 @@ def _own_roles(bench: Bench, network: Network) -> list[Role]:
 
 def _give_up(bench: Bench, network: Network, fault: CallError) -> None:
     """Say which function could not be run, and why."""
-    sentence = str(fault)
-    named = [
-        r for r in _own_roles(bench, network) if sentence.startswith((r.shown + " ", r.name + " "))
-    ]
+    named = [role for role in _own_roles(bench, network) if _is_of(fault, role)]
     for role in named or _own_roles(bench, network)[-1:]:
-        bench.outcome.say(role, fault.verdict, sentence)
+        bench.outcome.say(role, fault.verdict, str(fault))
 
 
 def _attempt(bench: Bench, network: Network) -> tuple[list[Fault], Own | None, Trial]:
@@ -222,7 +248,8 @@ def _mask_faults(trial: Trial) -> list[Fault]:
     keep_prob = trial.runner.network.keep_prob
     for layer, mask in enumerate(problem.masks, start=1):
         for values in trial.evaluated.draws:
-            if values.shape == mask.shape and np.array_equal(mask, values >= keep_prob):
+            uniform = values.shape == mask.shape and len(np.unique(values)) > 2
+            if uniform and np.array_equal(mask, values >= keep_prob):
                 sentence = (
                     f"D{layer} keeps a unit where rand > keep_prob: with the probability "
                     "1 - keep_prob, while A is divided by keep_prob."

@@ -13,7 +13,7 @@ from verify.submissions.calls import (
     fresh,
     number_of,
 )
-from verify.submissions.draws import L2, draw
+from verify.submissions.draws import L2, M, draw
 from verify.submissions.findings import (
     Blame,
     Numbers,
@@ -56,7 +56,7 @@ def _cost_faults(
     bench: Bench, role: Role, layers: tuple[int, ...], output: str, regularised: bool
 ) -> tuple[list[Fault], list[str]]:
     hidden = ("relu",) * (len(layers) - 2)
-    problem = draw(layers, 7, hidden=hidden, output=output, l2=L2 if regularised else 0.0, seed=2)
+    problem = draw(layers, M, hidden=hidden, output=output, l2=L2 if regularised else 0.0, seed=2)
     values = {
         "AL": output_of(problem),
         "Y": problem.Y,

@@ -21,6 +21,9 @@ from verify.problem import Problem
 L2, KEEP_PROB = 0.7, 0.6
 """No small ratios of each other, nor of a half: a forgotten keep_prob is not a factor of 2."""
 
+M = 7
+"""Examples a problem has: no power of two, and no size of a layer."""
+
 LOWEST = 0.05
 """How close an output may come to 0 or to 1."""
 

@@ -37,10 +37,14 @@ SUFFIXES = (".py", ".ipynb")
 PURE_CALLS = frozenset(
     names(
         """float int bool str complex abs min max sum round len range list tuple dict set frozenset
-    float16 float32 float64 int32 int64 finfo array asarray log exp sqrt ones zeros eye"""
+    float16 float32 float64 int32 int64 finfo array asarray log exp sqrt ones zeros eye
+    field"""
     )
 )
 """Functions that a plain constant may call."""
+
+
+_TYPES = frozenset(names("float int bool str list tuple dict set"))
 
 
 class UnreadableError(ValueError):
@@ -90,6 +94,8 @@ class Extract:
     remarks: tuple[str, ...] = ()
     written: dict[str, str] = field(default_factory=dict)
     """Modules that a notebook writes for itself with `%%writefile`: name and text."""
+    unrun: frozenset[str] = frozenset()
+    """Names that the top level gives to what is not run: data, trained parameters."""
 
     @property
     def functions(self) -> dict[str, ast.FunctionDef]:
@@ -270,6 +276,7 @@ def _from_cells(path: Path, cells: Iterable[Cell], remarks: tuple[str, ...]) -> 
     broken: list[Broken] = []
     written: dict[str, str] = {}
     taken: set[str] = set()
+    unrun: set[str] = set()
     for cell in cells:
         magic, cell = _cell_magic(cell)
         if magic is not None:
@@ -283,7 +290,13 @@ def _from_cells(path: Path, cells: Iterable[Cell], remarks: tuple[str, ...]) -> 
                 broken.append(piece)
             elif _is_taken(piece.node, taken):
                 statements.append(piece)
-    return Extract(path, tuple(statements), tuple(broken), remarks, written)
+            else:
+                unrun.update(
+                    part.id
+                    for part in ast.walk(piece.node)
+                    if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)
+                )
+    return Extract(path, tuple(statements), tuple(broken), remarks, written, frozenset(unrun))
 
 
 def _cell_magic(cell: Cell) -> tuple[tuple[str, str] | None, Cell]:
@@ -474,7 +487,7 @@ def _is_constant(node: ast.expr, taken: set[str]) -> bool:
         case ast.Constant() | ast.Lambda():
             return True
         case ast.Name(name):
-            return name in taken or name in ("True", "False", "None", "float", "int")
+            return name in taken or name in _TYPES
         case ast.Attribute(value):
             return _is_constant(value, taken)
         case ast.UnaryOp(operand=operand):

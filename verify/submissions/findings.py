@@ -197,8 +197,9 @@ def _fault(found: Extract, blame: Blame, finding: Finding) -> Fault:
     role = blame.of(finding)
     line, source = ("", "")
     if role is not None and role is blame.backward and finding.tensor != "loss":
-        name = _LOGISTIC.get(finding.tensor) if role.role == "propagate" else None
-        line, source = locate(found, role, name or finding.tensor)
+        named = _LOGISTIC[finding.tensor] if role.role == "propagate" else (finding.tensor,)
+        places = (locate(found, role, name) for name in named)
+        line, source = next((place for place in places if any(place)), ("", ""))
     return Fault(
         role.shown if role is not None else "",
         finding.tensor,
@@ -212,8 +213,8 @@ def _fault(found: Extract, blame: Blame, finding: Finding) -> Fault:
     )
 
 
-_LOGISTIC = {"dW1": "dw", "db1": "db", "dZ1": "dZ"}
-"""What logistic regression calls the gradients of its one layer."""
+_LOGISTIC = {"dW1": ("dw",), "db1": ("db",), "dZ1": ("dZ", "dz", "dw")}
+"""What logistic regression calls the gradients of its one layer, or what it makes of them."""
 
 
 def plain(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import numpy as np
 
 import manual
 from verify.submissions.calls import CallError, array_of, call, fresh, number_of
-from verify.submissions.draws import draw
+from verify.submissions.draws import M, draw
 from verify.submissions.mirror import Traced, UntraceableError
 from verify.submissions.recognise import Role, meaning
 from verify.submissions.verdicts import AGREE, DISAGREE, UNDECIDED, Fault, locate
@@ -100,7 +100,7 @@ _FORMULA = "norm(grad - gradapprox) / (norm(grad) + norm(gradapprox)), step 2 * 
 
 
 def _check_n(bench: Bench, role: Role) -> None:
-    problem = draw(LAYERS, 7, hidden=("relu", "relu"), output="sigmoid", seed=3)
+    problem = draw(LAYERS, M, hidden=("relu", "relu"), output="sigmoid", seed=3)
     params = dict(problem.params)
     _, right = manual.loss_and_grads(*problem.arguments, **problem.options)
     right = _of_own_forward(bench, role, params, problem, right)

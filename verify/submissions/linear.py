@@ -15,7 +15,7 @@ from verify.submissions.calls import (
     array_of,
     fresh,
 )
-from verify.submissions.draws import BEND
+from verify.submissions.draws import BEND, M
 from verify.submissions.mirror import apply
 from verify.submissions.recognise import Role, meaning, words
 from verify.submissions.workspace import Workspace
@@ -26,10 +26,10 @@ Arrays = dict[str, np.ndarray]
 def _linear_problem() -> Arrays:
     rng = np.random.default_rng(13)
     return {
-        "A_prev": rng.standard_normal((4, 7)),
+        "A_prev": rng.standard_normal((4, M)),
         "W": rng.standard_normal((3, 4)),
         "b": rng.standard_normal((3, 1)),
-        "dZ": rng.standard_normal((3, 7)),
+        "dZ": rng.standard_normal((3, M)),
     }
 
 
@@ -191,10 +191,10 @@ def _generic_linear_problem() -> Arrays:
     for seed in range(100):
         rng = np.random.default_rng((14, seed))
         given = {
-            "A_prev": rng.standard_normal((4, 7)),
+            "A_prev": rng.standard_normal((4, M)),
             "W": 0.7 * rng.standard_normal((3, 4)),
             "b": rng.standard_normal((3, 1)),
-            "dA": rng.standard_normal((3, 7)),
+            "dA": rng.standard_normal((3, M)),
         }
         if np.abs(given["W"] @ given["A_prev"] + given["b"]).min() > BEND:
             return given

@@ -226,10 +226,6 @@ class Traced:
         """Set every entry."""
         self[...] = value
 
-    def view(self, *args):
-        """Return a copy: nothing is shared with a view."""
-        return self.copy()
-
     # Arithmetic.
 
     def __add__(self, other):
@@ -348,6 +344,8 @@ def apply(func: Callable, /, *args, **kwargs) -> Any:
             known = {key: _known(x) for key, x in kwargs.items()}
             tracer = _CHOICES[name](*map(_known, args), **known)
         else:
+            if isinstance(func, np.ufunc):  # JAX's take no lists
+                args = tuple(_array(x) if isinstance(x, (list, tuple)) else x for x in args)
             tracer = _counterpart(func)(*_tracer(args), **_keywords(kwargs))
     except UntraceableError:
         raise

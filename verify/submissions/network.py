@@ -9,6 +9,7 @@ are one thing here.
 from __future__ import annotations
 
 import ast
+import inspect
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ from verify.submissions.calls import (
     read_forward,
     read_grads,
 )
-from verify.submissions.draws import KEEP_PROB, L2
+from verify.submissions.draws import KEEP_PROB, L2, M
 from verify.submissions.mirror import Traced, UntraceableError
 from verify.submissions.recognise import Role, calls, depth, meaning, words
 from verify.submissions.words import names
@@ -237,6 +238,11 @@ class Runner:
         grads, intermediates = read_grads(result, backward, sizes)
         if network.is_propagate:
             return self._from_propagate(grads, result), {}
+        if not grads and next(_arrays_in(result), None) is not None:
+            raise BindError(
+                f"{backward.shown} returns arrays that are known as gradients neither by their "
+                "names nor by their number"
+            )
         return grads, intermediates
 
     @property
@@ -356,12 +362,6 @@ def construct(workspace: Workspace, owner: str, layers: Sequence[int]) -> Any:
     kind = workspace.names.get(owner)
     if not isinstance(kind, type):
         raise CallError(f"{owner} cannot be used ({workspace.failed.get(owner, 'not defined')}).")
-    node = workspace.extract.classes[owner]
-    init = next(
-        (n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"), None
-    )
-    if init is None:
-        return guarded(workspace, owner, kind)
     sizes: dict[str, Any] = {
         "sizes": list(layers),
         "n_x": layers[0],
@@ -370,17 +370,17 @@ def construct(workspace: Workspace, owner: str, layers: Sequence[int]) -> Any:
         "learning_rate": 0.01,
         "lambd": L2,
         "seed": 1,
-        "X": np.ones((layers[0], 7)),
-        "Y": np.ones((layers[-1], 7)),
+        "X": np.ones((layers[0], M)),
+        "Y": np.ones((layers[-1], M)),
     }
     arguments = {}
-    pairs = [(a.arg, i) for i, a in enumerate(init.args.args)][1:]
-    first_default = len(init.args.args) - len(init.args.defaults)
-    for name, position in pairs:
+    for name, parameter in inspect.signature(kind).parameters.items():
         wanted = _CONSTRUCTOR.get(name.lower())
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
         if wanted is not None:
             arguments[name] = sizes[wanted]
-        elif position < first_default:
+        elif parameter.default is parameter.empty:
             raise BindError(f"{owner} is made with {name}, which is not an argument that is known")
     return guarded(workspace, owner, kind, **arguments)
 

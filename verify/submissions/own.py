@@ -25,7 +25,8 @@ from typing import Any
 import numpy as np
 
 from verify.report import PAIRS, Report, Tensor
-from verify.submissions.calls import CallError, guarded, number_of
+from verify.subject import RANDOM
+from verify.submissions.calls import CallError, attempted, guarded, number_of
 from verify.submissions.extract import Extract, UnreadableError, extract
 from verify.submissions.mirror import Traced, UntraceableError
 from verify.submissions.sandbox import Own
@@ -56,7 +57,9 @@ def judge_own(path: Path, own: Own, shown: str) -> FileReport:
             report = _judged(plain, mirrored, own, shown)
     except UnreadableError as fault:
         report = FileReport(shown, UNREADABLE, f"It cannot be read: {fault}.")
-    except (CallError, ValueError) as fault:
+    except CallError as fault:
+        report = FileReport(shown, fault.verdict, str(fault))
+    except ValueError as fault:
         report = FileReport(shown, CRASHED, f"{str(fault).rstrip('.')}.")
     return replace(report, seconds=time.perf_counter() - start)
 
@@ -95,8 +98,29 @@ def _judged(plain: Workspace, mirrored: Workspace, own: Own, shown: str) -> File
 
     value = float(loss(dict(tree.arrays)))
     grads(dict(tree.arrays))
+    if drawn := _drawn(plain, own, tree):
+        functions = (FunctionVerdict(own.loss, UNDECIDED, drawn),)
+        return FileReport(shown, UNDECIDED, drawn, functions)
     checked = own_gradient(loss, grads, traced, tree.arrays, value)
     return _report(own, shown, checked.faithful, checked.report, checked.remark)
+
+
+def _drawn(plain: Workspace, own: Own, tree: Tree) -> str:
+    """Say that the loss draws other random numbers at each call, or nothing if it does not.
+
+    `guarded` shows every call the same ones, by which such a loss would pass for a function.
+    """
+    loss = plain.names[own.loss]
+    first, second = (
+        number_of(attempted(plain, own.loss, loss, tree.build(tree.arrays))) for _ in range(2)
+    )
+    if np.isclose(first, second, rtol=RANDOM * np.finfo(float).eps, atol=0, equal_nan=True):
+        return ""
+    return (
+        f"{own.loss} draws random numbers: called twice on the same parameters it gave "
+        f"{first:.9g} and {second:.9g}. Seed them inside it, or draw them (dropout's masks, say) "
+        f"once for {own.loss} and {own.grads} together."
+    )
 
 
 def speaks_jax(found: Extract) -> bool:

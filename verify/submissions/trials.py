@@ -14,7 +14,7 @@ import manual
 from verify.problem import Problem
 from verify.submissions.blocks import Bench
 from verify.submissions.calls import BindError, array_of, number_of
-from verify.submissions.draws import draw, with_masks
+from verify.submissions.draws import M, draw, with_masks
 from verify.submissions.network import (
     Evaluated,
     Network,
@@ -24,9 +24,6 @@ from verify.submissions.network import (
     output_of,
     textbook,
 )
-
-M = 7
-"""Examples a problem has: no power of two, and no size of a layer."""
 
 CLOSE = 1e-4
 """How near a forward pass must come to be taken for one of the textbook's, to be judged as it."""

@@ -173,5 +173,8 @@ def _says(target: ast.expr, name: str) -> bool:
             ),
             None,
         )
-        return first == name
+        base = target.value
+        while isinstance(base, ast.Subscript):
+            base = base.value
+        return first == name or (first is None and _says(base, name))
     return False

@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 
 from verify.submissions import stand_ins
+from verify.submissions.draws import M
 from verify.submissions.extract import Extract, UnreadableError, extract, extract_script
 from verify.submissions.mirror import FLOAT, Face, math_face, mirror_face, numpy_face
 from verify.submissions.stand_ins import Hollow
@@ -230,6 +231,12 @@ class Workspace:
                 self.remark(f"The file uses {name} without importing NumPy.")
             elif name == "math":
                 self.names[name] = self._module("math")
+            elif name == "m" and name in self.extract.unrun:
+                self.names[name] = M
+                self.remark(
+                    "m is made from the data, which is not read here; it was taken for "
+                    "the number of examples."
+                )
             elif (found := stand_ins.lookup(name, is_unpacked(self.extract, name))) is not None:
                 self.names[name] = found
                 self.remark(f"{name} is defined nowhere; the course's was stood in for.")
