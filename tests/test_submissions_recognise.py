@@ -300,3 +300,53 @@ def test_a_name_that_is_made_by_what_is_not_run_is_no_crash():
     with pytest.raises(CallError, match="makes it outside of its functions") as caught:
         call(space, roles(text)["propagate"], {"w": 1, "b": 1, "X": 1, "Y": 1})
     assert caught.value.verdict == "undecided"
+
+
+NET = """
+import numpy as np
+train_Y = load()
+def forward_propagation(X, parameters):
+    A1 = np.tanh(parameters["W1"] @ X + parameters["b1"])
+    return 1 / (1 + np.exp(-parameters["W2"] @ A1 - parameters["b2"])), {"A1": A1}
+def compute_cost(A2, Y):
+    return -np.mean(train_Y * np.log(A2) + (1 - train_Y) * np.log(1 - A2))
+def backward_propagation(parameters, cache, X, Y):
+    return {"dW1": cache["A0"]}
+class Network:
+    def __init__(self, sizes):
+        self.params = {}
+    def forward(self, X):
+        raise NotImplementedError
+    def backward(self, Y):
+        return {}
+"""
+
+
+def test_what_raises_costs_no_other_function_its_verdict(tmp_path):
+    from verify.submissions.judge import judge_file
+
+    path = tmp_path / "homework.py"
+    path.write_text(NET)
+    report = judge_file(path)
+    found = {function.name: function for function in report.functions}
+    assert {name: function.verdict for name, function in found.items()} == {
+        "forward_propagation": "agree",
+        "compute_cost": "undecided",
+        "backward_propagation": "crashed",
+        "Network.forward": "crashed",
+        "Network.backward": "undecided",
+    }
+    assert "train_Y" in found["compute_cost"].message
+    assert "KeyError at line 10: 'A0'" in found["backward_propagation"].message
+    assert "Network.forward cannot be run" in found["Network.backward"].message
+
+
+@pytest.mark.parametrize("depth", [4, 6, 9])
+def test_there_is_a_generic_problem_for_a_network_of_any_depth_that_is_numbered(depth):
+    from verify.submissions.draws import draw, is_generic
+
+    forward = roles(f"def forward_propagation(X, parameters): W{depth} = 1")
+    [network] = networks(list(forward.values()), workspace(""))
+    [sizes] = network.sizes
+    assert len(sizes) == depth + 1
+    assert is_generic(draw(sizes, 7, hidden=("relu",) * (depth - 1), output="sigmoid"))

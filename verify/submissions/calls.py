@@ -142,7 +142,7 @@ def _raised(workspace: Workspace, fault: BaseException) -> str:
 
 
 def _described(value: Any) -> str:
-    """Return the shape of an array, and of those in a tuple, a list or a dict."""
+    """Return the shape of an array, and of those in a tuple, a list or a dict; else the value."""
     if isinstance(value, (np.ndarray, Traced)):
         return str(value.shape)
     if isinstance(value, dict):
@@ -150,7 +150,7 @@ def _described(value: Any) -> str:
         return f"{{{inside}}}"
     if isinstance(value, (list, tuple)):
         return f"({', '.join(map(_described, value))})"
-    return repr(value)
+    return f"{value:.6g}" if isinstance(value, float) else repr(value)
 
 
 def _where(workspace: Workspace, fault: BaseException) -> str:

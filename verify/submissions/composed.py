@@ -57,16 +57,23 @@ from verify.submissions.words import names
 def judge_network(bench: Bench, network: Network) -> None:
     """Judge a forward pass, its cost and its backward pass together.
 
-    If the forward or the backward pass raises, what is left is judged without it.
+    If one of them raises, what is left is judged with the course's in its place.
     """
     try:
         _judge(bench, network)
     except CallError as fault:
         _give_up(bench, network, fault)
         rest = _without(network, fault)
-        if rest is not None:
+        if rest is not None and rest.forward is network.forward:
+            judge_network(bench, rest)
+        elif rest is not None:
+            # What the backward pass raises on another's cache is no fault of its own.
             with contextlib.suppress(CallError):
                 _judge(bench, rest)
+        for role in _own_roles(bench, network):
+            if bench.outcome.verdict_of(role.shown) is None:
+                says = f"It was not judged: {str(fault).split(' ')[0]} cannot be run."
+                bench.outcome.say(role, UNDECIDED, says)
 
 
 def _without(network: Network, fault: CallError) -> Network | None:
@@ -78,6 +85,8 @@ def _without(network: Network, fault: CallError) -> Network | None:
         if network.backward is None or network.backward.owner is not None:
             return None
         return replace(network, forward=None, makes_cost=False)
+    if network.cost is not None and _is_of(fault, network.cost):
+        return replace(network, cost=None)
     if network.backward is not None and _is_of(fault, network.backward):
         return replace(network, backward=None) if network.forward is not None else None
     return None
@@ -128,9 +137,10 @@ def _own_roles(bench: Bench, network: Network) -> list[Role]:
 
 def _give_up(bench: Bench, network: Network, fault: CallError) -> None:
     """Say which function could not be run, and why."""
-    named = [role for role in _own_roles(bench, network) if _is_of(fault, role)]
-    for role in named or _own_roles(bench, network)[-1:]:
-        bench.outcome.say(role, fault.verdict, str(fault))
+    own = _own_roles(bench, network)
+    for role in [role for role in network.roles if _is_of(fault, role)] or own[-1:]:
+        if role in own:
+            bench.outcome.say(role, fault.verdict, str(fault))
 
 
 def _attempt(bench: Bench, network: Network) -> tuple[list[Fault], Own | None, Trial]:

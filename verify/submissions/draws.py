@@ -63,12 +63,13 @@ def is_generic(problem: Problem) -> bool:
     )
     if not LOWEST <= AL.min() <= AL.max() <= 1 - LOWEST:
         return False
-    for layer in cache:
-        if layer.activation == "relu":
-            on = layer.Z > 0
-            if np.abs(layer.Z).min() < BEND or on.all(axis=1).any() or not on.any(axis=1).all():
-                return False
-    return True
+    return all(layer.activation != "relu" or _bends_well(layer.Z) for layer in cache)
+
+
+def _bends_well(Z: np.ndarray) -> bool:
+    """Say whether no entry is near 0, and every unit is on for some examples, off for others."""
+    on = Z > 0
+    return bool(np.abs(Z).min() >= BEND and on.any(axis=1).all() and not on.all(axis=1).any())
 
 
 def with_masks(
@@ -85,12 +86,21 @@ def saturated(problem: Problem) -> Problem:
 
 
 def _draw_one(layers, m, hidden, output, l2, rng: np.random.Generator) -> Problem:
-    params = {}
+    """Draw a problem layer by layer, a relu layer again until it bends well, for a while."""
+    params: dict[str, np.ndarray] = {}
+    A = X = rng.standard_normal((layers[0], m))
     for layer, (n_in, n_out) in enumerate(itertools.pairwise(layers), start=1):
-        scale = 1.2 if layer < len(layers) - 1 else 0.6
-        params[f"W{layer}"] = scale * rng.standard_normal((n_out, n_in)) / np.sqrt(n_in)
-        params[f"b{layer}"] = 0.3 * rng.standard_normal((n_out, 1))
-    X = rng.standard_normal((layers[0], m))
+        activation = (*hidden, "none")[layer - 1]
+        scale = 0.6 if activation == "none" else 1.2
+        for _ in range(_TRIES):
+            W = scale * rng.standard_normal((n_out, n_in)) / np.sqrt(n_in)
+            b = 0.3 * rng.standard_normal((n_out, 1))
+            Z = manual.linear(A, W, b)
+            if activation != "relu" or _bends_well(Z):
+                break
+        params |= {f"W{layer}": W, f"b{layer}": b}
+        if activation != "none":
+            A = manual.ACTIVATIONS[activation].forward(Z)
     if output == "softmax":
         labels = rng.permutation(np.arange(m) % layers[-1])
         Y = (np.arange(layers[-1])[:, None] == labels).astype(float)

@@ -36,14 +36,19 @@ def forward_faults(
     AL = array_of(trial.evaluated.forward.AL)
     if AL is not None and problem.masks is None and AL.shape == problem.Y.shape:
         Z = _last_Z(problem)
-        for text, value in _OUTPUTS.items():
-            if np.allclose(AL, value(Z), rtol=CLOSE):
-                L = len(problem.layers) - 1
-                sentence = f"The output is {text.format(f'Z{L}')}; it should be {last}(Z{L})."
-                return [
-                    Fault(role.shown, f"A{L}", L, "forward-output", sentence + follows,
-                          f"A{L} = {text.format(f'Z{L}')}", f"A{L} = {last}(Z{L})")
-                ]  # fmt: skip
+        L = len(problem.layers) - 1
+        fitting = [
+            text.format(f"Z{L}")
+            for text, value in _OUTPUTS.items()
+            if np.allclose(AL, value(Z), rtol=CLOSE)
+        ]
+        if fitting:  # relu(Z) and Z are one where every Z is positive
+            is_ = " or ".join(fitting)
+            sentence = f"The output is {is_}; it should be {last}(Z{L})."
+            return [
+                Fault(role.shown, f"A{L}", L, "forward-output", sentence + follows,
+                      f"A{L} = {is_}", f"A{L} = {last}(Z{L})")
+            ]  # fmt: skip
     cost = float(number_of(trial.evaluated.cost))
     expected = float(manual.loss(*problem.arguments, **problem.options))
     sentence = f"its cost is {cost:.6g} where that is {expected:.6g}."

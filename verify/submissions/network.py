@@ -73,7 +73,7 @@ class Network:
     @property
     def sizes(self) -> list[tuple[int, ...]]:
         """The layer sizes to try it with."""
-        deeper = (*(3, 5, 4, 2, 6, 3, 4)[: self.depth or 0], 1)
+        deeper = (*(3, 5, 4, 6, 5, 4, 6, 5, 4)[: self.depth or 0], 1)
         known: dict[int | None, list[tuple[int, ...]]] = {
             None: [(4, 5, 3, 1), (3, 4, 1)],
             1: [(4, 1), (3, 1)],

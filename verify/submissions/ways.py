@@ -103,6 +103,8 @@ def _differentiated(traced, at, value: float) -> Callable[[Arrays], tuple[float,
     """
     import jax
 
+    if not np.isfinite(value):
+        raise UntraceableError(f"a cost of {value}")
     mirror.losses.clear()
     with jax.enable_x64(True):
         plain = {name: np.asarray(array, np.float64) for name, array in at.items()}

@@ -54,6 +54,13 @@ OUTPUT: list[Mistake | Misplaced] = [
         lambda t, c, n: c["dA", n],
     ),
     _output(
+        "derivative-of-relu",
+        sigmoid_output,
+        "{dZ} is multiplied by the derivative of relu, but the output is a sigmoid.",
+        "{dA} * ({Z} > 0)",
+        lambda t, c, n: c["dA", n] * (t.Z[n] > 0),
+    ),
+    _output(
         "derivative-twice",
         last,
         "{dZ} is multiplied by {A} * (1 - {A}) once more: {A} - Y already holds the derivative "
