@@ -110,7 +110,7 @@ def test_printed_command_repeats_the_check(report):
 
     from click.testing import CliRunner
 
-    from verify.cli import app
+    from verify.app import app
     from verify.page.report import command
 
     words = shlex.split(" ".join(command(report.settings)))[1:]

@@ -148,7 +148,7 @@ def test_ctrl_c_inside_a_callback_that_drops_exceptions_still_interrupts():
     code = """
 import gc, os, signal, time
 import click
-from verify import cli
+from verify import app, cli
 
 @click.command()
 def command():
@@ -161,7 +161,7 @@ def command():
     gc.collect()
     time.sleep(20)
 
-cli.app.get_command = lambda context, name: command
+app.app.get_command = lambda context, name: command
 cli.main(["verify"])
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=15)

@@ -1,1 +1,1 @@
-"""One module a command of the command line; `verify.cli` names them and loads one at a time."""
+"""One module a command of the command line; `verify.app` names them and loads one at a time."""

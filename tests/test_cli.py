@@ -1,0 +1,56 @@
+"""The command line as a process: Ctrl-C while modules load, and output that nobody reads."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+COMMAND = [sys.executable, "-m", "verify"]
+
+STRUCK = """
+import os, signal, sys
+
+class Strike:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Strike())
+from verify.cli import main
+main(["verify", "--data", "circles"])
+"""
+
+
+@pytest.mark.parametrize("module", ["click", "verify.commands.verify", "numpy"])
+def test_ctrl_c_while_modules_load_ends_in_one_word(module):
+    run = subprocess.run(
+        [sys.executable, "-c", STRUCK.format(module=module)], capture_output=True, text=True
+    )
+    assert run.returncode == 130
+    assert run.stderr.split() == ["Interrupted."]
+    assert run.stdout == ""
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("verify", "--help"), ()])
+def test_a_pipe_that_nobody_reads_ends_it_quietly_by_its_signal(arguments):
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        run = subprocess.run([*COMMAND, *arguments], stdout=write, stderr=write)
+    finally:
+        os.close(write)
+    assert run.returncode == -signal.SIGPIPE
+
+
+def test_what_a_closed_pipe_leaves_on_stderr_is_nothing():
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        run = subprocess.run([*COMMAND, "--help"], stdout=write, stderr=subprocess.PIPE)
+    finally:
+        os.close(write)
+    assert run.stderr == b""
