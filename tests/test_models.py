@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import io
 import os
 import shutil
@@ -257,6 +258,18 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monke
         save(a_model(iteration=999), path)
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ["model.h5"]
+
+
+def test_the_drafts_of_dead_writers_are_cleared_and_those_of_live_ones_are_not(tmp_path):
+    dead, live, other = (
+        tmp_path / name for name in (".model.h5.a.draft", ".model.h5.b.draft", ".second.h5.c.draft")
+    )
+    for draft in (dead, live, other):
+        draft.write_bytes(b"half a model")
+    with open(live, "rb") as writing:
+        fcntl.flock(writing, fcntl.LOCK_EX)
+        save(a_model(), tmp_path / "model.h5")
+    assert sorted(os.listdir(tmp_path)) == [live.name, other.name, "model.h5"]
 
 
 def test_a_kill_at_any_moment_leaves_a_whole_file(tmp_path):

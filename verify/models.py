@@ -14,6 +14,9 @@ flipped bit can send it round in circles; it is given no file whose line does no
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import glob
 import hashlib
 import io
 import json
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from verify.datasets import Dataset
 
 FORMAT, VERSION = b"backproof model", 1
+DRAFT = ".draft"
 USER_BLOCK = 512
 """Bytes before HDF5's own signature, the least that HDF5 allows."""
 
@@ -251,11 +255,26 @@ def _read_arrays(group: h5py.Group) -> dict[str, np.ndarray]:
     return {name: dataset[()] for name, dataset in group.items()}
 
 
+def _clear_drafts(path: Path) -> None:
+    """Remove the drafts that dead writers left beside a file.
+
+    A live writer holds a lock on its draft, which the system lets go of when the writer dies. A
+    draft that is still empty may be about to be locked, and is left alone.
+    """
+    for draft in path.parent.glob(f".{glob.escape(path.name)}.*{DRAFT}"):
+        with contextlib.suppress(OSError), open(draft, "rb") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(stream.fileno()).st_size:
+                draft.unlink()
+
+
 def _replace(path: Path, content: bytes) -> None:
     """Put a file in place whole: written beside it, flushed to the disk, renamed over it."""
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".draft")
+    _clear_drafts(path)
+    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=DRAFT)
     try:
         with os.fdopen(handle, "wb") as stream:
+            fcntl.flock(handle, fcntl.LOCK_EX)
             stream.write(content)
             stream.flush()
             os.fsync(handle)
