@@ -17,20 +17,27 @@ from verify.agreement import conclude, judge
 from verify.report import PAIRS, Tensor
 
 DEPTHS = (0, 1, 2, 3, 4)
-COMBINATIONS = list(
-    itertools.product(
-        DEPTHS,
-        ("relu", "tanh", "sigmoid"),
-        ("sigmoid", "softmax"),
-        (0.0, 0.7),
-        (1.0, 0.6),
-        ("float64", "float32"),
-    )
-)
+HIDDEN = ("relu", "tanh", "sigmoid")
+OUTPUTS = ("sigmoid", "softmax")
+PENALTIES = (0.0, 0.7)
+KEEP_PROBS = (1.0, 0.6)
+DTYPES = ("float64", "float32")
+
+
+def combinations():
+    """Yield all 240; every second compiled function is slow, and every pair of options is not."""
+    compiled = itertools.product(*map(enumerate, (DEPTHS, HIDDEN, OUTPUTS, KEEP_PROBS, DTYPES)))
+    for choices in compiled:
+        indices, (depth, hidden, output, keep_prob, dtype) = zip(*choices, strict=True)
+        marks = [pytest.mark.slow] if sum(indices) % 2 else []
+        for l2 in PENALTIES:
+            yield pytest.param(depth, hidden, output, l2, keep_prob, dtype, marks=marks)
 
 
 @pytest.mark.unchecked
-@pytest.mark.parametrize(("depth", "hidden", "output", "l2", "keep_prob", "dtype"), COMBINATIONS)
+@pytest.mark.parametrize(
+    ("depth", "hidden", "output", "l2", "keep_prob", "dtype"), list(combinations())
+)
 def test_all_three_ways_agree_on_identical_parameters_and_masks(
     depth, hidden, output, l2, keep_prob, dtype
 ):

@@ -269,7 +269,10 @@ def started(path, *options):
     ("number", "status", "way"),
     [
         (signal.SIGINT, 130, ("--backend", "manual", "--keep-prob", "0.8")),
-        (signal.SIGTERM, 143, ("--backend", "autodiff", "--strategy", "span")),
+        pytest.param(
+            *(signal.SIGTERM, 143, ("--backend", "autodiff", "--strategy", "span")),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_signal_saves_and_resuming_ends_as_if_it_never_came(
@@ -292,6 +295,7 @@ def test_a_signal_saves_and_resuming_ends_as_if_it_never_came(
     assert same_training(path, whole)
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_moment_leaves_a_model_that_loads(tmp_path):
     rng, path = Random(1), tmp_path / "model.h5"
     for _ in range(3):

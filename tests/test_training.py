@@ -187,7 +187,7 @@ def test_without_masks_of_its_own_the_driver_holds_the_problem_s():
 
 
 @pytest.mark.parametrize(("backend", "strategy"), WAYS)
-@pytest.mark.parametrize("patience", [0.0, 1e-3, 10.0])
+@pytest.mark.parametrize("patience", [0.0, pytest.param(1e-3, marks=pytest.mark.slow), 10.0])
 @pytest.mark.unchecked
 def test_how_long_a_chunk_takes_never_shows(backend, strategy, patience, monkeypatch):
     problem, masks = hard_problem()
@@ -201,7 +201,7 @@ def test_how_long_a_chunk_takes_never_shows(backend, strategy, patience, monkeyp
 
 
 @pytest.mark.parametrize(("backend", "strategy"), WAYS)
-@pytest.mark.parametrize("calls", [1, 2, 4])
+@pytest.mark.parametrize("calls", [2, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 4))])
 @pytest.mark.unchecked
 def test_a_stopped_run_continues_to_the_same_bits(backend, strategy, calls, monkeypatch):
     monkeypatch.setattr(verify.training, "PATIENCE", 1e-3)

@@ -1,0 +1,41 @@
+"""How long `backproof check` takes: a folder of two hundred, and its slowest file.
+
+Not in the default run: `pytest tests/benchmarks/test_check_speed.py -s -n0`.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from pathlib import Path
+
+from verify.submissions.sandbox import Limits, judge_all
+
+COURSE = Path(__file__).parents[1] / "course"
+EXPECTED = json.loads((COURSE / "expected.json").read_text())
+WHOLE = [name for name in EXPECTED if "/" not in name]
+
+
+def test_a_folder_of_two_hundred_gets_two_hundred_verdicts(tmp_path):
+    paths = []
+    for number in range(200):
+        name = WHOLE[number % len(WHOLE)]
+        paths.append(tmp_path / f"{number:03d}_{name}")
+        shutil.copy(COURSE / name, paths[-1])
+    start = time.monotonic()
+    reports = judge_all(paths, Limits(), 2)
+    print(f"\n200 files by 2 processes: {time.monotonic() - start:.0f} s")
+    for path, report in zip(paths, reports, strict=True):
+        assert report.verdict == EXPECTED[path.name[4:]]["verdict"], report.message
+
+
+def test_every_file_by_itself():
+    taken = {}
+    judge_all([COURSE / WHOLE[0]], Limits(), 1)
+    for name in WHOLE:
+        start = time.monotonic()
+        judge_all([COURSE / name], Limits(), 1)
+        taken[name] = time.monotonic() - start
+    for name in sorted(taken, key=taken.__getitem__)[-5:]:
+        print(f"\n{name}: {taken[name]:.1f} s, the loading of JAX included", end="")
