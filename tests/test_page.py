@@ -218,6 +218,12 @@ def wrong_layer():
     return verify.check_vjp(lambda x, w: x * w, backward, (rng.normal(size=5), rng.normal(size=5)))
 
 
+def test_entries_without_a_difference_show_a_plain_0_whatever_its_sign():
+    text = Reader(page(wrong_layer())).text
+    assert "0.0e+00" not in text
+    assert re.search(r"\d: \[\d\]0\d\.\de-\d\d0(?!\.)", text)
+
+
 def wrong_scalar():
     return verify.compare(lambda p: p["a"] ** 2, lambda p: {"a": 3 * p["a"]}, {"a": np.array(2.0)})
 

@@ -88,7 +88,13 @@ def _table(
             values = [f"{value:.9g}", f"{value - off:.9g}"]
         ratio = float(over_bar(off, bar))
         rows.append(
-            [f"{rank}: [{where or 'scalar'}]", *values, f"{off:.1e}", f"{bar:.1e}", f"{ratio:.2g}"]
+            [
+                f"{rank}: [{where or 'scalar'}]",
+                *values,
+                f"{off:.1e}" if off else "0",
+                f"{bar:.1e}",
+                f"{ratio:.2g}",
+            ]
         )
     known = ways if compared.value is not None else ()
     return table(
