@@ -4,7 +4,8 @@ An activation maps the pre-activation Z to A = g(Z), entry by entry (softmax: co
 Its backward turns dA, the gradient at A, into dZ = dA * g'(Z), the gradient at Z.
 
 Every backward takes Z, and optionally the A that the forward pass already made of it, so that
-no exponential is computed twice. Results have the dtype of their arguments.
+no exponential is computed twice, and `out`, where dZ is written: dA itself, say, once nobody
+else needs it. Results have the dtype of their arguments.
 
 Formulas: Goodfellow, Bengio & Courville, *Deep Learning* (2016), sections 3.10 and 6.2.2.
 """
@@ -27,11 +28,14 @@ def sigmoid(Z: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
 
 
 def sigmoid_backward(
-    dA: Float[Array, "*shape"], Z: Float[Array, "*shape"], A: Float[Array, "*shape"] | None = None
+    dA: Float[Array, "*shape"],
+    Z: Float[Array, "*shape"],
+    A: Float[Array, "*shape"] | None = None,
+    out: Float[Array, "*shape"] | None = None,
 ) -> Float[Array, "*shape"]:
     """Return dZ = dA * s(Z) * (1 - s(Z))."""
     A = sigmoid(Z) if A is None else A
-    return dA * A * (1 - A)
+    return np.multiply(dA * A, 1 - A, out=out)
 
 
 def relu(Z: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
@@ -40,10 +44,13 @@ def relu(Z: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
 
 
 def relu_backward(
-    dA: Float[Array, "*shape"], Z: Float[Array, "*shape"], A: Float[Array, "*shape"] | None = None
+    dA: Float[Array, "*shape"],
+    Z: Float[Array, "*shape"],
+    A: Float[Array, "*shape"] | None = None,
+    out: Float[Array, "*shape"] | None = None,
 ) -> Float[Array, "*shape"]:
     """Return dZ = dA where Z > 0, else 0: the convention is relu'(0) = 0."""
-    return dA * (Z > 0)
+    return np.multiply(dA, Z > 0, out=out)
 
 
 def tanh(Z: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
@@ -52,11 +59,14 @@ def tanh(Z: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
 
 
 def tanh_backward(
-    dA: Float[Array, "*shape"], Z: Float[Array, "*shape"], A: Float[Array, "*shape"] | None = None
+    dA: Float[Array, "*shape"],
+    Z: Float[Array, "*shape"],
+    A: Float[Array, "*shape"] | None = None,
+    out: Float[Array, "*shape"] | None = None,
 ) -> Float[Array, "*shape"]:
     """Return dZ = dA * (1 - tanh(Z)^2)."""
     A = np.tanh(Z) if A is None else A
-    return dA * (1 - A * A)
+    return np.multiply(dA, 1 - A * A, out=out)
 
 
 def softmax(Z: Float[Array, "classes m"]) -> Float[Array, "classes m"]:
@@ -69,10 +79,11 @@ def softmax_backward(
     dA: Float[Array, "classes m"],
     Z: Float[Array, "classes m"],
     A: Float[Array, "classes m"] | None = None,
+    out: Float[Array, "classes m"] | None = None,
 ) -> Float[Array, "classes m"]:
     """Return dZ = A * (dA - sum(A * dA)): the Jacobian diag(A) - A A^T applied to each column."""
     A = softmax(Z) if A is None else A
-    return A * (dA - (A * dA).sum(axis=0, keepdims=True))
+    return np.multiply(A, dA - (A * dA).sum(axis=0, keepdims=True), out=out)
 
 
 class _Forward(Protocol):
@@ -81,7 +92,12 @@ class _Forward(Protocol):
 
 class _Backward(Protocol):
     def __call__(
-        self, dA: np.ndarray, Z: np.ndarray, A: np.ndarray | None = None, /
+        self,
+        dA: np.ndarray,
+        Z: np.ndarray,
+        A: np.ndarray | None = None,
+        out: np.ndarray | None = None,
+        /,
     ) -> np.ndarray: ...
 
 

@@ -59,7 +59,13 @@ def dropout(
 
 
 def dropout_backward(
-    dA: Float[Array, "n m"], mask: Bool[Array, "n m"], keep_prob: float
+    dA: Float[Array, "n m"],
+    mask: Bool[Array, "n m"],
+    keep_prob: float,
+    out: Float[Array, "n m"] | None = None,
 ) -> Float[Array, "n m"]:
-    """Return dA * mask / keep_prob, the gradient before the mask from the one after it."""
-    return dA * mask / float(keep_prob)
+    """Return dA * mask / keep_prob, the gradient before the mask from the one after it.
+
+    It is written into `out` if that is given, which may be dA itself.
+    """
+    return np.divide(np.multiply(dA, mask, out=out), float(keep_prob), out=out)

@@ -130,7 +130,7 @@ def backward(
     with dA0, the gradient of X, if `input_gradient` asks for it.
     """
     grads, intermediates = {}, {}
-    downwards = _downwards(dZ, cache, masks, keep_prob, input_gradient)
+    downwards = _downwards(dZ, cache, masks, keep_prob, input_gradient=input_gradient)
     for layer, dZ, dA in downwards:
         grads[f"W{layer}"], grads[f"b{layer}"] = _grads(dZ, cache[layer - 1], l2)
         intermediates[f"dZ{layer}"] = dZ
@@ -168,10 +168,24 @@ def loss_and_grads(
 ) -> tuple[np.floating, Grads]:
     """Return the loss and its gradient by every parameter, under the parameters' own keys."""
     _, cache = forward(params, X, masks, hidden=hidden, output=output, keep_prob=keep_prob)
+    value, grads = cached_loss_and_grads(cache, Y, masks, l2=l2, keep_prob=keep_prob)
+    return value, {name: grads[name] for name in params}
+
+
+def cached_loss_and_grads(
+    cache: Sequence[Layer],
+    Y: Float[Array, "n_L m"],
+    masks: Masks | None = None,
+    *,
+    l2: float = 0.0,
+    keep_prob: float | Sequence[float] = 1.0,
+) -> tuple[np.floating, Grads]:
+    """Return what `loss_and_grads` does, from the layers that `forward` cached."""
     grads = {}
-    for layer, dZ, _ in _downwards(output_backward(cache, Y), cache, masks, keep_prob):
+    downwards = _downwards(output_backward(cache, Y), cache, masks, keep_prob, in_place=True)
+    for layer, dZ, _ in downwards:
         grads[f"W{layer}"], grads[f"b{layer}"] = _grads(dZ, cache[layer - 1], l2)
-    return _loss(cache, Y, l2), {name: grads[name] for name in params}
+    return _loss(cache, Y, l2), grads
 
 
 def intermediate_grads(
@@ -221,13 +235,16 @@ def _downwards(
     cache: Sequence[Layer],
     masks: Masks | None,
     keep_prob: float | Sequence[float],
+    *,
     input_gradient: bool = False,
+    in_place: bool = False,
 ) -> Iterator[tuple[int, Float[Array, "_ m"], Float[Array, "_ m"] | None]]:
     """Yield (layer, dZ, dA_prev) from the last layer to the first.
 
     One layer's gradients are let go before the next one's are computed, unless the caller keeps
-    them: on a wide network that is half the memory of a step. The first layer has a dA_prev,
-    the gradient of X, only if `input_gradient` asks for it.
+    them: on a wide network that is half the memory of a step. With `in_place` a layer's dZ is
+    written over the dA that was yielded before it, which then is for nobody to keep. The first
+    layer has a dA_prev, the gradient of X, only if `input_gradient` asks for it.
     """
     keep_probs = per_layer(keep_prob, len(cache) - 1)
     for layer in range(len(cache), 0, -1):
@@ -236,9 +253,10 @@ def _downwards(
         yield layer, dZ, dA
         if dA is not None and layer > 1:
             below = cache[layer - 2]
+            out = dA if in_place else None
             if masks is not None:
-                dA = dropout_backward(dA, masks[layer - 2], keep_probs[layer - 2])
-            dZ = ACTIVATIONS[below.activation].backward(dA, below.Z, below.A)
+                dA = dropout_backward(dA, masks[layer - 2], keep_probs[layer - 2], out)
+            dZ = ACTIVATIONS[below.activation].backward(dA, below.Z, below.A, out)
 
 
 def _grads(
