@@ -1,8 +1,9 @@
 """The course's own composition of a training step: the reference that speed is measured against.
 
-Written the way the course's assignments compose it, helper by helper: caches of tuples, a cost
-from AL every step, the composed output gradient, dA_prev for every layer down to the pictures
-themselves, a loop over the parameters. It is right, and it is what people have.
+Written the way the course's assignments compose it, helper by helper: caches of tuples of tuples,
+shapes asserted, a cost from AL every step, the composed output gradient, dA_prev for every layer
+down to the pictures themselves and kept with the gradients, a loop over the parameters. It is
+right, and it is what people have.
 """
 
 from __future__ import annotations
@@ -19,58 +20,116 @@ def steps(params, X, Y, *, n, learning_rate, hidden, **_):
         AL, caches = _model_forward(X, params, hidden)
         _cost(AL, Y)
         grads = _model_backward(AL, Y, caches, hidden)
-        for layer in range(1, len(params) // 2 + 1):
-            params[f"W{layer}"] = params[f"W{layer}"] - learning_rate * grads[f"dW{layer}"]
-            params[f"b{layer}"] = params[f"b{layer}"] - learning_rate * grads[f"db{layer}"]
+        params = _updated(params, grads, learning_rate)
     return params
 
 
 def _sigmoid(Z):
-    return 1 / (1 + np.exp(-Z))
+    A = 1 / (1 + np.exp(-Z))
+    return A, Z
 
 
-_FORWARD: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "sigmoid": _sigmoid,
-    "relu": lambda Z: np.maximum(0, Z),
-    "tanh": np.tanh,
+def _relu(Z):
+    A = np.maximum(0, Z)
+    assert A.shape == Z.shape
+    return A, Z
+
+
+def _tanh(Z):
+    return np.tanh(Z), Z
+
+
+def _sigmoid_backward(dA, Z):
+    s = 1 / (1 + np.exp(-Z))
+    dZ = dA * s * (1 - s)
+    assert dZ.shape == Z.shape
+    return dZ
+
+
+def _relu_backward(dA, Z):
+    dZ = np.array(dA, copy=True)
+    dZ[Z <= 0] = 0
+    assert dZ.shape == Z.shape
+    return dZ
+
+
+def _tanh_backward(dA, Z):
+    return dA * (1 - np.power(np.tanh(Z), 2))
+
+
+_FORWARD: dict[str, Callable] = {"sigmoid": _sigmoid, "relu": _relu, "tanh": _tanh}
+_BACKWARD: dict[str, Callable] = {
+    "sigmoid": _sigmoid_backward,
+    "relu": _relu_backward,
+    "tanh": _tanh_backward,
 }
 
 
-def _activation_backward(dA, Z, activation):
-    if activation == "relu":
-        dZ = np.array(dA, copy=True)
-        dZ[Z <= 0] = 0
-        return dZ
-    if activation == "tanh":
-        return dA * (1 - np.power(np.tanh(Z), 2))
-    s = _sigmoid(Z)
-    return dA * s * (1 - s)
+def _linear_forward(A, W, b):
+    Z = np.dot(W, A) + b
+    assert Z.shape == (W.shape[0], A.shape[1])
+    return Z, (A, W, b)
+
+
+def _linear_activation_forward(A_prev, W, b, activation):
+    Z, linear_cache = _linear_forward(A_prev, W, b)
+    A, activation_cache = _FORWARD[activation](Z)
+    assert A.shape == (W.shape[0], A_prev.shape[1])
+    return A, (linear_cache, activation_cache)
 
 
 def _model_forward(X, params, hidden):
     caches, A = [], X
     for layer, activation in enumerate((*hidden, "sigmoid"), start=1):
-        W, b = params[f"W{layer}"], params[f"b{layer}"]
-        Z = np.dot(W, A) + b
-        caches.append(((A, W, b), Z))
-        A = _FORWARD[activation](Z)
+        A, cache = _linear_activation_forward(
+            A, params["W" + str(layer)], params["b" + str(layer)], activation
+        )
+        caches.append(cache)
+    assert A.shape == (1, X.shape[1])
     return A, caches
 
 
 def _cost(AL, Y):
     m = Y.shape[1]
     cost = (-1 / m) * np.sum(np.multiply(Y, np.log(AL)) + np.multiply(1 - Y, np.log(1 - AL)))
-    return np.squeeze(cost)
+    cost = np.squeeze(cost)
+    assert cost.shape == ()
+    return cost
+
+
+def _linear_backward(dZ, cache):
+    A_prev, W, b = cache
+    m = A_prev.shape[1]
+    dW = np.dot(dZ, A_prev.T) / m
+    db = np.sum(dZ, axis=1, keepdims=True) / m
+    dA_prev = np.dot(W.T, dZ)
+    assert dA_prev.shape == A_prev.shape
+    assert dW.shape == W.shape
+    assert db.shape == b.shape
+    return dA_prev, dW, db
+
+
+def _linear_activation_backward(dA, cache, activation):
+    linear_cache, activation_cache = cache
+    dZ = _BACKWARD[activation](dA, activation_cache)
+    return _linear_backward(dZ, linear_cache)
 
 
 def _model_backward(AL, Y, caches, hidden):
     grads = {}
+    Y = Y.reshape(AL.shape)
     dA = -(np.divide(Y, AL) - np.divide(1 - Y, 1 - AL))
     for layer, activation in reversed(list(enumerate((*hidden, "sigmoid"), start=1))):
-        (A_prev, W, _b), Z = caches[layer - 1]
-        m = A_prev.shape[1]
-        dZ = _activation_backward(dA, Z, activation)
-        grads[f"dW{layer}"] = np.dot(dZ, A_prev.T) / m
-        grads[f"db{layer}"] = np.sum(dZ, axis=1, keepdims=True) / m
-        dA = np.dot(W.T, dZ)
+        dA, dW, db = _linear_activation_backward(dA, caches[layer - 1], activation)
+        grads["dA" + str(layer - 1)] = dA
+        grads["dW" + str(layer)] = dW
+        grads["db" + str(layer)] = db
     return grads
+
+
+def _updated(params, grads, learning_rate):
+    params = params.copy()
+    for layer in range(1, len(params) // 2 + 1):
+        for name in ("W" + str(layer), "b" + str(layer)):
+            params[name] = params[name] - learning_rate * grads["d" + name]
+    return params
