@@ -168,24 +168,11 @@ def loss_and_grads(
 ) -> tuple[np.floating, Grads]:
     """Return the loss and its gradient by every parameter, under the parameters' own keys."""
     _, cache = forward(params, X, masks, hidden=hidden, output=output, keep_prob=keep_prob)
-    value, grads = cached_loss_and_grads(cache, Y, masks, l2=l2, keep_prob=keep_prob)
-    return value, {name: grads[name] for name in params}
-
-
-def cached_loss_and_grads(
-    cache: Sequence[Layer],
-    Y: Float[Array, "n_L m"],
-    masks: Masks | None = None,
-    *,
-    l2: float = 0.0,
-    keep_prob: float | Sequence[float] = 1.0,
-) -> tuple[np.floating, Grads]:
-    """Return what `loss_and_grads` does, from the layers that `forward` cached."""
     grads = {}
     downwards = _downwards(output_backward(cache, Y), cache, masks, keep_prob, in_place=True)
     for layer, dZ, _ in downwards:
         grads[f"W{layer}"], grads[f"b{layer}"] = _grads(dZ, cache[layer - 1], l2)
-    return _loss(cache, Y, l2), grads
+    return _loss(cache, Y, l2), {name: grads[name] for name in params}
 
 
 def intermediate_grads(

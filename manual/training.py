@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from manual.network import cached_loss_and_grads, forward
+from manual.network import loss_and_grads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from manual.network import Grads, Masks, Params
 
     Array = np.ndarray
-
-LARGE = 2**20
-"""Bytes: what no longer fits into a core's own cache, so that its layout in memory matters."""
 
 
 def steps(
@@ -43,21 +40,16 @@ def steps(
 
     Each loss is that of the parameters before its step, with that step's masks. `masks` is one
     list for all steps, or a function of the iteration, which counts from `start`.
-
-    A large X is held in two layouts, each the one that the product which reads it is fastest
-    with: W1 X by rows, dZ1 X^T by columns.
     """
     params = {name: value.copy() for name, value in params.items()}
     dtype = params["W1"].dtype
-    X, Y = np.ascontiguousarray(X, dtype), np.asarray(Y, dtype)
-    by_columns = np.asfortranarray(X) if X.nbytes > LARGE else X
+    X, Y = np.asarray(X, dtype), np.asarray(Y, dtype)
     rate, costs = float(learning_rate), np.empty(n, dtype)
     for step in range(n):
         drawn = masks(start + step) if callable(masks) else masks
-        _, cache = forward(params, X, drawn, hidden=hidden, output=output, keep_prob=keep_prob)
-        if by_columns is not X:
-            cache[0] = cache[0]._replace(A_prev=by_columns)
-        costs[step], grads = cached_loss_and_grads(cache, Y, drawn, l2=l2, keep_prob=keep_prob)
+        costs[step], grads = loss_and_grads(
+            params, X, Y, drawn, hidden=hidden, output=output, l2=l2, keep_prob=keep_prob
+        )
         for name, grad in grads.items():
             grad *= rate
             params[name] -= grad
