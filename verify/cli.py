@@ -27,8 +27,9 @@ def main(arguments: list[str] | None = None) -> None:
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         signal.raise_signal(signal.SIGPIPE)
     except KeyboardInterrupt:
-        print("Interrupted.", file=sys.stderr)
-        status = INTERRUPTED
+        print("Interrupted.", file=sys.stderr, flush=True)
+        # Threads of JAX or PyTorch, stopped halfway, may crash the interpreter as it ends.
+        os._exit(INTERRUPTED)
     sys.exit(status)
 
 
