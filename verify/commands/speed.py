@@ -76,20 +76,25 @@ def command(
         picture_format(plot)
     given = _given(context)
     dtypes = (options["dtype"],) if "dtype" in given else DTYPES
-    if given & {"data", "layers", "hidden", "output", "init", "l2", "keep_prob", "examples"}:
+    own = given & {"data", "layers", "hidden", "output", "init", "l2", "keep_prob", "examples"}
+    if own:
         workloads = [_own(options | {"dtype": dtype}, learning_rate) for dtype in dtypes]
     else:
         workloads = [each for dtype in dtypes for each in speed.standard_workloads(dtype)]
 
+    result: dict[str, Any] = {}
     with _watching() as progress:
-        rows = [
+        if not own:
+            progress(f"{workloads[0].name}: a whole training")
+            result["training"] = speed.training_speed(workloads[0])
+        result["workloads"] = rows = [
             speed.compare_ways(
-                workload, repetitions=repetitions, seconds=seconds, progress=progress
+                workload, repetitions=repetitions, seconds_each=seconds, progress=progress
             )
             for workload in workloads
         ]
         progress("every weight of " + workloads[0].name)
-        result = {"workloads": rows, "exhaustive": speed.exhaustive_speed(workloads[0].problem)}
+        result["exhaustive"] = speed.exhaustive_speed(workloads[0].problem)
     if plot is not None:
         from verify import plots
 
@@ -165,16 +170,42 @@ def _table(result: dict[str, Any]):
         for way, seconds in row["compile_s"].items()
         if seconds >= 0.1
     )
+    lines = [f"compiling, apart: {compiling or 'under 0.1 s each'}"]
+    if training := result.get("training"):
+        lines.append(
+            f"{training['iterations']} iterations on {rows[0]['name']}: {training['warm_s']:.2f} s "
+            f"warm, {training['cold_s']:.2f} s with compilation; the course's composition would "
+            f"take {training['course_s']:.0f} s, {training['warm_ratio']:.0f} and "
+            f"{training['cold_ratio']:.0f} times as long"
+        )
     check = result["exhaustive"]
-    return Group(
-        table,
-        Text(f"compiling, apart: {compiling or 'under 0.1 s each'}"),
-        Text(
-            f"exhaustive check of {check['parameters']} weights: {check['warm_s']:.2f} s warm, "
-            f"{check['cold_s']:.2f} s cold; the black-box loop would take "
-            f"{check['black_box_s']:.0f} s, {check['ratio']:.0f} times as long"
-        ),
+    lines.append(
+        f"exhaustive check of {check['parameters']} weights: {check['warm_s']:.2f} s warm, "
+        f"{check['cold_s']:.2f} s cold; the black-box loop would take "
+        f"{check['black_box_s']:.0f} s, {check['ratio']:.0f} times as long"
     )
+    return Group(table, *_products(rows), *map(Text, lines))
+
+
+def _products(rows: list[dict[str, Any]]):
+    """Yield the table of the matrix products alone, if any were worth timing."""
+    from rich.table import Table
+
+    measured = [row for row in rows if row["roofline"]["products_ms"]]
+    if not measured:
+        return
+    libraries = list(measured[0]["roofline"]["products_ms"])
+    title = "its matrix products alone: forward + dW + dA"
+    table = Table(box=None, pad_edge=False, header_style="bold", title=title)
+    table.add_column("workload")
+    table.add_column("dtype")
+    for library in libraries:
+        table.add_column(library, justify="right")
+    for row in measured:
+        products = row["roofline"]["products_ms"]
+        cells = (" + ".join(map(_number, products[each].values())) for each in libraries)
+        table.add_row(row["name"], row["dtype"], *cells)
+    yield table
 
 
 def _number(ms: float | None) -> str:

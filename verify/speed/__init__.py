@@ -1,16 +1,16 @@
-"""How fast: a training step by each way, side by side, and an exhaustive check.
+"""How fast: a training step by each way, side by side, a whole training, and an exhaustive check.
 
 Repetitions of all ways of a workload are interleaved, so that a machine that slows down slows
 down all of them; medians and quartiles are kept, and a way's first call, which compiles, apart.
+
 What a step must cost is set beside what the machine reaches: its floating-point operations
 against a measured matrix product, its bytes against a measured copy (the roofline; Williams,
-Waterman & Patterson, 2009).
+Waterman & Patterson, 2009), and beside its products alone in every library (`products`).
 """
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache
 from itertools import pairwise
 from time import perf_counter
@@ -19,9 +19,20 @@ from typing import Any
 import numpy as np
 
 from verify.problem import Problem
-from verify.speed.workloads import Run, Workload, standard_workloads, ways
+from verify.speed.clock import interleaved, seconds, steps_in
+from verify.speed.products import products_ms
+from verify.speed.whole import exhaustive_speed, training_speed
+from verify.speed.workloads import Workload, standard_workloads, ways
 
-__all__ = ["Workload", "compare_ways", "exhaustive_speed", "roofline", "standard_workloads"]
+__all__ = [
+    "Workload",
+    "compare_ways",
+    "exhaustive_speed",
+    "products_ms",
+    "roofline",
+    "standard_workloads",
+    "training_speed",
+]
 
 PEERS = ("course", "torch", "torch-compile")
 """The ways that are not ours."""
@@ -33,32 +44,30 @@ def compare_ways(
     workload: Workload,
     *,
     repetitions: int = 7,
-    seconds: float = 0.2,
+    seconds_each: float = 0.2,
     progress: Callable[[str], Any] = lambda what: None,
 ) -> dict[str, Any]:
     """Time a training step of a workload by every way that is installed.
 
-    Each of the `repetitions` takes as many steps as fit into about `seconds`. Returns name,
+    Each of the `repetitions` takes as many steps as fit into about `seconds_each`. Returns name,
     dtype, layers and examples; ms_per_step, quartiles and compile_s by way; ratio_to_best_peer
-    by our ways; and the roofline.
+    by our ways; and the roofline, in which are the products alone.
     """
+    named = f"{workload.name} {workload.problem.dtype}"
     runs, compile_s, counts = {}, {}, {}
     for way, prepare in ways(workload).items():
-        progress(f"{workload.name} {workload.problem.dtype}: {way}")
+        progress(f"{named}: {way}")
         start = perf_counter()
         runs[way] = prepare()
         runs[way](1)
         first = perf_counter() - start
-        counts[way] = _steps_in(runs[way], seconds)
-        compile_s[way] = max(0.0, first - _time(runs[way], 1))
-    progress(f"{workload.name} {workload.problem.dtype}: {repetitions} repetitions")
-    times: dict[str, list[float]] = {way: [] for way in runs}
-    for _ in range(repetitions):
-        for way, run in runs.items():
-            gc.collect()
-            times[way].append(1e3 * _time(run, counts[way]) / counts[way])
+        counts[way] = steps_in(runs[way], seconds_each)
+        compile_s[way] = max(0.0, first - seconds(runs[way], 1))
+    progress(f"{named}: {repetitions} repetitions")
+    times = interleaved(runs, counts, repetitions)
     medians = {way: float(np.median(values)) for way, values in times.items()}
     peers = [medians[way] for way in PEERS if way in medians]
+    progress(f"{named}: its products alone")
     return {
         "name": workload.name,
         "dtype": str(workload.problem.dtype),
@@ -73,7 +82,8 @@ def compare_ways(
         "ratio_to_best_peer": {
             way: medians[way] / min(peers) for way in OURS if peers and way in medians
         },
-        "roofline": roofline(workload.problem, medians),
+        "roofline": roofline(workload.problem, medians)
+        | {"products_ms": products_ms(workload.problem, repetitions, seconds_each)},
     }
 
 
@@ -108,59 +118,8 @@ def machine(dtype: str) -> tuple[float, float]:
     n = 2048
     rng = np.random.default_rng(0)
     A, B = rng.random((2, n, n)).astype(dtype)
-    product = min(_seconds(lambda: A @ B) for _ in range(15))
+    product = min(seconds(np.matmul, A, B) for _ in range(15))
     source = rng.random(16_000_000).astype(dtype)
     target = np.empty_like(source)
-    copy = min(_seconds(lambda: np.copyto(target, source)) for _ in range(15))
+    copy = min(seconds(np.copyto, target, source) for _ in range(15))
     return 2 * n**3 / product, 2 * source.nbytes / copy
-
-
-def exhaustive_speed(problem: Problem) -> dict[str, Any]:
-    """Time the central difference of every weight, and price the black-box loop beside it.
-
-    The loop takes four evaluations of the loss a weight, for a difference with an error bar;
-    its price is the median of evaluations made in this process.
-    """
-    import manual
-    from verify.exhaustive import exhaustive_differences
-
-    problem = problem.astype(np.float64)
-    cold = _seconds(lambda: exhaustive_differences(problem))
-    warm = [_seconds(lambda: exhaustive_differences(problem)) for _ in range(3)]
-    each = [_seconds(lambda: manual.loss(*problem.arguments, **problem.options)) for _ in range(21)]
-    count = sum(value.size for value in problem.params.values())
-    per_weight = 4 * float(np.median(each))
-    return {
-        "layers": list(problem.layers),
-        "examples": problem.m,
-        "parameters": count,
-        "cold_s": cold,
-        "warm_s": float(np.median(warm)),
-        "black_box_s_per_weight": per_weight,
-        "black_box_s": per_weight * count,
-        "ratio": per_weight * count / float(np.median(warm)),
-    }
-
-
-def _steps_in(run: Run, seconds: float) -> int:
-    """Return how many steps take about so many seconds, at most 2000."""
-    n = 1
-    while (elapsed := _time(run, n)) < seconds / 4 and n < 2000:
-        n *= 4
-    return int(np.clip(n * seconds / elapsed, 1, 2000))
-
-
-def _time(run: Run, n: int) -> float:
-    return _seconds(lambda: run(n))
-
-
-def _seconds(call: Callable[[], Any]) -> float:
-    start = perf_counter()
-    call()
-    return perf_counter() - start
-
-
-def best(medians: dict[str, float], candidates: Sequence[str]) -> str | None:
-    """Return the fastest of the candidates that were timed."""
-    timed = [way for way in candidates if way in medians]
-    return min(timed, key=medians.__getitem__) if timed else None

@@ -13,12 +13,10 @@ import manual
 from verify.build import build_problem
 from verify.problem import Problem
 from verify.speed import course, peers
+from verify.speed.clock import Run
 
 if TYPE_CHECKING:
     from verify.datasets import Dataset
-
-Run = Callable[[int], object]
-"""Take so many steps, from the parameters that the workload starts with."""
 
 
 class Workload(NamedTuple):
@@ -68,6 +66,8 @@ def _random(sizes: tuple[int, ...], m: int, dtype: str, rng) -> Problem:
 
 def ways(workload: Workload) -> dict[str, Callable[[], Run]]:
     """Return every way that is installed and can take this workload's step, each to be prepared.
+
+    Prepared, a way takes so many steps from the parameters that the workload starts with.
 
     "course" is the reference; "manual" is `manual.steps`; "autodiff-step" has its gradient
     compiled and its loop in Python; "autodiff-loop" and "autodiff-span" are `autodiff.steps` by
