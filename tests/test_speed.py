@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from problems import random_problem
 import manual
 import verify.speed
 from verify.app import app
-from verify.speed import course, workloads
+from verify.speed import clock, course, products, whole, workloads
 
 SMALL = ("--data", "circles", "--layers", "3", "--l2", "0", "--keep-prob", "1", "--examples", "20")
 
@@ -45,6 +46,56 @@ def test_a_problem_of_ones_own_is_timed_by_every_way(monkeypatch):
     # Forward and dW of both layers, dA of the second: two operations a multiplication.
     assert row["roofline"]["gflop_per_step"] == pytest.approx(2 * 20 * (3 * (6 + 3) - 6) / 1e9)
     assert result["exhaustive"]["parameters"] == 3 * 2 + 3 + 3 + 1
+
+
+def test_the_products_of_a_step_are_those_that_its_layers_multiply():
+    problem = random_problem(sizes=(4, 5, 3, 1))
+    _, cache = manual.forward(problem.params, problem.X, hidden=problem.hidden)
+    grads = manual.intermediate_grads(*problem.arguments, **problem.options)
+    multiplied = {
+        "forward": [(layer.W, layer.A_prev, layer.Z) for layer in cache],
+        "dW": [(layer.Z, layer.A_prev, layer.W) for layer in cache],
+        "dA": [
+            (layer.W, layer.Z, grads[f"dA{number}"]) for number, layer in enumerate(cache[1:], 1)
+        ],
+    }
+    for kind, layers in multiplied.items():
+        for first, second, like in layers:
+            left, right = products.PRODUCTS[kind](first, second)
+            assert (left @ right).shape == like.shape
+    pairs = products._pairs(problem)
+    for kind, layers in multiplied.items():
+        for pair, (first, second, _) in zip(pairs[kind], layers, strict=True):
+            np.testing.assert_array_equal(pair[0], first)
+            np.testing.assert_array_equal(pair[1], second)
+
+
+def test_products_are_timed_by_library_where_they_outweigh_their_calls(monkeypatch):
+    monkeypatch.setattr(workloads.importlib.util, "find_spec", lambda name: None)
+    problem = random_problem(sizes=(4, 5, 1))
+    assert products.products_ms(problem, 1, 0.001) == {}
+    monkeypatch.setattr(products, "SMALLEST", 0)
+    timed = products.products_ms(problem, 1, 0.001)
+    assert set(timed) == {"numpy", "jax"}
+    assert all(set(kinds) == {"forward", "dW", "dA"} for kinds in timed.values())
+    assert all(ms > 0 for kinds in timed.values() for ms in kinds.values())
+
+
+def test_a_whole_training_is_priced_in_steps_of_the_course():
+    workload = workloads.Workload("small", random_problem(sizes=(4, 5, 1)), 0.1)
+    timed = whole.training_speed(workload, iterations=20)
+    assert (timed["layers"], timed["iterations"]) == ([4, 5, 1], 20)
+    assert timed["course_s"] == pytest.approx(20 * timed["course_s_per_step"])
+    assert timed["warm_ratio"] == pytest.approx(timed["course_s"] / timed["warm_s"])
+    assert timed["cold_ratio"] == pytest.approx(timed["course_s"] / timed["cold_s"])
+
+
+def test_repetitions_are_interleaved_and_each_takes_its_own_number_of_steps():
+    taken = []
+    runs = {name: partial(lambda name, n: taken.append((name, n)), name) for name in "ab"}
+    times = clock.interleaved(runs, {"a": 3, "b": 5}, repetitions=2)
+    assert taken == [("a", 3), ("b", 5)] * 2
+    assert {name: len(values) for name, values in times.items()} == {"a": 2, "b": 2}
 
 
 @pytest.mark.parametrize(
