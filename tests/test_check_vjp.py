@@ -102,6 +102,21 @@ def test_the_note_counts_the_entries_that_the_table_does():
     assert not any("complex step" in remark for remark in report.remarks)
 
 
+@pytest.mark.parametrize(("mirror", "ways"), [(None, "two"), (lambda x: jnp.sin(x), "three")])
+def test_the_page_lists_the_values_of_the_cotangent_that_shows_a_mistake_best(mirror, ways):
+    def backward(dy, x):
+        return dy * np.cos(x) * [1.0, 1.0, 1.5, 1.0]
+
+    report = check_vjp(np.sin, backward, np.array([0.3, 0.7, 1.1, -0.4]), mirror, **QUICK)
+    (tensor,) = report.tensors
+    for pair in list(tensor.pairs.values())[: 2 if mirror else 1]:
+        worst = int(np.flatnonzero(pair.index == 2)[0])
+        value = pair.value[worst]
+        assert value == pytest.approx(1.5 * (value - pair.difference[worst]), rel=1e-6)
+        assert f"{value:.9g}" in report.to_html() or pair is not next(iter(tensor.pairs.values()))
+    assert f"checked {ways} ways" in report.to_html()
+
+
 def test_the_cotangents_that_a_mistake_shows_under_are_listed_to_the_third():
     report = check_vjp(lambda x: x**2, lambda dy, x: x * dy, np.ones(9), budget=3000, cotangents=6)
     assert report.meaning.endswith("and 3 more.")

@@ -42,7 +42,7 @@ def tensor(name, difference, bar, *, pair=PAIRS[0], index=None, directions=0):
     index = np.arange(flat.size) if index is None else np.asarray(index)
     bars = np.broadcast_to(np.asarray(bar, float), difference.shape).ravel()[index]
     ratio = float(over_bar(flat[index], bars).max(initial=0))
-    compared = Pair(0.0, 0.0, ratio, ratio <= 1, index, flat[index], bars)
+    compared = Pair(0.0, 0.0, ratio, ratio <= 1, index, flat[index], flat[index], bars)
     return Tensor(
         name,
         difference.shape,

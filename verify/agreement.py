@@ -182,7 +182,8 @@ def judge(
     `kinked` entries are held to their bars like all others, but left out of max_abs and of the
     relative difference.
     """
-    difference = np.asarray(a, float) - np.asarray(b, float)
+    value = np.asarray(a, float)
+    difference = value - np.asarray(b, float)
     ratio = float(over_bar(difference, bar).max(initial=0.0))
     plain = ~kinked
     gap = _norm(difference[plain])
@@ -193,6 +194,7 @@ def judge(
         bar_ratio=ratio,
         agree=ratio <= 1,
         index=index,
+        value=value,
         difference=difference,
         bar=bar,
     )

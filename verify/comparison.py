@@ -312,6 +312,8 @@ def _merged(reports: Mapping[str, Report], unchecked: Sequence[str], mirrored: b
     counted = {remark for report in every for remark in coverage(report.tensors)}
     shared = set.intersection(*(set(report.remarks) for report in every)) - counted
     remarks = [*coverage(tensors), *(remark for remark in every[0].remarks if remark in shared)]
+    if verdict == "disagree" and len(every) > 1:
+        remarks.append("Of every gradient this shows what is worst over all cotangents.")
     if unchecked:
         remarks.append(f"backward has no gradient of {', '.join(unchecked)}: not checked.")
     return Report(

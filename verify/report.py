@@ -35,7 +35,7 @@ class Pair:
     max_abs is the largest |a - b|; relative ||a - b|| / (||a|| + ||b||), 0 where both are 0;
     both leave kinked entries out. bar_ratio is the largest |a - b| over its error bar, and the
     two agree where that is at most 1. `index` are the flat indices of the entries that were
-    compared, with their difference a - b and their bars.
+    compared, with a's value, their difference a - b and their bars.
     """
 
     max_abs: float
@@ -43,6 +43,7 @@ class Pair:
     bar_ratio: float
     agree: bool
     index: np.ndarray
+    value: np.ndarray
     difference: np.ndarray
     bar: np.ndarray
 

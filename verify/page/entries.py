@@ -20,13 +20,10 @@ RINGED = 3
 
 @dataclass(frozen=True, eq=False)
 class Compared:
-    """Entries by two ways, each (k,): flat index, the first way's value, difference and bar.
-
-    `value` is None where it is not known, and then neither way's is listed.
-    """
+    """Entries by two ways, each (k,): flat index, the first way's value, difference and bar."""
 
     index: np.ndarray
-    value: np.ndarray | None
+    value: np.ndarray
     difference: np.ndarray
     bar: np.ndarray
 
@@ -82,23 +79,20 @@ def _table(
     for rank, place in enumerate(worst, start=1):
         off, bar = compared.difference[place], compared.bar[place]
         where = ", ".join(str(i) for i in np.unravel_index(compared.index[place], shape))
-        values = []
-        if compared.value is not None:
-            value = compared.value[place]
-            values = [f"{value:.9g}", f"{value - off:.9g}"]
+        value = compared.value[place] + 0.0  # -0 is 0
         ratio = float(over_bar(off, bar))
         rows.append(
             [
                 f"{rank}: [{where or 'scalar'}]",
-                *values,
+                f"{value:.9g}",
+                f"{value - off:.9g}",
                 f"{off:.1e}" if off else "0",
                 f"{bar:.1e}",
                 f"{ratio:.2g}",
             ]
         )
-    known = ways if compared.value is not None else ()
     return table(
-        ["entry", *known, "difference", "error bar", "in bars"],
+        ["entry", *ways, "difference", "error bar", "in bars"],
         rows,
         caption=f"The entries of {name} that are furthest off",
         class_="numbers",

@@ -25,10 +25,11 @@ def page(report: Report) -> str:
     """Return a report as one self-contained HTML file."""
     facts = report.to_dict()
     data = str(report.settings.get("data") or report.settings.get("file") or "")
+    ways = "two" if report.loss.autodiff is None else "three"
     sections: list[Any] = [
         element(
             "header",
-            element("p", "Backproof: gradients checked three ways", class_="brand"),
+            element("p", f"Backproof: gradients checked {ways} ways", class_="brand"),
             element("h1", _badge(report.verdict, VERDICTS[report.verdict])),
             element("p", report.meaning, class_="meaning"),
             _losses(report, facts),
@@ -246,24 +247,9 @@ def _details(report: Report, tensor: Tensor, heading: str, *, opened: bool) -> H
             name,
             tensor.shape,
             (first, second),
-            Compared(pair.index, _value(report, tensor, shown), pair.difference, pair.bar),
+            Compared(pair.index, pair.value, pair.difference, pair.bar),
         )
     return element("details", element("summary", title), content, open=opened)
-
-
-def _value(report: Report, tensor: Tensor, shown: str) -> np.ndarray | None:
-    """Return the first way's values of the entries that a pair compares.
-
-    A report of several cotangents has of each pair the worst cotangent's differences, which
-    need not be the one whose gradient it has.
-    """
-    if "cotangents" in report.settings:
-        return None
-    pair = tensor.pairs[shown]
-    by_hand = tensor.value.ravel()[pair.index]
-    if shown != PAIRS[2]:
-        return by_hand
-    return by_hand - tensor.pairs[PAIRS[0]].difference[pair.index]
 
 
 def _shown(tensor: Tensor) -> str | None:
