@@ -441,6 +441,10 @@ def test_a_mirror_that_is_another_function_is_told_from_a_wrong_gradient():
         ((np.sum, np.ones_like, np.arange(3)), "params: got ndarray with no floating-point number"),
         ((np.sum, np.ones_like, {}), "params: got dict with no floating-point number"),
         (
+            (np.sum, np.ones_like, {"a": np.ones(2), 1: np.ones(2)}),
+            "params: got a dict whose keys cannot be sorted, takes keys of one type",
+        ),
+        (
             (np.sum, np.ones_like, {"a": np.ones(2), "b": np.arange(3)}),
             "params: got int64 for b, takes float",
         ),

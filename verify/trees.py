@@ -128,7 +128,15 @@ def flatten_parameters(tree: Any) -> Tree:
 def _leaves(argument: str, tree: Any) -> tuple[list[tuple[str, Any]], Any]:
     from jax.tree_util import keystr, tree_flatten_with_path
 
-    paths, structure = tree_flatten_with_path(tree)
+    try:
+        paths, structure = tree_flatten_with_path(tree)
+    except ValueError as error:
+        if "dictionary keys" not in str(error):
+            raise
+        raise ValueError(
+            f"{argument}: got a dict whose keys cannot be sorted, takes keys of one type in a "
+            "dict, as JAX does"
+        ) from error
     names = [keystr(path, simple=True, separator=".") or argument for path, _ in paths]
     if len(set(names)) < len(names):
         names = [keystr(path) for path, _ in paths]
