@@ -351,7 +351,7 @@ def _repetition(facts: Mapping[str, Any]) -> list[Any]:
 
 
 def _plain(caption: str, values: Mapping[str, Any]) -> Html | None:
-    rows = [[name.replace("_", " "), _listed(value)] for name, value in values.items()]
+    rows = [[name.replace("_", " "), _listed(value, ", ")] for name, value in values.items()]
     return table(["name", "value"], rows, caption=caption) if rows else None
 
 
@@ -359,7 +359,7 @@ def _one_or_each(values: Sequence[Any]) -> str:
     return _listed(values[:1] if len(set(values)) == 1 else values)
 
 
-def _listed(value: Any) -> str:
+def _listed(value: Any, separator: str = ",") -> str:
     if isinstance(value, (list, tuple)):
-        return ",".join(map(str, value))
+        return separator.join(map(str, value))
     return str(value)
