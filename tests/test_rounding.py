@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from problems import random_problem
@@ -11,6 +13,7 @@ import manual
 from verify import Problem
 from verify.rounding import (
     CHANCE,
+    LIBRARY,
     SAMPLES,
     Rounding,
     _output,
@@ -35,6 +38,23 @@ def one_unit(w, x, *, m=1):
         X=np.repeat(np.array([x]).T, m, axis=1),
         Y=np.zeros((1, m)),
     )
+
+
+@pytest.mark.parametrize(("dtype", "wide"), [(np.float32, np.float64), (np.float64, np.longdouble)])
+@pytest.mark.parametrize("library", [np, jnp])
+def test_libraries_compute_their_functions_within_the_units_that_they_are_given(
+    library, dtype, wide
+):
+    if np.finfo(wide).eps > np.finfo(dtype).eps / 1000:
+        pytest.skip("no wider type on this machine")
+    Z = np.random.default_rng(0).uniform(-25, 25, 200_000).astype(dtype)
+    with jax.enable_x64(True):
+        for name, at in (("exp", Z), ("tanh", Z), ("log1p", np.exp(Z))):
+            exact = getattr(np, name)(at.astype(wide))
+            found = np.asarray(getattr(library, name)(at))
+            assert found.dtype == dtype
+            units = np.abs((found.astype(wide) - exact) / exact).max() / (np.finfo(dtype).eps / 2)
+            assert units <= LIBRARY
 
 
 def test_a_bar_is_the_quantile_of_the_difference_of_two_roundings_and_the_kinks_on_top():

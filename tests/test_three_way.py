@@ -15,6 +15,7 @@ import manual
 from verify import Problem, three_way
 from verify.agreement import conclude, judge
 from verify.report import PAIRS, Tensor
+from verify.rounding import analyse
 
 DEPTHS = (0, 1, 2, 3, 4)
 HIDDEN = ("relu", "tanh", "sigmoid")
@@ -238,6 +239,28 @@ def test_two_ways_agree_up_to_their_bar_and_no_further():
 
     assert agree(1.0)
     assert not agree(1.01)
+
+
+def test_kinked_entries_count_for_agreement_and_not_for_the_relative_difference():
+    kinked = np.array([False, True])
+    pair = judge(np.array([1.0, 5.0]), np.array([1.5, 1.0]), np.ones(2), np.arange(2), kinked)
+    assert (pair.max_abs, pair.relative) == (0.5, 0.5 / 2.5)
+    assert (pair.bar_ratio, pair.agree) == (4.0, False)
+
+
+def test_two_losses_agree_up_to_their_bar_and_no_further(problem):
+    def off_by(bars):
+        off = bars * analyse(problem).loss_bar
+
+        def loss(*arguments, **options):
+            return manual.loss(*arguments, **options) + off
+
+        return three_way(problem, loss=loss)
+
+    assert off_by(0.5).loss.agree
+    shifted = off_by(2.0)
+    assert not shifted.loss.agree
+    assert shifted.verdict == "disagree"
 
 
 @pytest.mark.parametrize(

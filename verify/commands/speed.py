@@ -30,7 +30,7 @@ DTYPES = ("float64", "float32")
 @click.option(
     "--repetitions",
     type=click.IntRange(1),
-    default=7,
+    default=15,
     show_default=True,
     metavar="N",
     help="Interleaved repetitions of every way.",
@@ -38,7 +38,7 @@ DTYPES = ("float64", "float32")
 @click.option(
     "--seconds",
     type=click.FloatRange(0, 60, min_open=True),
-    default=0.2,
+    default=0.1,
     show_default=True,
     metavar="NUMBER",
     help="How long one repetition takes.",

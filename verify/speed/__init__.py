@@ -43,8 +43,8 @@ OURS = ("manual", "autodiff-step", "autodiff-loop", "autodiff-span")
 def compare_ways(
     workload: Workload,
     *,
-    repetitions: int = 7,
-    seconds_each: float = 0.2,
+    repetitions: int = 15,
+    seconds_each: float = 0.1,
     progress: Callable[[str], Any] = lambda what: None,
 ) -> dict[str, Any]:
     """Time a training step of a workload by every way that is installed.

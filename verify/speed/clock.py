@@ -14,7 +14,7 @@ Run = Callable[[int], object]
 
 Key = TypeVar("Key", bound=Hashable)
 
-FEWEST, MOST = 5, 2000
+FEWEST, MOST = 3, 2000
 """Steps a repetition: what one call costs is spread over the first, and the second is enough."""
 
 PATIENCE = 50
