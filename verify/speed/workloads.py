@@ -61,7 +61,7 @@ def _own(name: str, sizes: tuple[int, ...], m: int, dtype: str, rng) -> Problem:
 
 def _random(sizes: tuple[int, ...], m: int, dtype: str, rng) -> Problem:
     params = manual.initialize(sizes, "fan-in", rng, np.dtype(dtype).type)
-    return Problem(params, rng.random((sizes[0], m)), rng.random((1, m)) < 0.5)
+    return Problem(params, rng.random((m, sizes[0])).T, rng.random((1, m)) < 0.5)
 
 
 def ways(workload: Workload) -> dict[str, Callable[[], Run]]:
