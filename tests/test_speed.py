@@ -40,12 +40,25 @@ def test_a_problem_of_ones_own_is_timed_by_every_way(monkeypatch):
     assert set(row["compile_s"]) == set(row["quartiles"]) == set(row["ms_per_step"])
     assert all(low <= row["ms_per_step"][way] <= high
                for way, (low, high) in row["quartiles"].items())  # fmt: skip
-    assert row["ratio_to_best_peer"]["manual"] == pytest.approx(
-        row["ms_per_step"]["manual"] / row["ms_per_step"]["course"]
-    )
+    assert row["ratio_to_best_peer"]["manual"] == row["ratio_to"]["manual"]["course"]
     # Forward and dW of both layers, dA of the second: two operations a multiplication.
     assert row["roofline"]["gflop_per_step"] == pytest.approx(2 * 20 * (3 * (6 + 3) - 6) / 1e9)
     assert result["exhaustive"]["parameters"] == 3 * 2 + 3 + 3 + 1
+
+
+def test_a_ratio_is_the_median_of_those_within_one_repetition(monkeypatch):
+    times = {"course": [4.0, 8.0, 2.0], "manual": [1.0, 4.0, 1.0]}
+    monkeypatch.setattr(
+        verify.speed, "interleaved", lambda runs, *_: {way: times.get(way, [9.0]) for way in runs}
+    )
+    monkeypatch.setattr(verify.speed, "ways", lambda workload: dict.fromkeys(times, lambda: abs))
+    monkeypatch.setattr(verify.speed, "steps_in", lambda run, seconds: 1)
+    monkeypatch.setattr(verify.speed, "seconds", lambda run, n: 0.0)
+    monkeypatch.setattr(verify.speed, "machine", lambda dtype: (1e11, 1e10))
+    workload = workloads.Workload("small", random_problem(sizes=(4, 5, 1)), 0.1)
+    row = verify.speed.compare_ways(workload)
+    assert row["ms_per_step"] == {"course": 4.0, "manual": 1.0}
+    assert row["ratio_to"] == {"manual": {"course": 0.5}}
 
 
 def test_the_products_of_a_step_are_those_that_its_layers_multiply():

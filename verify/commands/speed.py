@@ -30,7 +30,7 @@ DTYPES = ("float64", "float32")
 @click.option(
     "--repetitions",
     type=click.IntRange(1),
-    default=15,
+    default=11,
     show_default=True,
     metavar="N",
     help="Interleaved repetitions of every way.",
@@ -62,9 +62,9 @@ def command(
 ) -> int:
     """Time a training step by each way, side by side, and an exhaustive check.
 
-    Four workloads in both dtypes by default, and a whole training: cats, football, flower, and a
-    wide one. With any option that describes a problem, as --data or --layers, that problem alone.
-    PyTorch takes part where it is installed (extra `peers`).
+    By default four workloads in both dtypes, cats, football, flower and a wide one, and a whole
+    training of the first. With any option that describes a problem, as --data or --layers, that
+    problem alone. PyTorch takes part where it is installed (extra `peers`).
     """  # fmt: skip
     from verify import speed
     from verify.problem import check_learning_rate

@@ -43,15 +43,16 @@ OURS = ("manual", "autodiff-step", "autodiff-loop", "autodiff-span")
 def compare_ways(
     workload: Workload,
     *,
-    repetitions: int = 15,
+    repetitions: int = 11,
     seconds_each: float = 0.1,
     progress: Callable[[str], Any] = lambda what: None,
 ) -> dict[str, Any]:
     """Time a training step of a workload by every way that is installed.
 
     Each of the `repetitions` takes as many steps as fit into about `seconds_each`. Returns name,
-    dtype, layers and examples; ms_per_step, quartiles and compile_s by way; ratio_to_best_peer
-    by our ways; and the roofline, in which are the products alone.
+    dtype, layers and examples; ms_per_step, quartiles and compile_s by way; ratio_to, of each of
+    our ways to each peer; ratio_to_best_peer; and the roofline, in which are the products alone.
+    A ratio is the median of those within one repetition, which a machine's drift leaves alone.
     """
     named = f"{workload.name} {workload.problem.dtype}"
     runs, compile_s, counts = {}, {}, {}
@@ -66,7 +67,13 @@ def compare_ways(
     progress(f"{named}: {repetitions} repetitions")
     times = interleaved(runs, counts, repetitions)
     medians = {way: float(np.median(values)) for way, values in times.items()}
-    peers = [medians[way] for way in PEERS if way in medians]
+    peers = [way for way in PEERS if way in medians]
+    best = min(peers, key=medians.__getitem__, default=None)
+    ratios = {
+        ours: {peer: float(np.median(np.divide(times[ours], times[peer]))) for peer in peers}
+        for ours in OURS
+        if ours in medians
+    }
     progress(f"{named}: its products alone")
     return {
         "name": workload.name,
@@ -79,9 +86,8 @@ def compare_ways(
             for way, values in times.items()
         },
         "compile_s": compile_s,
-        "ratio_to_best_peer": {
-            way: medians[way] / min(peers) for way in OURS if peers and way in medians
-        },
+        "ratio_to": ratios,
+        "ratio_to_best_peer": {ours: to[best] for ours, to in ratios.items() if best},
         "roofline": roofline(workload.problem, medians)
         | {"products_ms": products_ms(workload.problem, repetitions, seconds_each)},
     }

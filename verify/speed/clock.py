@@ -42,14 +42,18 @@ def interleaved(
     """Return the milliseconds a step of every run, `repetitions` times, one run after another.
 
     Each begins once the threads of the one before it are asleep: those of OpenBLAS keep a core
-    busy for a tenth of a second after their last product.
+    busy for a tenth of a second after their last product. No garbage is collected meanwhile.
     """
     times: dict[Key, list[float]] = {key: [] for key in runs}
-    for _ in range(repetitions):
-        for key, run in runs.items():
-            gc.collect()
-            _fall_asleep()
-            times[key].append(1e3 * seconds(run, counts[key]) / counts[key])
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(repetitions):
+            for key, run in runs.items():
+                _fall_asleep()
+                times[key].append(1e3 * seconds(run, counts[key]) / counts[key])
+    finally:
+        gc.enable()
     return times
 
 
