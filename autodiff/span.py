@@ -12,7 +12,7 @@ So W1 need not be touched. With K = XᵀX, m by m, computed once, its product P 
 
 on its own, S ← c S + G collects what W1 is owed, and the penalty's share of it follows from
 
-    ‖W1‖² ← c² ‖W1‖² - 2 c α ⟨P, G⟩ + α² ⟨G K, G⟩.
+    ‖W1‖² ← c² ‖W1‖² - α ⟨c P + P', G⟩,   P' the P after the step.
 
 After t steps W1 = cᵗ W1₀ - α S Xᵀ. All other parameters step as ever. A step's first layer
 takes 2 n1 m² operations instead of 4 n1 n0 m: for 209 pictures of 12,288 pixels, 1/118.
@@ -38,11 +38,11 @@ from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from autodiff.network import _loss, full_precision
 
 if TYPE_CHECKING:
-    import numpy as np
     from jaxtyping import Array, Float
 
 BLOCK = 250
@@ -50,9 +50,16 @@ BLOCK = 250
 
 
 def gram(X: Float[Array | np.ndarray, "n_0 m"]) -> Float[Array, "m m"]:
-    """Return K = XᵀX, on the device, in the dtype of X."""
+    """Return K = XᵀX, on the device, in the dtype of X.
+
+    In main memory NumPy multiplies: its BLAS knows that K is symmetric, which halves the work,
+    and there is nothing to compile.
+    """
     with full_precision():
-        return _gram(X)
+        if isinstance(X, jax.Array) and any(each.platform != "cpu" for each in X.devices()):
+            return _gram(X)
+        X = np.asarray(X)
+        return jax.device_put(X.T @ X)
 
 
 @jax.jit
@@ -85,13 +92,13 @@ def chunk(X, Y, K, rates, params, masks, count, *, hidden, output, scheduled):
             params, {"Z1": P}, no_inputs, Y, drawn, hidden, output, l2, keep_probs
         )
         G = at_Z1["Z1"]
-        GK = G @ K
+        P_next = shrink * P - rate * (G @ K)
         return (
             {name: params[name] - rate * grads[name] for name in params},
-            shrink * P - rate * GK,
+            P_next,
             shrink * S + G,
             shrink * power,
-            shrink**2 * norm - 2 * shrink * rate * jnp.vdot(P, G) + rate**2 * jnp.vdot(GK, G),
+            shrink**2 * norm - rate * jnp.vdot(shrink * P + P_next, G),
             losses.at[i].set(loss + l2 / (2 * m) * norm),
         )
 
