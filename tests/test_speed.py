@@ -107,7 +107,7 @@ def test_repetitions_are_interleaved_and_each_takes_its_own_number_of_steps():
     taken = []
     runs = {name: partial(lambda name, n: taken.append((name, n)), name) for name in "ab"}
     times = clock.interleaved(runs, {"a": 3, "b": 5}, repetitions=2)
-    assert taken == [("a", 3), ("b", 5)] * 2
+    assert taken == [("a", 1), ("a", 3), ("b", 1), ("b", 5)] * 2
     assert {name: len(values) for name, values in times.items()} == {"a": 2, "b": 2}
 
 

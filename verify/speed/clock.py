@@ -41,8 +41,9 @@ def interleaved(
 ) -> dict[Key, list[float]]:
     """Return the milliseconds a step of every run, `repetitions` times, one run after another.
 
-    Each begins once the threads of the one before it are asleep: those of OpenBLAS keep a core
-    busy for a tenth of a second after their last product. No garbage is collected meanwhile.
+    Each begins once the threads of the one before it are asleep (those of OpenBLAS keep a core
+    busy for a tenth of a second after their last product), with a step that is not timed and
+    wakes its own. No garbage is collected meanwhile.
     """
     times: dict[Key, list[float]] = {key: [] for key in runs}
     gc.collect()
@@ -51,6 +52,7 @@ def interleaved(
         for _ in range(repetitions):
             for key, run in runs.items():
                 _fall_asleep()
+                run(1)
                 times[key].append(1e3 * seconds(run, counts[key]) / counts[key])
     finally:
         gc.enable()
