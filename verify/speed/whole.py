@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from verify.speed.workloads import Workload
 
 SAMPLES = 21
-"""Steps, or evaluations, of which the median prices what would take too long to run whole."""
+"""Steps, or evaluations, that price what would take too long to run whole."""
 
 
 def training_speed(workload: Workload, iterations: int = 2500) -> dict[str, Any]:
@@ -34,9 +34,9 @@ def training_speed(workload: Workload, iterations: int = 2500) -> dict[str, Any]
     whole = partial(train, problem, learning_rate=rate, iterations=iterations, progress=False)
     cold = seconds(whole)
     warm = float(np.median([seconds(whole) for _ in range(5)]))
-    step = partial(course.steps, n=1, learning_rate=rate, hidden=problem.hidden)
-    samples = [seconds(step, *problem.arguments[:3]) for _ in range(SAMPLES)]
-    per_step = float(np.median(samples))
+    steps = partial(course.steps, n=SAMPLES, learning_rate=rate, hidden=problem.hidden)
+    samples = [seconds(steps, *problem.arguments[:3]) for _ in range(5)]
+    per_step = float(np.median(samples)) / SAMPLES
     return _described(problem) | {
         "iterations": iterations,
         "cold_s": cold,
