@@ -26,8 +26,8 @@ def linear(
     Flattened pictures lie in memory one after the other. Where each has more pixels than Z has
     entries, the product is nothing but reading them, and BLAS reads them faster as rows.
     """
-    columns_apart = A_prev.flags.f_contiguous and len(A_prev) > len(W) * A_prev.shape[1]
-    Z = (A_prev.T @ W.T).T if columns_apart else W @ A_prev
+    as_rows = A_prev.flags.f_contiguous and len(A_prev) > len(W) * A_prev.shape[1]
+    Z = (A_prev.T @ W.T).T if as_rows else W @ A_prev
     Z += b
     return Z
 

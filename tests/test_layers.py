@@ -37,7 +37,8 @@ def test_linear_is_a_weighted_sum_and_a_bias_written_out(case):
         [sum(W[i, k] * A_prev[k, j] for k in range(n_in)) + b[i, 0] for j in range(A_prev.shape[1])]
         for i in range(n_out)
     ]
-    np.testing.assert_array_equal(manual.linear(A_prev, W, b), expected)
+    for order in "CF":
+        np.testing.assert_array_equal(manual.linear(A_prev.copy(order), W, b), expected)
 
 
 @given(linear_cases(), st.data())

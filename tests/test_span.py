@@ -32,6 +32,14 @@ def both(problem, masks=None, **how):
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_the_gram_matrix_is_the_same_by_numpy_and_by_the_device(dtype):
+    X = np.random.default_rng(0).integers(-9, 9, (30, 7)).astype(dtype)
+    for found in (span.gram(X), span.gram(autodiff.on_device(X)), span._gram(X.astype(float))):
+        np.testing.assert_array_equal(np.asarray(found), X.T @ X)
+    assert span.gram(X).dtype == dtype
+
+
 def assert_same_descent(problem, n, **how):
     """Compare to some eps a step: smooth activations at a small rate compound nothing."""
     (params, costs), (span_params, span_costs) = both(problem, n=n, **how)

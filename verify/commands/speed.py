@@ -195,7 +195,7 @@ def _products(rows: list[dict[str, Any]]):
     if not measured:
         return
     libraries = list(measured[0]["roofline"]["products_ms"])
-    title = "its matrix products alone: forward + dW + dA"
+    title = "the matrix products of a step alone: forward + dW + dA"
     table = Table(box=None, pad_edge=False, header_style="bold", title=title)
     table.add_column("workload")
     table.add_column("dtype")

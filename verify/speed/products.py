@@ -67,7 +67,10 @@ def product_runs(problem: Problem) -> dict[tuple[str, str], Run]:
 
 
 def _pairs(problem: Problem) -> dict[str, Pairs]:
-    """Return what each product is made of, layer by layer, from a forward pass of the problem."""
+    """Return what each product is made of, layer by layer, from a forward pass of the problem.
+
+    Z stands in for dZ, which has its shape.
+    """
     options = {name: problem.options[name] for name in ("hidden", "output", "keep_prob")}
     _, cache = manual.forward(problem.params, problem.X, problem.masks, **options)
     pairs = {
@@ -79,27 +82,24 @@ def _pairs(problem: Problem) -> dict[str, Pairs]:
 
 
 def _numpy(factors: Factors, pairs: Pairs) -> Run:
-    operands = [factors(*pair) for pair in pairs]
-    results = [left @ right for left, right in operands]
-
-    def run(n: int) -> None:
-        for _ in range(n):
-            for (left, right), out in zip(operands, results, strict=True):
-                np.matmul(left, right, out=out)
-
-    return run
+    return _written_over(np.matmul, [factors(*pair) for pair in pairs])
 
 
 def _torch(factors: Factors, pairs: Pairs) -> Run:
     import torch
 
-    operands = [factors(torch.from_numpy(a), torch.from_numpy(b)) for a, b in pairs]
-    results = [left @ right for left, right in operands]
+    return _written_over(
+        torch.matmul, [factors(torch.from_numpy(a), torch.from_numpy(b)) for a, b in pairs]
+    )
+
+
+def _written_over(matmul: Callable[..., Any], operands: list[tuple[Any, Any]]) -> Run:
+    results = [matmul(left, right) for left, right in operands]
 
     def run(n: int) -> None:
         for _ in range(n):
             for (left, right), out in zip(operands, results, strict=True):
-                torch.matmul(left, right, out=out)
+                matmul(left, right, out=out)
 
     return run
 
