@@ -125,6 +125,7 @@ def test_a_relative_error_of_1e_8_in_one_tensor_is_caught_without_a_mirror(name,
     assert [t.name for t in report.tensors if not t.agree] == [name]
 
 
+@pytest.mark.slow
 def test_gradients_rounded_to_float32_are_caught_by_the_mirror():
     loss, grads, params, mirror = network(problem(l2=0.7))
 
