@@ -7,6 +7,7 @@ Each operation stands beside its backward, and each is usable alone:
 - `losses`: cross-entropy from logits, the L2 penalty, the course's clipped cost
 - `network`: the layers composed
 - `initializers`, `training`: where parameters come from, and where they go
+- `span`: the same training where features far outnumber examples
 """
 
 from manual.activations import (
@@ -51,15 +52,17 @@ from manual.network import (
     output_backward,
     predict,
 )
-from manual.training import descend, steps
+from manual.training import STRATEGIES, choose_strategy, descend, steps
 
 __all__ = [
     "ACTIVATIONS",
     "INITIALIZERS",
     "LOSSES",
+    "STRATEGIES",
     "Activation",
     "Layer",
     "backward",
+    "choose_strategy",
     "clipped_cross_entropy",
     "cross_entropy_backward",
     "descend",

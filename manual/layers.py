@@ -42,8 +42,11 @@ def linear_backward(
 def linear_backward_input(
     dZ: Float[Array, "n_out m"], W: Float[Array, "n_out n_in"]
 ) -> Float[Array, "n_in m"]:
-    """Return dA_prev = W^T dZ, which the first layer of a network has no use for."""
-    return W.T @ dZ
+    """Return dA_prev = W^T dZ, which the first layer of a network has no use for.
+
+    With a single output it is an outer product, which a plain multiplication makes faster.
+    """
+    return W.T * dZ if len(W) == 1 else W.T @ dZ
 
 
 def linear_backward_params(

@@ -14,6 +14,7 @@ from jax.extend.core import jaxprs_in_params
 from problems import random_problem
 
 import autodiff
+import manual
 from autodiff import span
 from autodiff.training import _chunk
 from verify import mask_schedule
@@ -21,10 +22,14 @@ from verify import mask_schedule
 EPS = np.finfo(float).eps
 
 
-def both(problem, masks=None, **how):
+each_package = pytest.mark.parametrize("package", [manual, autodiff], ids=["manual", "autodiff"])
+"""The package whose span is on trial, against its own loop."""
+
+
+def both(package, problem, masks=None, **how):
     """Return (params, costs) by the loop and by the span."""
     return [
-        autodiff.steps(
+        package.steps(
             problem.params, problem.X, problem.Y, problem.masks if masks is None else masks,
             strategy=strategy, **problem.options, **how,
         )
@@ -35,20 +40,26 @@ def both(problem, masks=None, **how):
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_the_gram_matrix_is_the_same_by_numpy_and_by_the_device(dtype):
     X = np.random.default_rng(0).integers(-9, 9, (30, 7)).astype(dtype)
-    for found in (span.gram(X), span.gram(autodiff.on_device(X)), span._gram(X.astype(float))):
+    for found in (
+        manual.span.gram(X),
+        span.gram(X),
+        span.gram(autodiff.on_device(X)),
+        span._gram(X.astype(float)),
+    ):
         np.testing.assert_array_equal(np.asarray(found), X.T @ X)
     assert span.gram(X).dtype == dtype
 
 
-def assert_same_descent(problem, n, **how):
+def assert_same_descent(package, problem, n, **how):
     """Compare to some eps a step: smooth activations at a small rate compound nothing."""
-    (params, costs), (span_params, span_costs) = both(problem, n=n, **how)
+    (params, costs), (span_params, span_costs) = both(package, problem, n=n, **how)
     np.testing.assert_allclose(span_costs, costs, rtol=4 * n * EPS)
     for name, value in params.items():
         scale = np.abs(value).max() or 1
         np.testing.assert_allclose(span_params[name], value, rtol=0, atol=4 * n * EPS * scale)
 
 
+@each_package
 @settings(max_examples=8)
 @given(
     sizes=st.sampled_from([(40, 5, 1), (40, 1), (3, 6, 3)]),
@@ -57,45 +68,66 @@ def assert_same_descent(problem, n, **how):
     seed=st.integers(0, 99),
 )
 @pytest.mark.unchecked
-def test_it_is_the_same_descent(sizes, l2, keep_prob, seed):
+def test_it_is_the_same_descent(package, sizes, l2, keep_prob, seed):
     problem = random_problem(
         sizes=sizes, m=9, l2=l2, keep_prob=keep_prob, seed=seed,
         output="sigmoid" if sizes[-1] == 1 else "softmax",
     )  # fmt: skip
     masks = mask_schedule(seed, sizes[1:-1], 9, problem.keep_prob)
-    assert_same_descent(problem, 40, masks=masks, learning_rate=0.01)
+    assert_same_descent(package, problem, 40, masks=masks, learning_rate=0.01)
 
 
-def test_it_is_the_same_descent_over_several_blocks():
+@each_package
+def test_it_is_the_same_descent_over_several_blocks(package):
     problem = random_problem(sizes=(50, 6, 1), m=12, l2=0.7, keep_prob=0.8)
     masks = mask_schedule(1, (6,), 12, problem.keep_prob)
-    assert_same_descent(problem, 2 * span.BLOCK + 17, masks=masks, learning_rate=0.01, start=100)
+    assert_same_descent(
+        package, problem, 2 * span.BLOCK + 17, masks=masks, learning_rate=0.01, start=100
+    )
 
 
+@each_package
 @pytest.mark.parametrize("times", [1, 1.5])
-def test_a_penalty_that_undoes_the_weights_each_step_is_followed(times):
+def test_a_penalty_that_undoes_the_weights_each_step_is_followed(package, times):
     # c = 1 - rate l2 / m is 0, then negative: nothing is divided by it.
     problem = random_problem(sizes=(30, 4, 1), m=10, l2=times * 10 / 0.5)
-    assert_same_descent(problem, 5, learning_rate=0.5)
+    assert_same_descent(package, problem, 5, learning_rate=0.5)
 
 
-def test_single_precision_stays_single():
+@each_package
+def test_single_precision_stays_single(package):
     problem = random_problem(sizes=(40, 5, 1), m=9, dtype="float32")
-    _, (params, costs) = both(problem, n=20, learning_rate=0.01)
+    _, (params, costs) = both(package, problem, n=20, learning_rate=0.01)
     assert {each.dtype for each in [*params.values(), costs]} == {np.dtype("float32")}
 
 
-def test_the_product_of_the_data_may_be_had_before():
+@each_package
+def test_the_product_of_the_data_may_be_had_before(package):
     problem = random_problem(sizes=(40, 5, 1), m=9)
     K = np.asarray(span.gram(problem.X))
     np.testing.assert_allclose(K, problem.X.T @ problem.X, rtol=0, atol=40 * EPS * K.max())
     run = partial(
-        autodiff.steps, *problem.arguments, n=20, learning_rate=0.1, strategy="span",
+        package.steps, *problem.arguments, n=20, learning_rate=0.1, strategy="span",
         **problem.options,
     )  # fmt: skip
     (params, costs), (given_params, given_costs) = run(), run(gram=K)
     assert np.array_equal(costs, given_costs)
     assert all(np.array_equal(params[name], given_params[name]) for name in params)
+
+
+def test_no_step_by_hand_touches_what_has_as_many_rows_as_there_are_features(monkeypatch):
+    seen = []
+    loss_and_grads = manual.span.loss_and_grads
+
+    def watched(params, X, *arguments, **how):
+        seen.extend([X, *params.values()])
+        return loss_and_grads(params, X, *arguments, **how)
+
+    monkeypatch.setattr(manual.span, "loss_and_grads", watched)
+    problem = random_problem(sizes=(1237, 5, 3, 1), m=9, keep_prob=0.8)
+    both(manual, problem, n=7, learning_rate=0.1)
+    assert len(seen) == 7 * 7
+    assert not [array for array in seen if 1237 in array.shape]
 
 
 def loop_bodies(jaxpr):
@@ -141,6 +173,7 @@ def test_the_plain_loop_neither_copies_nor_transposes_the_data():
     assert moved == []
 
 
+@each_package
 @pytest.mark.parametrize(
     ("layers", "m", "n", "strategy"),
     [
@@ -151,5 +184,5 @@ def test_the_plain_loop_neither_copies_nor_transposes_the_data():
         ((64, 64, 1), 64, 1000, "loop"),
     ],
 )
-def test_it_is_chosen_where_features_far_outnumber_examples(layers, m, n, strategy):
-    assert autodiff.choose_strategy(layers, m, n) == strategy
+def test_it_is_chosen_where_features_far_outnumber_examples(package, layers, m, n, strategy):
+    assert package.choose_strategy(layers, m, n) == strategy

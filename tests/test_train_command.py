@@ -82,6 +82,10 @@ def test_the_json_says_what_the_table_says(train):
     [
         (("--backend", "manual"), "NumPy, by hand"),
         (("--backend", "autodiff"), "JAX"),
+        (
+            ("--backend", "manual", "--strategy", "span"),
+            "NumPy, by hand, the first layer in the span of the data",
+        ),
         (("--strategy", "span"), "JAX, the first layer in the span of the data"),
     ],
 )
@@ -174,7 +178,7 @@ def test_the_trained_parameters_can_be_checked_three_ways(train):
         (("--learning-rate", "nan"), "learning_rate: got nan, takes a number above 0"),
         (("--learning-rate", "0"), "learning_rate: got 0.0, takes a number above 0"),
         (("--backend", "torch"), "backend: got 'torch', takes autodiff, manual"),
-        (("--strategy", "span"), "strategy: got 'span', takes loop"),
+        (("--strategy", "leap"), "strategy: got 'leap', takes loop, span"),
         (("--save", "nowhere/model.h5"), "there is no folder nowhere"),
         (("--sweep", "1,x"), "sweep: got '1,x', takes whole numbers"),
         (("--sweep", "2"), "sweep: takes no --save"),

@@ -83,7 +83,7 @@ def train(
     Gradient descent runs until it has come to `iterations`, counted from 0, or `stop()` is
     true, or the loss is not finite. `masks` are the problem's own in every iteration unless
     given: a list, or a function of the iteration such as `mask_schedule` returns. `strategy`
-    is that of `autodiff.steps`: "loop", "span", or by default the cheaper. `every` is the
+    is that of either `steps`: "loop", "span", or by default the cheaper. `every` is the
     number of iterations from one recorded cost to the next. `callback` is given a `Training`
     several times a second and at the end. `progress` shows a bar on stderr, by default if that
     is a terminal.
@@ -198,15 +198,21 @@ def _resumable(steps: Steps, state: Checkpoint, since: Chunk) -> Checkpoint:
 def _manual_steps(
     problem: Problem, masks: Any, learning_rate: float, strategy: str | None, n: int
 ) -> Steps:
-    check_choice("strategy", strategy or "loop", ("loop",))
+    """Bind NumPy to a problem whose data are multiplied out once."""
+    from manual import span
+
+    check_choice("strategy", strategy or "loop", manual.STRATEGIES)
+    strategy = strategy or manual.choose_strategy(problem.layers, problem.m, n)
+    gram = span.gram(problem.X) if strategy == "span" else None
 
     def advance(params: Params, n: int, start: int) -> tuple[Params, np.ndarray]:
         return manual.steps(
             params, problem.X, problem.Y, masks,
-            n=n, start=start, learning_rate=learning_rate, **problem.options,
+            n=n, start=start, learning_rate=learning_rate, strategy=strategy, gram=gram,
+            **problem.options,
         )  # fmt: skip
 
-    return Steps(advance, 1, "loop")
+    return Steps(advance, span.BLOCK if strategy == "span" else 1, strategy)
 
 
 def _autodiff_steps(

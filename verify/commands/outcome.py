@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 WAYS = {
     ("manual", "loop"): "NumPy, by hand",
+    ("manual", "span"): "NumPy, by hand, the first layer in the span of the data",
     ("autodiff", "loop"): "JAX",
     ("autodiff", "span"): "JAX, the first layer in the span of the data",
 }

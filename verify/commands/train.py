@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 @click.option(
     "--strategy",
     metavar="NAME",
-    help="Of autodiff: loop, or span, which keeps the first layer in the span of the "
-    "data; by default the cheaper.",
+    help="loop, or span, which keeps the first layer in the span of the data; by default "
+    "the cheaper.",
 )
 @click.option(
     "--record-every",

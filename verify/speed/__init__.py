@@ -37,7 +37,7 @@ __all__ = [
 PEERS = ("course", "torch", "torch-compile")
 """The ways that are not ours."""
 
-OURS = ("manual", "autodiff-step", "autodiff-loop", "autodiff-span")
+OURS = ("manual", "manual-span", "autodiff-step", "autodiff-loop", "autodiff-span")
 
 
 def compare_ways(
@@ -98,8 +98,8 @@ def roofline(problem: Problem, ms_per_step: dict[str, float]) -> dict[str, Any]:
 
     Counted are the matrix products of forward, dW and dA (none for the input), two operations a
     multiplication, and one reading of X forward and one backward, one reading and one writing
-    of every parameter. `bound_ms` is the least time that either allows; "autodiff-span" takes
-    fewer operations than are counted here, so it may beat it.
+    of every parameter. `bound_ms` is the least time that either allows; the ways in the span of
+    the data take fewer operations than are counted here, so they may beat it.
     """
     sizes, m = problem.layers, problem.m
     products = [n_in * n_out for n_in, n_out in pairwise(sizes)]

@@ -69,22 +69,21 @@ def ways(workload: Workload) -> dict[str, Callable[[], Run]]:
 
     Prepared, a way takes so many steps from the parameters that the workload starts with.
 
-    "course" is the reference; "manual" is `manual.steps`; "autodiff-step" has its gradient
-    compiled and its loop in Python; "autodiff-loop" and "autodiff-span" are `autodiff.steps` by
-    either strategy, the second where it would be chosen.
+    "course" is the reference; "manual" and "manual-span" are `manual.steps` by either strategy;
+    "autodiff-step" has its gradient compiled and its loop in Python; "autodiff-loop" and
+    "autodiff-span" are `autodiff.steps`. The span is a way where it would be chosen.
     """
     problem, rate = workload.problem, workload.learning_rate
     plain = problem.output == "sigmoid" and problem.masks is None and problem.l2 == 0
     table: dict[str, Callable[[], Run]] = {}
     if plain:
         table["course"] = lambda: partial(_steps, course.steps, problem, rate)
-    table["manual"] = lambda: partial(_steps, manual.steps, problem, rate)
+    table["manual"] = lambda: _manual(problem, rate, "loop")
     table["autodiff-step"] = lambda: partial(_one_by_one, problem, rate)
     table["autodiff-loop"] = lambda: _autodiff(problem, rate, "loop")
 
-    from autodiff.training import choose_strategy
-
-    if choose_strategy(problem.layers, problem.m, 1000) == "span":
+    if manual.choose_strategy(problem.layers, problem.m, 1000) == "span":
+        table["manual-span"] = lambda: _manual(problem, rate, "span")
         table["autodiff-span"] = lambda: _autodiff(problem, rate, "span")
     if plain and importlib.util.find_spec("torch"):
         table["torch"] = lambda: peers.eager(problem, rate)
@@ -98,6 +97,14 @@ def _steps(steps, problem, rate, n):
 
 def _options(problem):
     return problem.options | {"masks": problem.masks}
+
+
+def _manual(problem, rate, strategy):
+    """Multiply the data out once, where that is the strategy, as a training run does."""
+    from manual import span
+
+    K = span.gram(problem.X) if strategy == "span" else None
+    return partial(_steps, partial(manual.steps, strategy=strategy, gram=K), problem, rate)
 
 
 def _autodiff(problem, rate, strategy):
