@@ -146,8 +146,11 @@ def _loss(params, probes, X, Y, masks, hidden, output, l2, keep_probs):
         if masks is not None:
             A = A * masks[layer - 1] / keep_probs[layer - 1]
         A = A + probes.get(f"A{layer}", 0)
+    mean = LOSSES[output](Z, Y) / m
+    if l2 is None:
+        return mean
     penalty = sum(jnp.sum(jnp.square(value)) for name, value in params.items() if name[0] == "W")
-    return LOSSES[output](Z, Y) / m + l2 / (2 * m) * penalty
+    return mean + l2 / (2 * m) * penalty
 
 
 _static = partial(jax.jit, static_argnames=("hidden", "output"))

@@ -1,8 +1,8 @@
 """Full-batch gradient descent as one computation: many steps a call, compiled once.
 
-A chunk of steps is a loop that XLA compiles whole. Learning rate, L2 and keep_prob are its
-arguments, the parameters are donated to it, and no loss leaves the device before the run is
-over.
+A chunk of steps is a loop that XLA compiles whole. Learning rate, keep_prob and L2, where there
+is any, are its arguments, the parameters are donated to it, and no loss leaves the device
+before the run is over.
 
 There are two ways to take a step, and they differ by rounding alone: "loop", which is
 gradient descent as it is written, and "span", which keeps the first layer in the span of the
@@ -83,7 +83,7 @@ def steps(
             chunk, length = partial(span.chunk, X, Y, K, rates, **static), span.BLOCK
         else:
             length = _length(masks, start)
-            chunk = partial(_chunk, X, Y, rates, **static, length=length)
+            chunk = partial(_chunk, X, Y, rates, **static, penalised=l2 != 0, length=length)
         return chunks.run(chunk, params, masks, n=n, start=start, length=length)
 
 
@@ -114,11 +114,12 @@ def _length(masks, start: int) -> int:
 
 @partial(
     jax.jit,
-    static_argnames=("hidden", "output", "scheduled", "length"),
+    static_argnames=("hidden", "output", "scheduled", "penalised", "length"),
     donate_argnames="params",
 )
-def _chunk(X, Y, rates, params, masks, count, *, hidden, output, scheduled, length):
+def _chunk(X, Y, rates, params, masks, count, *, hidden, output, scheduled, penalised, length):
     rate, l2, *keep_probs = rates
+    l2 = l2 if penalised else None  # a penalty of 0 would be summed up all the same
 
     def step(i, state):
         params, losses = state

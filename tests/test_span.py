@@ -165,7 +165,7 @@ def test_the_plain_loop_neither_copies_nor_transposes_the_data():
     with jax.enable_x64(True):
         lowered = _chunk.lower(
             problem.X, problem.Y, rates, problem.params, None, 3,
-            hidden=problem.hidden, output=problem.output, scheduled=False, length=8,
+            hidden=problem.hidden, output=problem.output, scheduled=False, penalised=True, length=8,
         )  # fmt: skip
         compiled = lowered.compile().as_text()
     assert "f64[1237,209]" in compiled
