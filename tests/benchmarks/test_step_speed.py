@@ -13,7 +13,7 @@ from verify.speed.workloads import standard_workloads, ways
 
 pytestmark = pytest.mark.unchecked
 
-OURS = ("manual", "autodiff-loop", "autodiff-span")
+OURS = ("manual", "manual-span", "autodiff-loop", "autodiff-span")
 STEPS = {"cats": 10, "football": 500, "flower": 500, "wide": 2}
 
 
