@@ -136,6 +136,7 @@ def require_masks(masks: object, keep_probs: Sequence[float]) -> None:
 
 
 def _loss(params, probes, X, Y, masks, hidden, output, l2, keep_probs):
+    """Return the loss. An l2 of None is no penalty: no square is summed up."""
     m = X.shape[1]
     A = X
     for layer, activation in enumerate((*hidden, None), start=1):

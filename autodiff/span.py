@@ -72,15 +72,20 @@ def operations(n_0: int, n_1: int, m: int, n: int) -> int:
     return 2 * n_0 * m * m + n * 2 * n_1 * m * m + ceil(n / BLOCK) * 4 * n_1 * n_0 * m
 
 
-@partial(jax.jit, static_argnames=("hidden", "output", "scheduled"), donate_argnames="params")
-def chunk(X, Y, K, rates, params, masks, count, *, hidden, output, scheduled):
+@partial(
+    jax.jit,
+    static_argnames=("hidden", "output", "scheduled", "penalised"),
+    donate_argnames="params",
+)
+def chunk(X, Y, K, rates, params, masks, count, *, hidden, output, scheduled, penalised):
     """Take at most `BLOCK` steps; return the new parameters and the losses.
 
     `rates` holds learning rate, l2 and one keep_prob a hidden layer; `masks` holds one array
-    (n_1, m) a hidden layer, or (BLOCK, n_1, m) if `scheduled`.
+    (n_1, m) a hidden layer, or (BLOCK, n_1, m) if `scheduled`. ‖W1‖² is followed if `penalised`.
     """
     rate, l2, *keep_probs = rates
     m = X.shape[1]
+    penalty = l2 if penalised else None
     shrink = 1 - rate * l2 / m
     W1 = params["W1"]
     P, no_inputs = W1 @ X, X[:0]
@@ -89,17 +94,20 @@ def chunk(X, Y, K, rates, params, masks, count, *, hidden, output, scheduled):
         params, P, S, power, norm, losses = state
         drawn = [layer[i] for layer in masks] if scheduled else masks
         loss, (grads, at_Z1) = jax.value_and_grad(_loss, argnums=(0, 1))(
-            params, {"Z1": P}, no_inputs, Y, drawn, hidden, output, l2, keep_probs
+            params, {"Z1": P}, no_inputs, Y, drawn, hidden, output, penalty, keep_probs
         )
         G = at_Z1["Z1"]
         P_next = shrink * P - rate * (G @ K)
+        if penalised:
+            loss += l2 / (2 * m) * norm
+            norm = shrink**2 * norm - rate * jnp.vdot(shrink * P + P_next, G)
         return (
             {name: params[name] - rate * grads[name] for name in params},
             P_next,
             shrink * S + G,
             shrink * power,
-            shrink**2 * norm - rate * jnp.vdot(shrink * P + P_next, G),
-            losses.at[i].set(loss + l2 / (2 * m) * norm),
+            norm,
+            losses.at[i].set(loss),
         )
 
     start = (

@@ -77,13 +77,18 @@ def steps(
     with full_precision():
         X, Y = on_device(X, dtype), on_device(Y, dtype)
         rates = np.array([learning_rate, l2, *keep_probs], dtype)
-        static = {"hidden": hidden, "output": output, "scheduled": callable(masks)}
+        static = {
+            "hidden": hidden,
+            "output": output,
+            "scheduled": callable(masks),
+            "penalised": l2 != 0,  # a penalty of 0 would be summed up all the same
+        }
         if strategy == "span":
             K = span.gram(X) if gram is None else gram
             chunk, length = partial(span.chunk, X, Y, K, rates, **static), span.BLOCK
         else:
             length = _length(masks, start)
-            chunk = partial(_chunk, X, Y, rates, **static, penalised=l2 != 0, length=length)
+            chunk = partial(_chunk, X, Y, rates, **static, length=length)
         return chunks.run(chunk, params, masks, n=n, start=start, length=length)
 
 
@@ -119,13 +124,13 @@ def _length(masks, start: int) -> int:
 )
 def _chunk(X, Y, rates, params, masks, count, *, hidden, output, scheduled, penalised, length):
     rate, l2, *keep_probs = rates
-    l2 = l2 if penalised else None  # a penalty of 0 would be summed up all the same
+    penalty = l2 if penalised else None
 
     def step(i, state):
         params, losses = state
         drawn = [layer[i] for layer in masks] if scheduled else masks
         loss, grads = jax.value_and_grad(_loss)(
-            params, {}, X, Y, drawn, hidden, output, l2, keep_probs
+            params, {}, X, Y, drawn, hidden, output, penalty, keep_probs
         )
         params = {name: params[name] - rate * grads[name] for name in params}
         return params, losses.at[i].set(loss)

@@ -152,7 +152,13 @@ def test_no_step_touches_what_has_as_many_rows_as_there_are_features():
     rates = np.array([0.1, problem.l2, *problem.keep_prob])
     with jax.enable_x64(True):
         traced = jax.make_jaxpr(
-            partial(span.chunk, hidden=problem.hidden, output=problem.output, scheduled=False)
+            partial(
+                span.chunk,
+                hidden=problem.hidden,
+                output=problem.output,
+                scheduled=False,
+                penalised=True,
+            )
         )(problem.X, problem.Y, span.gram(problem.X), rates, problem.params, problem.masks, 3)
     shapes = [shape for body in loop_bodies(traced.jaxpr) for shape in every_shape(body)]
     assert (5, 9) in shapes

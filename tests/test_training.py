@@ -17,7 +17,7 @@ import manual
 import verify.training
 from autodiff.span import BLOCK
 from autodiff.training import _chunk
-from verify import mask_schedule
+from verify import Problem, mask_schedule
 from verify.datasets import load
 from verify.training import interruptible, train
 
@@ -143,6 +143,15 @@ def test_masks_of_a_long_run_are_drawn_in_shorter_chunks(monkeypatch):
     params, cut_costs = take("autodiff", "loop", problem, masks, n=40, learning_rate=0.1)
     assert identical(params, whole)
     assert np.array_equal(cut_costs, costs)
+
+
+@pytest.mark.parametrize(("backend", "strategy"), WAYS)
+def test_without_a_penalty_no_square_of_a_weight_is_summed_up(backend, strategy):
+    huge = {"W1": np.full((2, 3), 1e200), "b1": np.zeros((2, 1))}
+    params = {**huge, "W2": np.zeros((1, 2)), "b2": np.zeros((1, 1))}
+    problem = Problem(params, np.zeros((3, 4)), np.array([[0, 1, 1, 0]]), hidden="relu")
+    _, costs = take(backend, strategy, problem, n=2, learning_rate=0.1)
+    np.testing.assert_allclose(costs, np.log(2), rtol=1e-15)
 
 
 @pytest.mark.parametrize("backend", ["manual", "autodiff"])
