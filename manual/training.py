@@ -69,7 +69,7 @@ def steps(
             params, X, Y, drawn, n=n, learning_rate=learning_rate, start=start, K=K, **how
         )
     params = {name: value.copy() for name, value in params.items()}
-    rate, costs = float(learning_rate), np.empty(n, dtype)
+    rate, costs = np.array(learning_rate, dtype), np.empty(n, dtype)
     for step in range(n):
         costs[step], grads = loss_and_grads(params, X, Y, drawn(start + step), **how)
         for name, grad in grads.items():
