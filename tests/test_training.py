@@ -124,6 +124,17 @@ def test_a_run_cut_into_calls_gives_the_bits_of_one(backend, strategy, cuts):
     assert np.array_equal(np.concatenate(pieces), costs)
 
 
+@pytest.mark.parametrize("backend", ["manual", "autodiff"])
+def test_a_run_that_starts_between_two_blocks_has_its_bits_from_the_next_one_on(backend):
+    problem, masks = hard_problem()
+    whole, _ = take(backend, "span", problem, masks, start=100, n=BLOCK + 50, learning_rate=0.1)
+    first, _ = take(backend, "span", problem, masks, start=100, n=BLOCK - 100, learning_rate=0.1)
+    cut, _ = take(
+        backend, "span", problem.with_params(first), masks, start=BLOCK, n=150, learning_rate=0.1
+    )
+    assert identical(cut, whole)
+
+
 def test_the_compiled_loop_serves_every_length_rate_penalty_and_keep_prob():
     def steps(n, **how):
         problem = random_problem(sizes=(3, 6, 1), m=9, keep_prob=how.pop("keep_prob"), l2=0.3)
