@@ -108,7 +108,7 @@ def _block(params, X, Y, K, masks, costs, rate, l2, how) -> Params:
             upper[name] -= rate * grad
         shrunk = shrink * P
         P = shrunk - rate * (G @ K)
-        norm = shrink**2 * norm - rate * float(np.vdot(shrunk + P, G))
+        norm = shrink * shrink * norm - rate * float(np.vdot(shrunk + P, G))
         S = shrink * S + G
         power *= shrink
     recovered = {**upper, "W1": power * W1 - rate * (S @ X.T)}

@@ -94,6 +94,19 @@ def test_products_are_timed_by_library_where_they_outweigh_their_calls(monkeypat
     assert all(ms > 0 for kinds in timed.values() for ms in kinds.values())
 
 
+def test_the_span_is_a_way_of_both_packages_where_it_would_be_chosen():
+    workload = workloads.Workload("tall", random_problem(sizes=(500, 3, 1), m=5), 0.01)
+    table = workloads.ways(workload)
+    params, _ = table["manual"]()(4)
+    for way in ("manual-span", "autodiff-loop", "autodiff-span"):
+        found, _ = table[way]()(4)
+        for name, value in params.items():
+            np.testing.assert_allclose(found[name], value, rtol=1e-12, atol=1e-14)
+    assert not [way for way in workloads.ways(workload._replace(
+        problem=random_problem(sizes=(4, 3, 1), m=50)
+    )) if way.endswith("-span")]  # fmt: skip
+
+
 def test_a_whole_training_is_priced_in_steps_of_the_course():
     workload = workloads.Workload("small", random_problem(sizes=(4, 5, 1)), 0.1)
     timed = whole.training_speed(workload, iterations=20)
