@@ -152,8 +152,8 @@ def _table(result: dict[str, Any]):
     table.add_column("workload")
     table.add_column("dtype")
     for way in shown:
-        table.add_column(way, justify="right")
-    table.add_column("best of ours\n/ best peer", justify="right")
+        table.add_column(way.replace("-", "-\n"), justify="right")
+    table.add_column("ours to\nbest peer", justify="right")
     table.add_column("machine's\nbound", justify="right")
     for row in rows:
         ratios = row["ratio_to_best_peer"].values()
