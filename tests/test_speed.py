@@ -46,6 +46,20 @@ def test_a_problem_of_ones_own_is_timed_by_every_way(monkeypatch):
     assert result["exhaustive"]["parameters"] == 3 * 2 + 3 + 3 + 1
 
 
+def test_the_table_names_every_way_in_full_within_eighty_columns(monkeypatch):
+    monkeypatch.setattr(workloads.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(verify.speed, "machine", lambda dtype: (1e11, 1e10))
+    how = ("--repetitions", "1", "--seconds", "0.001")
+    run = CliRunner().invoke(app, ["speed", *SMALL, *how], catch_exceptions=False)
+    lines = run.stdout.splitlines()
+    table = lines[: next(i for i, line in enumerate(lines) if line.startswith("compiling"))]
+    assert max(map(len, map(str.rstrip, table))) <= 80
+    for dtype in ("float64", "float32"):
+        assert any(line.strip() == f"milliseconds a step, {dtype}" for line in table)
+    for way in ("course", "manual", "autodiff-step", "autodiff-loop"):
+        assert sum(line.split()[0] == way for line in table) == 2
+
+
 def test_a_ratio_is_the_median_of_those_within_one_repetition(monkeypatch):
     times = {"course": [4.0, 8.0, 2.0], "manual": [1.0, 4.0, 1.0]}
     monkeypatch.setattr(

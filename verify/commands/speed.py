@@ -141,29 +141,13 @@ def _watching():
 
 def _table(result: dict[str, Any]):
     from rich.console import Group
-    from rich.table import Table
     from rich.text import Text
 
-    from verify.speed import OURS, PEERS
-
     rows = result["workloads"]
-    shown = [way for way in (*PEERS, *OURS) if any(way in row["ms_per_step"] for row in rows)]
-    table = Table(box=None, pad_edge=False, header_style="bold", title="milliseconds a step")
-    table.add_column("workload")
-    table.add_column("dtype")
-    for way in shown:
-        table.add_column(way.replace("-", "-\n"), justify="right")
-    table.add_column("ours to\nbest peer", justify="right")
-    table.add_column("machine's\nbound", justify="right")
-    for row in rows:
-        ratios = row["ratio_to_best_peer"].values()
-        table.add_row(
-            row["name"],
-            row["dtype"],
-            *(_number(row["ms_per_step"].get(way)) for way in shown),
-            f"{min(ratios):.2f}" if ratios else "",
-            _number(row["roofline"]["bound_ms"]),
-        )
+    steps = (
+        _steps(dtype, [row for row in rows if row["dtype"] == dtype])
+        for dtype in dict.fromkeys(row["dtype"] for row in rows)
+    )
     compiling = ", ".join(
         f"{row['name']} {row['dtype']} {way} {seconds:.1f} s"
         for row in rows
@@ -184,7 +168,29 @@ def _table(result: dict[str, Any]):
         f"{check['cold_s']:.2f} s cold; the black-box loop would take "
         f"{check['black_box_s']:.0f} s, {check['ratio']:.0f} times as long"
     )
-    return Group(table, *_products(rows), *map(Text, lines))
+    return Group(*steps, *_products(rows), *map(Text, lines))
+
+
+def _steps(dtype: str, rows: list[dict[str, Any]]):
+    """Return the table of a dtype: a column a workload, a row a way."""
+    from rich.table import Table
+
+    from verify.speed import OURS, PEERS
+
+    title = f"milliseconds a step, {dtype}"
+    table = Table(box=None, pad_edge=False, header_style="bold", title=title)
+    table.add_column("")
+    for row in rows:
+        table.add_column(row["name"], justify="right")
+    for way in (*PEERS, *OURS):
+        times = [row["ms_per_step"].get(way) for row in rows]
+        if any(times):
+            table.add_row(way, *map(_number, times))
+    ratios = [min(row["ratio_to_best_peer"].values(), default=None) for row in rows]
+    if any(ratios):
+        table.add_row("best of ours / best peer", *map(_number, ratios))
+    table.add_row("machine's bound", *(_number(row["roofline"]["bound_ms"]) for row in rows))
+    return table
 
 
 def _products(rows: list[dict[str, Any]]):
