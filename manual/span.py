@@ -55,8 +55,11 @@ def gram(X: Float[Array, "n_0 m"]) -> Float[Array, "m m"]:
 
 
 def operations(n_0: int, n_1: int, m: int, n: int) -> int:
-    """Return the floating-point operations that n steps spend on the first layer, K included."""
-    return 2 * n_0 * m * m + n * 2 * n_1 * m * m + ceil(n / BLOCK) * 4 * n_1 * n_0 * m
+    """Return the floating-point operations that n steps spend on the first layer, K included.
+
+    A step has three products of (n_1, m) and (m, m): with K, and twice with the identity.
+    """
+    return 2 * n_0 * m * m + n * 3 * 2 * n_1 * m * m + ceil(n / BLOCK) * 4 * n_1 * n_0 * m
 
 
 def steps(

@@ -195,46 +195,41 @@ def _resumable(steps: Steps, state: Checkpoint, since: Chunk) -> Checkpoint:
     return since.begin if state.iteration % steps.granule else state
 
 
-def _manual_steps(
-    problem: Problem, masks: Any, learning_rate: float, strategy: str | None, n: int
-) -> Steps:
-    """Bind NumPy to a problem whose data are multiplied out once."""
-    from manual import span
-
-    check_choice("strategy", strategy or "loop", manual.STRATEGIES)
-    strategy = strategy or manual.choose_strategy(problem.layers, problem.m, n)
-    gram = span.gram(problem.X) if strategy == "span" else None
-
-    def advance(params: Params, n: int, start: int) -> tuple[Params, np.ndarray]:
-        return manual.steps(
-            params, problem.X, problem.Y, masks,
-            n=n, start=start, learning_rate=learning_rate, strategy=strategy, gram=gram,
-            **problem.options,
-        )  # fmt: skip
-
-    return Steps(advance, span.BLOCK if strategy == "span" else 1, strategy)
+def _manual_steps(problem: Problem, *how: Any) -> Steps:
+    return _bound(manual, problem.X, problem.Y, problem, *how)
 
 
-def _autodiff_steps(
-    problem: Problem, masks: Any, learning_rate: float, strategy: str | None, n: int
-) -> Steps:
-    """Bind JAX to a problem whose data are sent to the device once, and multiplied out once."""
+def _autodiff_steps(problem: Problem, *how: Any) -> Steps:
+    """Send the data to JAX's device once."""
     import autodiff
-    from autodiff import span
 
-    check_choice("strategy", strategy or "loop", autodiff.STRATEGIES)
-    strategy = strategy or autodiff.choose_strategy(problem.layers, problem.m, n)
     X, Y = autodiff.on_device(problem.X), autodiff.on_device(problem.Y)
-    gram = span.gram(X) if strategy == "span" else None
+    return _bound(autodiff, X, Y, problem, *how)
+
+
+def _bound(
+    package: Any,
+    X: Any,
+    Y: Any,
+    problem: Problem,
+    masks: Any,
+    learning_rate: float,
+    strategy: str | None,
+    n: int,
+) -> Steps:
+    """Bind a package's `steps` to a problem whose data are multiplied out once, if at all."""
+    check_choice("strategy", strategy or "loop", package.STRATEGIES)
+    strategy = strategy or package.choose_strategy(problem.layers, problem.m, n)
+    gram = package.span.gram(X) if strategy == "span" else None
 
     def advance(params: Params, n: int, start: int) -> tuple[Params, np.ndarray]:
-        return autodiff.steps(
+        return package.steps(
             params, X, Y, masks,
             n=n, start=start, learning_rate=learning_rate, strategy=strategy, gram=gram,
             **problem.options,
         )  # fmt: skip
 
-    return Steps(advance, span.BLOCK if strategy == "span" else 1, strategy)
+    return Steps(advance, package.span.BLOCK if strategy == "span" else 1, strategy)
 
 
 BACKENDS = {"autodiff": _autodiff_steps, "manual": _manual_steps}

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 
 
-def steps(params, X, Y, *, n, learning_rate, hidden, **_):
+def steps(params, X, Y, *, n, learning_rate, hidden):
     """Take n steps of gradient descent as the course's L_layer_model does."""
     params = dict(params)
     for _step in range(n):

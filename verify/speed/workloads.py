@@ -73,62 +73,48 @@ def ways(workload: Workload) -> dict[str, Callable[[], Run]]:
     "autodiff-step" has its gradient compiled and its loop in Python; "autodiff-loop" and
     "autodiff-span" are `autodiff.steps`. The span is a way where it would be chosen.
     """
+    import autodiff
+
     problem, rate = workload.problem, workload.learning_rate
     plain = problem.output == "sigmoid" and problem.masks is None and problem.l2 == 0
     table: dict[str, Callable[[], Run]] = {}
     if plain:
-        table["course"] = lambda: partial(_steps, course.steps, problem, rate)
+        table["course"] = lambda: _course(problem, rate)
     table["manual"] = lambda: _manual(problem, rate, "loop")
     table["autodiff-step"] = lambda: partial(_one_by_one, problem, rate)
     table["autodiff-loop"] = lambda: _autodiff(problem, rate, "loop")
 
-    if manual.choose_strategy(problem.layers, problem.m, 1000) == "span":
-        table["manual-span"] = lambda: _manual(problem, rate, "span")
-        table["autodiff-span"] = lambda: _autodiff(problem, rate, "span")
+    for name, package, prepare in (("manual", manual, _manual), ("autodiff", autodiff, _autodiff)):
+        if package.choose_strategy(problem.layers, problem.m, 1000) == "span":
+            table[f"{name}-span"] = partial(prepare, problem, rate, "span")
     if plain and importlib.util.find_spec("torch"):
         table["torch"] = lambda: peers.eager(problem, rate)
         table["torch-compile"] = lambda: peers.compiled(problem, rate)
     return table
 
 
-def _steps(steps, problem, rate, n):
-    return steps(*problem.arguments[:3], n=n, learning_rate=rate, **_options(problem))
-
-
-def _options(problem):
-    return problem.options | {"masks": problem.masks}
+def _course(problem, rate):
+    how = {"learning_rate": rate, "hidden": problem.hidden}
+    return lambda n: course.steps(*problem.arguments[:3], n=n, **how)
 
 
 def _manual(problem, rate, strategy):
-    """Multiply the data out once, where that is the strategy, as a training run does."""
-    from manual import span
-
-    K = span.gram(problem.X) if strategy == "span" else None
-    return partial(_steps, partial(manual.steps, strategy=strategy, gram=K), problem, rate)
+    return _bound(manual, problem.X, problem.Y, problem, rate, strategy)
 
 
 def _autodiff(problem, rate, strategy):
     """Hold the data on the device, as a training run does, and step from there."""
     import autodiff
-    from autodiff.span import gram
-    from autodiff.training import on_device
 
-    X, Y = on_device(problem.X), on_device(problem.Y)
-    K = gram(X) if strategy == "span" else None
+    X, Y = autodiff.on_device(problem.X), autodiff.on_device(problem.Y)
+    return _bound(autodiff, X, Y, problem, rate, strategy)
 
-    def run(n):
-        return autodiff.steps(
-            problem.params,
-            X,
-            Y,
-            n=n,
-            learning_rate=rate,
-            strategy=strategy,
-            gram=K,
-            **_options(problem),
-        )
 
-    return run
+def _bound(package, X, Y, problem, rate, strategy):
+    """Bind a package's `steps` to data that are multiplied out once, as in a training run."""
+    gram = package.span.gram(X) if strategy == "span" else None
+    how = problem.options | {"learning_rate": rate, "strategy": strategy, "gram": gram}
+    return lambda n: package.steps(problem.params, X, Y, problem.masks, n=n, **how)
 
 
 def _one_by_one(problem, rate, n):
