@@ -72,7 +72,7 @@ def steps(
     n_1, n_0 = params["W1"].shape
     strategy = strategy or choose_strategy((n_0, n_1), X.shape[1], n)
     if strategy not in STRATEGIES:
-        raise ValueError(f"strategy: got {strategy!r}, takes {', '.join(STRATEGIES)}")
+        raise ValueError(f"strategy: got {strategy!r}, expected {', '.join(STRATEGIES)}")
     dtype = params["W1"].dtype
     with full_precision():
         X, Y = on_device(X, dtype), on_device(Y, dtype)

@@ -60,7 +60,7 @@ def steps(
     X, Y = np.asarray(X, dtype), np.asarray(Y, dtype)
     strategy = strategy or choose_strategy((n_0, n_1), X.shape[1], n)
     if strategy not in STRATEGIES:
-        raise ValueError(f"strategy: got {strategy!r}, takes {', '.join(STRATEGIES)}")
+        raise ValueError(f"strategy: got {strategy!r}, expected {', '.join(STRATEGIES)}")
     drawn = masks if callable(masks) else lambda iteration: masks
     how: dict[str, Any] = {"hidden": hidden, "output": output, "l2": l2, "keep_prob": keep_prob}
     if strategy == "span":

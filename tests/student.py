@@ -1,6 +1,6 @@
 """A three-layer network as a student writes it, a line a step, any of which can be written wrong.
 
-Independent of the passes that are under test: nothing of `manual` or `verify.diagnosis` is in
+Independent of the passes that are under test: nothing of `manual` or `verify.diagnose` is in
 it. One hidden layer is relu, the other tanh; both are dropped out; every weight is penalised.
 """
 
@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 
 from verify import Problem
-from verify.rounding import analyse
+from verify.evidence.bars.derived import analyse
 
 STEPS = {
     "Z1": "W1 @ X + b1",

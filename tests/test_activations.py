@@ -2,7 +2,7 @@
 
 The references are computed in sixty digits; what remains is the rounding of the code itself.
 With u the rounding unit and every library function within 8 units of its result
-(`verify.rounding.LIBRARY`):
+(`verify.evidence.bars.derived.LIBRARY`):
 
 - sigmoid: e, the sum and the quotient: 8 + 1 + 1 units, relative to A, on both sides.
 - tanh: the library's own 8.

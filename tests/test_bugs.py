@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from verify import Problem, build_problem, load
-from verify.agreement import Witnesses, call_witnesses, weigh
-from verify.bugs import BUGS, Gallery, Place, fill_gallery, plant, summary, trials, with_biases
-from verify.diagnosis import diagnose, right_chain
-from verify.diagnosis.functions import cost
+from verify.diagnose import diagnose, right_chain
+from verify.diagnose.functions import cost
+from verify.gallery import BUGS, Gallery, Place, fill_gallery, plant, summary, trials, with_biases
+from verify.network import Witnesses, call_witnesses, weigh
 
 pytestmark = pytest.mark.unchecked
 

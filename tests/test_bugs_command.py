@@ -15,7 +15,7 @@ SMALL = ("--data", "circles", "--layers", "4,3", "--examples", "60")
 
 def backproof(*arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "-m", "verify", "bugs", *arguments],
+        [sys.executable, "-m", "backproof", "bugs", *arguments],
         capture_output=True,
         text=True,
         timeout=300,
@@ -59,7 +59,7 @@ def test_show_explains_one_bug_with_formulas_and_numbers(capsys):
     [
         (
             ("--show", "mask-forgoten"),
-            "Error: show: got 'mask-forgoten', takes an id that `backproof bugs` lists, as "
+            "Error: show: got 'mask-forgoten', expected an id that `backproof bugs` lists, as "
             "mask-forgotten",
         ),
         (
@@ -71,9 +71,9 @@ def test_show_explains_one_bug_with_formulas_and_numbers(capsys):
             "Error: show: got upstream-doubled, which cannot be told here: makes the same numbers "
             "as mask-rescaled-twice",
         ),
-        (("--layer", "9", *SMALL), "Error: layer: got 9, takes 1 to 3"),
-        (("--keep-prob", "1.2", *SMALL), "Error: keep_prob: got 1.2, takes numbers above 0"),
-        (("--format", "html", *SMALL), "Error: format: got 'html', takes table, json"),
+        (("--layer", "9", *SMALL), "Error: layer: got 9, expected 1 to 3"),
+        (("--keep-prob", "1.2", *SMALL), "Error: keep_prob: got 1.2, expected a number in (0, 1]"),
+        (("--format", "html", *SMALL), "Error: format: got 'html', expected table, json"),
     ],
 )
 def test_wrong_input_is_one_sentence_and_status_two(arguments, sentence, capsys):

@@ -9,8 +9,8 @@ from xml.etree import ElementTree
 import pytest
 
 from verify import cli
-from verify.submissions import listing
-from verify.submissions.verdicts import Fault, FileReport, FunctionVerdict
+from verify.homework.report import Fault, FileReport, FunctionVerdict
+from verify.show import files
 
 COURSE = Path(__file__).parent / "course"
 
@@ -158,7 +158,7 @@ def test_what_is_wrong_with_the_arguments_is_one_sentence(capsys, tmp_path):
     assert "without any .py or .ipynb" in refused(capsys, tmp_path)
     other = tmp_path / "data.csv"
     other.write_text("")
-    assert "takes .py or .ipynb" in refused(capsys, other)
+    assert "expected .py or .ipynb" in refused(capsys, other)
     here = COURSE / "empty.py"
     assert "timeout: got 0" in refused(capsys, here, "--timeout", "0")
     assert "jobs: got 0" in refused(capsys, here, "--jobs", "0")
@@ -174,11 +174,11 @@ def test_what_is_wrong_with_the_arguments_is_one_sentence(capsys, tmp_path):
 )  # fmt: skip
 def test_the_status_is_that_of_the_worst_file(verdicts, status):
     reports = [FileReport("x", verdict, "") for verdict in verdicts.split()]
-    assert listing.status(reports) == status
+    assert files.status(reports) == status
 
 
 def test_csv_has_a_row_a_file():
-    rows = list(csv.DictReader(io.StringIO(listing.to_csv(REPORTS))))
+    rows = list(csv.DictReader(io.StringIO(files.to_csv(REPORTS))))
     assert [row["verdict"] for row in rows] == [report.verdict for report in REPORTS]
     assert rows[1]["path"] == "b<&>.ipynb"
     assert rows[1]["diagnosis"] == "backward: dW2 is doubled. (line 3: dW2 = 2 * a)"
@@ -186,7 +186,7 @@ def test_csv_has_a_row_a_file():
 
 
 def test_junit_has_a_case_a_file_and_is_xml():
-    suite = ElementTree.fromstring(listing.to_junit(REPORTS))[0]
+    suite = ElementTree.fromstring(files.to_junit(REPORTS))[0]
     counts = {key: suite.get(key) for key in ("tests", "failures", "errors", "skipped")}
     assert counts == {"tests": "5", "failures": "1", "errors": "2", "skipped": "1"}
     kinds = [case[0].tag if len(case) else None for case in suite]
@@ -198,7 +198,7 @@ def test_the_summary_table_counts_and_says_what_is_wrong():
     from rich.console import Console
 
     stream = io.StringIO()
-    Console(file=stream, width=120).print(listing.table(REPORTS))
+    Console(file=stream, width=120).print(files.table(REPORTS))
     text = stream.getvalue()
     assert "5 files: 1 agree, 1 disagree, 1 timeout, 1 unreadable, 1 nothing-to-check" in text
     assert "backward: dW2 is doubled." in text

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-COMMAND = [sys.executable, "-m", "verify"]
+COMMAND = [sys.executable, "-m", "backproof"]
 
 STRUCK = """
 import os, signal, sys
@@ -25,7 +25,7 @@ main(["verify", "--data", "circles"])
 """
 
 
-@pytest.mark.parametrize("module", ["click", "verify.commands.verify", "numpy"])
+@pytest.mark.parametrize("module", ["click", "verify.cli.verify", "numpy"])
 def test_ctrl_c_while_modules_load_ends_in_one_word(module):
     run = subprocess.run(
         [sys.executable, "-c", STRUCK.format(module=module)], capture_output=True, text=True

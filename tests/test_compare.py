@@ -436,20 +436,23 @@ def test_a_mirror_that_is_another_function_is_told_from_a_wrong_gradient():
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ((3, lambda x: x, np.ones(2)), "loss: got int, takes a function"),
-        ((np.sum, {"x": 1}, np.ones(2)), "grads: got dict, takes a function"),
-        ((np.sum, np.ones_like, np.ones(2), 3), "mirror: got int, takes a function"),
+        ((3, lambda x: x, np.ones(2)), "loss: got int, expected a function"),
+        ((np.sum, {"x": 1}, np.ones(2)), "grads: got dict, expected a function"),
+        ((np.sum, np.ones_like, np.ones(2), 3), "mirror: got int, expected a function"),
         ((np.sum, np.ones_like, np.arange(3)), "params: got ndarray with no floating-point number"),
         ((np.sum, np.ones_like, {}), "params: got dict with no floating-point number"),
         (
             (np.sum, np.ones_like, {"a": np.ones(2), 1: np.ones(2)}),
-            "params: got a dict whose keys cannot be sorted, takes keys of one type",
+            "params: got a dict whose keys cannot be sorted, expected keys of one type",
         ),
         (
             (np.sum, np.ones_like, {"a": np.ones(2), "b": np.arange(3)}),
-            "params: got int64 for b, takes float",
+            "params: got int64 for b, expected float",
         ),
-        ((np.sum, np.ones_like, np.array([1.0, np.nan])), "params: got nan at [1], takes finite"),
+        (
+            (np.sum, np.ones_like, np.array([1.0, np.nan])),
+            "params: got nan at [1], expected finite",
+        ),
         ((lambda x: x, np.ones_like, np.ones(2)), "loss: it returned an array of the shape (2,)"),
         ((lambda x: None, np.ones_like, np.ones(2)), "loss: it returned NoneType"),
         (
@@ -458,7 +461,7 @@ def test_a_mirror_that_is_another_function_is_told_from_a_wrong_gradient():
         ),
         (
             (lambda p: p["a"].sum(), lambda p: {}, {"a": np.ones(2), "b": np.ones(1)}),
-            "grads: got nothing for a, takes one array for each of a, b",
+            "grads: got nothing for a, expected one array for each of a, b",
         ),
         (
             (lambda p: p["a"].sum(), lambda p: {"a": p["a"], "c": 1.0}, {"a": np.ones(2)}),
@@ -485,7 +488,7 @@ def test_a_function_that_changes_its_argument_is_refused():
 
 
 def test_a_budget_too_small_for_anything_is_refused():
-    with pytest.raises(ValueError, match="budget: got 10, takes at least"):
+    with pytest.raises(ValueError, match="budget: got 10, expected at least"):
         compare(np.sum, np.ones_like, np.ones(2), budget=10)
 
 

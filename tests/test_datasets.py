@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import manual
-from verify import datasets
-from verify.datasets import NAMES, load, targets
+from verify.course import datasets
+from verify.course.datasets import NAMES, load, targets
 
 GENERATED = ("flower", "spiral", "moons", "blobs", "quantiles", "noise")
 EMBEDDED = ("digits", "breast-cancer", "circles", *GENERATED)
@@ -225,22 +225,22 @@ PIXELS = np.zeros((7, 4, 5, 3), int)
 FAULTS = {
     "a label of 2": (
         {"train_set_y": np.array([0, 1, 0, 1, 2, 1, 1])},
-        "train_set_y: got the label 2 at 4, takes 0 and 1",
+        "train_set_y: got the label 2 at 4, expected 0 and 1",
     ),
     "a label of -1": ({"test_set_y": [-1, 0, 1]}, "test_set_y: got the label -1 at 0"),
     "half a label": ({"test_set_y": [0.5, 0, 1]}, "test_set_y: got the label 0.5 at 0"),
     "a label that is no number": (
         {"train_set_y": NOT_A_NUMBER},
-        "train_set_y: got the label nan at 4, takes 0 and 1",
+        "train_set_y: got the label nan at 4, expected 0 and 1",
     ),
     "labels in words": ({"test_set_y": ["a", "b", "c"]}, "test_set_y: got object of the shape"),
     "a table of labels": (
         {"train_set_y": np.zeros((7, 1))},
-        "train_set_y: got float64 of the shape (7, 1), takes (7,) whole numbers",
+        "train_set_y: got float64 of the shape (7, 1), expected (7,) whole numbers",
     ),
     "too few labels": (
         {"train_set_y": np.zeros(6)},
-        "train_set_y: got 6 labels for 7 examples, takes one each",
+        "train_set_y: got 6 labels for 7 examples, expected one each",
     ),
     "no labels": ({"train_set_y": None}, "lacks the dataset train_set_y"),
     "no pictures": ({"train_set_x": None}, "lacks the dataset train_set_x"),
@@ -251,29 +251,29 @@ FAULTS = {
     ),
     "empty": (
         {"train_set_x": np.zeros((0, 4, 5, 3), int), "train_set_y": np.zeros(0)},
-        "train_set_x: got the shape (0, 4, 5, 3), takes (m, rows, columns, channels), none empty",
+        "train_set_x: got the shape (0, 4, 5, 3), expected (m, rows, columns, channels)",
     ),
     "flat pictures": (
         {"train_set_x": np.zeros((7, 60), int)},
-        "train_set_x: got the shape (7, 60), takes (m, rows, columns, channels)",
+        "train_set_x: got the shape (7, 60), expected (m, rows, columns, channels)",
     ),
     "one number for all pictures": ({"train_set_x": 3}, "train_set_x: got the shape ()"),
     "real pixels": (
         {"train_set_x": PIXELS / 255},
-        "train_set_x: got float64, takes whole-number pixels from 0 to 255",
+        "train_set_x: got float64, expected whole-number pixels from 0 to 255",
     ),
     "a bright pixel": (
         {"train_set_x": PIXELS + 256},
-        "train_set_x: got the pixel 256, takes whole numbers from 0 to 255",
+        "train_set_x: got the pixel 256, expected whole numbers from 0 to 255",
     ),
     "a dark pixel": ({"train_set_x": PIXELS - 1}, "train_set_x: got the pixel -1"),
     "two sizes": (
         {"test_set_x": np.zeros((3, 4, 4, 3), int)},
-        "test_set_x: got pictures of (4, 4, 3), takes (4, 5, 3), as train_set_x has them",
+        "test_set_x: got pictures of (4, 4, 3), expected (4, 5, 3), as train_set_x has them",
     ),
     "one class": (
         {"list_classes": ["dog"]},
-        "list_classes: got object of the shape (1,), takes at least two names",
+        "list_classes: got object of the shape (1,), expected at least two names",
     ),
     "classes by number": ({"list_classes": [0, 1]}, "list_classes: got int64"),
     "a void": ({"train_set_x": h5py.Empty("f")}, "train_set_x: got no array"),
@@ -384,11 +384,11 @@ def test_football_reads_points_in_rows_and_labels_in_a_column(football):
     ("changes", "sentence"),
     [
         ({"yval": None}, "lacks the variable yval"),
-        ({"y": np.array([[0], [2], [1], [0]])}, "y: got the label 2 at 1, takes 0 and 1"),
+        ({"y": np.array([[0], [2], [1], [0]])}, "y: got the label 2 at 1, expected 0 and 1"),
         ({"y": np.array([[0.0], [1], [np.nan], [0]])}, "y: got the label nan at 2"),
         ({"y": np.zeros((3, 1))}, "y: got 3 labels for 4 examples"),
-        ({"X": np.full((4, 2), np.inf)}, "X: got inf, takes finite numbers"),
-        ({"X": np.zeros((4, 3))}, "X: got float64 of the shape (4, 3), takes (m, 2) numbers"),
+        ({"X": np.full((4, 2), np.inf)}, "X: got inf, expected finite numbers"),
+        ({"X": np.zeros((4, 3))}, "X: got float64 of the shape (4, 3), expected (m, 2) numbers"),
     ],
 )
 def test_what_is_wrong_with_the_football_file_is_said_in_one_sentence(football, changes, sentence):
@@ -415,7 +415,7 @@ def test_targets_are_the_labels_for_a_sigmoid_and_one_hot_columns_for_a_softmax(
 
 
 def test_a_sigmoid_for_ten_classes_is_refused():
-    with pytest.raises(ValueError, match="output: got sigmoid for 10 classes, takes softmax"):
+    with pytest.raises(ValueError, match="output: got sigmoid for 10 classes, expected softmax"):
         targets(np.arange(10), 10, "sigmoid")
 
 

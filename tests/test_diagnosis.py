@@ -12,8 +12,8 @@ from student import Work, bars, exercise
 import autodiff
 import manual
 from verify import Problem
-from verify.diagnosis import Finding, diagnose
-from verify.rounding import analyse
+from verify.diagnose import Finding, diagnose
+from verify.evidence.bars.derived import analyse
 
 pytestmark = pytest.mark.unchecked
 

@@ -13,9 +13,15 @@ from problems import random_problem
 
 import manual
 from verify import Problem
-from verify.exhaustive import check, estimated_seconds, exhaustive_differences, network, tail
-from verify.finite_difference import Differences, central_differences
-from verify.rounding import analyse
+from verify.evidence.bars.derived import analyse
+from verify.evidence.differences.central import Differences, central_differences
+from verify.evidence.differences.exhaustive import (
+    check,
+    estimated_seconds,
+    exhaustive_differences,
+    network,
+    tail,
+)
 
 pytestmark = pytest.mark.unchecked
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import manual
-from verify.finite_difference import (
+from verify.evidence.differences.central import (
     central_differences,
     directional_differences,
     noise_level,

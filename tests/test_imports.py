@@ -83,7 +83,7 @@ def test_the_command_line_s_help_imports_nothing_heavy(arguments):
 
 def test_the_console_script_answers():
     script = Path(sys.executable).with_name("backproof")
-    command = [str(script)] if script.exists() else [sys.executable, "-m", "verify"]
+    command = [str(script)] if script.exists() else [sys.executable, "-m", "backproof"]
     done = subprocess.run([*command, "--help"], capture_output=True, text=True, check=True)
     assert "three ways" in done.stdout
     assert done.stderr == ""

@@ -1,7 +1,7 @@
 """The losses are their formulas wherever the logits are, and their gradients the derivatives.
 
 The references are computed in sixty digits. With u the rounding unit and library functions
-within 8 units (`verify.rounding.LIBRARY`), the code may be off by:
+within 8 units (`verify.evidence.bars.derived.LIBRARY`), the code may be off by:
 
 - sigmoid: each term is log1p(e^-|Z|), off by 8 + 8 units of itself, plus |Z| or nothing; all
   are positive, so the mean of m of them is off by 18 + m units of itself.

@@ -19,9 +19,9 @@ import numpy as np
 import pytest
 
 import manual
-from verify.datasets import Dataset, Normalisation
-from verify.models import FORMAT, USER_BLOCK, Model, _user_block, is_model, load, save
-from verify.training import Checkpoint
+from verify.course.datasets import Dataset, Normalisation
+from verify.course.models import FORMAT, USER_BLOCK, Model, _user_block, is_model, load, save
+from verify.course.training import Checkpoint
 
 
 def a_model(**changes) -> Model:
@@ -119,7 +119,7 @@ def test_data_are_read_with_the_normalisation_that_the_model_learned_with():
     np.testing.assert_allclose(model.read(dataset, dataset.X), (raw - shift) / scale, rtol=1e-13)
     same = dataclasses.replace(dataset, normalisation=model.normalisation)
     assert model.read(same, dataset.X) is dataset.X
-    with pytest.raises(ValueError, match="got other with 3 features, takes 12"):
+    with pytest.raises(ValueError, match="got other with 3 features, expected 12"):
         model.read(dataset, raw[:3])
 
 
@@ -212,7 +212,7 @@ def with_attribute(name, value):
     ("edit", "sentence"),
     [
         (without("params"), "a part missing"),
-        (without("params/W2"), "takes W1, b1, ..., WL, bL"),
+        (without("params/W2"), "expected W1, b1, ..., WL, bL"),
         (without("costs"), "a part missing"),
         (without("classes"), "a part missing"),
         (without("normalisation/scale"), "a part missing"),
@@ -279,7 +279,7 @@ def test_a_kill_at_any_moment_leaves_a_whole_file(tmp_path):
     shutil.copy(tmp_path / "a.h5", path)
     script = textwrap.dedent("""
         import dataclasses, sys
-        from verify.models import load, save
+        from verify.course.models import load, save
         model = load(sys.argv[1])
         print("ready", flush=True)
         while True:

@@ -10,10 +10,10 @@ import pytest
 
 import manual
 import verify
-from verify.diagnosis import Finding
-from verify.page import files_page, fragment, page
+from verify.diagnose import Finding
+from verify.homework.report import Fault, FileReport, FunctionVerdict, Gradient
 from verify.report import Loss, Report
-from verify.submissions.verdicts import Fault, FileReport, FunctionVerdict, Gradient
+from verify.show.page import files_page, fragment, page
 
 HOSTILE = "<script>alert(1)</script>.py"
 VOID = {"meta", "br"}
@@ -110,8 +110,8 @@ def test_printed_command_repeats_the_check(report):
 
     from click.testing import CliRunner
 
-    from verify.app import app
-    from verify.page.report import command
+    from verify.cli.app import app
+    from verify.show.page.report import command
 
     words = shlex.split(" ".join(command(report.settings)))[1:]
     result = CliRunner().invoke(app, [*words, "--format", "json"])

@@ -11,8 +11,8 @@ import pytest
 
 import manual
 import verify
-from verify.page import files_page
-from verify.submissions.judge import judge_file
+from verify.homework.judge import judge_file
+from verify.show.page import files_page
 
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None

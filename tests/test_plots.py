@@ -13,9 +13,9 @@ import pytest
 from matplotlib.collections import PathCollection
 from matplotlib.contour import ContourSet
 
-from verify import plots
-from verify.plots.evidence import MAP_SIDE
 from verify.report import PAIRS, Loss, Pair, Report, Tensor, over_bar
+from verify.show import plots
+from verify.show.plots.evidence import MAP_SIDE
 
 
 def ramp(X):
@@ -105,7 +105,7 @@ def test_drawing_leaves_matplotlib_as_it_was(points, one_wrong_entry):
 
 def test_neither_importing_nor_drawing_loads_pyplot():
     script = (
-        "import sys; from verify import plots; assert 'matplotlib' not in sys.modules;"
+        "import sys; from verify.show import plots; assert 'matplotlib' not in sys.modules;"
         "plots.cost_curve([0], [1.0]); assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", script], check=True, timeout=60)
@@ -221,7 +221,7 @@ def test_the_lowest_panel_of_every_column_says_what_its_axis_is(points):
 
 
 def test_a_boundary_of_other_than_two_features_is_refused():
-    with pytest.raises(ValueError, match="X: got 3 features, takes 2"):
+    with pytest.raises(ValueError, match="X: got 3 features, expected 2"):
         plots.decision_boundary(ramp, np.zeros((3, 4)), np.zeros(4, int), ("no", "yes"))
 
 
@@ -377,7 +377,7 @@ def test_the_bars_of_two_workloads_do_not_overlap():
 
 
 def test_a_suffix_that_is_no_picture_is_refused_and_nothing_is_written(tmp_path):
-    with pytest.raises(ValueError, match=r"path: got cost.xyz, takes a suffix of .*png"):
+    with pytest.raises(ValueError, match=r"path: got cost.xyz, expected a suffix of .*png"):
         plots.save(plots.cost_curve([0], [1.0]), tmp_path / "new" / "cost.xyz")
     assert not list(tmp_path.iterdir())
 

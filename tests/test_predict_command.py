@@ -12,10 +12,10 @@ from PIL import Image
 
 import manual
 from verify.cli import main
-from verify.datasets import Normalisation
-from verify.images import read_image
-from verify.models import Model, save
-from verify.training import Checkpoint
+from verify.course.datasets import Normalisation
+from verify.course.images import read_image
+from verify.course.models import Model, save
+from verify.course.training import Checkpoint
 
 
 def picture_model(channels=3, white=255.0) -> Model:
@@ -184,11 +184,11 @@ def test_missing_pictures_and_models_are_named(predict, model_path, tmp_path):
         ((model_path, tmp_path / "no.png"), "no.png and found no such file"),
         ((model_path, tmp_path), "and found a directory"),
         ((tmp_path / "no.h5", "a.png"), "no.h5 and found no such file"),
-        ((model_path,), "takes images, or a data set by --data"),
+        ((model_path,), "expected images, or a data set by --data"),
         ((model_path, "a.png", "--data", "digits"), "one of the two"),
-        ((model_path, "a.png", "--mislabelled", tmp_path), "mislabelled: takes --data"),
-        ((model_path, "--data", "digits"), "10 classes, takes 2"),
-        ((model_path, "--data", "circles"), "2 features, takes 144"),
+        ((model_path, "a.png", "--mislabelled", tmp_path), "mislabelled needs --data"),
+        ((model_path, "--data", "digits"), "10 classes, expected 2"),
+        ((model_path, "--data", "circles"), "2 features, expected 144"),
         ((model_path, "--data", "elsewhere"), "data: got 'elsewhere'"),
     ]:
         status, out, err = predict(*arguments)
@@ -215,7 +215,7 @@ def test_a_model_of_numbers_takes_no_pictures(predict, tmp_path):
         tmp_path / "model.h5", "--data", "circles", "--mislabelled", tmp_path / "drawn"
     )
     assert status == 2
-    assert "takes a data set of pictures" in err
+    assert "expected a data set of pictures" in err
     assert not (tmp_path / "drawn").exists()
 
 

@@ -50,91 +50,94 @@ FAULTS = {
     # params
     "params of another kind": (
         {"params": [1, 2]},
-        "params: got list, takes a dict of arrays W1, b1, ..., WL, bL",
+        "params: got list, expected a dict of arrays W1, b1, ..., WL, bL",
     ),
     "no params": (
         {"params": {}},
-        "params: got the keys none, takes W1, b1, ..., WL, bL without a gap",
+        "params: got the keys none, expected W1, b1, ..., WL, bL without a gap",
     ),
     "a bias too few": (
         {"params": params(b2=None)},
-        "params: got the keys W1, b1, W2, W3, b3, takes W1, b1, ..., WL, bL without a gap",
+        "params: got the keys W1, b1, W2, W3, b3, expected W1, b1, ..., WL, bL without a gap",
     ),
     "a layer too few": (
         {"params": params(W2=None, b2=None)},
-        "params: got the keys W1, b1, W3, b3, takes W1, b1, ..., WL, bL without a gap",
+        "params: got the keys W1, b1, W3, b3, expected W1, b1, ..., WL, bL without a gap",
     ),
     "whole-number params": (
         {"params": params(W1=np.ones((4, 3), int))},
-        "params: got float64 and int64, takes all float32 or all float64",
+        "params: got float64 and int64, expected all float32 or all float64",
     ),
     "params of two dtypes": (
         {"params": params(W1=np.ones((4, 3), np.float32))},
-        "params: got float32 and float64, takes all float32 or all float64",
+        "params: got float32 and float64, expected all float32 or all float64",
     ),
     "half-precision params": (
         {"params": {name: value.astype(np.float16) for name, value in params().items()}},
-        "params: got float16, takes all float32 or all float64",
+        "params: got float16, expected all float32 or all float64",
     ),
     "ragged params": (
         {"params": params(W1=[[1.0, 2.0], [3.0]])},
-        "W1: got list of no numbers, takes a real array",
+        "W1: got list of no numbers, expected a real array",
     ),
-    "flat weights": ({"params": params(W1=np.ones(3))}, "W1: got the shape (3,), takes (n1, n0)"),
+    "flat weights": (
+        {"params": params(W1=np.ones(3))},
+        "W1: got the shape (3,), expected (n1, n0)",
+    ),
     "an empty layer": (
         {"params": params(W1=np.ones((0, 3)), b1=np.ones((0, 1)))},
-        "W1: got the shape (0, 3), takes (n1, n0)",
+        "W1: got the shape (0, 3), expected (n1, n0)",
     ),
     "weights that do not fit the layer before": (
         {"params": params(W2=np.ones((2, 5)))},
-        "W2: got the shape (2, 5), takes (n2, 4)",
+        "W2: got the shape (2, 5), expected (n2, 4)",
     ),
-    "a flat bias": ({"params": params(b1=np.zeros(4))}, "b1: got the shape (4,), takes (4, 1)"),
+    "a flat bias": ({"params": params(b1=np.zeros(4))}, "b1: got the shape (4,), expected (4, 1)"),
     "a bias of another width": (
         {"params": params(b2=np.zeros((3, 1)))},
-        "b2: got the shape (3, 1), takes (2, 1)",
+        "b2: got the shape (3, 1), expected (2, 1)",
     ),
     "NaN in params": (
         {"params": params(W2=holed(params()["W2"], (1, 2), NAN))},
-        "W2: got nan at [1, 2], takes finite numbers",
+        "W2: got nan at [1, 2], expected finite numbers",
     ),
     "infinity in params": (
         {"params": params(b3=np.array([[-INF]]))},
-        "b3: got -inf at [0, 0], takes finite numbers",
+        "b3: got -inf at [0, 0], expected finite numbers",
     ),
     # X
     "X of other features": (
         {"X": np.ones((4, M))},
-        "X: got the shape (4, 5), takes (3, m), as W1 has it",
+        "X: got the shape (4, 5), expected (3, m), as W1 has it",
     ),
-    "a flat X": ({"X": np.ones(3)}, "X: got the shape (3,), takes (3, m)"),
-    "an empty X": ({"X": np.ones((3, 0))}, "X: got the shape (3, 0), takes (3, m)"),
+    "a flat X": ({"X": np.ones(3)}, "X: got the shape (3,), expected (3, m)"),
+    "an empty X": ({"X": np.ones((3, 0))}, "X: got the shape (3, 0), expected (3, m)"),
     "NaN in X": (
         {"X": holed(np.ones((3, M)), (2, 0), NAN)},
-        "X: got nan at [2, 0], takes finite numbers",
+        "X: got nan at [2, 0], expected finite numbers",
     ),
     "an X of words": (
         {"X": [["a"] * M] * 3},
-        "X: got list of no numbers, takes a real array",
+        "X: got list of no numbers, expected a real array",
     ),
     "a complex X": ({"X": 1j * np.ones((3, M))}, "X: got ndarray of no numbers"),
-    "a ragged X": ({"X": [[1, 2], [3]]}, "X: got list of no numbers, takes a real array"),
+    "a ragged X": ({"X": [[1, 2], [3]]}, "X: got list of no numbers, expected a real array"),
     # Y
     "X and Y of different m": (
         {"Y": np.ones((1, 4))},
-        "Y: got 4 examples, takes 5, as X has them",
+        "Y: got 4 examples, expected 5, as X has them",
     ),
-    "a flat Y": ({"Y": np.ones(M)}, "Y: got the shape (5,), takes (1, 5)"),
-    "one-hot Y for a sigmoid": ({"Y": ONE_HOT}, "Y: got the shape (3, 5), takes (1, 5)"),
-    "a label of 2": ({"Y": [[0, 1, 2, 0, 1]]}, "Y: got the label 2, takes 0 and 1"),
-    "half a label": ({"Y": [[0, 1, 0.5, 0, 1]]}, "Y: got the label 0.5, takes 0 and 1"),
+    "a flat Y": ({"Y": np.ones(M)}, "Y: got the shape (5,), expected (1, 5)"),
+    "one-hot Y for a sigmoid": ({"Y": ONE_HOT}, "Y: got the shape (3, 5), expected (1, 5)"),
+    "a label of 2": ({"Y": [[0, 1, 2, 0, 1]]}, "Y: got the label 2, expected 0 and 1"),
+    "half a label": ({"Y": [[0, 1, 0.5, 0, 1]]}, "Y: got the label 0.5, expected 0 and 1"),
     "a label that is no number": (
         {"Y": [[0, 1, NAN, 0, 1]]},
-        "Y: got nan at [0, 2], takes finite numbers",
+        "Y: got nan at [0, 2], expected finite numbers",
     ),
     "Y of two classes at once": (
         {**SOFTMAX, "Y": holed(ONE_HOT, (2, 0), 1)},
-        "Y: got a column that is not one-hot, takes exactly one 1 a column",
+        "Y: got a column that is not one-hot, expected exactly one 1 a column",
     ),
     "Y of no class": (
         {**SOFTMAX, "Y": holed(ONE_HOT, (0, 0), 0)},
@@ -143,49 +146,52 @@ FAULTS = {
     # output, hidden
     "a sigmoid of three units": (
         {"params": SOFTMAX["params"], "Y": ONE_HOT},
-        "output: got sigmoid with 3 output units, takes softmax for those",
+        "output: got sigmoid with 3 output units, expected softmax for those",
     ),
-    "another output": ({"output": "relu"}, "output: got 'relu', takes sigmoid, softmax"),
-    "another activation": ({"hidden": "gelu"}, "hidden: got 'gelu', takes relu, tanh, sigmoid"),
+    "another output": ({"output": "relu"}, "output: got 'relu', expected sigmoid, softmax"),
+    "another activation": ({"hidden": "gelu"}, "hidden: got 'gelu', expected relu, tanh, sigmoid"),
     "three activations for two layers": (
         {"hidden": ["relu", "tanh", "relu"]},
-        "hidden: got 3 values for 2 hidden layers, takes one for all or one each",
+        "hidden: got 3 values for 2 hidden layers, expected one for all or one each",
     ),
     # l2
-    "a negative l2": ({"l2": -0.1}, "l2: got -0.1, takes a number of at least 0"),
-    "an l2 that is no number": ({"l2": NAN}, "l2: got nan, takes a number of at least 0"),
-    "an infinite l2": ({"l2": INF}, "l2: got inf, takes a number of at least 0"),
-    "an l2 in words": ({"l2": "much"}, "l2: got much, takes a number of at least 0"),
+    "a negative l2": ({"l2": -0.1}, "l2: got -0.1, expected a number of at least 0"),
+    "an l2 that is no number": ({"l2": NAN}, "l2: got nan, expected a number of at least 0"),
+    "an infinite l2": ({"l2": INF}, "l2: got inf, expected a number of at least 0"),
+    "an l2 in words": ({"l2": "much"}, "l2: got much, expected a number of at least 0"),
     # keep_prob
-    "a keep_prob of 0": ({"keep_prob": 0}, "keep_prob: got 0, takes numbers above 0 and at most 1"),
+    "a keep_prob of 0": ({"keep_prob": 0}, "keep_prob: got 0, expected a number in (0, 1]"),
     "a keep_prob above 1": (
         {"keep_prob": 1.2},
-        "keep_prob: got 1.2, takes numbers above 0 and at most 1",
+        "keep_prob: got 1.2, expected a number in (0, 1]",
     ),
-    "a keep_prob that is no number": ({"keep_prob": [0.5, NAN]}, "keep_prob: got nan, takes"),
-    "a keep_prob in words": ({"keep_prob": "half"}, "keep_prob: got half, takes numbers above 0"),
+    "a keep_prob that is no number": ({"keep_prob": [0.5, NAN]}, "keep_prob: got nan, expected"),
+    "a keep_prob in words": (
+        {"keep_prob": "half"},
+        "keep_prob: got half, expected a number in (0, 1]",
+    ),
     "three keep_probs for two layers": (
         {"keep_prob": [0.9, 0.8, 0.7]},
-        "keep_prob: got 3 values for 2 hidden layers, takes one for all or one each",
+        "keep_prob: got 3 values for 2 hidden layers, expected one for all or one each",
     ),
     # masks
     "keep_prob below 1 without masks": (
         {"masks": None},
-        "masks: got none with keep_prob 0.5, 0.5, takes one boolean array a hidden layer",
+        "masks: got none with keep_prob 0.5, 0.5, expected one boolean array a hidden layer",
     ),
     "one mask for two layers": (
         {"masks": right()["masks"][:1]},
-        "masks: got 1, takes 2, one boolean array a hidden layer",
+        "masks: got 1, expected 2, one boolean array a hidden layer",
     ),
     "a mask of the wrong shape": (
         {"masks": [np.ones((4, M), bool), np.ones((2, 4), bool)]},
-        "mask 2: got the shape (2, 4), takes (2, 5)",
+        "mask 2: got the shape (2, 4), expected (2, 5)",
     ),
     "a mask of shares": (
         {"masks": [np.full((4, M), 0.5), np.ones((2, M), bool)]},
-        "mask 1: got values other than 0 and 1, takes a boolean array",
+        "mask 1: got values other than 0 and 1, expected a boolean array",
     ),
-    "masks of another kind": ({"masks": 3}, "masks: got int, takes 2, one boolean array"),
+    "masks of another kind": ({"masks": 3}, "masks: got int, expected 2, one boolean array"),
 }
 
 

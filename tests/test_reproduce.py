@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import manual
-from verify.datasets import DATA_VARIABLE, load
-from verify.reproduce import Computed, compute, judge, load_figures, reproduce
-from verify.reproduce.figures import Claim
-from verify.reproduce.trainings import problem_of, train
+from verify.course.datasets import DATA_VARIABLE, load
+from verify.course.reproduce import Computed, compute, judge, load_figures, reproduce
+from verify.course.reproduce.figures import Claim
+from verify.course.reproduce.trainings import problem_of, train
 
 FIGURES = {figure["id"]: figure for figure in load_figures()}
 IN_FILES = {id_ for id_, figure in FIGURES.items() if figure.get("data") in ("cats", "football")}

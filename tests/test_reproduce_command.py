@@ -11,11 +11,12 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from verify.commands import reproduce as module
-from verify.datasets import DATA_VARIABLE
-from verify.reproduce import Outcome, load_figures, pictures
+from verify.cli import reproduce as module
+from verify.course.datasets import DATA_VARIABLE
+from verify.course.reproduce import Outcome, load_figures
+from verify.show import comparisons
 
-COMMAND = (sys.executable, "-m", "verify", "reproduce")
+COMMAND = (sys.executable, "-m", "backproof", "reproduce")
 QUICK = ("linear-forward", "cost")
 AGREES = Outcome("cost", True, 16, "digits", "cost", "0.1", "0.1", "as it should be")
 SHORT = Outcome("update", False, 3, "decimals", "W1[0, 0]", "1.00000000", "1.0010000000")
@@ -44,7 +45,7 @@ def invoke(*arguments):
 def outcomes(monkeypatch):
     """Let the command find these outcomes instead of computing any."""
     found = {outcome.id: outcome for outcome in (AGREES, SHORT, ABSENT)}
-    monkeypatch.setattr("verify.reproduce.reproduce", lambda figure: found[figure["id"]])
+    monkeypatch.setattr("verify.course.reproduce.reproduce", lambda figure: found[figure["id"]])
 
 
 def test_json_is_the_object_of_the_contract_and_a_pipe_sees_no_progress():
@@ -125,7 +126,7 @@ def test_where_nothing_can_be_computed_the_cure_is_the_error():
 def test_an_unknown_figure_is_one_sentence_that_names_the_known():
     result = run("no-such-figure")
     assert result.returncode == 2
-    assert result.stderr.startswith("Error: figure: got no-such-figure, takes init-two-layer, ")
+    assert result.stderr.startswith("Error: figure: got no-such-figure, expected init-two-layer, ")
     assert len(result.stderr.splitlines()) == 1
 
 
@@ -146,7 +147,7 @@ def test_the_comparisons_are_drawn_and_what_lacks_data_is_said(outcomes, monkeyp
         {**figure, "iterations": 30, "record_every": 10} if "iterations" in figure else figure
         for figure in load_figures()
     ]
-    monkeypatch.setattr(pictures, "load_figures", lambda: short)
+    monkeypatch.setattr(comparisons, "load_figures", lambda: short)
     status, _, said = invoke("cost", "--plot", str(tmp_path / "out"))
     assert status == 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [

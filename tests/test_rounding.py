@@ -11,7 +11,7 @@ from scipy.stats import t as students_t
 
 import manual
 from verify import Problem
-from verify.rounding import (
+from verify.evidence.bars.derived import (
     CHANCE,
     LIBRARY,
     SAMPLES,

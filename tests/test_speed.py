@@ -11,9 +11,9 @@ from click.testing import CliRunner
 from problems import random_problem
 
 import manual
-import verify.speed
-from verify.app import app
-from verify.speed import clock, course, products, whole, workloads
+import verify.course.speed
+from verify.cli.app import app
+from verify.course.speed import clock, course, products, whole, workloads
 
 SMALL = ("--data", "circles", "--layers", "3", "--l2", "0", "--keep-prob", "1", "--examples", "20")
 
@@ -30,7 +30,7 @@ def test_the_course_s_composition_takes_the_steps_of_ours(hidden):
 
 def test_a_problem_of_ones_own_is_timed_by_every_way(monkeypatch):
     monkeypatch.setattr(workloads.importlib.util, "find_spec", lambda name: None)  # no PyTorch
-    monkeypatch.setattr(verify.speed, "machine", lambda dtype: (1e11, 1e10))
+    monkeypatch.setattr(verify.course.speed, "machine", lambda dtype: (1e11, 1e10))
     how = ("--dtype", "float64", "--repetitions", "2", "--seconds", "0.001", "--format", "json")
     run = CliRunner().invoke(app, ["speed", *SMALL, *how], catch_exceptions=False)
     result = json.loads(run.stdout)
@@ -48,7 +48,7 @@ def test_a_problem_of_ones_own_is_timed_by_every_way(monkeypatch):
 
 def test_the_table_names_every_way_in_full_within_eighty_columns(monkeypatch):
     monkeypatch.setattr(workloads.importlib.util, "find_spec", lambda name: None)
-    monkeypatch.setattr(verify.speed, "machine", lambda dtype: (1e11, 1e10))
+    monkeypatch.setattr(verify.course.speed, "machine", lambda dtype: (1e11, 1e10))
     how = ("--repetitions", "1", "--seconds", "0.001")
     run = CliRunner().invoke(app, ["speed", *SMALL, *how], catch_exceptions=False)
     lines = run.stdout.splitlines()
@@ -63,14 +63,18 @@ def test_the_table_names_every_way_in_full_within_eighty_columns(monkeypatch):
 def test_a_ratio_is_the_median_of_those_within_one_repetition(monkeypatch):
     times = {"course": [4.0, 8.0, 2.0], "manual": [1.0, 4.0, 1.0]}
     monkeypatch.setattr(
-        verify.speed, "interleaved", lambda runs, *_: {way: times.get(way, [9.0]) for way in runs}
+        verify.course.speed,
+        "interleaved",
+        lambda runs, *_: {way: times.get(way, [9.0]) for way in runs},
     )
-    monkeypatch.setattr(verify.speed, "ways", lambda workload: dict.fromkeys(times, lambda: abs))
-    monkeypatch.setattr(verify.speed, "steps_in", lambda run, seconds: 1)
-    monkeypatch.setattr(verify.speed, "seconds", lambda run, n: 0.0)
-    monkeypatch.setattr(verify.speed, "machine", lambda dtype: (1e11, 1e10))
+    monkeypatch.setattr(
+        verify.course.speed, "ways", lambda workload: dict.fromkeys(times, lambda: abs)
+    )
+    monkeypatch.setattr(verify.course.speed, "steps_in", lambda run, seconds: 1)
+    monkeypatch.setattr(verify.course.speed, "seconds", lambda run, n: 0.0)
+    monkeypatch.setattr(verify.course.speed, "machine", lambda dtype: (1e11, 1e10))
     workload = workloads.Workload("small", random_problem(sizes=(4, 5, 1)), 0.1)
-    row = verify.speed.compare_ways(workload)
+    row = verify.course.speed.compare_ways(workload)
     assert row["ms_per_step"] == {"course": 4.0, "manual": 1.0}
     assert row["ratio_to"] == {"manual": {"course": 0.5}}
 

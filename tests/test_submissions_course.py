@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from verify.submissions.sandbox import Limits, judge_all
+from verify.homework.judge import judge_all
+from verify.homework.run.sandbox import Limits
 
 COURSE = Path(__file__).parent / "course"
 EXPECTED = json.loads((COURSE / "expected.json").read_text())

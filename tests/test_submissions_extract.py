@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from verify.submissions.extract import UnreadableError, extract
+from verify.homework.read.extract import UnreadableError, extract
 
 
 def script(tmp_path, text, name="homework.py"):

@@ -6,9 +6,9 @@ import jax
 import numpy as np
 import pytest
 
-from verify.submissions import mirror
-from verify.submissions.mirror import FLOAT, Traced, UntraceableError, mirror_face
-from verify.submissions.workspace import ObservedRandom
+from verify.evidence import trace
+from verify.evidence.trace import FLOAT, Traced, UntraceableError, mirror_face
+from verify.homework.run.workspace import ObservedRandom
 
 np_ = mirror_face(ObservedRandom())
 X = np.array([[0.3, -1.2, 0.7], [2.0, 0.4, -0.5]])
@@ -20,7 +20,7 @@ def gradient(f, at=X):
 
     def traced(tracer):
         result = f(Traced(at.copy(), tracer))
-        values.append(np.asarray(mirror.concrete(result)))
+        values.append(np.asarray(trace.concrete(result)))
         return result.tracer.reshape(())
 
     with jax.enable_x64(True):
@@ -61,7 +61,7 @@ def aliased(A):
     return np_.sum(B**2)
 
 
-math_ = mirror.math_face()
+math_ = trace.math_face()
 
 FUNCTIONS = {
     "composed": lambda A: np_.sum(np_.log(1 / (1 + np_.exp(-A)))),
@@ -99,8 +99,8 @@ def test_value_and_derivative_are_those_of_numpys_own_run(name):
     f = FUNCTIONS[name]
     value, found = gradient(f)
     plain = f(Traced(X.copy()))
-    np.testing.assert_allclose(value, np.asarray(mirror.concrete(plain)), rtol=1e-14)
-    expected = differences(lambda at: mirror.concrete(f(Traced(at.copy()))))
+    np.testing.assert_allclose(value, np.asarray(trace.concrete(plain)), rtol=1e-14)
+    expected = differences(lambda at: trace.concrete(f(Traced(at.copy()))))
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-8)
 
 
@@ -157,9 +157,9 @@ def test_a_list_is_an_array_to_arithmetic():
 
 
 def test_what_loses_the_derivative_is_noted():
-    mirror.losses.clear()
+    trace.losses.clear()
     gradient(lambda A: np_.sum(A) + float(A[0, 0]) ** 2)
-    assert mirror.losses == ["float()"]
+    assert trace.losses == ["float()"]
 
 
 def test_what_cannot_be_followed_is_named():

@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from verify.submissions import stand_ins
-from verify.submissions.calls import BindError, CallError, bind, read_forward, read_grads
-from verify.submissions.extract import extract_script
-from verify.submissions.network import networks
-from verify.submissions.recognise import depth, recognise, role_by_name
-from verify.submissions.workspace import mirror_workspace, numpy_workspace
+from verify.homework.read.extract import extract_script
+from verify.homework.run.calls import CallError
+from verify.homework.run.modules import AbsentError
+from verify.homework.run.workspace import mirror_workspace, numpy_workspace
+from verify.homework.textbook import stand_ins
+from verify.homework.textbook.arguments import BindError, bind, read_forward, read_grads
+from verify.homework.textbook.network import networks
+from verify.homework.textbook.recognise import depth, recognise, role_by_name
 
 
 def roles(text):
@@ -21,7 +23,8 @@ def roles(text):
 
 
 def workspace(text, folder="."):
-    return numpy_workspace(extract_script(Path(folder, "homework.py"), textwrap.dedent(text)))
+    found = extract_script(Path(folder, "homework.py"), textwrap.dedent(text))
+    return numpy_workspace(found, helpers=stand_ins.HELPERS)
 
 
 @pytest.mark.parametrize(
@@ -185,7 +188,7 @@ def test_the_output_is_told_from_the_cache():
     ],
 )
 def test_the_courses_helper_modules_are_stood_in_for(name):
-    assert stand_ins.is_helper(name)
+    assert stand_ins.module(name) is not None
     space = workspace(f"from {name} import *\nimport {name}\nfrom {name} import whatever\n")
     assert not space.failed
 
@@ -206,7 +209,7 @@ def test_other_modules_can_be_imported_and_not_called():
     )
     assert not space.failed
     assert space.names["f"](3) == 3
-    with pytest.raises(stand_ins.AbsentError, match=r"matplotlib\.pyplot\.plot"):
+    with pytest.raises(AbsentError, match=r"matplotlib\.pyplot\.plot"):
         space.names["plot"]()
 
 
@@ -249,7 +252,7 @@ def test_both_workspaces_compute_the_same_values():
 
 def test_the_stand_ins_forward_and_backward_agree_with_the_textbook():
     import manual
-    from verify.submissions.draws import draw
+    from verify.homework.textbook.draws import draw
 
     problem = draw((4, 5, 3, 1), 7, hidden=("relu", "relu"), output="sigmoid", l2=0.7)
     _, grads = manual.loss_and_grads(*problem.arguments, **problem.options)
@@ -268,7 +271,7 @@ def test_the_stand_ins_forward_and_backward_agree_with_the_textbook():
 
 
 def test_what_a_function_raises_is_said_with_its_line():
-    from verify.submissions.calls import call
+    from verify.homework.textbook.arguments import call
 
     text = "def propagate(w, b, X, Y):\n    return undefined\n"
     space = workspace(text)
@@ -278,7 +281,7 @@ def test_what_a_function_raises_is_said_with_its_line():
 
 
 def test_what_a_function_raises_is_said_with_the_way_there_and_the_shapes():
-    from verify.submissions.calls import call
+    from verify.homework.textbook.arguments import call
 
     text = (
         "def inner(a, b):\n    return a @ b\ndef propagate(w, b, X, Y):\n    return inner(w, X)\n"
@@ -293,7 +296,7 @@ def test_what_a_function_raises_is_said_with_the_way_there_and_the_shapes():
 
 
 def test_a_name_that_is_made_by_what_is_not_run_is_no_crash():
-    from verify.submissions.calls import call
+    from verify.homework.textbook.arguments import call
 
     text = "train_X = load()\ndef propagate(w, b, X, Y):\n    return train_X\n"
     space = workspace(text)
@@ -323,7 +326,7 @@ class Network:
 
 
 def test_what_raises_costs_no_other_function_its_verdict(tmp_path):
-    from verify.submissions.judge import judge_file
+    from verify.homework.judge import judge_file
 
     path = tmp_path / "homework.py"
     path.write_text(NET)
@@ -343,7 +346,7 @@ def test_what_raises_costs_no_other_function_its_verdict(tmp_path):
 
 @pytest.mark.parametrize("depth", [4, 6, 9])
 def test_there_is_a_generic_problem_for_a_network_of_any_depth_that_is_numbered(depth):
-    from verify.submissions.draws import draw, is_generic
+    from verify.homework.textbook.draws import draw, is_generic
 
     forward = roles(f"def forward_propagation(X, parameters): W{depth} = 1")
     [network] = networks(list(forward.values()), workspace(""))

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from verify.submissions.sandbox import Limits, judge_all
+from verify.homework.judge import judge_all
+from verify.homework.run.sandbox import Limits
 
 FILE = """
 import numpy as np, ctypes, os, shutil, signal, sys, threading, time
@@ -139,7 +140,7 @@ def started(tmp_path):
     note = tmp_path / "pid"
     body = f'open({str(note)!r}, "w").write(str(os.getpid()))\n    while True: pass'
     command = subprocess.Popen(
-        [sys.executable, "-m", "verify", "check", str(write(tmp_path, "endless", body))],
+        [sys.executable, "-m", "backproof", "check", str(write(tmp_path, "endless", body))],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
@@ -182,5 +183,5 @@ def test_a_file_sees_neither_the_environment_nor_the_folder_of_who_asked(tmp_pat
     ("name", "value"), [("timeout", 0), ("memory", 10), ("processes", 0), ("output", 0)]
 )
 def test_a_limit_that_leaves_nothing_is_refused(name, value):
-    with pytest.raises(ValueError, match=f"{name}: got {value}, takes a number of at least"):
+    with pytest.raises(ValueError, match=f"{name}: got {value}, expected a number of at least"):
         Limits(**{name: value})

@@ -13,9 +13,9 @@ from problems import random_problem
 import autodiff
 import manual
 from verify import Problem, three_way
-from verify.agreement import conclude, judge
+from verify.evidence.bars.derived import analyse
+from verify.network import conclude, judge
 from verify.report import PAIRS, Tensor
-from verify.rounding import analyse
 
 DEPTHS = (0, 1, 2, 3, 4)
 HIDDEN = ("relu", "tanh", "sigmoid")
@@ -214,7 +214,7 @@ def test_nan_in_a_gradient_is_a_disagreement_and_valid_json(problem, grads):
 @pytest.mark.parametrize(
     ("grads", "sentence"),
     [
-        ({"W1": np.zeros((2, 2))}, "grads: got W1, takes one array for each of"),
+        ({"W1": np.zeros((2, 2))}, "grads: got W1, expected one array for each of"),
         (3, "grads: got int"),
     ],
 )

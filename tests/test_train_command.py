@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 
 from verify.cli import main
-from verify.models import load
+from verify.course.models import load
 
 SMALL = ("--data", "circles", "--layers", "4,3", "--init", "he", "--backend", "manual")
-COMMAND = (sys.executable, "-m", "verify", "train")
+COMMAND = (sys.executable, "-m", "backproof", "train")
 
 needs_data = pytest.mark.skipif(
     not os.environ.get("BACKPROOF_DATA"), reason="BACKPROOF_DATA does not name the course's files"
@@ -175,13 +175,13 @@ def test_the_trained_parameters_can_be_checked_three_ways(train):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (("--learning-rate", "nan"), "learning_rate: got nan, takes a number above 0"),
-        (("--learning-rate", "0"), "learning_rate: got 0.0, takes a number above 0"),
-        (("--backend", "torch"), "backend: got 'torch', takes autodiff, manual"),
-        (("--strategy", "leap"), "strategy: got 'leap', takes loop, span"),
+        (("--learning-rate", "nan"), "learning_rate: got nan, expected a number above 0"),
+        (("--learning-rate", "0"), "learning_rate: got 0.0, expected a number above 0"),
+        (("--backend", "torch"), "backend: got 'torch', expected autodiff, manual"),
+        (("--strategy", "leap"), "strategy: got 'leap', expected loop, span"),
         (("--save", "nowhere/model.h5"), "there is no folder nowhere"),
-        (("--sweep", "1,x"), "sweep: got '1,x', takes whole numbers"),
-        (("--sweep", "2"), "sweep: takes no --save"),
+        (("--sweep", "1,x"), "sweep: got '1,x', expected whole numbers"),
+        (("--sweep", "2"), "sweep: expected no --save"),
     ],
 )
 def test_wrong_input_gets_one_sentence_and_leaves_nothing(
@@ -198,7 +198,7 @@ def test_wrong_input_gets_one_sentence_and_leaves_nothing(
 
 def test_a_sweep_of_nothing_and_a_resumption_of_nothing_are_refused(backproof):
     status, _, err = backproof("train", "--sweep", "")
-    assert (status, err) == (2, "Error: sweep: got no sizes, takes at least one, as in 1,2,3\n")
+    assert (status, err) == (2, "Error: sweep: got no sizes, expected at least one, as in 1,2,3\n")
     status, _, err = backproof("train", "--resume", "nowhere.h5")
     assert (status, err) == (2, "Error: model: looked for nowhere.h5 and found no such file\n")
 
@@ -232,7 +232,7 @@ def test_resuming_takes_its_settings_from_the_file_alone(train, backproof, tmp_p
         assert f"{option}: --resume takes this from the model" in err
     status, _, err = backproof("train", "--resume", path, "--iterations", 20)
     assert status == 2
-    assert "iterations: got 20, takes a whole number of at least 30" in err
+    assert "iterations: got 20, expected a whole number of at least 30" in err
     status, out, _ = backproof("train", "--resume", path)
     assert status == 0
     assert "0 iterations" in out
@@ -241,7 +241,7 @@ def test_resuming_takes_its_settings_from_the_file_alone(train, backproof, tmp_p
 def test_a_training_is_not_continued_on_other_data(train, backproof, tmp_path, monkeypatch):
     import dataclasses
 
-    from verify.commands import options
+    from verify.cli import options
 
     path = tmp_path / "model.h5"
     train("--iterations", 30, "--save", path)

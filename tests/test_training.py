@@ -14,12 +14,12 @@ from problems import random_problem
 
 import autodiff
 import manual
-import verify.training
+import verify.course.training
 from autodiff.span import BLOCK
 from autodiff.training import _chunk
 from verify import Problem, mask_schedule
-from verify.datasets import load
-from verify.training import interruptible, train
+from verify.course.datasets import load
+from verify.course.training import interruptible, train
 
 WAYS = [("manual", "loop"), ("manual", "span"), ("autodiff", "loop"), ("autodiff", "span")]
 
@@ -167,7 +167,7 @@ def test_without_a_penalty_no_square_of_a_weight_is_summed_up(backend, strategy)
 
 @pytest.mark.parametrize("backend", ["manual", "autodiff"])
 def test_an_unknown_strategy_is_refused_by_name(backend):
-    with pytest.raises(ValueError, match="strategy: got 'leap', takes loop, span"):
+    with pytest.raises(ValueError, match="strategy: got 'leap', expected loop, span"):
         take(backend, "leap", random_problem(), n=1, learning_rate=0.1)
 
 
@@ -214,7 +214,7 @@ def test_how_long_a_chunk_takes_never_shows(backend, strategy, patience, monkeyp
     how = {"learning_rate": 0.1, "iterations": 3 * BLOCK + 11, "every": 10, "masks": masks,
            "backend": backend, "strategy": strategy}  # fmt: skip
     usual = train(problem, **how)
-    monkeypatch.setattr(verify.training, "PATIENCE", patience)
+    monkeypatch.setattr(verify.course.training, "PATIENCE", patience)
     other = train(problem, **how)
     assert identical(other.params, usual.params)
     assert np.array_equal(other.costs, usual.costs)
@@ -224,7 +224,7 @@ def test_how_long_a_chunk_takes_never_shows(backend, strategy, patience, monkeyp
 @pytest.mark.parametrize("calls", [2, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 4))])
 @pytest.mark.unchecked
 def test_a_stopped_run_continues_to_the_same_bits(backend, strategy, calls, monkeypatch):
-    monkeypatch.setattr(verify.training, "PATIENCE", 1e-3)
+    monkeypatch.setattr(verify.course.training, "PATIENCE", 1e-3)
     problem, masks = hard_problem()
     how = {"learning_rate": 0.1, "iterations": 4 * BLOCK + 11, "every": 10, "masks": masks,
            "backend": backend, "strategy": strategy}  # fmt: skip
@@ -278,7 +278,7 @@ def diverging():
 def test_a_diverging_run_names_the_iteration_and_keeps_the_last_good(
     backend, strategy, patience, monkeypatch
 ):
-    monkeypatch.setattr(verify.training, "PATIENCE", patience)
+    monkeypatch.setattr(verify.course.training, "PATIENCE", patience)
     problem, rate = diverging()
     with np.errstate(all="ignore"):
         _, costs = take(backend, strategy, problem, n=2000, learning_rate=rate)
@@ -316,15 +316,15 @@ def test_a_loss_that_is_not_finite_at_the_start_leaves_the_start():
 @pytest.mark.parametrize(
     ("how", "sentence"),
     [
-        ({"learning_rate": float("nan")}, "learning_rate: got nan, takes a number above 0"),
-        ({"learning_rate": -1}, "learning_rate: got -1, takes a number above 0"),
-        ({"iterations": -1}, "iterations: got -1, takes a whole number of at least 0"),
-        ({"iterations": 3, "start": 4}, "iterations: got 3, takes a whole number of at least 4"),
-        ({"iterations": 2.5}, "iterations: got 2.5, takes a whole number"),
-        ({"every": 0}, "every: got 0, takes a whole number of at least 1"),
-        ({"backend": "torch"}, "backend: got 'torch', takes autodiff, manual"),
-        ({"strategy": "leap"}, "strategy: got 'leap', takes loop, span"),
-        ({"strategy": "leap", "backend": "manual"}, "strategy: got 'leap', takes loop, span"),
+        ({"learning_rate": float("nan")}, "learning_rate: got nan, expected a number above 0"),
+        ({"learning_rate": -1}, "learning_rate: got -1, expected a number above 0"),
+        ({"iterations": -1}, "iterations: got -1, expected a whole number of at least 0"),
+        ({"iterations": 3, "start": 4}, "iterations: got 3, expected a whole number of at least 4"),
+        ({"iterations": 2.5}, "iterations: got 2.5, expected a whole number"),
+        ({"every": 0}, "every: got 0, expected a whole number of at least 1"),
+        ({"backend": "torch"}, "backend: got 'torch', expected autodiff, manual"),
+        ({"strategy": "leap"}, "strategy: got 'leap', expected loop, span"),
+        ({"strategy": "leap", "backend": "manual"}, "strategy: got 'leap', expected loop, span"),
     ],
 )
 def test_a_wrong_argument_is_named(how, sentence):

@@ -18,7 +18,7 @@ DROPPED = (*SMALL, "--keep-prob", "0.9,0.7")
 
 def backproof(*arguments, **environment):
     return subprocess.run(
-        [sys.executable, "-m", "verify", *arguments],
+        [sys.executable, "-m", "backproof", *arguments],
         capture_output=True,
         text=True,
         env={**os.environ, **environment},
@@ -147,7 +147,8 @@ def test_ctrl_c_inside_a_callback_that_drops_exceptions_still_interrupts():
     code = """
 import gc, os, signal, time
 import click
-from verify import app, cli
+from verify import cli
+from verify.cli import app
 
 @click.command()
 def command():

@@ -8,28 +8,28 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from verify.agreement import three_way as three_way
-    from verify.build import build_problem as build_problem
-    from verify.comparison import check_vjp as check_vjp
-    from verify.comparison import compare as compare
-    from verify.datasets import load as load
+    from verify.course.build import build_problem as build_problem
+    from verify.course.datasets import load as load
+    from verify.course.training import train as train
+    from verify.function import compare as compare
+    from verify.layer import check_vjp as check_vjp
     from verify.masks import draw_masks as draw_masks
     from verify.masks import mask_schedule as mask_schedule
+    from verify.network import three_way as three_way
     from verify.problem import Problem as Problem
     from verify.report import Report as Report
-    from verify.training import train as train
 
 _HOME = {
     "Problem": "verify.problem",
     "Report": "verify.report",
-    "build_problem": "verify.build",
-    "check_vjp": "verify.comparison",
-    "compare": "verify.comparison",
+    "build_problem": "verify.course.build",
+    "check_vjp": "verify.layer",
+    "compare": "verify.function",
     "draw_masks": "verify.masks",
-    "load": "verify.datasets",
+    "load": "verify.course.datasets",
     "mask_schedule": "verify.masks",
-    "three_way": "verify.agreement",
-    "train": "verify.training",
+    "three_way": "verify.network",
+    "train": "verify.course.training",
 }
 
 __all__ = list(_HOME)

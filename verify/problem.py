@@ -106,32 +106,33 @@ def check_params(params: Any) -> dict[str, np.ndarray]:
     """Return params as arrays of one floating dtype in the order W1, b1, ..., WL, bL."""
     if not isinstance(params, Mapping):
         raise ValueError(
-            f"params: got {type(params).__name__}, takes a dict of arrays W1, b1, ..., WL, bL"
+            f"params: got {type(params).__name__}, expected a dict of arrays W1, b1, ..., WL, bL"
         )
     count = len(params) // 2
     names = [name for layer in range(1, count + 1) for name in (f"W{layer}", f"b{layer}")]
     if not params or set(params) != set(names):
         raise ValueError(
             f"params: got the keys {', '.join(map(str, params)) or 'none'}, "
-            "takes W1, b1, ..., WL, bL without a gap"
+            "expected W1, b1, ..., WL, bL without a gap"
         )
     arrays = {name: as_numbers(name, params[name]) for name in names}
     dtypes = {array.dtype for array in arrays.values()}
     if len(dtypes) > 1 or next(iter(dtypes)) not in (np.float32, np.float64):
         raise ValueError(
             f"params: got {' and '.join(sorted(map(str, dtypes)))}, "
-            "takes all float32 or all float64"
+            "expected all float32 or all float64"
         )
     width = None
     for layer in range(1, count + 1):
         W, b = arrays[f"W{layer}"], arrays[f"b{layer}"]
         if W.ndim != 2 or 0 in W.shape or width not in (None, W.shape[1]):
             raise ValueError(
-                f"W{layer}: got the shape {W.shape}, takes (n{layer}, {width or f'n{layer - 1}'})"
+                f"W{layer}: got the shape {W.shape}, "
+                f"expected (n{layer}, {width or f'n{layer - 1}'})"
             )
         width = W.shape[0]
         if b.shape != (width, 1):
-            raise ValueError(f"b{layer}: got the shape {b.shape}, takes ({width}, 1)")
+            raise ValueError(f"b{layer}: got the shape {b.shape}, expected ({width}, 1)")
     for name, array in arrays.items():
         check_finite(name, array)
     return arrays
@@ -142,7 +143,7 @@ def check_X(X: Any, params: Mapping[str, np.ndarray]) -> np.ndarray:
     X = as_numbers("X", X)
     features = params["W1"].shape[1]
     if X.ndim != 2 or X.shape[0] != features or X.shape[1] == 0:
-        raise ValueError(f"X: got the shape {X.shape}, takes ({features}, m), as W1 has it")
+        raise ValueError(f"X: got the shape {X.shape}, expected ({features}, m), as W1 has it")
     return check_finite("X", X)
 
 
@@ -151,17 +152,19 @@ def check_Y(Y: Any, X: np.ndarray, output: str, width: int) -> np.ndarray:
     Y = as_numbers("Y", Y)
     m = X.shape[1]
     if output == "sigmoid" and width != 1:
-        raise ValueError(f"output: got sigmoid with {width} output units, takes softmax for those")
+        raise ValueError(
+            f"output: got sigmoid with {width} output units, expected softmax for those"
+        )
     if Y.ndim != 2 or Y.shape[0] != width:
-        raise ValueError(f"Y: got the shape {Y.shape}, takes ({width}, {m})")
+        raise ValueError(f"Y: got the shape {Y.shape}, expected ({width}, {m})")
     if Y.shape[1] != m:
-        raise ValueError(f"Y: got {Y.shape[1]} examples, takes {m}, as X has them")
+        raise ValueError(f"Y: got {Y.shape[1]} examples, expected {m}, as X has them")
     check_finite("Y", Y)
     strange = Y[(Y != 0) & (Y != 1)]
     if strange.size:
-        raise ValueError(f"Y: got the label {strange[0]:g}, takes 0 and 1")
+        raise ValueError(f"Y: got the label {strange[0]:g}, expected 0 and 1")
     if output == "softmax" and (Y.sum(axis=0) != 1).any():
-        raise ValueError("Y: got a column that is not one-hot, takes exactly one 1 a column")
+        raise ValueError("Y: got a column that is not one-hot, expected exactly one 1 a column")
     return Y
 
 
@@ -173,19 +176,23 @@ def check_masks(
         if any(keep < 1 for keep in keep_prob):
             shown = ", ".join(f"{keep:g}" for keep in keep_prob)
             raise ValueError(
-                f"masks: got none with keep_prob {shown}, takes one boolean array a hidden layer"
+                f"masks: got none with keep_prob {shown}, expected one boolean array a hidden layer"
             )
         return None
     if not isinstance(masks, Sequence) or len(masks) != len(widths):
         got = len(masks) if isinstance(masks, Sequence) else type(masks).__name__
-        raise ValueError(f"masks: got {got}, takes {len(widths)}, one boolean array a hidden layer")
+        raise ValueError(
+            f"masks: got {got}, expected {len(widths)}, one boolean array a hidden layer"
+        )
     arrays = []
     for layer, (mask, width) in enumerate(zip(masks, widths, strict=True), start=1):
         mask = as_numbers(f"mask {layer}", mask)
         if mask.shape != (width, m):
-            raise ValueError(f"mask {layer}: got the shape {mask.shape}, takes ({width}, {m})")
+            raise ValueError(f"mask {layer}: got the shape {mask.shape}, expected ({width}, {m})")
         if not np.isin(mask, (0, 1)).all():
-            raise ValueError(f"mask {layer}: got values other than 0 and 1, takes a boolean array")
+            raise ValueError(
+                f"mask {layer}: got values other than 0 and 1, expected a boolean array"
+            )
         arrays.append(mask.astype(bool))
     return tuple(arrays)
 
@@ -200,35 +207,35 @@ def check_keep_prob(keep_prob: Any, count: int) -> tuple[float, ...]:
     values = one_each("keep_prob", keep_prob, count)
     for value in values:
         if not isinstance(value, (int, float, np.number)) or not 0 < value <= 1:
-            raise ValueError(f"keep_prob: got {value}, takes numbers above 0 and at most 1")
+            raise ValueError(f"keep_prob: got {value}, expected a number in (0, 1]")
     return tuple(map(float, values))
 
 
 def check_l2(l2: Any) -> float:
     """Return the L2 strength as a finite number of at least 0."""
     if not isinstance(l2, (int, float, np.number)) or not 0 <= l2 < math.inf:
-        raise ValueError(f"l2: got {l2}, takes a number of at least 0")
+        raise ValueError(f"l2: got {l2}, expected a number of at least 0")
     return float(l2)
 
 
 def check_learning_rate(learning_rate: Any) -> float:
     """Return the learning rate as a finite number above 0."""
     if not isinstance(learning_rate, (int, float, np.number)) or not 0 < learning_rate < math.inf:
-        raise ValueError(f"learning_rate: got {learning_rate}, takes a number above 0")
+        raise ValueError(f"learning_rate: got {learning_rate}, expected a number above 0")
     return float(learning_rate)
 
 
 def check_seed(seed: Any) -> int:
     """Return the seed as a whole number that every generator takes."""
     if not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**32:
-        raise ValueError(f"seed: got {seed}, takes whole numbers from 0 to {2**32 - 1}")
+        raise ValueError(f"seed: got {seed}, expected whole numbers from 0 to {2**32 - 1}")
     return int(seed)
 
 
 def check_choice(name: str, value: Any, choices: Sequence[str]) -> str:
     """Return value if it is one of the choices."""
     if value not in choices:
-        raise ValueError(f"{name}: got {value!r}, takes {', '.join(choices)}")
+        raise ValueError(f"{name}: got {value!r}, expected {', '.join(choices)}")
     return value
 
 
@@ -237,7 +244,7 @@ def check_finite(name: str, array: np.ndarray) -> np.ndarray:
     finite = np.isfinite(array)
     if not finite.all():
         where = tuple(map(int, np.argwhere(~finite)[0]))
-        raise ValueError(f"{name}: got {array[where]} at {list(where)}, takes finite numbers")
+        raise ValueError(f"{name}: got {array[where]} at {list(where)}, expected finite numbers")
     return array
 
 
@@ -248,7 +255,7 @@ def one_each(name: str, value: Any, count: int) -> tuple:
     if len(value) != count:
         raise ValueError(
             f"{name}: got {len(value)} values for {count} hidden layer{'s' * (count != 1)}, "
-            "takes one for all or one each"
+            "expected one for all or one each"
         )
     return tuple(value)
 
@@ -260,5 +267,5 @@ def as_numbers(name: str, array: Any) -> np.ndarray:
     except ValueError:
         result = np.asarray(None)
     if result.dtype.kind not in "biuf":
-        raise ValueError(f"{name}: got {type(array).__name__} of no numbers, takes a real array")
+        raise ValueError(f"{name}: got {type(array).__name__} of no numbers, expected a real array")
     return result

@@ -3,7 +3,7 @@
 A `Report` is evidence first and judgement second: for every tensor and every pair of ways the
 largest difference, the relative difference and the largest difference over its error bar. It
 prints as a table, shows as HTML in a notebook, and turns into the JSON of the command line.
-Nothing is decided here; `verify.agreement` decides.
+Nothing is decided here; `verify.network` decides.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ import numpy as np
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from verify.diagnosis import Finding
 
 SCHEMA = 1
 PAIRS = ("manual_vs_autodiff", "manual_vs_finite_difference", "autodiff_vs_finite_difference")
@@ -87,6 +86,23 @@ class Loss:
     agree: bool
 
 
+@dataclass(frozen=True)
+class Finding:
+    """One mistake: which gradient, which layer, its name, and in words.
+
+    `bug` is the name of a mistake of the gallery or of `verify.diagnose`, or "unknown" where
+    the numbers fit none. `found` and `expected` are formulas, empty where there is none.
+    `layer` is that of the gradient; None for the loss.
+    """
+
+    tensor: str
+    layer: int | None
+    bug: str
+    detail: str
+    found: str = ""
+    expected: str = ""
+
+
 @dataclass(frozen=True, eq=False)
 class Report:
     """The verdict of a check, in a sentence, and the numbers behind it.
@@ -148,111 +164,26 @@ class Report:
 
     def to_html(self) -> str:
         """Return one self-contained page."""
-        from verify.page import page
-
-        return page(self)
+        return _shown("page", self)
 
     def _repr_html_(self) -> str:
-        from verify.page import fragment
-
-        return fragment(self)
+        return _shown("fragment", self)
 
     def __rich__(self) -> RenderableType:
-        from rich.console import Group
-        from rich.text import Text
-
-        style = {"agree": "bold green", "disagree": "bold red"}.get(self.verdict, "bold yellow")
-        parts: list[RenderableType] = [
-            Text.assemble((self.verdict.upper(), style), " ", self.meaning),
-            Text(self._loss_line()),
-            _table(self.tensors),
-        ]
-        parts += [
-            Text.assemble((f"{finding.tensor}: ", "bold"), finding.detail)
-            for finding in self.diagnosis
-        ]
-        parts += [Text(f"Note: {remark}", style="dim") for remark in self.remarks]
-        return Group(*parts)
+        return _shown("table", self)
 
     def __repr__(self) -> str:
         return f"<Report: {self.verdict}. {self.meaning}>"
 
     def __str__(self) -> str:
-        from io import StringIO
-
-        from rich.console import Console
-
-        stream = StringIO()
-        Console(file=stream, width=100, color_system=None).print(self)
-        return stream.getvalue().rstrip()
-
-    def _loss_line(self) -> str:
-        if self.loss.autodiff is None:
-            return f"loss {self.loss.manual:.12g}"
-        word = "agree" if self.loss.agree else "differ"
-        return f"loss {self.way} {self.loss.manual:.12g}, JAX {self.loss.autodiff:.12g}: {word}"
+        return _shown("text", self)
 
 
-def _table(tensors: Sequence[Tensor]):
-    from rich.table import Table
+def _shown(form: str, report: Report) -> Any:
+    """Return a report as it is shown: the one place from which data reaches up to `show`."""
+    from verify.show import report as show
 
-    titles = {
-        PAIRS[0]: "hand vs JAX",
-        PAIRS[1]: "hand vs diff.",
-        PAIRS[2]: "JAX vs diff.",
-    }
-    shown = [pair for pair in PAIRS if any(pair in tensor.pairs for tensor in tensors)]
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("gradient")
-    table.add_column("shape")
-    table.add_column("checked", justify="right", no_wrap=True)
-    table.add_column("kinks", justify="right")
-    for pair in shown:
-        table.add_column(f"{titles[pair]}\nrelative  of bar", justify="right", no_wrap=True)
-    table.add_column("worst at" if not all(t.agree for t in tensors) else "", no_wrap=True)
-    for tensor in sorted(tensors, key=lambda tensor: -_badness(tensor)):
-        cells = [f"{_cell(tensor.pairs.get(pair))}" for pair in shown]
-        verdict = "agree" if tensor.agree else _worst_entry(tensor)
-        table.add_row(
-            f"d{tensor.name}",
-            "×".join(map(str, tensor.shape)) or "scalar",
-            _checked(tensor),
-            str(tensor.kinks),
-            *cells,
-            verdict,
-            style=None if tensor.agree else "red",
-        )
-    return table
-
-
-def _checked(tensor: Tensor) -> str:
-    """Return how many entries were differenced, and along how many directions."""
-    entries = f"{tensor.entries_checked} of {math.prod(tensor.shape)}"
-    if not tensor.directions_checked:
-        return entries
-    lines = f"{tensor.directions_checked} lines"
-    return f"{entries}\n+ {lines}" if tensor.entries_checked else lines
-
-
-def _cell(pair: Pair | None) -> str:
-    return "" if pair is None else f"{pair.relative:.1e} {pair.bar_ratio:7.2g}"
-
-
-def _worst_entry(tensor: Tensor) -> str:
-    pair = max(tensor.pairs.values(), key=lambda pair: _nan_last(pair.bar_ratio))
-    if pair.worst is None or not tensor.shape:
-        return "differ"
-    where = ", ".join(str(i) for i in np.unravel_index(pair.worst, tensor.shape))
-    return f"[{where}]"
-
-
-def _badness(tensor: Tensor) -> float:
-    """Order disagreeing tensors first, the worst of them on top; the others stay in place."""
-    return 0.0 if tensor.agree else max(_nan_last(p.bar_ratio) for p in tensor.pairs.values())
-
-
-def _nan_last(ratio: float) -> float:
-    return math.inf if math.isnan(ratio) else ratio
+    return getattr(show, form)(report)
 
 
 def _tensor_dict(tensor: Tensor) -> dict[str, Any]:

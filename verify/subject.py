@@ -1,11 +1,11 @@
 """The check of a loss and a gradient of which nothing is known, with their mirror or without.
 
 Whatever the verdict rests on is measured by calling the functions: the rounding of the gradient
-(`verify.measured`), the differences of the loss with their noise and their bends
-(`verify.black_box`), and whether the same place gives the same answer twice. What speaks
-against the gradient is looked at again before it is believed.
+(`verify.evidence.bars.measured`), the differences of the loss with their noise and their bends
+(`verify.evidence.differences.budgeted`), and whether the same place gives the same answer
+twice. What speaks against the gradient is looked at again before it is believed.
 
-Not here: how a user's functions become a `Subject` (`verify.comparison`).
+Not here: how a user's functions become a `Subject` (`verify.function`).
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from verify import black_box, measured
-from verify.agreement import conclude, judge
-from verify.black_box import Evidence
-from verify.finite_difference import Differences, copy, noise_level
-from verify.measured import DOUBLE, Measured, Sizes, ValueAndGrads
+from verify.evidence.bars import measured
+from verify.evidence.bars.measured import DOUBLE, Measured, Sizes, ValueAndGrads
+from verify.evidence.differences import budgeted
+from verify.evidence.differences.budgeted import Evidence
+from verify.evidence.differences.central import Differences, copy, noise_level
+from verify.evidence.trees import Tree
 from verify.report import PAIRS, Loss, Pair, Report, Tensor, over_bar
-from verify.trees import Tree
+from verify.verdict import conclude, judge
 
 Params = dict[str, np.ndarray]
 
@@ -96,7 +97,7 @@ def _checked(subject: Subject, budget: int, seed: int) -> Report:
 
     before = time.perf_counter()
     calls = itertools.count()
-    with _progress(black_box.at_most(arrays, budget)) as advance:
+    with _progress(budgeted.at_most(arrays, budget)) as advance:
 
         def counted(at: Params) -> np.ndarray:
             next(calls)
@@ -105,7 +106,7 @@ def _checked(subject: Subject, budget: int, seed: int) -> Report:
 
         f = _real_loss(counted, subject.tree, arrays)
         noise = _noise(f, arrays, value, seed)
-        evidence = black_box.gather(
+        evidence = budgeted.gather(
             f, counted, arrays, grads, hand.bars, sizes, noise, max(budget - next(calls), 0), rng
         )
         if not all(tensor.agree for tensor in _judged(hand, jax, evidence)):
@@ -113,9 +114,9 @@ def _checked(subject: Subject, budget: int, seed: int) -> Report:
             if jax is not None and subject.mirror is not None:
                 jax = measured.with_zeros_moved(jax, subject.mirror, arrays, sizes, DOUBLE, rng)
             entries, _ = _suspects(hand, jax, evidence)
-            evidence = black_box.without_contradicted_step(f, arrays, evidence, entries)
+            evidence = budgeted.without_contradicted_step(f, arrays, evidence, entries)
             suspects = _suspects(hand, jax, evidence)
-            evidence = black_box.reconsider(f, arrays, evidence, *suspects, rng)
+            evidence = budgeted.reconsider(f, arrays, evidence, *suspects, rng)
     difference_seconds = time.perf_counter() - before
 
     tensors = _judged(hand, jax, evidence)
@@ -155,7 +156,7 @@ def _refuse_changes(subject: Subject) -> None:
         for tensor, array in subject.tree.arrays.items():
             if not np.array_equal(given[tensor], array):
                 raise ValueError(
-                    f"{name}: it changed {tensor} in place, takes a function that leaves its "
+                    f"{name}: it changed {tensor} in place, expected a function that leaves its "
                     "arguments as they are"
                 )
 
@@ -408,7 +409,7 @@ def coverage(tensors: Sequence[Tensor]) -> tuple[str, ...]:
         result.append(
             f"{checked} of {count} entries were differenced one by one: of each tensor the "
             "largest, the smallest, zeros, and others at random. Every entry has a part in "
-            f"{black_box.DIRECTIONS} random directions of its tensor."
+            f"{budgeted.DIRECTIONS} random directions of its tensor."
         )
     if kinks:
         result.append(

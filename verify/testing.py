@@ -6,7 +6,7 @@
         assert_gradients_agree(loss, grads, params)
 
 They run under any test runner. Under pytest, the plugin that the package registers
-(`verify.pytest_plugin`) shows the rows for a plain `assert compare(...).ok` too.
+(`backproof.pytest_plugin`) shows the rows for a plain `assert compare(...).ok` too.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def assert_gradients_agree(
     Takes and raises what `verify.compare` does; returns its report.
     """
     __tracebackhide__ = True
-    from verify.comparison import compare
+    from verify.function import compare
 
     return _agreeing(compare(loss, grads, params, mirror, **options))
 
@@ -48,7 +48,7 @@ def assert_vjp_agrees(
     Takes and raises what `verify.check_vjp` does; returns its report.
     """
     __tracebackhide__ = True
-    from verify.comparison import check_vjp
+    from verify.layer import check_vjp
 
     return _agreeing(check_vjp(forward, backward, args, mirror, **options))
 
@@ -59,7 +59,7 @@ def assert_three_ways_agree(problem: Problem, **options: Any) -> Report:
     Takes and raises what `verify.three_way` does; returns its report.
     """
     __tracebackhide__ = True
-    from verify.agreement import three_way
+    from verify.network import three_way
 
     return _agreeing(three_way(problem, **options))
 

@@ -10,7 +10,8 @@ import shutil
 import time
 from pathlib import Path
 
-from verify.submissions.sandbox import Limits, judge_all
+from verify.homework.judge import judge_all
+from verify.homework.run.sandbox import Limits
 
 COURSE = Path(__file__).parents[1] / "course"
 EXPECTED = json.loads((COURSE / "expected.json").read_text())

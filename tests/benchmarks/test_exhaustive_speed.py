@@ -18,7 +18,7 @@ import pytest
 import autodiff
 import manual
 from verify import Problem, build_problem, load
-from verify.exhaustive import estimated_seconds, exhaustive_differences
+from verify.evidence.differences.exhaustive import estimated_seconds, exhaustive_differences
 
 pytestmark = pytest.mark.skipif(
     not os.environ.get("BACKPROOF_DATA"), reason="BACKPROOF_DATA does not name the course's files"
@@ -84,7 +84,7 @@ def test_the_whole_process_stays_under_a_gigabyte_and_a_half():
     code = (
         "import resource\n"
         "from verify import build_problem, load\n"
-        "from verify.exhaustive import exhaustive_differences\n"
+        "from verify.evidence.differences.exhaustive import exhaustive_differences\n"
         f"exhaustive_differences(build_problem(load('cats'), **{CATS!r}))\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     )

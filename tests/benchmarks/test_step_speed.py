@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 import manual
-from verify.speed.workloads import standard_workloads, ways
+from verify.course.speed.workloads import standard_workloads, ways
 
 pytestmark = pytest.mark.unchecked
 

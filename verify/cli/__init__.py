@@ -1,0 +1,84 @@
+"""The command line: `backproof COMMAND`, from its arguments to its exit status.
+
+What is wrong with the input is a ValueError, an OSError or a MemoryError somewhere below, and
+becomes one sentence on stderr and status 2. The commands, and click, are imported where Ctrl-C
+is caught already: their modules take a while.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+AGREES, BAD_INPUT, INTERRUPTED = 0, 2, 130
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with its status; of a closed pipe, die as others do."""
+    try:
+        status = _status(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python ignores the signal, so that a pipe to a child may break; here nobody reads on.
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGPIPE)
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr, flush=True)
+        # Threads of JAX or PyTorch, stopped halfway, may crash the interpreter as it ends.
+        os._exit(INTERRUPTED)
+    sys.exit(status)
+
+
+def _status(arguments: list[str] | None) -> int:
+    """Run the command line and return its status."""
+    import click
+
+    from verify.cli.app import app
+
+    try:
+        with _interruptible():
+            return app.main(arguments, standalone_mode=False) or AGREES
+    except SystemExit as closed:
+        # Both click and rich exit so when standard output is a closed pipe, and only then.
+        raise BrokenPipeError from closed
+    except click.exceptions.NoArgsIsHelpError as fault:
+        print(fault.format_message(), file=sys.stderr)
+        return BAD_INPUT
+    except click.ClickException as fault:
+        return _refuse(fault.format_message())
+    except click.Abort as fault:
+        raise KeyboardInterrupt from fault
+    except (ValueError, OSError) as fault:
+        return _refuse(str(fault))
+    except MemoryError as fault:
+        return _refuse(f"not enough memory: {fault}")
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Deliver Ctrl-C anew where it struck in a callback of C code, which drops all exceptions.
+
+    JAX runs such a callback at every garbage collection.
+    """
+    hook = sys.unraisablehook
+
+    def deliver(unraisable) -> None:
+        if unraisable.exc_type is KeyboardInterrupt:
+            threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+        else:
+            hook(unraisable)
+
+    sys.unraisablehook = deliver
+    try:
+        yield
+    finally:
+        sys.unraisablehook = hook
+
+
+def _refuse(sentence: str) -> int:
+    print(f"Error: {' '.join(sentence.split())}", file=sys.stderr)
+    return BAD_INPUT

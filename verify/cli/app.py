@@ -1,0 +1,50 @@
+"""The commands of `backproof`, each imported when it is asked for.
+
+`backproof --help` so loads neither JAX nor matplotlib. A command returns its exit status.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+COMMANDS = {
+    "verify": "Check the built-in network on a data set, three ways.",
+    "check": "Check the backward passes in somebody's .py or .ipynb files.",
+    "bugs": "Plant each bug of the gallery and show what the check says of it.",
+    "train": "Train a network, report its accuracy, save it.",
+    "predict": "Label images, or a data set, with a trained model.",
+    "reproduce": "Recompute every figure that the course documents print.",
+    "speed": "Time a training step and an exhaustive check, by each way, side by side.",
+}
+"""Every command and its summary; each lives in the module of its name in `verify.cli`."""
+
+
+class Commands(click.Group):
+    """The commands, each loaded when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Import and return one command, or None if there is none of that name."""
+        if name not in COMMANDS:
+            return None
+        return importlib.import_module(f"verify.cli.{name}").command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table of commands without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit status: 0 agrees or done, 1 disagrees or undecided, 2 the input is at fault.",
+)
+@click.version_option(package_name="backproof", prog_name="backproof")
+def app() -> None:
+    """Prove hand-written backpropagation right, three ways."""

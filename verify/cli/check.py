@@ -1,0 +1,171 @@
+"""`backproof check`: the backward passes in somebody's .py and .ipynb files."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from verify.cli.output import output_options, write, write_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from verify.homework.report import FileReport
+
+SUFFIXES = (".py", ".ipynb")
+SKIPPED = ("__pycache__", "__MACOSX", "node_modules", "site-packages")
+"""Folders in which nobody keeps homework; nor in those whose names begin with a dot."""
+
+
+@click.command("check")
+@click.argument(
+    "paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH..."
+)
+@click.option("--loss", metavar="NAME", help="Your own loss(params), one number.")
+@click.option("--grads", metavar="NAME", help="Your own grads(params), a tree like params.")
+@click.option("--params", metavar="NAME", help="Your own params(), arrays in any tree.")
+@click.option(
+    "--timeout", type=float, default=30.0, show_default=True, help="Seconds a file may take."
+)
+@click.option("--memory", type=float, default=2048.0, show_default=True, help="MB it may hold.")
+@click.option("--processes", type=int, default=32, show_default=True, help="Processes it may run.")
+@click.option("--output-limit", type=float, default=16.0, show_default=True, help="MB to print.")
+@click.option("--file-size", type=float, default=64.0, show_default=True, help="MB to write.")
+@click.option("--jobs", type=int, help="Files at a time; by default one a core.")
+@output_options("table", "json", "csv", "junit", "html")
+def command(
+    paths: tuple[Path, ...],
+    loss: str | None,
+    grads: str | None,
+    params: str | None,
+    timeout: float,
+    memory: float,
+    processes: int,
+    output_limit: float,
+    file_size: float,
+    jobs: int | None,
+    format_: str,
+    output_file: Path | None,
+) -> int:
+    """Check the backward passes in .py and .ipynb files, or in all of a folder.
+
+    Definitions, imports and plain constants are taken from a file, and nothing else is run: no
+    training, no plotting. The course's functions are recognised by name and arguments
+    (propagate, forward_propagation, L_model_backward, gradient_check, ...), the course's helper
+    modules are stood in for where they are missing, and every backward pass is held against the
+    textbook's, JAX's derivative of the file's own forward pass, and finite differences of it.
+
+    For your own architecture, name three functions of the file: params() returns the parameters
+    (an array, or dicts, lists and tuples of arrays), loss(params) one number, grads(params) the
+    gradient by every array in the same structure:
+
+    \b
+        backproof check my.py --loss my_loss --grads my_grads --params my_params
+
+    Each file is judged in a process group of its own, with limits, in a folder of its own that
+    is thrown away. That contains accidents (endless loops, sys.exit, forks, floods of output);
+    it is no security boundary against malice.
+
+    Exit status: 0 all agree, 1 any disagrees, is undecided, crashed or timed out, 2 any is
+    unreadable or has nothing to check.
+    """  # fmt: skip
+    from verify.homework.judge import judge_all
+    from verify.homework.run.sandbox import Limits
+    from verify.show import files as shown
+
+    files = find(paths)
+    limits = Limits(timeout, memory, processes, output_limit, file_size)
+    named = named_functions(loss, grads, params)
+    if jobs is not None and jobs < 1:
+        raise ValueError(f"jobs: got {jobs}, expected a whole number of at least 1")
+    with progress(len(files)) as done:
+        reports = judge_all(files, limits, min(jobs or cores(), len(files)), named, done)
+    if format_ == "json":
+        write_json(shown.to_dict(reports), output_file)
+    elif format_ == "table":
+        write(shown.table(reports), output_file)
+    elif format_ == "html":
+        from verify.show.page import files_page
+
+        write(files_page(reports), output_file)
+    else:
+        text = shown.to_csv(reports) if format_ == "csv" else shown.to_junit(reports)
+        write(text.rstrip("\n"), output_file)
+    return shown.status(reports)
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def named_functions(loss: str | None, grads: str | None, params: str | None):
+    """Return the names of one's own functions, or None; raise ValueError if some are missing."""
+    from verify.homework.run.sandbox import NamedFunctions
+
+    given = {"loss": loss, "grads": grads, "params": params}
+    missing = [name for name, value in given.items() if value is None]
+    if len(missing) == len(given):
+        return None
+    if missing:
+        raise ValueError(
+            f"{missing[0]}: got none, expected the name of a function, as --loss, --grads and "
+            "--params go together"
+        )
+    return NamedFunctions(**{name: str(value) for name, value in given.items()})
+
+
+def find(paths: Sequence[Path]) -> list[Path]:
+    """Return the files to check: those that are named, and those in folders that are named.
+
+    Raises ValueError for what is not there, is no file, or is a folder without any.
+    """
+    found: dict[Path, None] = {}
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(_inside(path))
+            if not inside:
+                raise ValueError(f"{path}: got a folder without any .py or .ipynb file in it")
+            found.update(dict.fromkeys(inside))
+        elif not path.exists():
+            raise ValueError(f"{path}: there is no such file or folder")
+        elif not path.is_file():
+            raise ValueError(f"{path}: expected a .py file, an .ipynb file or a folder of them")
+        elif path.suffix not in SUFFIXES:
+            raise ValueError(
+                f"{path}: got a {path.suffix or 'nameless'} file, expected .py or .ipynb"
+            )
+        else:
+            found[path] = None
+    return list(found)
+
+
+def _inside(folder: Path) -> Iterator[Path]:
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in sorted(folders) if name[0] != "." and name not in SKIPPED]
+        for name in names:
+            path = Path(place, name)
+            if path.suffix in SUFFIXES and name[0] != "." and path.is_file():
+                yield path
+
+
+@contextmanager
+def progress(total: int) -> Iterator[Callable[[FileReport], None]]:
+    """Show how many files are done, on a terminal alone, and none of it afterwards."""
+    if total == 1 or not sys.stderr.isatty():
+        yield lambda report: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("files", total=total)
+        yield lambda report: bar.advance(task)

@@ -1,0 +1,208 @@
+"""What came of a training, as text, as plain data, as pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import manual
+from verify.course.scores import Score, score, table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from verify.cli.session import Session
+    from verify.course.datasets import Dataset
+    from verify.course.models import Model
+    from verify.course.training import Training
+
+WAYS = {
+    ("manual", "loop"): "NumPy, by hand",
+    ("manual", "span"): "NumPy, by hand, the first layer in the span of the data",
+    ("autodiff", "loop"): "JAX",
+    ("autodiff", "span"): "JAX, the first layer in the span of the data",
+}
+"""What each backend and strategy is called."""
+
+
+Part = tuple[str, np.ndarray, np.ndarray]
+"""A part of a data set: its name, X and labels."""
+
+
+def parts(dataset: Dataset, m: int | None = None) -> Iterator[Part]:
+    """Yield the (first m) examples that a data set has to train on, and those to test on."""
+    yield "train", dataset.X[:, :m], dataset.labels[:m]
+    if dataset.X_test is not None and dataset.labels_test is not None:
+        yield "test", dataset.X_test, dataset.labels_test
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """A training that has run, the model that it gave, and how often that is right."""
+
+    session: Session
+    training: Training
+    model: Model
+    seconds: float
+    scores: Mapping[str, Score]
+
+    @property
+    def good(self) -> bool:
+        """Whether there are parameters of finite loss."""
+        return self.training.iteration != self.training.diverged_at
+
+    @property
+    def way(self) -> str:
+        """By what the steps were taken."""
+        return WAYS[self.session.settings["backend"], self.training.strategy]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the outcome as plain data; what is not finite is None."""
+        from verify.report import finite
+
+        model, settings = self.model, self.session.settings
+        return finite(
+            {
+                "data": model.data,
+                "layers": list(model.layers),
+                "settings": {**settings, "strategy": self.training.strategy},
+                "iterations": self.training.iteration,
+                "cost": self.training.cost,
+                "costs": [
+                    {"iteration": index * settings["every"], "cost": float(cost)}
+                    for index, cost in enumerate(model.costs)
+                ],
+                "diverged_at": self.training.diverged_at,
+                "seconds": self.seconds,
+                **{part: scored.to_dict() for part, scored in self.scores.items()},
+            }
+        )
+
+    def text(self) -> str:
+        """Return the outcome as text: what was trained and how, then a table for each part."""
+        model, problem = self.model, self.session.problem
+        taken = self.training.iteration - self.session.start
+        network = "-".join(map(str, model.layers))
+        activations = ", ".join([*dict.fromkeys(model.hidden), model.output])
+        first = f"cost {model.costs[0]:.6f} at first, " if len(model.costs) else "cost "
+        lines = [
+            f"{model.data}: {problem.m} examples; network {network} ({activations}), "
+            f"{problem.dtype}",
+            f"{self.way}: {taken} iterations in {self.seconds:.2f} s"
+            + (f", {self.training.iteration} in all" if self.session.start else ""),
+            f"{first}{model.cost:.6f} at last",
+        ]
+        for part, scored in self.scores.items():
+            lines += ["", accuracy(part, scored), table(scored, model.classes)]
+        return "\n".join(lines)
+
+
+def outcome(session: Session, training: Training, model: Model, seconds: float) -> Outcome:
+    """Return the outcome of a training, its model scored on what it learned from and the rest."""
+    dataset, problem = session.dataset, session.problem
+    scores = {
+        part: score(model.predict(X), labels, len(model.classes))
+        for part, X, labels in parts(dataset, problem.m)
+    }
+    return Outcome(session, training, model, seconds, scores)
+
+
+def accuracy(part: str, scored: Score) -> str:
+    """Return one line: the share that is right, and the counts."""
+    return f"{part} accuracy {scored.accuracy:.4f} ({scored.right} of {scored.count})"
+
+
+def draw(outcome: Outcome, folder: Path) -> list[Path]:
+    """Draw the cost curve and what the data allow beside it; return the paths."""
+    from verify.show import plots
+
+    session, model = outcome.session, outcome.model
+    dataset, every = session.dataset, session.settings["every"]
+    figures = {"cost": plots.cost_curve(*curve(model, every))}
+    if model.features == 2:
+        m = session.problem.m
+        figures["boundary"] = plots.decision_boundary(
+            network(model), dataset.X[:, :m], dataset.labels[:m], model.classes
+        )
+    if model.image_shape is not None:
+        part, X, labels = list(parts(dataset))[-1]
+        figures["mislabelled"] = mislabelled(model, X, labels, part)
+    return [plots.save(figure, folder / f"{name}.png") for name, figure in figures.items()]
+
+
+def curve(model: Model, every: int) -> tuple[list[int], list[float]]:
+    """Return the iterations whose costs are known, and the costs."""
+    recorded = range(0, len(model.costs) * every, every)
+    return [*recorded, model.iteration], [*map(float, model.costs), model.cost]
+
+
+def network(model: Model) -> Callable[[np.ndarray], np.ndarray]:
+    """Return the function from X to the output AL that the plots take."""
+    return lambda X: manual.forward(model.params, X, hidden=model.hidden, output=model.output)[0]
+
+
+def mislabelled(model: Model, X: np.ndarray, labels: np.ndarray, part: str) -> Figure:
+    """Draw the pictures among X (features, m) that a model got wrong."""
+    from verify.show import plots
+
+    predicted = model.predict(X)
+    wrong = np.flatnonzero(predicted != labels)
+    return plots.mislabelled(
+        [X[:, example].reshape(model.image_shape) for example in wrong],
+        [model.classes[labels[example]] for example in wrong],
+        [model.classes[predicted[example]] for example in wrong],
+        title=f"{len(wrong)} of {len(labels)} {part} images mislabelled",
+    )
+
+
+def sweep_text(outcomes: Mapping[int, Outcome]) -> str:
+    """Return several sizes of one hidden layer as text, a row each."""
+    first = next(iter(outcomes.values()))
+    parts = list(first.scores)
+    problem, settings = first.session.problem, first.session.settings
+    heading = ("hidden units", "cost", *(f"{part} accuracy" for part in parts))
+    rows = [
+        (
+            str(size),
+            f"{each.model.cost:.6f}",
+            *(f"{each.scores[part].accuracy:.4f}" for part in parts),
+        )
+        for size, each in outcomes.items()
+    ]
+    widths = [max(map(len, column)) for column in zip(heading, *rows, strict=True)]
+    aligned = (
+        "  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True))
+        for row in (heading, *rows)
+    )
+    title = (
+        f"{first.model.data}: {problem.m} examples; one hidden layer ({problem.hidden[0]}), "
+        f"{settings['iterations']} iterations, learning rate {settings['learning_rate']:g}"
+    )
+    return "\n".join([title, "", *aligned])
+
+
+def draw_sweep(outcomes: Mapping[int, Outcome], folder: Path) -> list[Path]:
+    """Draw what each size has learnt, the plane for two features, the costs for more."""
+    from verify.show import plots
+
+    dataset = next(iter(outcomes.values())).session.dataset
+    models = {f"{size} unit{'s' * (size != 1)}": each.model for size, each in outcomes.items()}
+    every = next(iter(outcomes.values())).session.settings["every"]
+    figures = {
+        "sweep-costs": plots.cost_curves(
+            {name: curve(each, every) for name, each in models.items()}
+        )
+    }
+    if dataset.X.shape[0] == 2:
+        figures["sweep"] = plots.decision_boundaries(
+            {name: network(model) for name, model in models.items()},
+            dataset.X,
+            dataset.labels,
+            dataset.classes,
+            title="One hidden layer",
+        )
+    return [plots.save(figure, folder / f"{name}.png") for name, figure in figures.items()]

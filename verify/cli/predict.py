@@ -1,0 +1,108 @@
+"""`backproof predict`: label images, or a data set, with a trained model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+
+from verify.cli.output import output_options, write, write_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from verify.course.models import Model
+
+
+@click.command("predict")
+@click.argument("model_path", metavar="MODEL.h5", type=click.Path(path_type=Path))
+@click.argument("images", metavar="[IMAGE]...", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--data", metavar="NAME|FILE.h5", help="Label a data set instead of images.")
+@click.option(
+    "--mislabelled",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Draw there the images of the data set that the model got wrong.",
+)
+@output_options("table", "json")
+def command(
+    model_path: Path,
+    images: tuple[Path, ...],
+    data: str | None,
+    folder: Path | None,
+    format_: str,
+    output_file: Path | None,
+) -> int:
+    """Label images, or a data set, with a model that `backproof train` saved.
+
+    Images of any format and size; each is brought to the size that the model learned from.
+    """  # fmt: skip
+    from verify.course.models import load
+
+    if bool(images) == bool(data):
+        raise ValueError("predict: expected images, or a data set by --data, one of the two")
+    if folder is not None and data is None:
+        raise ValueError("mislabelled needs --data: only a data set has known labels")
+    model = load(model_path)
+    result, text = labelled(model, images) if images else judged(model, str(data), folder)
+    if format_ == "json":
+        write_json({"model": str(model_path), **result}, output_file)
+    else:
+        write(text, output_file)
+    return 0
+
+
+def labelled(model: Model, images: Sequence[Path]) -> tuple[dict[str, Any], str]:
+    """Return each image's class and its probability, as plain data and as text."""
+    from verify.course.images import read_image
+
+    X = np.concatenate([read_image(path, model) for path in images], axis=1)
+    probabilities = model.probabilities(X)
+    found = [
+        {
+            "path": str(path),
+            "class": model.classes[index],
+            "probability": float(column[index]),
+            "probabilities": dict(zip(model.classes, map(float, column), strict=True)),
+        }
+        for path, index, column in zip(images, model.predict(X), probabilities.T, strict=True)
+    ]
+    path, name = (max(len(each[column]) for each in found) for column in ("path", "class"))
+    lines = (
+        f"{each['path']:<{path}}  {each['class']:<{name}}  {each['probability']:.4f}"
+        for each in found
+    )
+    return {"images": found}, "\n".join(lines)
+
+
+def judged(model: Model, data: str, folder: Path | None) -> tuple[dict[str, Any], str]:
+    """Return how often the model is right on a data set, as plain data and as text."""
+    from verify.cli.outcome import accuracy, mislabelled, parts
+    from verify.course.datasets import load
+    from verify.course.scores import score, table
+    from verify.show import plots
+
+    dataset = load(data)
+    if len(dataset.classes) != len(model.classes):
+        raise ValueError(
+            f"data: got {dataset.name} with {len(dataset.classes)} classes, expected "
+            f"{len(model.classes)}, as {model.data} has them"
+        )
+    if folder is not None and model.image_shape is None:
+        raise ValueError(f"mislabelled: got {dataset.name}, expected a data set of pictures")
+    result: dict[str, Any] = {"data": dataset.name}
+    lines = []
+    for part, raw, labels in parts(dataset):
+        X = model.read(dataset, raw)
+        scored = score(model.predict(X), labels, len(model.classes))
+        result[part] = scored.to_dict()
+        lines += [accuracy(part, scored), table(scored, model.classes), ""]
+        if folder is not None:
+            path = plots.save(mislabelled(model, X, labels, part), folder / f"{part}.png")
+            result.setdefault("pictures", []).append(str(path))
+    if folder is not None:
+        lines.append(f"drawn: {', '.join(result['pictures'])}")
+    return result, "\n".join(lines).rstrip()

@@ -1,0 +1,294 @@
+"""`backproof train`: train a network, say how good it is, keep it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from verify.cli.options import SIZES, problem_options
+from verify.cli.output import output_options, write, write_json
+
+if TYPE_CHECKING:
+    from verify.cli.outcome import Outcome
+    from verify.cli.session import Session
+    from verify.course.training import Training
+    from verify.report import Report
+
+
+@click.command("train")
+@problem_options()
+@click.option(
+    "--learning-rate", type=float, default=0.0075, show_default=True, help="Learning rate."
+)
+@click.option(
+    "--iterations",
+    type=click.IntRange(0),
+    default=2500,
+    show_default=True,
+    metavar="N",
+    help="Steps of gradient descent, in all.",
+)
+@click.option(
+    "--backend",
+    default="autodiff",
+    show_default=True,
+    metavar="NAME",
+    help="autodiff (JAX) or manual (NumPy, by hand).",
+)
+@click.option(
+    "--strategy",
+    metavar="NAME",
+    help="loop, or span, which keeps the first layer in the span of the data; by default "
+    "the cheaper.",
+)
+@click.option(
+    "--record-every",
+    "every",
+    type=click.IntRange(1),
+    default=100,
+    show_default=True,
+    metavar="N",
+    help="Iterations from one recorded cost to the next.",
+)
+@click.option(
+    "--save",
+    "save_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="MODEL.h5",
+    help="Write the model there, at the end and while it trains.",
+)
+@click.option(
+    "--save-every",
+    type=click.FloatRange(0),
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How often, while it trains.",
+)
+@click.option(
+    "--resume",
+    "resume_path",
+    type=click.Path(path_type=Path),
+    metavar="MODEL.h5",
+    help="Continue a saved training, with its settings, into the same file unless "
+    "--save names another.",
+)
+@click.option(
+    "--plot",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Draw the cost curve, and the decision boundary or the mislabelled images.",
+)
+@click.option("--check", is_flag=True, help="Check the trained parameters three ways.")
+@click.option("--baseline", is_flag=True, help="Compare with scikit-learn's LogisticRegressionCV.")
+@click.option(
+    "--sweep",
+    type=SIZES,
+    metavar="SIZES",
+    help="Train one hidden layer of each of these sizes, as in 1,2,3,4,5,10,20.",
+)
+@output_options("table", "json")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    save_path: Path | None,
+    save_every: float,
+    resume_path: Path | None,
+    folder: Path | None,
+    check: bool,
+    baseline: bool,
+    sweep: tuple[int, ...] | None,
+    format_: str,
+    output_file: Path | None,
+    **settings: Any,
+) -> int:
+    """Train a network on a data set; report its accuracy; keep it.
+
+    Full-batch gradient descent. Ctrl-C finishes the step and saves, and --resume continues as
+    if it had never been stopped. Exit status 0 if it trained, 1 if it diverged (or --check
+    disagrees), 130 or 143 if it was stopped.
+    """  # fmt: skip
+    if sweep is not None:
+        if save_path or resume_path or check:
+            raise ValueError("sweep: expected no --save, --resume or --check beside it")
+        return swept(settings, sweep, folder, baseline, format_, output_file)
+
+    from verify.cli.outcome import draw
+    from verify.cli.session import begin, keep
+    from verify.course.models import save
+    from verify.course.training import interruptible
+
+    session = begin(settings) if resume_path is None else resumed(ctx, resume_path)
+    save_path = save_path or resume_path
+    callback = keep(session, save_path, save_every)
+    with interruptible() as caught:
+        outcome = trained(session, caught, callback)
+        saved = save_path if outcome.good else None
+        if saved is not None:
+            save(outcome.model, saved)
+    if caught:
+        click.echo(interruption(outcome, saved), err=True)
+        return 128 + caught[0]
+
+    result = outcome.to_dict()
+    facts = []
+    if saved is not None:
+        result["saved"] = str(saved)
+        facts.append(f"saved to {saved}")
+    if folder is not None:
+        add_pictures(result, facts, draw(outcome, folder))
+    if baseline:
+        add_baseline(result, facts, session)
+    report = checked(outcome) if check else None
+    if report is not None:
+        result["check"] = report.to_dict()
+    text = "\n".join([outcome.text(), *([""] if facts else []), *facts])
+    if format_ == "json":
+        write_json(result, output_file)
+    else:
+        write(text if report is None else together(text, report), output_file)
+    if outcome.training.diverged_at is not None:
+        click.echo(divergence(outcome, saved), err=True)
+        return 1
+    return 0 if report is None or report.ok else 1
+
+
+def resumed(ctx: click.Context, path: Path) -> Session:
+    """Return the session that continues a saved training, which options must not contradict."""
+    from verify.cli.session import KEPT, resume
+    from verify.course.models import load
+
+    given = {
+        param.name: param.opts[0]
+        for param in ctx.command.params
+        if param.name is not None
+        and ctx.get_parameter_source(param.name) is ParameterSource.COMMANDLINE
+    }
+    for name in KEPT:
+        if name in given:
+            raise ValueError(f"{given[name]}: --resume takes this from the model; leave it out")
+    iterations = ctx.params["iterations"] if "iterations" in given else None
+    return resume(load(path), path, iterations)
+
+
+def trained(
+    session: Session, caught: Sequence[int], callback: Callable[[Training], Any]
+) -> Outcome:
+    """Train until the end, or until a signal is caught, and see what came of it."""
+    from verify.cli.outcome import outcome
+    from verify.cli.session import model_of, run
+
+    began = perf_counter()
+    training = run(session, stop=lambda: bool(caught), callback=callback)
+    return outcome(session, training, model_of(session, training), perf_counter() - began)
+
+
+def swept(
+    settings: Mapping[str, Any],
+    sizes: Sequence[int],
+    folder: Path | None,
+    baseline: bool,
+    format_: str,
+    output_file: Path | None,
+) -> int:
+    """Train one hidden layer of each size; compare them."""
+    from verify.cli.outcome import draw_sweep, sweep_text
+    from verify.cli.session import begin
+    from verify.course.training import interruptible
+
+    if not sizes:
+        raise ValueError("sweep: got no sizes, expected at least one, as in 1,2,3")
+    sessions = {size: begin({**settings, "layers": (size,)}) for size in sizes}
+    outcomes = {}
+    with interruptible() as caught:
+        for size, session in sessions.items():
+            outcomes[size] = trained(session, caught, lambda training: None)
+            if caught:
+                click.echo(interruption(outcomes[size], None), err=True)
+                return 128 + caught[0]
+
+    result: dict[str, Any] = {
+        "sweep": [{"hidden_units": size, **each.to_dict()} for size, each in outcomes.items()]
+    }
+    facts: list[str] = []
+    if folder is not None:
+        add_pictures(result, facts, draw_sweep(outcomes, folder))
+    if baseline:
+        add_baseline(result, facts, sessions[sizes[0]])
+    if format_ == "json":
+        write_json(result, output_file)
+    else:
+        write("\n".join([sweep_text(outcomes), *([""] if facts else []), *facts]), output_file)
+    diverged = [each for each in outcomes.values() if each.training.diverged_at is not None]
+    for each in diverged:
+        click.echo(divergence(each, None), err=True)
+    return 1 if diverged else 0
+
+
+def add_pictures(result: dict[str, Any], facts: list[str], paths: Sequence[Path]) -> None:
+    """Say which pictures were drawn."""
+    result["pictures"] = [str(path) for path in paths]
+    facts.append(f"drawn: {', '.join(result['pictures'])}")
+
+
+def add_baseline(result: dict[str, Any], facts: list[str], session: Session) -> None:
+    """Say how far a straight cut gets on the same data."""
+    from verify.cli.outcome import accuracy, parts
+    from verify.course.scores import logistic_regression, score
+
+    names, Xs, labels = zip(*parts(session.dataset, session.problem.m), strict=True)
+    predicted = logistic_regression(Xs[0], labels[0], Xs[1:])
+    classes = len(session.dataset.classes)
+    scores = {
+        name: score(*each, classes)
+        for name, each in zip(names, zip(predicted, labels, strict=True), strict=True)
+    }
+    result["baseline"] = {name: scored.to_dict() for name, scored in scores.items()}
+    facts += [f"LogisticRegressionCV: {accuracy(*each)}" for each in scores.items()]
+
+
+def checked(outcome: Outcome) -> Report:
+    """Return the three-way check of the trained parameters."""
+    from verify.network import three_way
+
+    session = outcome.session
+    problem = session.problem.with_params(outcome.training.params)
+    return three_way(problem, seed=session.settings["seed"])
+
+
+def together(text: str, report: Report) -> Any:
+    """Return what prints as the text and then the report."""
+    from rich.console import Group
+    from rich.text import Text
+
+    return Group(Text(text), Text(), report)
+
+
+def interruption(outcome: Outcome, saved: Path | None) -> str:
+    """Say where a training was stopped, and how to go on."""
+    where = f"{outcome.training.iteration} of {outcome.session.settings['iterations']}"
+    if saved is None:
+        return f"Interrupted at iteration {where}; nothing was saved."
+    return (
+        f"Interrupted at iteration {where}; saved to {saved}, and "
+        f"backproof train --resume {saved} continues."
+    )
+
+
+def divergence(outcome: Outcome, saved: Path | None) -> str:
+    """Say at which iteration the loss ceased to be finite, and what was kept."""
+    training, rate = outcome.training, outcome.session.settings["learning_rate"]
+    at = training.diverged_at
+    if training.iteration == at:
+        return f"Diverged: the loss is not finite at iteration {at}, before any step."
+    kept = f"is in {saved}" if saved is not None else "is the last good one"
+    return (
+        f"Diverged: the loss ceased to be finite at iteration {at}, so the learning rate "
+        f"{rate:g} is too large; the model of iteration {training.iteration} {kept}."
+    )

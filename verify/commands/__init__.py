@@ -1,1 +1,0 @@
-"""One module a command of the command line; `verify.app` names them and loads one at a time."""

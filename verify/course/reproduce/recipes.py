@@ -1,0 +1,46 @@
+"""How each figure of the course documents is computed: one small function a kind.
+
+A recipe takes a figure, as figures.json has it, and returns what it found under
+the names that the document prints. The network itself is nowhere here: everything goes through
+the public functions of `manual` and `autodiff`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from verify.course.reproduce import checks, operations, trainings
+from verify.course.reproduce.figures import Computed, Figure
+
+RECIPES: dict[str, Callable[[Figure], Computed]] = {
+    "initial parameters": operations.initial_parameters,
+    "linear forward": operations.linear_forward,
+    "linear + activation forward": operations.linear_activation_forward,
+    "forward, relu hidden, sigmoid output": operations.deep_forward,
+    "cross-entropy": operations.cross_entropy,
+    "linear backward": operations.linear_backward,
+    "linear + activation backward": operations.linear_activation_backward,
+    "backward, relu hidden, sigmoid output, from given caches": operations.deep_backward,
+    "gradient-descent update": operations.update,
+    "backward with L2": operations.backward_with_l2,
+    "forward with dropout": operations.dropout_forward,
+    "backward with dropout, from given caches": operations.dropout_backward,
+    "training": trainings.training,
+    "train-cats-two-layer": trainings.training_on_pictures,
+    "train-cats-four-layer": trainings.training_on_pictures,
+    "init-large": trainings.training_from_large_weights,
+    "init-large-stuck": trainings.training_stuck,
+    "reg-dropout": trainings.training_with_dropout,
+    "gradcheck-false-alarm": checks.false_alarm,
+    "gradcheck-planted": checks.planted,
+    "gradcheck-trained": checks.check_of_trained,
+}
+"""The recipe of every kind of figure, and of the ids that differ from their kind."""
+
+
+def compute(figure: Figure) -> Computed:
+    """Recompute a figure, by the recipe of its id or else of its kind.
+
+    Raises DataAbsentError if it needs a data file that is not there.
+    """
+    return (RECIPES.get(figure["id"]) or RECIPES[figure["kind"]])(figure)

@@ -1,0 +1,131 @@
+"""How fast: a training step by each way, side by side, a whole training, and an exhaustive check.
+
+Repetitions of all ways of a workload are interleaved, so that a machine that slows down slows
+down all of them; medians and quartiles are kept, and a way's first call, which compiles, apart.
+
+What a step must cost is set beside what the machine reaches: its floating-point operations
+against a measured matrix product, its bytes against a measured copy (the roofline; Williams,
+Waterman & Patterson, 2009), and beside its products alone in every library (`products`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from itertools import pairwise
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from verify.course.speed.clock import interleaved, seconds, steps_in
+from verify.course.speed.products import products_ms
+from verify.course.speed.whole import exhaustive_speed, training_speed
+from verify.course.speed.workloads import Workload, standard_workloads, ways
+from verify.problem import Problem
+
+__all__ = [
+    "Workload",
+    "compare_ways",
+    "exhaustive_speed",
+    "products_ms",
+    "roofline",
+    "standard_workloads",
+    "training_speed",
+]
+
+PEERS = ("course", "torch", "torch-compile")
+"""The ways that are not ours."""
+
+OURS = ("manual", "manual-span", "autodiff-step", "autodiff-loop", "autodiff-span")
+
+
+def compare_ways(
+    workload: Workload,
+    *,
+    repetitions: int = 11,
+    seconds_each: float = 0.1,
+    progress: Callable[[str], Any] = lambda what: None,
+) -> dict[str, Any]:
+    """Time a training step of a workload by every way that is installed.
+
+    Each of the `repetitions` takes as many steps as fit into about `seconds_each`. Returns name,
+    dtype, layers and examples; ms_per_step, quartiles and compile_s by way; ratio_to, of each of
+    our ways to each peer; ratio_to_best_peer; and the roofline, in which are the products alone.
+    A ratio is the median of those within one repetition, which a machine's drift leaves alone.
+    """
+    named = f"{workload.name} {workload.problem.dtype}"
+    runs, compile_s, counts = {}, {}, {}
+    for way, prepare in ways(workload).items():
+        progress(f"{named}: {way}")
+        start = perf_counter()
+        runs[way] = prepare()
+        runs[way](1)
+        first = perf_counter() - start
+        counts[way] = steps_in(runs[way], seconds_each)
+        compile_s[way] = max(0.0, first - seconds(runs[way], 1))
+    progress(f"{named}: {repetitions} repetitions")
+    times = interleaved(runs, counts, repetitions)
+    medians = {way: float(np.median(values)) for way, values in times.items()}
+    peers = [way for way in PEERS if way in medians]
+    best = min(peers, key=medians.__getitem__, default=None)
+    ratios = {
+        ours: {peer: float(np.median(np.divide(times[ours], times[peer]))) for peer in peers}
+        for ours in OURS
+        if ours in medians
+    }
+    progress(f"{named}: its products alone")
+    return {
+        "name": workload.name,
+        "dtype": str(workload.problem.dtype),
+        "layers": list(workload.problem.layers),
+        "examples": workload.problem.m,
+        "ms_per_step": medians,
+        "quartiles": {
+            way: [float(q) for q in np.percentile(values, (25, 75))]
+            for way, values in times.items()
+        },
+        "compile_s": compile_s,
+        "ratio_to": ratios,
+        "ratio_to_best_peer": {ours: to[best] for ours, to in ratios.items() if best},
+        "roofline": roofline(workload.problem, medians)
+        | {"products_ms": products_ms(workload.problem, repetitions, seconds_each)},
+    }
+
+
+def roofline(problem: Problem, ms_per_step: dict[str, float]) -> dict[str, Any]:
+    """Set a step's operations and bytes against what the machine reaches.
+
+    Counted are the matrix products of forward, dW and dA (none for the input), two operations a
+    multiplication, and one reading of X forward and one backward, one reading and one writing
+    of every parameter. `bound_ms` is the least time that either allows; the ways in the span of
+    the data take fewer operations than are counted here, so they may beat it.
+    """
+    sizes, m = problem.layers, problem.m
+    products = [n_in * n_out for n_in, n_out in pairwise(sizes)]
+    operations = 2 * m * (3 * sum(products) - products[0])
+    size = problem.dtype.itemsize
+    moved = size * (2 * problem.X.size + 2 * sum(value.size for value in problem.params.values()))
+    flops, bandwidth = machine(str(problem.dtype))
+    return {
+        "gflop_per_step": operations / 1e9,
+        "gbyte_per_step": moved / 1e9,
+        "machine_gflop_s": flops / 1e9,
+        "machine_gbyte_s": bandwidth / 1e9,
+        "bound_ms": 1e3 * max(operations / flops, moved / bandwidth),
+        "gflop_s": {way: operations / ms / 1e6 for way, ms in ms_per_step.items()},
+        "gbyte_s": {way: moved / ms / 1e6 for way, ms in ms_per_step.items()},
+    }
+
+
+@cache
+def machine(dtype: str) -> tuple[float, float]:
+    """Return what this machine reaches: flop/s in a matrix product, byte/s in a copy."""
+    n = 2048
+    rng = np.random.default_rng(0)
+    A, B = rng.random((2, n, n)).astype(dtype)
+    product = min(seconds(np.matmul, A, B) for _ in range(15))
+    source = rng.random(16_000_000).astype(dtype)
+    target = np.empty_like(source)
+    copy = min(seconds(np.copyto, target, source) for _ in range(15))
+    return 2 * n**3 / product, 2 * source.nbytes / copy

@@ -1,0 +1,77 @@
+"""Two whole jobs as a user calls them: a training, and an exhaustive check."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import manual
+from verify.course.speed import course
+from verify.course.speed.clock import seconds
+
+if TYPE_CHECKING:
+    from verify.course.speed.workloads import Workload
+    from verify.problem import Problem
+
+SAMPLES = 21
+"""Steps, or evaluations, that price what would take too long to run whole."""
+
+
+def training_speed(workload: Workload, iterations: int = 2500) -> dict[str, Any]:
+    """Time `verify.train`, and price as many steps of the course's composition beside it.
+
+    JAX is loaded before the clock starts; "cold_s", the first call in a process, compiles. The
+    workload has a sigmoid output, no dropout and no penalty, as the course's composition has.
+    """
+    import autodiff
+    from verify.course.training import train
+
+    problem, rate = workload.problem, workload.learning_rate
+    autodiff.on_device(np.zeros(1))
+
+    whole = partial(train, problem, learning_rate=rate, iterations=iterations, progress=False)
+    cold = seconds(whole)
+    warm = float(np.median([seconds(whole) for _ in range(5)]))
+    steps = partial(course.steps, n=SAMPLES, learning_rate=rate, hidden=problem.hidden)
+    samples = [seconds(steps, *problem.arguments[:3]) for _ in range(5)]
+    per_step = float(np.median(samples)) / SAMPLES
+    return _described(problem) | {
+        "iterations": iterations,
+        "cold_s": cold,
+        "warm_s": warm,
+        "course_s_per_step": per_step,
+        "course_s": per_step * iterations,
+        "cold_ratio": per_step * iterations / cold,
+        "warm_ratio": per_step * iterations / warm,
+    }
+
+
+def exhaustive_speed(problem: Problem) -> dict[str, Any]:
+    """Time the central difference of every weight, and price the black-box loop beside it.
+
+    The loop takes four evaluations of the loss a weight, for a difference with an error bar;
+    its price is the median of evaluations made in this process.
+    """
+    from verify.evidence.differences.exhaustive import exhaustive_differences
+
+    problem = problem.astype(np.float64)
+
+    cold = seconds(exhaustive_differences, problem)
+    warm = float(np.median([seconds(exhaustive_differences, problem) for _ in range(5)]))
+    evaluation = partial(manual.loss, *problem.arguments, **problem.options)
+    per_weight = 4 * float(np.median([seconds(evaluation) for _ in range(SAMPLES)]))
+    count = sum(value.size for value in problem.params.values())
+    return _described(problem) | {
+        "parameters": count,
+        "cold_s": cold,
+        "warm_s": warm,
+        "black_box_s_per_weight": per_weight,
+        "black_box_s": per_weight * count,
+        "ratio": per_weight * count / warm,
+    }
+
+
+def _described(problem: Problem) -> dict[str, Any]:
+    return {"layers": list(problem.layers), "examples": problem.m}

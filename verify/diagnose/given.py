@@ -1,0 +1,213 @@
+"""What is given to a diagnosis, made comparable with the chain: shapes, scale, error bars.
+
+Gradients come in the shapes that people give them, dZ and dA with or without the division by
+m, dA from before the mask or from after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from functools import cache
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from threadpoolctl import ThreadpoolController
+
+from verify.diagnose.chain import Chain, Key, Tape, record, shaken
+from verify.diagnose.search import SHAKES, Case, beyond, follows
+from verify.evidence.bars.derived import Rounding
+from verify.problem import Problem
+from verify.report import Finding
+
+_RIGHT: WeakKeyDictionary[Problem, Chain] = WeakKeyDictionary()
+
+
+def right_chain(problem: Problem) -> Chain:
+    """Return the right backward pass of a problem, which is made once for all diagnoses of it."""
+    if problem not in _RIGHT:
+        _RIGHT[problem] = Chain(record(problem))
+    return _RIGHT[problem]
+
+
+def one_blas_thread() -> AbstractContextManager:
+    """Keep BLAS to one thread: in hundreds of small products more would wait than multiply."""
+    return _thread_pools().limit(limits=1, user_api="blas")
+
+
+@cache
+def _thread_pools() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+def given(
+    problem: Problem, grads: Mapping[str, Any], bars: Mapping[str, np.ndarray]
+) -> tuple[Case, list[Finding]]:
+    """Return gradients as a case for the search, and what was wrong with their shapes."""
+    right = right_chain(problem)
+    seen, misshapen = _observed(right.tape, grads)
+    known = {_key(name): bar for name, bar in bars.items()}
+    return Case(right, seen, known, _shaken(right.tape)), misshapen
+
+
+def as_right(case: Case, right: Chain) -> Case:
+    """Return the case with another chain for the right one, and the bars that it has by itself."""
+    apart = replace(case, shaken=_shaken(right.tape))
+    bars = {key: apart.tolerance(right, key) for key in case.seen}
+    return replace(apart, right=right, bars=bars)
+
+
+def _shaken(t: Tape) -> Callable[[], list[Tape]]:
+    @cache
+    def tapes() -> list[Tape]:
+        rng = np.random.default_rng(0)
+        return [shaken(t, rng) for _ in range(SHAKES)]
+
+    return tapes
+
+
+def _key(name: str) -> Key:
+    """Return the operation and layer of "W2", "b2", "dZ2" or "dA2"."""
+    head = name.rstrip("0123456789")
+    return head if head[0] == "d" else f"d{head}", int(name[len(head) :])
+
+
+def _observed(t: Tape, grads: Mapping[str, Any]) -> tuple[dict[Key, np.ndarray], list[Finding]]:
+    """Return the gradients in the shapes of the parameters, and what was wrong with theirs."""
+    seen: dict[Key, np.ndarray] = {}
+    findings = []
+    for layer in reversed(t.layers):
+        for kind, parameter in (("W", t.W[layer]), ("b", t.b[layer])):
+            array, bug, detail = _fitted_shape(
+                f"{kind}{layer}", grads.get(f"{kind}{layer}"), parameter.shape, t.m
+            )
+            if array is not None:
+                seen[f"d{kind}", layer] = array
+            if bug:
+                findings.append(
+                    Finding(f"d{kind}{layer}", layer, bug, detail, expected=_shape_text(parameter))
+                )
+    return seen, findings
+
+
+def _shape_text(parameter: np.ndarray) -> str:
+    return f"the shape {parameter.shape}"
+
+
+def _fitted_shape(
+    name: str, value: Any, shape: tuple[int, ...], m: int
+) -> tuple[np.ndarray | None, str, str]:
+    """Return a gradient in its right shape if it can be had, and the mistake in its shape."""
+    if value is None:
+        return None, "missing", f"There is no gradient of {name}."
+    try:
+        array = np.asarray(value, np.float64)
+    except (TypeError, ValueError):
+        return None, "not-a-number", f"d{name} is not an array of real numbers."
+    if array.shape == shape:
+        return array, "", ""
+    if array.size == 1:
+        return np.full(shape, array.item()), "", ""
+    if name[0] == "b" and array.shape == shape[:1]:
+        return (
+            array.reshape(shape),
+            "bias-keepdims-missing",
+            f"d{name} has the shape {array.shape}: keepdims=True is missing, so {name} - d{name} "
+            f"broadcasts to {(shape[0], shape[0])}.",
+        )
+    if name[0] == "b" and array.squeeze().shape == (m,):
+        return (
+            None,
+            "bias-wrong-axis",
+            f"d{name} has the shape {array.shape}, one entry an example: it is summed over the "
+            "units (axis=0) instead of the examples (axis=1).",
+        )
+    if array.shape == shape[::-1]:
+        return (
+            array.T,
+            "weights-transposed" if name[0] == "W" else "bias-transposed",
+            f"d{name} is transposed: it has the shape {array.shape}.",
+        )
+    return None, "wrong-shape", f"d{name} has the shape {array.shape}; {name} has {shape}."
+
+
+def with_intermediates(case: Case, intermediates: Mapping[str, Any], rounding: Rounding) -> Case:
+    """Return the case with the dZ and dA that are usable, in the scale of the chain."""
+    t = case.tape
+    known = {}
+    for name, value in intermediates.items():
+        array = np.asarray(value)
+        if array.dtype.kind in "fiu" and _key(name) in _intermediate_keys(t):
+            known[_key(name)] = array.astype(np.float64)
+    known = {key: array for key, array in known.items() if array.shape == t.Z[key[1]].shape}
+    if _are_derivatives(case, known):
+        known = {key: t.m * array for key, array in known.items()}
+    bars = dict(case.bars) | _intermediate_bars(case, rounding)
+    trial = replace(case, seen=dict(case.seen) | known, bars=bars)
+    return replace(trial, seen=dict(case.seen) | _kept_apart(trial, known))
+
+
+def _intermediate_keys(t: Tape) -> set[Key]:
+    return {("dZ", layer) for layer in t.layers} | {("dA", layer) for layer in t.hidden}
+
+
+def _are_derivatives(case: Case, known: Mapping[Key, np.ndarray]) -> bool:
+    """Whether the dZ are derivatives of the mean loss, not m times that: most db are their sums."""
+    t, votes = case.tape, 0
+    for layer in t.layers:
+        if ("dZ", layer) in known and ("db", layer) in case.seen:
+            total = known["dZ", layer].sum(axis=1, keepdims=True)
+            db = case.seen["db", layer]
+            tolerance = np.sqrt(t.eps) * np.abs(total).max()
+            votes += not beyond(db, total, tolerance).any()
+            votes -= not beyond(db, total / t.m, tolerance / t.m).any()
+    return t.m > 1 and votes > 0
+
+
+def _kept_apart(case: Case, known: Mapping[Key, np.ndarray]) -> dict[Key, np.ndarray]:
+    """Tell a dA that was taken after the mask from one that was taken before it.
+
+    What it follows from and what follows from it speak for one or the other.
+    """
+    t, result = case.tape, {}
+    for (what, layer), array in known.items():
+        if what == "dA" and t.drops(layer):
+            chain = case.right
+            if ("dZ", layer + 1) in known:
+                chain = chain.knowing(("dZ", layer + 1), known["dZ", layer + 1])
+
+            def fits(what: str, layer: int = layer, array=array, chain: Chain = chain) -> int:
+                trial = replace(case, seen={**case.seen, ("kept", layer): array})
+                below = chain.knowing((what, layer), array)
+                return trial.agrees(chain, (what, layer)) + (
+                    ("dZ", layer) in known and follows(trial, below, ("dZ", layer))
+                )
+
+            what = max(("dA", "kept"), key=fits)
+        result[what, layer] = array
+    return result
+
+
+def _intermediate_bars(case: Case, rounding: Rounding) -> dict[Key, np.ndarray]:
+    """Return how far right dZ and dA may be off, operation by operation.
+
+    An inner product of n terms is off by sqrt(n) u times the sum of their sizes, g'(Z) by the
+    error of Z (no activation's slope is steeper than 1), and at a kink by anything.
+    """
+    t, right = case.tape, case.right
+    factor = np.sqrt(2) * rounding.quantile
+    unit = factor * t.eps
+    bars: dict[Key, np.ndarray] = {}
+    bars["dZ", t.L] = factor * rounding.Z[-1] + 4 * unit * np.abs(right["dZ", t.L])
+    for layer in reversed(t.hidden):
+        W, dZ = np.abs(t.W[layer + 1].T), np.abs(right["dZ", layer + 1])
+        dA = W @ bars["dZ", layer + 1] + np.sqrt(W.shape[1]) * unit * (W @ dZ)
+        kept = dA * t.mask[layer] / t.keep[layer]
+        kinked, size = rounding.kinked[layer - 1], np.abs(right["kept", layer])
+        moved = np.where(kinked, 1.0, factor * rounding.Z[layer - 1] * (t.g[layer] != "relu"))
+        bars["dA", layer] = dA
+        bars["kept", layer] = kept + 2 * unit * size
+        bars["dZ", layer] = kept + 8 * unit * size + moved * size
+    return bars

@@ -1,0 +1,443 @@
+"""From gradients that are wrong to the mistakes that made them.
+
+The backward pass is a chain, and one wrong step spoils everything below it. So the search goes
+down from the output. The first layer whose gradients are not what the chain above implies is
+where a mistake sits; every mistake known by name is put there into an otherwise right pass,
+and the gradients it makes are compared with those that were found. What makes the same numbers
+explains the layer. Where several do, the one that explains most of what lies below is taken,
+and among equals the first in the order of `mistakes`. The search then goes on below, in the
+chain with the mistake in it, and so finds several mistakes in one pass.
+
+Where dZ and dA are known they are compared on the way, and the chain goes on from the values
+that were found: each step is judged by what it made of what it was given.
+
+Where no mistake known by name makes the numbers, nothing is guessed. If the layers below agree
+with the chain, dZ was right and the fault is in dW or db alone; otherwise it is in dZ, and what
+lies below cannot be judged.
+
+**What counts as the same numbers.** A right gradient is held to its error bars as they are. A
+wrong pass has its own rounding: that of the right gradient, bars and their root mean square
+(an entry that is exactly 0 in the right gradient, as for a dead unit, has no bar of its own);
+plus one sum over the examples; plus what the errors of the forward pass become in it, measured
+by making the same pass again from `SHAKES` forward passes whose every Z is off by a random
+rounding error (Monte Carlo arithmetic; Parker, 1997). So a formula that divides by a small
+1 - A is not asked for digits that nobody has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations, product
+
+import numpy as np
+
+from verify.diagnose.chain import UPSTREAM, Chain, Key, Tape
+from verify.diagnose.formulas import expected
+from verify.diagnose.mistakes import Fault, faults, fitted
+from verify.report import Finding
+
+SHAKES = 3
+DEVIATIONS = 8
+"""How many root mean squares of that noise two evaluations may be apart."""
+
+NEAR = 1e-2
+"""The relative distance beyond which the noise need not be measured to tell numbers apart."""
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """Gradients under test, and the chain that is right, with how far right ones may be from it.
+
+    `shaken` makes forward passes like that of the chain, each with rounding errors of its own.
+    """
+
+    right: Chain
+    seen: Mapping[Key, np.ndarray]
+    bars: Mapping[Key, np.ndarray]
+    shaken: Callable[[], Sequence[Tape]]
+
+    @property
+    def tape(self) -> Tape:
+        """The forward pass that the right chain goes back through."""
+        return self.right.tape
+
+    def observed(self, layer: int, operations: Iterable[str]) -> list[Key]:
+        """Return which of a layer's gradients there are to compare."""
+        return [(what, layer) for what in operations if (what, layer) in self.seen]
+
+    def agrees(self, chain: Chain, key: Key) -> bool:
+        """Whether the gradient at key is, within rounding, what a chain makes there."""
+        seen, value = self.seen[key], chain[key]
+        if not beyond(seen, value, self._least_tolerance(chain, key)).any():
+            return True
+        far_off = rms(seen - value) > NEAR * rms(value)
+        return not far_off and not beyond(seen, value, self.tolerance(chain, key)).any()
+
+    def tolerance(self, chain: Chain, key: Key) -> np.ndarray:
+        """Return how far the gradient at key may be from what a chain makes there."""
+        least = self._least_tolerance(chain, key)
+        if chain[key] is self.right[key]:
+            return least
+        return least + DEVIATIONS * max(
+            rms(chain.over(tape)[key] - chain[key]) for tape in self.shaken()
+        )
+
+    def stands_out(self, chain: Chain, key: Key) -> bool:
+        """Whether the gradient at key is wrong by more than wrong passes are told apart by."""
+        return bool(beyond(self.seen[key], chain[key], self._wrong_tolerance(chain, key)).any())
+
+    def _least_tolerance(self, chain: Chain, key: Key) -> np.ndarray:
+        """Return the bars of a right gradient; of a wrong one, all but its measured noise."""
+        is_right = chain[key] is self.right[key]
+        return self.bars[key] if is_right else self._wrong_tolerance(chain, key)
+
+    def _wrong_tolerance(self, chain: Chain, key: Key) -> np.ndarray:
+        value, bars = chain[key], self.bars[key]
+        return (
+            bars + rms(bars) + self.tape.eps * np.sqrt(self.tape.m) * (np.abs(value) + rms(value))
+        )
+
+
+def beyond(seen: np.ndarray, value: np.ndarray, bars: np.ndarray) -> np.ndarray:
+    """Return where two arrays are further apart than their bars; not finite equals not finite."""
+    finite = np.isfinite(seen) & np.isfinite(value)
+    return np.where(finite, np.abs(seen - value) > bars, np.isfinite(seen) | np.isfinite(value))
+
+
+def rms(array: np.ndarray) -> float:
+    """Return the root mean square of the finite entries, 0 where there are none."""
+    square = np.vdot(array, array)
+    if np.isfinite(square):
+        return float(np.sqrt(square / array.size))
+    finite = array[np.isfinite(array)]
+    largest = np.abs(finite).max(initial=0.0)
+    return float(largest * np.sqrt(np.mean(np.square(finite / largest)))) if largest else 0.0
+
+
+def explain(case: Case, chain: Chain, layer: int) -> Iterator[Finding]:
+    """Yield what is wrong from a layer down, in a chain that explains everything above it."""
+    if layer == 0:
+        return
+    for key in case.observed(layer, UPSTREAM):
+        if not follows(case, chain, key):
+            chain, found = _explain_step(case, chain, key)
+            yield from found
+        chain = chain.knowing(key, case.seen[key])
+    keys = case.observed(layer, ("db", "dW"))
+    wrong = [key for key in keys if not case.agrees(chain, key)]
+    if not wrong:
+        yield from explain(case, chain, layer - 1)
+        return
+    told_apart = any(case.stands_out(chain, key) for key in wrong)
+    options = _explanations(case, chain, keys, wrong) if told_apart else []
+    if not options:
+        yield from _unexplained(case, chain, layer, wrong)
+        return
+    explanation, *equals = _best(case, chain, options, layer)
+    chain = _with(chain, explanation)
+    yield from _findings(case, chain, explanation, wrong, equals)
+    yield from explain(case, chain, layer - 1)
+
+
+def follows(case: Case, chain: Chain, key: Key) -> bool:
+    """Whether a dA or dZ is what a chain makes there, in either of two ways.
+
+    A relu's slope may be read off Z or, as the course has it, off what dropout has left of A. Of
+    a dA that was masked rightly both make the same dZ, so neither is the mistake in another.
+    """
+    operation, layer = key
+    if case.agrees(chain, key):
+        return True
+    t = case.tape
+    if operation != "dZ" or ("kept", layer) not in case.seen or t.g[layer] != "relu":
+        return False
+    return case.agrees(chain.planted({key: _off_the_dropped}), key)
+
+
+def _off_the_dropped(t: Tape, c: Chain, layer: int) -> np.ndarray:
+    return c["kept", layer] * (t.out[layer] > 0)
+
+
+def _explain_step(case: Case, chain: Chain, key: Key) -> tuple[Chain, list[Finding]]:
+    """Explain one dA or dZ by a mistake in an operation that leads to it."""
+    operation, layer = key
+    allowed = UPSTREAM[: UPSTREAM.index(operation) + 1]
+    options = [
+        (fault,)
+        for fault in _faults(case, chain, layer)
+        if fault.operation in allowed
+        and (fault.operation, layer) not in case.seen.keys() - {key}
+        and _reproduces(case, chain, (fault,), [key])
+    ]
+    if not options:
+        return chain, [_unknown(case, chain, [key])]
+    chain = _with(chain, options[0])
+    return chain, list(_findings(case, chain, options[0], [key], options[1:]))
+
+
+def _explanations(
+    case: Case, chain: Chain, keys: Sequence[Key], wrong: Sequence[Key]
+) -> list[tuple[Fault, ...]]:
+    """Return the mistakes that each make a layer's dW and db what they are; or else the pairs."""
+    layer = keys[0][1]
+    known = {what for what, _ in case.observed(layer, UPSTREAM)}
+    possible = [
+        fault
+        for fault in _faults(case, chain, layer)
+        if not (fault.operation in UPSTREAM and ("dZ" in known or fault.operation in known))
+        and not ("kept" in known and fault.operation == "dA")
+    ]
+    options: list[tuple[Fault, ...]] = [
+        (fault,) for fault in possible if _reproduces(case, chain, (fault,), keys)
+    ]
+    return options or list(_pairs(case, chain, keys, wrong, possible))
+
+
+def _pairs(
+    case: Case, chain: Chain, keys: Sequence[Key], wrong: Sequence[Key], possible: Sequence[Fault]
+) -> Iterator[tuple[Fault, ...]]:
+    """Yield the pairs of mistakes in one layer that together make its dW and db."""
+    layer = keys[0][1]
+    upstream = [fault for fault in possible if fault.operation in UPSTREAM]
+    if len(wrong) == 2:
+        yield from product(
+            _local(case, chain, ("db", layer), possible),
+            _local(case, chain, ("dW", layer), possible),
+        )
+    elif wrong == [("dW", layer)]:
+        yield from _products_and_penalties(case, chain, layer, possible)
+    if len(keys) == 2:
+        for fault in upstream:
+            planted = _with(chain, (fault,))
+            fits = [case.agrees(planted, key) for key in keys]
+            if any(fits):
+                other = keys[fits.index(False)]
+                below = _faults(case, planted, layer)
+                yield from ((fault, second) for second in _local(case, planted, other, below))
+    for first, second in combinations(upstream, 2):
+        if first.operation != second.operation and _reproduces(case, chain, (first, second), keys):
+            yield first, second
+
+
+def _products_and_penalties(
+    case: Case, chain: Chain, layer: int, possible: Sequence[Fault]
+) -> Iterator[tuple[Fault, ...]]:
+    for first in possible:
+        if first.operation == "product":
+            planted = _with(chain, (first,))
+            for second in possible:
+                if second.operation == "penalty" and _reproduces(
+                    case, planted, (second,), [("dW", layer)]
+                ):
+                    yield first, second
+
+
+def _local(case: Case, chain: Chain, key: Key, possible: Iterable[Fault]) -> list[Fault]:
+    """Return the mistakes in dW alone, or in db alone, that make it what it is."""
+    operations = ("product", "penalty", "dW") if key[0] == "dW" else ("db",)
+    return [
+        fault
+        for fault in possible
+        if fault.operation in operations and _reproduces(case, chain, (fault,), [key])
+    ]
+
+
+def _unexplained(case: Case, chain: Chain, layer: int, wrong: Sequence[Key]) -> Iterator[Finding]:
+    """Yield where a layer is wrong that no mistake explains, and what can be said below it."""
+    local: list[Finding] = []
+    for key in wrong:
+        stands_out = case.stands_out(chain, key)
+        named = _local(case, chain, key, _faults(case, chain, layer)) if stands_out else []
+        local += (
+            _findings(case, _with(chain, named[:1]), named[:1], [key])
+            if named
+            else [_unknown(case, chain, [key])]
+        )
+    if case.observed(layer, ("dZ",)):
+        yield from local
+        yield from explain(case, chain, layer - 1)
+        return
+    below = _all_named(explain(case, chain, layer - 1))
+    if below is not None and (layer > 1 or len(wrong) == 1):
+        yield from local
+        yield from below
+    else:
+        yield _unknown_upstream(case, chain, layer, wrong)
+
+
+def _all_named(findings: Iterator[Finding]) -> list[Finding] | None:
+    """Return the findings, or None as soon as one of them has no name."""
+    named = []
+    for finding in findings:
+        if finding.bug in UNNAMED:
+            return None
+        named.append(finding)
+    return named
+
+
+def _faults(case: Case, chain: Chain, layer: int) -> list[Fault]:
+    return [*faults(case.tape, layer), *fitted(case.tape, chain, case.seen, layer)]
+
+
+def _with(chain: Chain, explanation: Sequence[Fault]) -> Chain:
+    return chain.planted({fault.key: fault.formula for fault in explanation})
+
+
+def _reproduces(
+    case: Case, chain: Chain, explanation: Sequence[Fault], keys: Iterable[Key]
+) -> bool:
+    planted = _with(chain, explanation)
+    return all(case.agrees(planted, key) for key in keys)
+
+
+def _best(
+    case: Case, chain: Chain, options: Sequence[tuple[Fault, ...]], layer: int
+) -> list[tuple[Fault, ...]]:
+    """Return the explanations that also explain most below, in their order of preference."""
+    # What was never filled in is 0 exactly; what is 0 up to rounding was computed.
+    computed = [option for option in options if not any(_blank(case, fault) for fault in option)]
+    options = computed or options
+    if len(options) == 1:
+        return list(options)
+    below = [key for key in case.seen if key[1] < layer]
+    explained = [
+        sum(case.agrees(planted, key) for key in below)
+        for planted in (_with(chain, option) for option in options)
+    ]
+    most = max(explained)
+    return [option for option, count in zip(options, explained, strict=True) if count == most]
+
+
+def _blank(case: Case, fault: Fault) -> bool:
+    """Say whether a mistake leaves a gradient empty that is not."""
+    return fault.bug in ("weights-zero", "bias-zero") and bool(
+        fault.operation in ("dW", "db") and case.seen[fault.key].any()
+    )
+
+
+# In words.
+
+UNNAMED = ("unknown", "not-finite")
+"""What a finding is called that no mistake known by name explains."""
+
+
+def _findings(
+    case: Case,
+    chain: Chain,
+    explanation: Sequence[Fault],
+    keys: Sequence[Key],
+    equals: Sequence[Sequence[Fault]] = (),
+) -> Iterator[Finding]:
+    """Say what the mistakes in an explained layer are, how well they explain it, and what else
+    of another name would."""
+    others = dict.fromkeys(
+        option[0].bug
+        for option in equals
+        if len(option) == len(explanation) == 1
+        and option[0].bug != explanation[0].bug
+        and not option[0].bug.endswith("-scaled")
+    )
+    aliases = f" Here {' or '.join(others)} would give the same numbers." if others else ""
+    evidence = _evidence(case, chain, explanation, keys)
+    for fault in explanation:
+        yield Finding(
+            tensor=fault.tensor,
+            layer=fault.layer,
+            bug=fault.bug,
+            detail=f"{fault.in_words(case.tape)} {evidence}{aliases}",
+            found=fault.as_written(case.tape),
+            expected=expected(case.tape, fault.operation, fault.layer),
+        )
+
+
+def _evidence(case: Case, chain: Chain, explanation: Sequence[Fault], keys: Sequence[Key]) -> str:
+    """Say how near a pass that is right but for these mistakes comes to what was found."""
+    mistakes = "this one mistake" if len(explanation) == 1 else "these two mistakes"
+    says = f"A right pass with {mistakes} gives your {' and '.join(sorted(map(_tensor, keys)))}"
+    error = max(_relative(case.seen[key], chain[key]) for key in keys)
+    if error > NEAR:  # and yet within the bars
+        return f"{says}, which here is 0 but for rounding."
+    return f"{says} up to rounding ({error:.0e})." if error else f"{says} to the last digit."
+
+
+def _tensor(key: Key) -> str:
+    """Return what a student calls a gradient: dA is one name, before the mask and after it."""
+    operation, layer = key
+    return f"{'dA' if operation == 'kept' else operation}{layer}"
+
+
+def _unknown(case: Case, chain: Chain, keys: Sequence[Key]) -> Finding:
+    """Say where one gradient is wrong, and how far."""
+    (operation, layer) = key = keys[0]
+    tensor = _tensor(key)
+    finite = bool(np.isfinite(case.seen[key]).all())
+    return Finding(
+        tensor=tensor,
+        layer=layer,
+        bug="unknown" if finite else "not-finite",
+        detail=_extent(case, chain, key) + (" No mistake known by name makes it so." * finite),
+        expected=expected(case.tape, operation, layer),
+    )
+
+
+def _unknown_upstream(case: Case, chain: Chain, layer: int, wrong: Sequence[Key]) -> Finding:
+    finite = all(np.isfinite(case.seen[key]).all() for key in wrong)
+    extents = " ".join(_extent(case, chain, key) for key in sorted(wrong, reverse=True))
+    below = " The layers below follow from it and cannot be judged yet." if layer > 1 else ""
+    return Finding(
+        tensor=f"dZ{layer}",
+        layer=layer,
+        bug="unknown" if finite else "not-finite",
+        detail=f"{extents} So the fault is in dZ{layer} or in what it is made from; no mistake "
+        f"known by name makes it so.{below}",
+        expected=expected(case.tape, "dZ", layer),
+    )
+
+
+def _extent(case: Case, chain: Chain, key: Key) -> str:
+    """Say how many entries of a gradient are wrong, where, and how far."""
+    seen, right = case.seen[key], chain[key]
+    tensor = _tensor(key)
+    if bad := int((~np.isfinite(seen)).sum()):
+        return f"{tensor} is not finite in {_count(bad, seen.size)}."
+    far = beyond(seen, right, case.tolerance(chain, key))
+    error = np.where(far, np.abs(seen - right), 0.0)
+    row, column = (int(i) for i in np.unravel_index(error.argmax(), error.shape))
+    wrong, truth = _apart(seen[row, column], right[row, column])
+    return (
+        f"{tensor} is wrong in {_count(int(far.sum()), seen.size)}{_region(far)}, by "
+        f"{_relative(right, seen):.1e} of its size, most at [{row}, {column}]: {wrong} where "
+        f"{truth} is right."
+    )
+
+
+def _apart(a: float, b: float) -> tuple[str, str]:
+    """Write two numbers with as many digits as it takes to tell them apart."""
+    for digits in (6, 9, 12, 15, 17):
+        if f"{a:.{digits}g}" != f"{b:.{digits}g}":
+            break
+    return f"{a:.{digits}g}", f"{b:.{digits}g}"
+
+
+def _count(some: int, size: int) -> str:
+    if some == size:
+        return "every entry" if size > 1 else "its one entry"
+    return f"{some} of {size} entries"
+
+
+def _region(far: np.ndarray) -> str:
+    """Say whether the wrong entries keep to one row or one column of several."""
+    rows, columns = np.flatnonzero(far.any(axis=1)), np.flatnonzero(far.any(axis=0))
+    if len(rows) == 1 < len(far) and len(columns) > 1:
+        return f", all in row {rows[0]}"
+    if len(columns) == 1 < far.shape[1] and len(rows) > 1:
+        return f", all in column {columns[0]}"
+    return ""
+
+
+def _relative(seen: np.ndarray, value: np.ndarray) -> float:
+    """Return ||seen - value|| / ||seen||, with 0 / 0 = 0, over what is finite."""
+    finite = np.isfinite(seen) & np.isfinite(value)
+    gap, size = np.linalg.norm((seen - value)[finite]), np.linalg.norm(seen[finite])
+    return float(gap / size) if gap else 0.0

@@ -1,0 +1,1 @@
+"""Error bars: derived for the built-in network, measured for any other function."""

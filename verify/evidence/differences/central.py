@@ -1,0 +1,392 @@
+"""Central differences of any function, as a black box, each with its own error bar.
+
+Here: the noise of a function, its derivatives by single entries and along directions, and the
+choice of entries where all are too many. Not here: anything that knows what the function is
+(`verify.evidence.differences.exhaustive` does), and any verdict (`verify.verdict`).
+
+**The difference.** D(h) = (f(x + h) - f(x - h)) / 2h = f' + f''' h^2 / 6 + O(h^4). Steps are
+powers of two and are divided by as they came out, (x + h) - (x - h), so that the step itself
+adds no rounding (Gill, Murray & Wright, 1981, section 8.6.1).
+
+**The noise.** Let one evaluation of f be off by e with standard deviation s. Rounding in f is
+no random process, but the differences of its values on a fine grid behave as if it were: the
+k-th differences of the smooth part vanish with the spacing, and those of the noise have
+variance s^2 (2k)! / (k!)^2. `noise_level` reads s off a table of differences over seven points
+(ECnoise; Moré & Wild, 2011), on several random lines, and keeps the largest. Rounding the
+result alone may cost u |f|, u = 2^-53, so it is never taken below that. The lines lie beside x,
+not through it: on a kink of f the table would take the bend for noise, and at a point of zeros
+many roundings are exact that are not so half a step away. A function that computes in single
+precision, or rounds its arguments to it, shows its noise in the same way.
+
+**The step.** Truncation T h^2 / 6 (T the size of f''') and rounding s / h are together least
+at h = (3 s / T)^(1/3). T is measured for each tensor, and for each direction, by a third
+difference on a wider grid; where noise hides it, T is at most what the noise could hide, and
+the grid is widened until that is small.
+
+**The bar** is 4 s / h for rounding (s no less than u |f(x + h)|), plus truncation from a second
+step, 2h:
+
+    |D(2h) - D(h)| + |S(2h) - 2 S(h)| / 2,    S(h) = (f(x + h) - 2 f(x) + f(x - h)) / h.
+
+Rounding: (e1 - e2) / 2h has standard deviation s / (sqrt(2) h), so 4 s / h is 5.6 of them.
+Truncation: for a smooth f the first term is three times the truncation of D(h), and the second
+is of higher order. For a bend, a jump J of the slope at a distance d = t h from x, they are
+|J| t / 4 and |J| |1 - 3t/2| / 2, and D(h) is off by |J| (1 - t) / 2, which is no more than
+their sum for every t from 0 to 1: the bar holds there too, on x itself (both one-sided slopes
+lie within it) as well as between x and x + h. This is why the value is D(h) and not Richardson's
+extrapolation, which holds for smooth f alone; and as the step is shrunk until truncation is of
+the size of rounding, there would be nothing left to gain.
+
+**Kinks.** Where truncation exceeds rounding fourfold the step is cut to an eighth, and again,
+until it does not; the smooth parts of f fall with h^2, the rounding grows with 1/h, and only a
+bend at x keeps its size. What keeps its size over six cuts, or until rounding hides it, is
+reported as not smooth, and so is what never settles. With
+`piece`, a function that names the smooth piece on which f is evaluated (the signs of all
+pre-activations, say), the step is cut until x - 2h, x and x + 2h are on the same piece.
+Several bends that cancel along a line cannot be seen along that line.
+
+Sources: Gill, Murray & Wright, *Practical Optimization* (1981), section 8.6; Moré & Wild,
+*Estimating computational noise*, SIAM J. Sci. Comput. 33 (2011), and *Estimating derivatives of
+noisy simulations*, ACM TOMS 38 (2012); Higham, *Accuracy and Stability of Numerical Algorithms*
+(2002), chapters 1 and 2.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+Params = dict[str, np.ndarray]
+Function = Callable[[Params], float]
+Line = Callable[[float], tuple[float, float]]
+"""From a nominal displacement to the one that came out in floating point, and f there."""
+
+UNIT = 2.0**-53
+ROUNDING = 4.0
+"""How many standard deviations s, over h, rounding is allowed in a difference."""
+SETTLED = 4.0
+"""How many times its rounding the truncation of a difference may be before the step is cut."""
+CUT = 8.0
+CUTS = 20
+STEADY = 6
+"""For how many cuts in a row truncation may stay, before it is the bend at x that is seen."""
+PILOTS = 3
+NOISE_LINES = 3
+BESIDE = 2.0**-12
+"""How far beside the point its noise is measured, relative to the size of each entry."""
+SPACINGS = tuple(2.0**-33 * factor for factor in (1, 2.0**7, 2.0**14, 2.0**-6, 2.0**-12))
+"""Tried in turn: first wider, as a coarse function is constant on close points, then closer.
+
+The widest three, on either side of the middle, is short of the point itself, where f may bend.
+"""
+
+
+@dataclass(frozen=True, eq=False)
+class Differences:
+    """Differences of one tensor's entries, or along one tensor's directions.
+
+    index (k,) flat indices of the entries, or numbers of the directions; value (k,); bar (k,),
+    how far from the derivative the value may be; smooth (k,) bool, False where the function
+    bends at the point itself or is not finite around it, so that there is no derivative to find.
+    """
+
+    index: np.ndarray
+    value: np.ndarray
+    bar: np.ndarray
+    smooth: np.ndarray
+
+
+def noise_level(f: Function, params: Mapping[str, np.ndarray], seed: int = 0) -> float:
+    """Return the standard deviation of one evaluation of f around params, at least u |f|.
+
+    Takes about 70 evaluations. Zero noise is not believed: the smallest positive normal number
+    is returned for a function that is 0 all around.
+    """
+    work = copy(params)
+    rng = np.random.default_rng(seed)
+    levels = [abs(float(f(work))) * UNIT]
+    for _ in range(NOISE_LINES):
+        scale = {name: scales(value) for name, value in work.items()}
+        centre = {
+            name: value + BESIDE * scale[name] * rng.choice((-1.0, 1.0), value.shape)
+            for name, value in work.items()
+        }
+        direction = {name: scale[name] * rng.standard_normal(scale[name].shape) for name in work}
+        levels.append(_noise_on_line(f, centre, direction))
+    return max([float(np.finfo(float).tiny), *filter(math.isfinite, levels)])
+
+
+def central_differences(
+    f: Function,
+    params: Mapping[str, np.ndarray],
+    entries: Mapping[str, np.ndarray],
+    *,
+    noise: float | None = None,
+    piece: Callable[[Params], bytes] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Differences]:
+    """Return the derivatives of f by the entries of params that are named by flat index.
+
+    `noise` is the standard deviation of one evaluation, by default `noise_level`. `piece`
+    names the smooth piece of f that params lie on. `progress` is called with the number of
+    entries done and of all. Takes four evaluations an entry, and more where the step is cut.
+    f is given one dict of arrays that is changed in place between evaluations, never the
+    caller's own.
+    """
+    work = copy(params)
+    f0 = float(f(work))
+    noise = noise_level(f, params) if noise is None else noise
+    home = None if piece is None else piece(work)
+    total, done = sum(len(index) for index in entries.values()), 0
+    results = {}
+    for name, index in entries.items():
+        flat = work[name].reshape(-1)
+        scale = scales(work[name]).reshape(-1)
+        lines = [_entry_line(f, work, flat, i) for i in map(int, index)]
+        pilots = [int(k) for k in np.linspace(0, len(lines) - 1, min(PILOTS, len(lines)))]
+        wide = [_third_derivative(lines[k], f0, scale[index[k]], noise) for k in pilots]
+        third = float(np.median(wide)) if wide else 1.0
+        rows = []
+        for i, line in zip(map(int, index), lines, strict=True):
+            same = None if piece is None else _entry_same(piece, home, work, flat, i)
+            h = _power_of_two(_best_step(noise, third, scale[i]))
+            rows.append(_difference(line, f0, h, noise, same))
+            done += 1
+            if progress is not None:
+                progress(done, total)
+        results[name] = _differences(index, rows)
+    return results
+
+
+def directional_differences(
+    f: Function,
+    params: Mapping[str, np.ndarray],
+    directions: Sequence[Mapping[str, np.ndarray]],
+    *,
+    noise: float | None = None,
+    piece: Callable[[Params], bytes] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Differences:
+    """Return the derivatives of f along directions; one names only the tensors that it moves.
+
+    Each is d/dt f(params + t direction) at t = 0. What is said of `central_differences` holds
+    here. Takes about eight evaluations a direction.
+    """
+    base = copy(params)
+    f0 = float(f(base))
+    noise = noise_level(f, params) if noise is None else noise
+    home = None if piece is None else piece(base)
+    rows = []
+    for done, direction in enumerate(directions, start=1):
+
+        def line(t: float, d: Mapping[str, np.ndarray] = direction) -> tuple[float, float]:
+            return t, float(f(_along(base, d, t)))
+
+        def same(t: float, d: Mapping[str, np.ndarray] = direction) -> bool:
+            return piece is None or piece(_along(base, d, t)) == home
+
+        scale = _direction_scale(base, direction)
+        third = _third_derivative(line, f0, scale, noise)
+        h = _power_of_two(_best_step(noise, third, scale))
+        rows.append(_difference(line, f0, h, noise, None if piece is None else same))
+        if progress is not None:
+            progress(done, len(directions))
+    return _differences(np.arange(len(rows)), rows)
+
+
+def stratified_sample(array: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Return up to `count` flat indices of the array, sorted: where mistakes would show.
+
+    A quarter are the largest in absolute value, a quarter the smallest that are not zero, an
+    eighth zeros, each as far as there are any; the rest, at least three eighths, are drawn from
+    what remains.
+    """
+    size = array.size
+    if count >= size:
+        return np.arange(size)
+    values = np.abs(np.asarray(array, dtype=float).reshape(-1))
+    order = np.argsort(values, kind="stable")
+    zeros, others = order[values[order] == 0], order[values[order] != 0]
+    quarter = count // 4
+    largest = others[len(others) - min(quarter, len(others)) :]
+    smallest = others[:quarter]
+    some_zeros = rng.permutation(zeros)[: count // 8]
+    chosen = np.unique(np.concatenate([largest, smallest, some_zeros]))
+    rest = np.setdiff1d(np.arange(size), chosen)
+    drawn = rng.choice(rest, count - len(chosen), replace=False)
+    return np.sort(np.concatenate([chosen, drawn]))
+
+
+def copy(params: Mapping[str, np.ndarray]) -> Params:
+    """Return the parameters as float64 arrays of their own, contiguous."""
+    return {
+        name: np.array(value, dtype=np.float64, order="C", ndmin=1).reshape(np.shape(value))
+        for name, value in params.items()
+    }
+
+
+def _differences(
+    index: Iterable[int] | np.ndarray, rows: list[tuple[float, float, bool]]
+) -> Differences:
+    value, bar, smooth = zip(*rows, strict=True) if rows else ((), (), ())
+    return Differences(
+        np.asarray(index, dtype=np.intp),
+        np.array(value, dtype=float),
+        np.array(bar, dtype=float),
+        np.array(smooth, dtype=bool),
+    )
+
+
+def _difference(
+    line: Line, f0: float, h: float, noise: float, same: Callable[[float], bool] | None
+) -> tuple[float, float, bool]:
+    """Return the derivative at 0, its bar, and whether there is one."""
+    best, last, steady = (math.nan, math.inf), math.inf, 0
+    for _ in range(CUTS):
+        if same is None or (same(2 * h) and same(-2 * h)):
+            value, truncation, rounding = _two_steps(line, f0, h, noise)
+            if truncation + rounding < best[1]:
+                best = (value, truncation + rounding)
+            steady = steady + 1 if last / CUT < truncation < math.inf else 0
+            settled = truncation <= SETTLED * rounding < math.inf
+            if steady >= (2 if settled else STEADY):
+                break
+            if settled:
+                return value, truncation + rounding, True
+            last = truncation
+        h /= CUT
+    return *best, False
+
+
+def _two_steps(line: Line, f0: float, h: float, noise: float) -> tuple[float, float, float]:
+    """Return D(h) with its truncation and its rounding, both infinite where f is not finite."""
+    (up, f_up), (down, f_down) = line(h), line(-h)
+    (up2, f_up2), (down2, f_down2) = line(2 * h), line(-2 * h)
+    if not all(map(math.isfinite, (f0, f_up, f_down, f_up2, f_down2))) or not down < 0 < up:
+        return math.nan, math.inf, math.inf
+    D, D2 = (f_up - f_down) / (up - down), (f_up2 - f_down2) / (up2 - down2)
+    S = (f_up - f0) / up + (f_down - f0) / -down
+    S2 = (f_up2 - f0) / up2 + (f_down2 - f0) / -down2
+    one = max(noise, UNIT * max(abs(f_up), abs(f_down)))
+    return D, abs(D2 - D) + abs(S2 - 2 * S) / 2, ROUNDING * one * 2 / (up - down)
+
+
+def _best_step(noise: float, third: float, scale: float) -> float:
+    """Return the step at which truncation and rounding are least, within reason."""
+    h = math.cbrt(3 * noise / third) if third > 0 else math.inf
+    return min(max(h, 2.0**-26 * scale), 2.0**-7 * max(scale, 1.0))
+
+
+def _third_derivative(line: Line, f0: float, scale: float, noise: float) -> float:
+    """Return the size of f''' near 0, or what the noise could hide where it cannot be seen."""
+    h, seen = _power_of_two(2.0**-10 * scale), math.inf
+    while True:
+        values = [line(t * h)[1] for t in (-2, -1, 1, 2)]
+        if not all(map(math.isfinite, values)):
+            break
+        f_2, f_1, f1, f2 = values
+        third = abs(f2 - 2 * f1 + 2 * f_1 - f_2) / (2 * h**3)
+        hidden = ROUNDING * noise / h**3
+        seen = max(third, hidden)
+        if third > hidden or h * CUT > 2.0**-7 * max(scale, 1.0):
+            break
+        h *= CUT
+    return seen if math.isfinite(seen) else max(abs(f0), noise) / scale**3
+
+
+def _noise_on_line(f: Function, centre: Params, direction: Params) -> float:
+    """Return ECnoise's estimate on seven points, at a spacing where it can be made.
+
+    Where it can be made at none, the least of the table's levels: the smooth part and a bend
+    can only add to them.
+    """
+    levels = [math.inf]
+    for spacing in SPACINGS:
+        values = np.array([float(f(_along(centre, direction, spacing * k))) for k in range(-3, 4)])
+        if not np.isfinite(values).all():
+            break
+        if sum(a == b for a, b in pairwise(values)) >= len(values) // 2:
+            continue
+        size = float(np.abs(values).max())  # squares of values of 1e-160 would be 0
+        level, settled = _noise_from_table(values / size)
+        if settled:
+            return size * level
+        levels.append(size * level)
+    return min(levels)
+
+
+def _noise_from_table(values: np.ndarray) -> tuple[float, bool]:
+    """Return the noise of equally spaced values, and whether the table of differences shows it.
+
+    It does where three successive orders agree to a factor of 4 and the signs alternate, unless
+    the values differ in their first digit.
+    """
+    levels, signs, differences = [], [], values
+    for k in range(1, len(values)):
+        differences = np.diff(differences)
+        levels.append(math.sqrt(np.mean(differences**2) / math.comb(2 * k, k)))
+        signs.append(differences.min() < 0 < differences.max())
+    if np.ptp(values) <= 0.1 * np.abs(values).max():
+        for k in range(len(levels) - 2):
+            near = levels[k : k + 3]
+            if max(near) <= 4 * min(near) and signs[k]:
+                return levels[k], True
+    return min(levels[:-2]), False
+
+
+def _entry_line(f: Function, work: Params, flat: np.ndarray, i: int) -> Line:
+    def line(t: float) -> tuple[float, float]:
+        x = flat[i]
+        moved = x + t
+        try:
+            flat[i] = moved
+            return float(moved - x), float(f(work))
+        finally:
+            flat[i] = x
+
+    return line
+
+
+def _entry_same(
+    piece: Callable[[Params], bytes], home: bytes | None, work: Params, flat: np.ndarray, i: int
+) -> Callable[[float], bool]:
+    def same(t: float) -> bool:
+        x = flat[i]
+        try:
+            flat[i] = x + t
+            return piece(work) == home
+        finally:
+            flat[i] = x
+
+    return same
+
+
+def _along(base: Mapping[str, np.ndarray], direction: Mapping[str, np.ndarray], t: float) -> Params:
+    return {
+        name: value + t * direction[name] if name in direction else value
+        for name, value in base.items()
+    }
+
+
+def scales(array: np.ndarray) -> np.ndarray:
+    """Return the typical size of each entry: its own or its tensor's, 1 where that is nothing.
+
+    A tensor that decayed to 1e-150 says nothing of the distance over which the function bends.
+    """
+    typical = math.sqrt(float(np.mean(np.square(array)))) if array.size else 1.0
+    return np.maximum(np.abs(array), typical if typical > 2.0**-100 else 1.0)
+
+
+def _direction_scale(base: Params, direction: Mapping[str, np.ndarray]) -> float:
+    """Return the t at which the direction moves the parameters by their own size."""
+    moved = math.sqrt(sum(float(np.sum(np.square(value))) for value in direction.values()))
+    size = math.sqrt(sum(float(np.sum(np.square(scales(base[name])))) for name in direction))
+    return size / moved if moved > 0 else 1.0
+
+
+def _power_of_two(h: float) -> float:
+    return 2.0 ** math.floor(math.log2(h))

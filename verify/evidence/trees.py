@@ -1,0 +1,182 @@
+"""Trees of arrays, as named flat dicts and back.
+
+A tree is what JAX takes for one: dicts, lists, tuples, named tuples, None, and dataclasses
+registered with JAX, nested in any way. Its leaves are named by their path, "layers.0.W"; the
+sole leaf of a bare array is named by the argument itself. JAX sorts the keys of dicts; a tree
+that is put together again has them in the order in which its owner put them.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from verify.problem import check_finite
+
+FLOATS = (np.float16, np.float32, np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class Tree:
+    """The structure of a tree whose floating leaves are taken out, by name.
+
+    `original` is the tree as it was given. `leaves` are all leaves in JAX's order, by name;
+    those in `arrays` are floating and may be replaced, the others (integers, booleans, text) are
+    constants.
+    """
+
+    argument: str
+    original: Any
+    structure: Any
+    leaves: Mapping[str, Any]
+    arrays: Mapping[str, np.ndarray]
+
+    def build(self, arrays: Mapping[str, np.ndarray]) -> Any:
+        """Return the tree with the floating leaves replaced, in whatever dtype they come."""
+        import jax
+
+        values = [
+            _like(leaf, arrays[name]) if name in arrays else leaf
+            for name, leaf in self.leaves.items()
+        ]
+        return _in_order_of(self.original, jax.tree_util.tree_unflatten(self.structure, values))
+
+    def native(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Return copies of the arrays in the dtypes that the leaves had."""
+        return {name: np.array(value, self.arrays[name].dtype) for name, value in arrays.items()}
+
+    def without(self, names: Collection[str]) -> Tree:
+        """Return the tree with some floating leaves made constants."""
+        return replace(self, arrays={k: v for k, v in self.arrays.items() if k not in names})
+
+    def under(self, branch: str) -> list[str]:
+        """Return the names of the floating leaves below a top-level branch."""
+        return [name for name in self.arrays if name == branch or name.startswith(f"{branch}.")]
+
+    def read(self, argument: str, tree: Any, kinds: str = "fiu") -> dict[str, np.ndarray]:
+        """Return the leaves of a tree of the same structure, as arrays of the same shapes.
+
+        Only those are returned that are floating in this tree. Raises ValueError, naming the
+        leaf, for any other structure or shape, or for a dtype of none of the kinds.
+        """
+        return {
+            name: self._as_here(argument, name, np.asarray(leaf), kinds)
+            for name, leaf in self.pick(argument, tree).items()
+        }
+
+    def pick(self, argument: str, tree: Any) -> dict[str, Any]:
+        """Return the leaves of a tree of the same structure where this one is floating."""
+        named = dict(_leaves(argument, tree)[0])
+        theirs = {name: argument if name == self.argument else name for name in self.leaves}
+        missing = [name for name in self.arrays if theirs[name] not in named]
+        spare = sorted(set(named) - set(theirs.values()))
+        if missing or spare:
+            got = f"nothing for {missing[0]}" if missing else f"{spare[0]}, which is none of them"
+            raise ValueError(
+                f"{argument}: got {got}, expected one array for each of {self._listed()}"
+            )
+        return {name: named[theirs[name]] for name in self.arrays}
+
+    def _as_here(self, argument: str, name: str, array: np.ndarray, kinds: str) -> np.ndarray:
+        shape = self.arrays[name].shape
+        if array.dtype.kind not in kinds or array.shape != shape:
+            raise ValueError(
+                f"{argument}: got {array.dtype} of the shape {array.shape} for {name}, "
+                f"expected real numbers of the shape {shape}"
+            )
+        return array
+
+    def _listed(self) -> str:
+        names = list(self.arrays)
+        return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+
+
+def flatten(argument: str, tree: Any) -> Tree:
+    """Take a tree apart, its floating leaves finite.
+
+    Raises ValueError, naming the argument or the leaf, if none is floating or one is not finite.
+    """
+    named, structure = _leaves(argument, tree)
+    arrays = {
+        name: check_finite(name, np.array(leaf, order="C"))
+        for name, leaf in named
+        if _dtype(leaf) in FLOATS
+    }
+    if not any(array.size for array in arrays.values()):
+        raise ValueError(
+            f"{argument}: got {type(tree).__name__} with no floating-point number in it, "
+            "expected an array or a tree of arrays"
+        )
+    return Tree(argument, tree, structure, dict(named), arrays)
+
+
+def flatten_parameters(tree: Any) -> Tree:
+    """Take a tree of parameters apart, of which every leaf must be floating.
+
+    Raises ValueError, naming the leaf, for anything else.
+    """
+    result = flatten("params", tree)
+    for name, leaf in result.leaves.items():
+        if name not in result.arrays:
+            kind = _dtype(leaf) or type(leaf).__name__
+            raise ValueError(f"params: got {kind} for {name}, expected float16, float32 or float64")
+    return result
+
+
+def _leaves(argument: str, tree: Any) -> tuple[list[tuple[str, Any]], Any]:
+    from jax.tree_util import keystr, tree_flatten_with_path
+
+    try:
+        paths, structure = tree_flatten_with_path(tree)
+    except ValueError as error:
+        if "dictionary keys" not in str(error):
+            raise
+        raise ValueError(
+            f"{argument}: got a dict whose keys cannot be sorted, expected keys of one type in a "
+            "dict, as JAX does"
+        ) from error
+    names = [keystr(path, simple=True, separator=".") or argument for path, _ in paths]
+    if len(set(names)) < len(names):
+        names = [keystr(path) for path, _ in paths]
+    return [(name, leaf) for name, (_, leaf) in zip(names, paths, strict=True)], structure
+
+
+def _in_order_of(original: Any, tree: Any) -> Any:
+    """Put the keys of all dicts in a tree into the order that they have in the original."""
+    from jax.tree_util import tree_map
+
+    def ordered(ours: Any, theirs: Any) -> Any:
+        if _is_dict(ours):
+            for key, value in ours.items():
+                theirs[key] = _in_order_of(value, theirs.pop(key))
+        return theirs
+
+    return tree_map(ordered, original, tree, is_leaf=_is_dict)
+
+
+def _is_dict(node: Any) -> bool:
+    """Return whether a node is of the kinds of dicts whose keys JAX sorts."""
+    return type(node) in (dict, defaultdict)
+
+
+def _dtype(leaf: Any) -> np.dtype | None:
+    """Return the dtype of a number or an array, None for anything else."""
+    dtype = getattr(leaf, "dtype", None)
+    if dtype is None and isinstance(leaf, (bool, int, float, complex)):
+        return np.asarray(leaf).dtype
+    return dtype if isinstance(dtype, np.dtype) else None
+
+
+def _like(leaf: Any, array: np.ndarray) -> Any:
+    """Return the array as the kind of thing that the leaf is: a number, NumPy's or JAX's."""
+    if isinstance(leaf, (float, np.generic)):
+        return array[()]
+    if isinstance(leaf, np.ndarray) or array.dtype not in (np.float32, np.float64):
+        return array
+    import jax.numpy as jnp
+
+    return jnp.asarray(array)

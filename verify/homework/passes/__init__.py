@@ -1,0 +1,1 @@
+"""Any backward pass, judged by the file's own forward pass."""

@@ -1,0 +1,1 @@
+"""A file as text: what it defines, and what its definitions say. Nothing is run here."""

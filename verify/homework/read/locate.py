@@ -1,0 +1,63 @@
+"""Where in its text a function assigns a gradient."""
+
+from __future__ import annotations
+
+import ast
+
+from verify.homework.read.extract import Extract, Statement
+
+
+def locate(found: Extract, definition: str, node: ast.FunctionDef, tensor: str) -> tuple[str, str]:
+    """Return where a function last assigns a gradient, and the line's text, or empty strings.
+
+    Looks for the name (`dW2 = ...`), for the key (`grads["dW2"] = ...`), and in a loop for the
+    kind of it (`grads["dW" + str(l)] = ...`, `dW = ...`).
+    """
+    statement = found.statement_of(definition)
+    if statement is None:
+        return "", ""
+    kind = tensor.rstrip("0123456789")
+    for wanted in dict.fromkeys((tensor, kind)):
+        for assignment in _assignments(node, wanted):
+            return statement.where(assignment.lineno), _source(statement, assignment)
+    return "", ""
+
+
+def _source(statement: Statement, node: ast.stmt) -> str:
+    """Return a statement within another as it was written, on one line."""
+    first = node.lineno - statement.node.lineno
+    last = (node.end_lineno or node.lineno) - statement.node.lineno
+    text = " ".join(line.strip() for line in statement.text.split("\n")[first : last + 1])
+    return text if len(text) <= 160 else text[:157] + "..."
+
+
+def _assignments(function: ast.FunctionDef, name: str) -> list[ast.stmt]:
+    found = []
+    for node in ast.walk(function):
+        if isinstance(node, (ast.Assign, ast.AugAssign)):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            parts = [p for t in targets for p in ([*t.elts] if isinstance(t, ast.Tuple) else [t])]
+            if any(_says(part, name) for part in parts):
+                found.append(node)
+    # `grads["dW2"] = dW2` says nothing of how it was made.
+    telling = [n for n in found if not isinstance(n.value, (ast.Name, ast.Constant))]
+    return sorted(telling or found, key=lambda node: -node.lineno)
+
+
+def _says(target: ast.expr, name: str) -> bool:
+    if isinstance(target, ast.Name):
+        return target.id == name
+    if isinstance(target, ast.Subscript):
+        first = next(
+            (
+                part.value
+                for part in ast.walk(target.slice)
+                if isinstance(part, ast.Constant) and isinstance(part.value, str)
+            ),
+            None,
+        )
+        base = target.value
+        while isinstance(base, ast.Subscript):
+            base = base.value
+        return first == name or (first is None and _says(base, name))
+    return False

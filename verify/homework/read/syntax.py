@@ -1,0 +1,69 @@
+"""What the text of a function says: its arguments, the names it uses, calls and returns."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from functools import cache
+
+
+@cache
+def parameters(node: ast.FunctionDef, is_method: bool) -> list[tuple[str, bool]]:
+    """Return each argument's name and whether it has a default; a method's without self."""
+    positional = [*node.args.posonlyargs, *node.args.args]
+    static = any(getattr(d, "id", "") == "staticmethod" for d in node.decorator_list)
+    defaults = [False] * (len(positional) - len(node.args.defaults))
+    defaults += [True] * len(node.args.defaults)
+    pairs = [(a.arg, d) for a, d in zip(positional, defaults, strict=True)]
+    if is_method and not static:
+        pairs = pairs[1:]
+    pairs += [
+        (a.arg, d is not None)
+        for a, d in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+    ]
+    return pairs
+
+
+def words(node: ast.AST) -> Iterator[str]:
+    """Yield the names and the strings in a function."""
+    for part in ast.walk(node):
+        if isinstance(part, ast.Name):
+            yield part.id
+        elif isinstance(part, ast.arg):
+            yield part.arg
+        elif isinstance(part, ast.Constant) and isinstance(part.value, str):
+            yield part.value
+
+
+def calls(node: ast.AST) -> set[str]:
+    """Return the names that a function calls."""
+    found = set()
+    for part in ast.walk(node):
+        if isinstance(part, ast.Call):
+            func = part.func
+            found.add(func.id if isinstance(func, ast.Name) else getattr(func, "attr", ""))
+    return found
+
+
+def reach(node: ast.FunctionDef, functions: Mapping[str, ast.FunctionDef]) -> set[str]:
+    """Return the names of the file's functions that a function calls, at however many removes."""
+    seen: set[str] = set()
+    new = calls(node) & set(functions)
+    while new:
+        seen |= new
+        new = {name for f in new for name in calls(functions[f]) if name in functions} - seen
+    return seen - {node.name}
+
+
+@cache
+def returned(node: ast.FunctionDef) -> list[str] | None:
+    """Return the names in a function's last `return`, where it returns names."""
+    last = None
+    for part in ast.walk(node):
+        if isinstance(part, ast.Return) and part.value is not None:
+            last = part.value
+    if isinstance(last, ast.Name):
+        return [last.id]
+    if isinstance(last, ast.Tuple):
+        return [getattr(e, "id", "") for e in last.elts]
+    return None

@@ -1,0 +1,179 @@
+"""Calling somebody's functions: arguments by their names, results by what they look like."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from verify.evidence.trace import Traced, UntraceableError, apply
+from verify.homework.report import CRASHED, UNDECIDED, UNREADABLE
+from verify.homework.run.modules import AbsentError
+from verify.homework.run.workspace import Workspace
+
+
+class CallError(Exception):
+    """A function of the file raised, or could not be called.
+
+    The message is a sentence, and `verdict` what follows for the function.
+    """
+
+    def __init__(self, sentence: str, verdict: str = CRASHED):
+        super().__init__(f"{sentence.rstrip('.')}.")
+        self.verdict = verdict
+
+
+def guarded(workspace: Workspace, name: str, func: Callable, *args: Any, **kwargs: Any) -> Any:
+    """Call a function of the file, and say in a sentence what it raised and where."""
+    workspace.random.restart()
+    return attempted(workspace, name, func, *args, **kwargs)
+
+
+def attempted(workspace: Workspace, name: str, func: Callable, *args: Any, **kwargs: Any) -> Any:
+    """Call a function of the file as `guarded` does, but let random numbers go on."""
+    me = os.getpid()
+    try:
+        with np.errstate(all="ignore"):
+            return func(*args, **kwargs)
+    except (UntraceableError, CallError):
+        raise
+    except AbsentError as fault:
+        sentence = f"{name} calls {fault}{_where(workspace, fault)}"
+        raise CallError(sentence, UNREADABLE) from fault
+    except RecursionError as fault:
+        raise CallError(f"{name} calls itself without end{_where(workspace, fault)}.") from fault
+    except SystemExit as fault:
+        raise CallError(f"{name} ends the program (sys.exit){_where(workspace, fault)}.") from fault
+    except NameError as fault:
+        text = f"{name} raised {_raised(workspace, fault)}"
+        if fault.name in PYTHON_2_NAMES:
+            raise CallError(f"{text}: that is Python 2", UNREADABLE) from fault
+        if fault.name in workspace.extract.unrun:
+            text += ". The file makes it outside of its functions, by code that is not run here"
+            raise CallError(text, UNDECIDED) from fault
+        raise CallError(text) from fault
+    except BaseException as fault:
+        given = ", ".join(
+            [
+                *map(_described, args),
+                *(f"{key} {_described(value)}" for key, value in kwargs.items()),
+            ]
+        )
+        given = given if len(given) <= 300 else f"{given[:297]}..."
+        text = f"{name} raised {_raised(workspace, fault)}"
+        raise CallError(f"{text}. It was called with {given}" if given else text) from fault
+    finally:
+        if os.getpid() != me:
+            os._exit(0)  # the function forked, and this is the copy
+
+
+PYTHON_2_NAMES = frozenset(tuple("xrange unicode raw_input basestring reduce unichr long".split()))
+"""Builtins that went with Python 2."""
+
+
+class _Place(NamedTuple):
+    """A line of the file, in a cell (None in a script), and the function that it is in."""
+
+    cell: int | None
+    line: int
+    function: str
+
+    def __str__(self) -> str:
+        return f"cell {self.cell}, line {self.line}" if self.cell else f"line {self.line}"
+
+
+def _raised(workspace: Workspace, fault: BaseException) -> str:
+    """Say what was raised, on which line, by which function on the way, and what it says."""
+    says = " ".join(str(fault).split())
+    if isinstance(fault, AssertionError) and not says:
+        says = _source(workspace, fault)
+    says = says if len(says) <= 300 else f"{says[:297]}..."
+    text = type(fault).__name__
+    places = _places(workspace, fault)
+    if places:
+        outer, inner = places[0], places[-1]
+        text += f" at {inner}"
+        if inner.function != outer.function:
+            text += f" in {inner.function}, called at {outer}"
+    return f"{text}: {says}" if says else text
+
+
+def _described(value: Any) -> str:
+    """Return the shape of an array, and of those in a tuple, a list or a dict; else the value."""
+    if isinstance(value, (np.ndarray, Traced)):
+        return str(value.shape)
+    if isinstance(value, dict):
+        inside = ", ".join(f"{key} {_described(item)}" for key, item in value.items())
+        return f"{{{inside}}}"
+    if isinstance(value, (list, tuple)):
+        return f"({', '.join(map(_described, value))})"
+    return f"{value:.6g}" if isinstance(value, float) else repr(value)
+
+
+def _where(workspace: Workspace, fault: BaseException) -> str:
+    """Say on which line of the file a fault arose."""
+    places = _places(workspace, fault)
+    return f" ({places[-1]})" if places else ""
+
+
+def _source(workspace: Workspace, fault: BaseException) -> str:
+    """Return the line of the file on which a fault arose."""
+    for place in _places(workspace, fault)[-1:]:
+        for statement in workspace.extract.statements:
+            first, last = statement.node.lineno, statement.node.end_lineno or 0
+            if statement.cell == place.cell and first <= place.line <= last:
+                return statement.text.split("\n")[place.line - first].strip()
+    return ""
+
+
+def _places(workspace: Workspace, fault: BaseException) -> list[_Place]:
+    """Return the lines of the file that led to a fault, that on which it arose last."""
+    home = workspace.extract.path.name
+    found = []
+    for frame in traceback.extract_tb(fault.__traceback__):
+        if frame.filename.startswith(home) and frame.lineno is not None:
+            cell = frame.filename[len(home) :].removeprefix(", cell ")
+            found.append(_Place(int(cell) if cell else None, frame.lineno, frame.name))
+    return found
+
+
+def fresh(value: Any) -> Any:
+    """Return a copy of a tree of arrays, so that nothing is changed under another's feet."""
+    if isinstance(value, dict):
+        return {key: fresh(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)) and type(value) in (list, tuple):
+        return type(value)(fresh(item) for item in value)
+    if isinstance(value, (np.ndarray, Traced)):
+        return value.copy()
+    return value
+
+
+def array_of(value: Any) -> np.ndarray | None:
+    """Return a result as a plain float array, or None if it is not one."""
+    if value is None:
+        return None
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError, UntraceableError):
+        return None
+    if array.dtype.kind not in "fiub":
+        return None
+    return array.astype(np.promote_types(array.dtype, np.float16))
+
+
+def is_array(value: Any) -> bool:
+    """Say whether a result is an array, a number, or lists of numbers."""
+    if isinstance(value, (Traced, np.ndarray, np.generic, float, int)):
+        return True
+    return isinstance(value, list) and array_of(value) is not None and np.size(value) > 0
+
+
+def number_of(value: Any) -> Any:
+    """Return the one number in a result, traced if it is, or None if it is not one number."""
+    if isinstance(value, Traced):
+        return apply(np.reshape, apply(np.asarray, value), ()) if value.size == 1 else None
+    array = array_of(value)
+    return array.reshape(())[()] if array is not None and array.size == 1 else None

@@ -1,0 +1,349 @@
+"""Where somebody's definitions are brought to life: a namespace of their own, and its imports.
+
+Each statement that was taken from a file is run by itself, so that one which fails costs what
+it would have defined and no more. An import inside gets
+
+- numpy: NumPy or its mirror in JAX, whichever the workspace is built for,
+- a module beside the file: what is taken from it in the same way,
+- a helper of the course that is not there: ours, from `Helpers`,
+- Python's own library: itself,
+- anything else (matplotlib, h5py, tensorflow): a `Hollow`, which can be imported and named but
+  not called.
+
+A name that a file uses and never defines is looked for among the course's helpers too.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import contextlib
+import importlib
+import random
+import sys
+import types
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from verify.evidence.trace import FLOAT, Face, math_face, mirror_face, numpy_face
+from verify.homework.read.extract import Extract, UnreadableError, extract, extract_script
+from verify.homework.run.modules import Hollow, special_module
+
+
+class Helpers(NamedTuple):
+    """What stands in for the helper modules that a course hands out.
+
+    `module(name)` returns a module, or None if it is none of the course's; `function(name,
+    unpacked)` one function, None if there is none, as it is when its result is `unpacked` as a
+    pair; `examples` is the number of examples where a file takes it from its data.
+    """
+
+    module: Callable[[str], Hollow | None]
+    function: Callable[[str, bool], Any]
+    examples: int
+
+
+class ObservedRandom:
+    """`np.random` as a file sees it: a generator of its own, whose draws are remembered."""
+
+    def __init__(self) -> None:
+        self.draws: list[np.ndarray] = []
+        self.library = types.ModuleType("random")
+        self._state = np.random.RandomState()
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin again, so that every evaluation of a function sees the same random numbers."""
+        self.draws.clear()
+        self._state.seed(_SEED)
+        python = random.Random(_SEED)
+        self.library.__dict__.update(
+            {name: getattr(python, name) for name in dir(python) if not name.startswith("_")}
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "default_rng":
+            return self._generator
+        source = self._state if hasattr(self._state, name) else np.random
+        return _remembering(getattr(source, _ALIASES.get(name, name)), self.draws)
+
+    def _generator(self, seed: Any = None) -> Any:
+        return _ObservedGenerator(
+            np.random.default_rng(_SEED if seed is None else seed), self.draws
+        )
+
+
+class _ObservedGenerator:
+    def __init__(self, generator: np.random.Generator, draws: list[np.ndarray]):
+        self._of, self._draws = generator, draws
+
+    def __getattr__(self, name: str) -> Any:
+        return _remembering(getattr(self._of, name), self._draws)
+
+
+_SEED = 20_001
+_ALIASES = {"ranf": "random_sample", "sample": "random_sample"}
+
+
+def _remembering(func: Any, draws: list[np.ndarray]) -> Any:
+    """Return a method that notes the arrays it draws."""
+    if not callable(func) or isinstance(func, type):
+        return func
+
+    def draw(*args: Any, **kwargs: Any) -> Any:
+        result = func(*args, **kwargs)
+        if isinstance(result, np.ndarray):
+            draws.append(result.copy())
+        return result
+
+    return draw
+
+
+@dataclass(eq=False)
+class Workspace:
+    """The namespace of one file over one face of numpy, and what was found on the way."""
+
+    extract: Extract
+    numpy: Face
+    random: ObservedRandom
+    names: dict[str, Any] = field(default_factory=dict)
+    modules: dict[str, Any] = field(default_factory=dict)
+    remarks: dict[str, None] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    """Definitions that could not be run, by name, and why."""
+    helpers: Helpers | None = None
+    """What stands in for a course's helper modules, for a file of a course."""
+    everything: bool = False
+    """Whether whatever is installed can be imported, not Python's own library alone."""
+
+    def remark(self, sentence: str) -> None:
+        """Note what differs from what the file expected, once."""
+        self.remarks[sentence] = None
+
+    def importer(
+        self,
+        name: str,
+        globals: Mapping | None = None,
+        locals: Mapping | None = None,
+        fromlist: Sequence[str] | None = (),
+        level: int = 0,
+    ) -> Any:
+        """Stand in for `__import__`; a relative import is one of a file beside this."""
+        module = self._module(name) if name else Hollow(".")
+        if fromlist:
+            if isinstance(module, Hollow):
+                for part in (p for p in fromlist if p not in module.__dict__):
+                    found = self._find(f"{name}.{part}".lstrip("."))
+                    if not isinstance(found, Hollow):
+                        module.__dict__[part] = found
+            return module
+        top, *rest = name.split(".")
+        if not rest:
+            return module
+        # `import a.b` binds the package a; with `as c`, Python takes b out of it.
+        package = self._module(top)
+        if isinstance(package, Hollow):
+            package.__dict__[rest[-1]] = module
+        return package
+
+    def _module(self, name: str) -> Any:
+        if name not in self.modules:
+            self.modules[name] = self._find(name)
+        return self.modules[name]
+
+    def _find(self, name: str) -> Any:
+        first, *rest = name.split(".")
+        last = rest[-1] if rest else first
+        if first == "numpy":
+            found: Any = self.numpy
+            for part in rest:
+                found = getattr(found, part, Hollow(name))
+            return found
+        if name == "math":
+            return math_face()
+        if name == "random":
+            return self.random.library
+        if (beside := self._beside(name)) is not None:
+            return beside
+        if self.helpers is not None and (helper := self.helpers.module(last)) is not None:
+            if helper.__all__:
+                self.remark(f"{last} is not beside the file; the course's was stood in for.")
+            return helper
+        if name == "scipy.special":
+            return special_module()
+        if name == "scipy":
+            scipy = Hollow("scipy")
+            scipy.__dict__["special"] = self._module("scipy.special")
+            return scipy
+        if first in sys.stdlib_module_names:
+            return importlib.import_module(name)
+        if self.everything:
+            with contextlib.suppress(ImportError):
+                return importlib.import_module(name)
+        return Hollow(name)
+
+    def _beside(self, name: str) -> types.ModuleType | None:
+        if name in self.extract.written:
+            found = extract_script(self.extract.path, self.extract.written[name])
+        else:
+            path = self.extract.path.parent.joinpath(*name.split(".")).with_suffix(".py")
+            if not path.is_file() or path.resolve() == self.extract.path.resolve():
+                return None
+            try:
+                found = extract(path)
+            except UnreadableError as fault:
+                self.remark(f"{path.name} beside the file is unreadable: {fault}.")
+                return None
+        module = Hollow(name)
+        self.modules[name] = module  # before it is filled: two helpers may import each other
+        inner = Workspace(
+            found,
+            self.numpy,
+            self.random,
+            module.__dict__,
+            self.modules,
+            helpers=self.helpers,
+        )
+        inner.run()
+        self.remarks.update(inner.remarks)
+        return module
+
+    def run(self) -> None:
+        """Run what was taken from the file, statement by statement."""
+        own = {
+            "__builtins__": {**vars(builtins), "__import__": self.importer, "float": FLOAT},
+            "__name__": "submission",
+            "__file__": str(self.extract.path),
+        }
+        self.names.update(own)
+        # What looks its module up while a class is made, as dataclasses do, finds this one.
+        module = types.ModuleType("submission")
+        module.__dict__.update(self.names)
+        with _registered(module):
+            self._run_statements()
+        self._fill_in()
+
+    def _run_statements(self) -> None:
+        flags = _future_flags(self.extract)
+        for statement in self.extract.statements:
+            where = self.extract.path.name
+            if statement.cell is not None:
+                where += f", cell {statement.cell}"
+            try:
+                tree = ast.Module([statement.node], [])
+                exec(compile(tree, where, "exec", flags, dont_inherit=True), self.names)
+            except BaseException as fault:
+                why = f"{type(fault).__name__}: {fault}"
+                for name in _defined_by(statement.node):
+                    self.failed[name] = f"{statement.where(statement.node.lineno)}: {why}"
+
+    def _fill_in(self) -> None:
+        """Give what the file uses and never defines, where it is a helper of the course."""
+        if not self.extract.functions and not self.extract.classes:
+            return
+        defined = {*self.names, *vars(builtins)}
+        for name in sorted(_free_names(self.extract) - defined):
+            if name in ("np", "numpy"):
+                self.names[name] = self.numpy
+                self.remark(f"The file uses {name} without importing NumPy.")
+            elif name == "math":
+                self.names[name] = self._module("math")
+            elif self.helpers is None:
+                continue
+            elif name == "m" and name in self.extract.unrun:
+                self.names[name] = self.helpers.examples
+                self.remark(
+                    "m is made from the data, which is not read here; it was taken for "
+                    "the number of examples."
+                )
+            elif (
+                found := self.helpers.function(name, is_unpacked(self.extract, name))
+            ) is not None:
+                self.names[name] = found
+                self.remark(f"{name} is defined nowhere; the course's was stood in for.")
+
+
+@contextlib.contextmanager
+def _registered(module: types.ModuleType) -> Iterator[None]:
+    """Have a module in sys.modules for a while."""
+    before = sys.modules.get(module.__name__)
+    sys.modules[module.__name__] = module
+    try:
+        yield
+    finally:
+        if before is None:
+            del sys.modules[module.__name__]
+        else:
+            sys.modules[module.__name__] = before
+
+
+def numpy_workspace(
+    found: Extract, *, helpers: Helpers | None = None, everything: bool = False
+) -> Workspace:
+    """Return a file's definitions over NumPy itself."""
+    return _filled(found, numpy_face, helpers, everything)
+
+
+def mirror_workspace(
+    found: Extract, *, helpers: Helpers | None = None, everything: bool = False
+) -> Workspace:
+    """Return a file's definitions over the mirror of NumPy in JAX."""
+    return _filled(found, mirror_face, helpers, everything)
+
+
+def _filled(
+    found: Extract,
+    face: Callable[[ObservedRandom], Face],
+    helpers: Helpers | None,
+    everything: bool,
+) -> Workspace:
+    random = ObservedRandom()
+    workspace = Workspace(found, face(random), random, helpers=helpers, everything=everything)
+    workspace.run()
+    return workspace
+
+
+def _future_flags(found: Extract) -> int:
+    import __future__
+
+    flags = 0
+    for statement in found.statements:
+        if isinstance(statement.node, ast.ImportFrom) and statement.node.module == "__future__":
+            for alias in statement.node.names:
+                feature = getattr(__future__, alias.name, None)
+                flags |= feature.compiler_flag if feature is not None else 0
+    return flags
+
+
+def _defined_by(node: ast.stmt) -> list[str]:
+    if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+        return [node.name]
+    return [
+        n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+    ]
+
+
+def _free_names(found: Extract) -> set[str]:
+    """Return the names that the file's functions read and do not assign."""
+    free: set[str] = set()
+    for node in (*found.functions.values(), *found.classes.values()):
+        names = [n for n in ast.walk(node) if isinstance(n, ast.Name)]
+        stored = {n.id for n in names if isinstance(n.ctx, ast.Store)}
+        arguments = {a.arg for a in ast.walk(node) if isinstance(a, ast.arg)}
+        free |= {n.id for n in names if isinstance(n.ctx, ast.Load)} - stored - arguments
+    return free
+
+
+def is_unpacked(found: Extract, name: str) -> bool:
+    """Say whether the file expects a pair of this function: `A, cache = relu(Z)`."""
+    return any(
+        isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Tuple)
+        and isinstance(node.value, ast.Call)
+        and getattr(node.value.func, "id", None) == name
+        for statement in found.statements
+        for node in ast.walk(statement.node)
+    )

@@ -1,0 +1,304 @@
+"""Activations and their backwards, each judged by itself, and what people write instead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import manual
+from verify.evidence.trace import Traced, apply
+from verify.homework.read.syntax import words
+from verify.homework.report import AGREE
+from verify.homework.run.calls import CallError, array_of, fresh, guarded, is_array
+from verify.homework.run.workspace import Workspace
+from verify.homework.textbook.arguments import function
+from verify.homework.textbook.recognise import Role, meaning
+from verify.homework.textbook.workbench import Alternative, Bench, Result, own_of, settle
+
+Arrays = dict[str, np.ndarray]
+
+
+def _grid(rng: np.random.Generator, shape: tuple[int, int] = (4, 6)) -> np.ndarray:
+    """Return values of both signs and several sizes, none near 0."""
+    values = rng.uniform(0.1, 3.0, shape)
+    return values * rng.permutation(np.resize([1.0, -1.0], shape[0] * shape[1])).reshape(shape)
+
+
+def judge_activation(bench: Bench, role: Role) -> None:
+    """Judge A = g(Z)."""
+    Z = _grid(np.random.default_rng(11))
+    found = _activated(bench.plain, role, Z, bench.instance(bench.plain, role))
+    expected = manual.ACTIVATIONS[role.role].forward(Z)
+    if role.role == "softmax":
+        by_rows = manual.softmax(Z.T).T
+        if np.shape(found) == Z.shape and np.allclose(found, by_rows, rtol=1e-4):
+            expected = by_rows
+            bench.outcome.remark(f"{role.shown} works along rows, one example a row.")
+    formula, wrongs = _FORWARD_FORMULAS[role.role]
+    alternatives = [Alternative(bug, text, form, make(Z)) for bug, text, form, make in wrongs]
+    scale = (1 + np.abs(Z)) * np.abs(expected)
+    settle(bench, role, [Result("A", found, expected, formula, scale, alternatives)])
+
+
+def _activated(workspace: Workspace, role: Role, Z: Any, instance: Any) -> Any:
+    """Return an activation's A, of one number at a time where it takes no arrays."""
+    func = function(workspace, role, instance)
+
+    def first(value: Any) -> Any:
+        result = guarded(workspace, role.shown, func, fresh(value))
+        return result[0] if isinstance(result, tuple) and result else result
+
+    try:
+        return first(Z)
+    except CallError:
+        if isinstance(Z, Traced) or role.role == "softmax":
+            raise
+        return np.array([array_of(first(float(z))) for z in Z.flat], float).reshape(Z.shape)
+
+
+_FORWARD_FORMULAS: dict[str, tuple[str, list[tuple[str, str, str, Callable]]]] = {
+    "sigmoid": (
+        "1 / (1 + exp(-Z))",
+        [
+            (
+                "sigmoid-sign",
+                "The sign of Z is missing: it falls where a sigmoid rises.",
+                "1 / (1 + exp(Z))",
+                lambda Z: 1 / (1 + np.exp(Z)),
+            ),
+            ("sigmoid-is-tanh", "It is tanh(Z).", "tanh(Z)", np.tanh),
+            (
+                "sigmoid-one-missing",
+                "The 1 under the bar has the wrong sign.",
+                "1 / (1 - exp(-Z))",
+                lambda Z: 1 / (1 - np.exp(-Z)),
+            ),
+        ],
+    ),
+    "relu": (
+        "maximum(0, Z)",
+        [
+            ("relu-minimum", "It keeps what is negative.", "minimum(0, Z)",
+             lambda Z: np.minimum(0, Z)),
+            ("relu-absolute", "It is |Z|.", "abs(Z)", np.abs),
+            (
+                "relu-leaky",
+                "It lets a hundredth of what is negative through: that is a leaky relu.",
+                "maximum(0.01 * Z, Z)",
+                lambda Z: np.maximum(0.01 * Z, Z),
+            ),
+            ("relu-step", "It is the derivative of relu.", "Z > 0", lambda Z: (Z > 0) * 1.0),
+            ("relu-missing", "It returns Z as it is.", "Z", lambda Z: Z),
+        ],
+    ),
+    "tanh": (
+        "tanh(Z)",
+        [("tanh-is-sigmoid", "It is the sigmoid of Z.", "sigmoid(Z)", manual.sigmoid)],
+    ),
+    "softmax": (
+        "exp(Z) / sum of exp(Z) down each column",
+        [
+            (
+                "softmax-over-everything",
+                "It divides by the sum over all examples: axis=0 is missing.",
+                "exp(Z) / np.sum(exp(Z))",
+                lambda Z: np.exp(Z) / np.exp(Z).sum(),
+            ),
+            (
+                "softmax-not-normalised",
+                "It is not divided by the sum over the classes.",
+                "exp(Z)",
+                np.exp,
+            ),
+            ("softmax-is-sigmoid", "It is the sigmoid of Z.", "sigmoid(Z)", manual.sigmoid),
+        ],
+    ),
+}  # fmt: skip
+
+
+def judge_activation_backward(bench: Bench, role: Role) -> None:
+    """Judge dZ = dA * g'(Z), or g'(Z) alone."""
+    name = role.role.removesuffix("_backward")
+    rng = np.random.default_rng(12)
+    Z, dA = _grid(rng), rng.standard_normal((4, 6))
+    forward, backward = manual.ACTIVATIONS[name]
+    if not any(meaning(argument, {"dA"}) for argument in role.arguments):
+        _derivative(bench, role, name, Z)
+        return
+    own_forward = bench.role(name, role)
+    expected = backward(dA, Z)
+    caches = _caches_of(bench, own_forward, Z)
+    caches.append(Z)
+    if not {"Z", "z"} & set(words(role.node)):
+        caches.append(forward(Z))
+    tried: list[tuple[Any, Any]] = []
+    for cache in caches:
+        found = bench.call(bench.plain, role, fresh({"dA": dA, "cache": cache, "Z": cache}))
+        tried.append((cache, found))
+        array = array_of(found)
+        if array is not None and np.shape(array) == Z.shape and np.allclose(array, expected):
+            if np.shape(cache) == Z.shape and not np.array_equal(cache, Z):
+                bench.outcome.remark(f"{role.shown} takes A, not Z, as its cache.")
+            break
+    else:
+        tried = tried[:1]
+    cache, found = tried[-1]
+    formula, wrongs = _BACKWARD_FORMULAS[name]
+    values = {"dA": dA, "Z": Z, "A": forward(Z)}
+    alternatives = [Alternative(b, text, form, make(**values)) for b, text, form, make in wrongs]
+    scale = np.abs(dA) * (1 + np.abs(Z))
+    own = None
+    if own_forward is not None:
+        own = _own_activation(bench, role, own_forward, Z, dA)
+    settle(bench, role, [Result("dZ", found, expected, formula, scale, alternatives)], own)
+    if name == "relu" and bench.outcome.verdict_of(role.shown) == AGREE:
+        _at_zero(bench, role, dA, cache)
+
+
+def _caches_of(bench: Bench, forward: Role | None, Z: np.ndarray) -> list[Any]:
+    """Return the cache that the file's own activation makes of Z, if it makes one."""
+    if forward is None:
+        return []
+    try:
+        result = guarded(
+            bench.plain,
+            forward.shown,
+            function(bench.plain, forward, bench.instance(bench.plain, forward)),
+            Z.copy(),
+        )
+    except CallError:
+        return []
+    return [result[1]] if isinstance(result, tuple) and len(result) == 2 else []
+
+
+def _own_activation(bench: Bench, role: Role, forward: Role, Z: np.ndarray, dA: np.ndarray):
+    """Check a backward as the gradient of <dA, g(Z)>, g being the file's own activation."""
+
+    def cost(workspace: Workspace, values: Any) -> Any:
+        instance = bench.instance(workspace, forward)
+        A = _activated(workspace, forward, values["Z"], instance)
+        return apply(np.sum, apply(np.multiply, dA, A))
+
+    def gradient(at: Arrays) -> Arrays:
+        caches = _caches_of(bench, forward, at["Z"]) or [at["Z"]]
+        values = fresh({"dA": dA, "cache": caches[0], "Z": at["Z"]})
+        found = bench.call(bench.plain, role, values)
+        return {"Z": np.asarray(array_of(found))}
+
+    return own_of(bench, cost, gradient, {"Z": Z})
+
+
+def _derivative(bench: Bench, role: Role, name: str, Z: np.ndarray) -> None:
+    """Judge g'(Z) without dA; some take A = g(Z) and return the same."""
+    forward, backward = manual.ACTIVATIONS[name]
+    expected = backward(np.ones_like(Z), Z)
+    found = None
+    for argument in (Z, forward(Z)):
+        found = guarded(
+            bench.plain,
+            role.shown,
+            function(bench.plain, role, bench.instance(bench.plain, role)),
+            argument.copy(),
+        )
+        array = array_of(found)
+        if array is not None and np.shape(array) == Z.shape and np.allclose(array, expected):
+            break
+    formula, wrongs = _BACKWARD_FORMULAS[name]
+    values = {"dA": np.ones_like(Z), "Z": Z, "A": forward(Z)}
+    alternatives = [Alternative(b, text, form, make(**values)) for b, text, form, make in wrongs]
+    scale = 1 + np.abs(Z)
+    settle(bench, role, [Result("dZ", found, expected, formula, scale, alternatives)])
+
+
+def _at_zero(bench: Bench, role: Role, dA: np.ndarray, cache: Any) -> None:
+    """Remark on relu'(0) where it is not the courses' 0."""
+    if not is_array(cache) or np.shape(cache) != dA.shape:
+        return
+    zero = np.zeros_like(dA)
+    try:
+        found = array_of(
+            bench.call(bench.plain, role, {"dA": dA.copy(), "cache": zero, "Z": zero.copy()})
+        )
+    except CallError:
+        return
+    if found is not None and found.any():
+        bench.outcome.remark(
+            f"{role.shown} lets the gradient through at Z = 0; the course does not."
+        )
+
+
+_BACKWARD_FORMULAS: dict[str, tuple[str, list[tuple[str, str, str, Callable]]]] = {
+    "sigmoid": (
+        "dA * s * (1 - s) with s = sigmoid(Z)",
+        [
+            ("activation-derivative-missing", "The derivative of the sigmoid is missing.", "dA",
+             lambda dA, Z, A: dA),
+            ("derivative-half", "The factor (1 - s) is missing.", "dA * s",
+             lambda dA, Z, A: dA * A),
+            ("derivative-half", "The factor s is missing.", "dA * (1 - s)",
+             lambda dA, Z, A: dA * (1 - A)),
+            ("upstream-missing", "It is not multiplied by dA.", "s * (1 - s)",
+             lambda dA, Z, A: A * (1 - A) + 0 * dA),
+            ("derivative-of-wrong-argument", "The derivative is taken of Z instead of the sigmoid.",
+             "dA * Z * (1 - Z)", lambda dA, Z, A: dA * Z * (1 - Z)),
+            ("derivative-of-another-activation", "The derivative is that of tanh.",
+             "dA * (1 - s**2)", lambda dA, Z, A: dA * (1 - A**2)),
+            ("derivative-of-another-activation", "The derivative is that of tanh.",
+             "dA * (1 - tanh(Z)**2)", lambda dA, Z, A: dA * (1 - np.tanh(Z) ** 2)),
+            ("derivative-of-another-activation", "The derivative is that of relu.", "dA * (Z > 0)",
+             lambda dA, Z, A: dA * (Z > 0)),
+            ("derivative-sign", "It is s * (1 + s): the sign is wrong.", "dA * s * (1 + s)",
+             lambda dA, Z, A: dA * A * (1 + A)),
+            ("derivative-of-wrong-argument", "The sigmoid is taken of the sigmoid.",
+             "dA * sigmoid(s) * (1 - sigmoid(s))",
+             lambda dA, Z, A: dA * manual.sigmoid(A) * (1 - manual.sigmoid(A))),
+        ],
+    ),
+    "relu": (
+        "dA where Z > 0, else 0",
+        [
+            ("activation-derivative-missing", "The mask Z > 0 is missing.", "dA",
+             lambda dA, Z, A: dA),
+            ("upstream-missing", "It is not multiplied by dA.", "Z > 0",
+             lambda dA, Z, A: (Z > 0) + 0 * dA),
+            ("relu-mask-of-gradient", "The mask is taken of dA instead of Z.", "dA * (dA > 0)",
+             lambda dA, Z, A: dA * (dA > 0)),
+            ("relu-mask-inverted", "The mask is the wrong way round.", "dA * (Z < 0)",
+             lambda dA, Z, A: dA * (Z < 0)),
+            ("derivative-of-another-activation", "It is multiplied by relu(Z), not by its "
+             "derivative.", "dA * maximum(0, Z)", lambda dA, Z, A: dA * A),
+            ("derivative-of-another-activation", "It is multiplied by Z, not by the derivative.",
+             "dA * Z", lambda dA, Z, A: dA * Z),
+            ("derivative-of-another-activation", "It is relu of dA.", "maximum(0, dA)",
+             lambda dA, Z, A: np.maximum(0, dA)),
+        ],
+    ),
+    "tanh": (
+        "dA * (1 - tanh(Z)**2)",
+        [
+            ("activation-derivative-missing", "The derivative of tanh is missing.", "dA",
+             lambda dA, Z, A: dA),
+            ("upstream-missing", "It is not multiplied by dA.", "1 - tanh(Z)**2",
+             lambda dA, Z, A: 1 - A**2 + 0 * dA),
+            ("derivative-of-wrong-argument", "The derivative is taken of Z instead of tanh(Z).",
+             "dA * (1 - Z**2)", lambda dA, Z, A: dA * (1 - Z**2)),
+            ("derivative-not-squared", "tanh(Z) is not squared.", "dA * (1 - tanh(Z))",
+             lambda dA, Z, A: dA * (1 - A)),
+            ("derivative-of-another-activation", "The derivative is that of the sigmoid.",
+             "dA * A * (1 - A)", lambda dA, Z, A: dA * A * (1 - A)),
+            ("derivative-sign", "The sign is wrong.", "dA * (1 + tanh(Z)**2)",
+             lambda dA, Z, A: dA * (1 + A**2)),
+        ],
+    ),
+    "softmax": (
+        "A * (dA - sum of A * dA down each column)",
+        [
+            ("activation-derivative-missing", "The derivative of the softmax is missing.", "dA",
+             lambda dA, Z, A: dA),
+            ("softmax-diagonal-only", "Only the diagonal of the Jacobian is taken.",
+             "dA * A * (1 - A)", lambda dA, Z, A: dA * A * (1 - A)),
+        ],
+    ),
+}  # fmt: skip

@@ -1,0 +1,76 @@
+"""The cost, judged by itself on outputs and labels of our own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+import manual
+from verify.homework.report import AGREE, DISAGREE, Fault
+from verify.homework.run.calls import array_of, fresh, number_of
+from verify.homework.textbook.draws import L2, M, draw
+from verify.homework.textbook.findings import (
+    Blame,
+    Numbers,
+    faults_in,
+    is_single,
+)
+from verify.homework.textbook.network import output_of
+from verify.homework.textbook.recognise import Role, depth, meaning
+from verify.homework.textbook.workbench import Bench, text_of
+
+Arrays = dict[str, np.ndarray]
+
+
+def judge_cost(bench: Bench, role: Role) -> None:
+    """Judge the cross-entropy, with the penalty where it takes lambda."""
+    if not any(meaning(argument, {"AL"}) for argument in role.arguments):
+        return  # it is a network's part, and judged there
+    regularised = any(meaning(argument, {"lambd"}) for argument in role.arguments)
+    layers = {2: (3, 4, 1), 1: (4, 1)}.get(depth([role.node]) or 3, (4, 5, 3, 1))
+    faults, remarks = _cost_faults(bench, role, layers, "sigmoid", regularised)
+    if faults and "softmax" in text_of(bench.plain):
+        multiple = (*layers[:-2], layers[-2] + 1, 3)
+        other, its_remarks = _cost_faults(bench, role, multiple, "softmax", regularised)
+        if not other:
+            faults, remarks = other, its_remarks
+    for remark in remarks:
+        bench.outcome.remark(remark)
+    if not faults:
+        bench.outcome.say(role, AGREE)
+        return
+    bench.outcome.faults.extend(faults)
+    bench.outcome.say(role, DISAGREE, faults[0].detail)
+
+
+def _cost_faults(
+    bench: Bench, role: Role, layers: tuple[int, ...], output: str, regularised: bool
+) -> tuple[list[Fault], list[str]]:
+    hidden = ("relu",) * (len(layers) - 2)
+    problem = draw(layers, M, hidden=hidden, output=output, l2=L2 if regularised else 0.0, seed=2)
+    values = {
+        "AL": output_of(problem),
+        "Y": problem.Y,
+        "X": problem.X,
+        "parameters": dict(problem.params),
+        "lambd": problem.l2,
+        "m": problem.m,
+    }
+    found = bench.call(bench.plain, role, fresh(values))
+    cost = number_of(found)
+    if cost is None:
+        array = array_of(found)
+        what = "no number" if array is None else f"an array of the shape {array.shape}"
+        sentence = f"{role.shown} returns {what}; a cost is one number."
+        return [Fault(role.shown, "loss", None, "not-a-number", sentence)], []
+    _, grads = manual.loss_and_grads(*problem.arguments, **problem.options)
+    faults, remarks = faults_in(
+        bench.plain.extract,
+        Blame(None, role, None, True),
+        problem,
+        Numbers(float(cost), grads, {}, is_single(found)),
+    )
+    # The gradients were the textbook's, so what is said of them is nothing of the file's.
+    said = " The gradients are right."
+    return [replace(f, detail=f.detail.replace(said, "")) for f in faults], remarks

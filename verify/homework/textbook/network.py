@@ -1,0 +1,516 @@
+"""A forward pass, a cost and a backward pass of a file, composed into one loss and its gradient.
+
+What a file leaves out is stood in for by the course's. Everything that is called is named by
+the values that its arguments ask for, so that `backward_propagation(X, Y, cache)` and
+`backward_propagation(parameters, cache, X, Y)` and `backward_prop(Z1, A1, Z2, A2, W2, X, Y)`
+are one thing here.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import manual
+from verify.evidence.trace import Traced, UntraceableError
+from verify.homework.read.syntax import calls, words
+from verify.homework.run.calls import CallError, array_of, fresh, guarded, number_of
+from verify.homework.run.workspace import Workspace
+from verify.homework.textbook import stand_ins
+from verify.homework.textbook.arguments import BindError, Forward, call, read_forward, read_grads
+from verify.homework.textbook.draws import KEEP_PROB, L2, M
+from verify.homework.textbook.recognise import Role, depth, meaning
+from verify.problem import Problem
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """Roles that belong together; None is one that the course's stands in for.
+
+    `propagate` is forward, cost and backward in one, and then stands for all three. `depth` is
+    None where the functions take any number of layers.
+    """
+
+    forward: Role | None
+    cost: Role | None
+    backward: Role | None
+    depth: int | None
+    l2: float
+    keep_prob: float
+    makes_cost: bool = False
+    labels_as_numbers: bool = False
+
+    @property
+    def is_propagate(self) -> bool:
+        """Whether one function is the whole of it."""
+        return self.backward is not None and self.backward.role == "propagate"
+
+    @property
+    def roles(self) -> list[Role]:
+        """The functions of the file that have a part in it, once each."""
+        found: list[Role] = []
+        for role in (self.forward, self.cost, self.backward):
+            if role is not None and role not in found:
+                found.append(role)
+        return found
+
+    @property
+    def sizes(self) -> list[tuple[int, ...]]:
+        """The layer sizes to try it with."""
+        deeper = (*(3, 5, 4, 6, 5, 4, 6, 5, 4)[: self.depth or 0], 1)
+        known: dict[int | None, list[tuple[int, ...]]] = {
+            None: [(4, 5, 3, 1), (3, 4, 1)],
+            1: [(4, 1), (3, 1)],
+            2: [(3, 4, 1), (4, 3, 1)],
+            3: [(4, 5, 3, 1), (2, 6, 4, 1)],
+        }
+        return known.get(self.depth, [deeper])
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluated:
+    """One evaluation of the forward pass and the cost."""
+
+    forward: Forward
+    cost: Any
+    values: Mapping[str, Any]
+    draws: Sequence[np.ndarray]
+
+
+def networks(roles: Sequence[Role], workspace: Workspace) -> list[Network]:
+    """Return the networks that a file's roles make up, each backward pass in one of them."""
+    found = []
+    used: set[int] = set()
+    for backward in roles:
+        if "1d" in backward.qualifiers or backward.role not in ("backward", "propagate"):
+            continue
+        network = _around(backward, roles, workspace)
+        found.append(network)
+        used.update(id(role) for role in network.roles)
+    for forward in roles:
+        if forward.role == "forward" and id(forward) not in used and "1d" not in forward.qualifiers:
+            network = _composed(forward, _partner("cost", forward, roles), None, workspace)
+            found.append(network)
+    return found
+
+
+def _around(backward: Role, roles: Sequence[Role], workspace: Workspace) -> Network:
+    if backward.role == "propagate":
+        l2 = L2 if _takes(backward, "lambd") else 0.0
+        return Network(backward, backward, backward, 1, l2, 1.0, makes_cost=True)
+    forward = _partner("forward", backward, roles)
+    cost = _partner("cost", backward, roles)
+    return _composed(forward, cost, backward, workspace)
+
+
+def _composed(
+    forward: Role | None, cost: Role | None, backward: Role | None, workspace: Workspace
+) -> Network:
+    own = [role for role in (forward, backward) if role is not None]
+    regularised = any(_takes(role, "lambd") for role in own) or (
+        backward is None and cost is not None and "reg" in cost.qualifiers
+    )
+    if cost is not None and backward is not None and not _takes(backward, "lambd"):
+        # A cost with a penalty of its own belongs to a backward pass that knows of it.
+        regularised = False
+    drops = any(_takes(role, "keep_prob") for role in own)
+    written_for = depth([role.node for role in own])
+    makes_cost = forward is not None and ("n" in forward.qualifiers or _takes(forward, "Y"))
+    return Network(
+        forward,
+        None if makes_cost else cost,
+        backward,
+        written_for,
+        L2 if regularised else 0.0,
+        KEEP_PROB if drops else 1.0,
+        makes_cost,
+        any("one_hot" in name or "onehot" in name.lower() for r in own for name in calls(r.node)),
+    )
+
+
+def _partner(kind: str, of: Role, roles: Sequence[Role]) -> Role | None:
+    """Return the role of a kind that goes best with another: same class, prefix, qualifiers."""
+    candidates = [r for r in roles if r.role == kind and r.owner == of.owner and r is not of]
+    candidates = [r for r in candidates if "1d" not in r.qualifiers]
+    if kind == "forward":
+        # A forward pass that draws masks, or makes the cost, is not one of another kind.
+        candidates = [
+            r for r in candidates if ("dropout" in r.qualifiers) == ("dropout" in of.qualifiers)
+        ]
+        candidates = [r for r in candidates if ("n" in r.qualifiers) == ("n" in of.qualifiers)]
+        model = [r for r in candidates if ("model" in r.qualifiers) == ("model" in of.qualifiers)]
+        candidates = model if model or "model" in of.qualifiers else []
+
+    def fit(role: Role) -> tuple[int, int, int]:
+        regularised = _takes(of, "lambd")
+        return (
+            role.prefix == of.prefix,
+            _takes(role, "lambd") == regularised,
+            len(role.qualifiers & of.qualifiers) - len(role.qualifiers ^ of.qualifiers),
+        )
+
+    return max(candidates, key=fit, default=None)
+
+
+def _takes(role: Role, what: str) -> bool:
+    return any(meaning(argument, {what}) for argument in role.arguments)
+
+
+# One network, run.
+
+
+class Runner:
+    """A network in one workspace, on the data of one problem.
+
+    Everything that is called gets copies, so that nothing is changed under another's feet.
+    """
+
+    def __init__(self, network: Network, workspace: Workspace, problem: Problem):
+        self.network = network
+        self.workspace = workspace
+        self.problem = problem
+        self.width = problem.layers[-1]
+
+    def evaluate(self, params: Mapping[str, Any]) -> Evaluated:
+        """Run the forward pass and the cost."""
+        network, values = self.network, self._values(params)
+        instance = self._instance(params)
+        if network.is_propagate:
+            return self._evaluate_propagate(values, instance)
+        forward = self._forward(values, instance)
+        draws = [draw.copy() for draw in self.workspace.random.draws]
+        values |= {"cache": forward.cache, "AL": forward.AL} | dict(forward.named or {})
+        cost = forward.cost
+        if not network.makes_cost:
+            cost = self._cost(values, instance)
+        return Evaluated(forward, cost, values, draws)
+
+    def loss(self, params: Mapping[str, Any]) -> float:
+        """Return the cost as one number, or raise if it is none."""
+        cost = number_of(self.evaluate(params).cost)
+        if cost is None:
+            raise CallError(f"{self.cost_name} does not return one number.")
+        return float(cost)
+
+    def traced_loss(self, tracers: Mapping[str, Any], at: Mapping[str, np.ndarray]) -> Any:
+        """Return the cost as JAX's tracer of it, at the parameters `at`."""
+        traced = {name: Traced(at[name].copy(), tracer) for name, tracer in tracers.items()}
+        cost = number_of(self.evaluate(traced).cost)
+        if not isinstance(cost, Traced) or cost.tracer is None:
+            raise UntraceableError("the conversion of the cost to a plain number")
+        return cost.tracer
+
+    def grads(self, params: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the gradients as they came, under the parameters' names, and dZ and dA."""
+        evaluated = self.evaluate(params)
+        return self.backward(evaluated.values, params)
+
+    def backward(
+        self, values: Mapping[str, Any], params: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Run the backward pass on these values."""
+        network, backward = self.network, self.network.backward
+        assert backward is not None
+        instance = self._instance(params)
+        if backward.owner is not None:
+            # A method's cache is in the object: it must have gone forward there.
+            values = self._forward_in(instance, values)
+        result = call(self.workspace, backward, fresh(dict(values)), instance)
+        if result is None and instance is not None:
+            result = _gradients_of(instance)
+        sizes = {name: value.size for name, value in self.problem.params.items()}
+        grads, intermediates = read_grads(result, backward, sizes)
+        if network.is_propagate:
+            return self._from_propagate(grads, result), {}
+        if not grads and next(_arrays_in(result), None) is not None:
+            raise BindError(
+                f"{backward.shown} returns arrays that are known as gradients neither by their "
+                "names nor by their number"
+            )
+        return grads, intermediates
+
+    @property
+    def cost_name(self) -> str:
+        """The name of the function that makes the cost."""
+        for role in (self.network.cost, self.network.forward):
+            if role is not None:
+                return role.shown
+        return "compute_cost"
+
+    def _values(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        problem = self.problem
+        params = {name: params[name] for name in problem.params}
+        Y = problem.Y
+        if self.network.labels_as_numbers:
+            Y = Y.argmax(axis=0) if problem.output == "softmax" else Y.astype(int).ravel()
+        values: dict[str, Any] = {
+            "X": problem.X.copy(),
+            "Y": Y.copy(),
+            "parameters": fresh(dict(params)),
+            "m": problem.m,
+            "lambd": self.network.l2,
+            "keep_prob": self.network.keep_prob,
+            **fresh(dict(params)),
+        }
+        if self.network.is_propagate:
+            del values["parameters"]
+            W = params["W1"]
+            values["w"] = (W.T if isinstance(W, Traced) else np.array(W).T).copy()
+            values["b"] = (
+                params["b1"].item()
+                if isinstance(params["b1"], Traced)
+                else float(np.asarray(params["b1"]).item())
+            )
+        return values
+
+    def _forward(self, values: Mapping[str, Any], instance: Any) -> Forward:
+        network = self.network
+        if network.forward is None:
+            result = _course_forward(network)(values["X"], values["parameters"])
+        else:
+            result = call(self.workspace, network.forward, fresh(dict(values)), instance)
+        if result is None:
+            raise CallError(f"{self._name(network.forward)} returns nothing.")
+        forward = read_forward(result, network.forward, self.width, network.makes_cost)
+        if forward.AL is None and not network.makes_cost:
+            raise CallError(f"{self._name(network.forward)} returns no output of the last layer.")
+        return forward
+
+    def _cost(self, values: Mapping[str, Any], instance: Any) -> Any:
+        cost = self.network.cost
+        if cost is not None:
+            return call(self.workspace, cost, fresh(dict(values)), instance)
+        if self.problem.output == "softmax":
+            plain = -np.sum(self.problem.Y * np.log(values["AL"])) / self.problem.m
+        else:
+            plain = stand_ins.compute_cost_quietly(values["AL"], self.problem.Y)
+        penalty = sum(
+            np.sum(np.square(values["parameters"][k])) for k in self.problem.params if k[0] == "W"
+        )
+        return (
+            plain + self.network.l2 / (2 * self.problem.m) * penalty if self.network.l2 else plain
+        )
+
+    def _evaluate_propagate(self, values: dict[str, Any], instance: Any) -> Evaluated:
+        role = self.network.backward
+        assert role is not None
+        result = call(self.workspace, role, fresh(values), instance)
+        cost = None
+        if isinstance(result, tuple):
+            scalars = [x for x in result if not isinstance(x, dict) and number_of(x) is not None]
+            # (dw, db, cost): the cost comes last, or before the dict of the gradients.
+            cost = scalars[-1] if scalars else None
+        if cost is None:
+            raise CallError(f"{role.shown} returns no cost beside the gradients.")
+        return Evaluated(Forward(None, None, cost), cost, values, [])
+
+    def _from_propagate(self, grads: Mapping[str, Any], result: Any) -> dict[str, Any]:
+        """Return dw, (n, 1), and db under the names and in the shapes of a network."""
+        if isinstance(result, tuple) and not any(isinstance(x, dict) for x in result):
+            arrays = list(result)
+            wide = [x for x in arrays if np.size(x) > 1]
+            flat = [x for x in arrays if np.size(x) == 1]
+            return {"W1": _turned(wide[0]) if wide else None, "b1": flat[0] if flat else None}
+        found = next((x for x in result if isinstance(x, dict)), {}) if result is not None else {}
+        lower = {str(k).lower(): v for k, v in found.items()}
+        taken = {"W1": _turned(lower.get("dw")), "b1": lower.get("db")}
+        return {name: value for name, value in taken.items() if value is not None}
+
+    def _name(self, role: Role | None) -> str:
+        return role.shown if role is not None else "the course's function"
+
+    # Classes: an object that holds the parameters itself.
+
+    def _instance(self, params: Mapping[str, Any]) -> Any:
+        owner = next((r.owner for r in self.network.roles if r.owner), None)
+        if owner is None:
+            return None
+        instance = construct(self.workspace, owner, self.problem.layers)
+        if self.network.is_propagate:
+            values = self._values(params)
+            vars(instance).update(w=values["w"], b=values["b"])
+        else:
+            place(instance, fresh(dict(params)))
+        return instance
+
+    def _forward_in(self, instance: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+        forward = self._forward(values, instance)
+        result = dict(values) | {"cache": forward.cache, "AL": forward.AL}
+        if self.network.cost is not None:
+            self._cost(result, instance)
+        return result
+
+
+def construct(workspace: Workspace, owner: str, layers: Sequence[int]) -> Any:
+    """Return an object of a class of the file, made for these layer sizes."""
+    kind = workspace.names.get(owner)
+    if not isinstance(kind, type):
+        raise CallError(f"{owner} cannot be used ({workspace.failed.get(owner, 'not defined')}).")
+    sizes: dict[str, Any] = {
+        "sizes": list(layers),
+        "n_x": layers[0],
+        "n_h": layers[1] if len(layers) > 2 else 1,
+        "n_y": layers[-1],
+        "learning_rate": 0.01,
+        "lambd": L2,
+        "seed": 1,
+        "X": np.ones((layers[0], M)),
+        "Y": np.ones((layers[-1], M)),
+    }
+    arguments = {}
+    for name, parameter in inspect.signature(kind).parameters.items():
+        wanted = _CONSTRUCTOR.get(name.lower())
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
+        if wanted is not None:
+            arguments[name] = sizes[wanted]
+        elif parameter.default is parameter.empty:
+            raise BindError(f"{owner} is made with {name}, which is not an argument that is known")
+    return guarded(workspace, owner, kind, **arguments)
+
+
+_CONSTRUCTOR = {
+    name: wanted
+    for wanted, aliases in {
+        "sizes": "layer_dims layers_dims layer_sizes layers sizes dims dimensions units "
+        "layer_dimensions layers_sizes n_units architecture layers_dim",
+        "n_x": "n_x input_size n_input input_dim n_in num_inputs inputs n_features",
+        "X": "x data",
+        "Y": "y labels",
+        "n_h": "n_h hidden_size n_hidden hidden_dim num_hidden hidden",
+        "n_y": "n_y output_size n_output output_dim n_out num_outputs outputs",
+        "learning_rate": "learning_rate lr alpha eta",
+        "lambd": "lambd lambda_ lam reg l2 reg_lambda",
+        "seed": "seed random_state random_seed",
+    }.items()
+    for name in tuple(aliases.split())
+}
+"""What the arguments of a network's constructor are called."""
+
+
+def place(instance: Any, params: Mapping[str, Any]) -> None:
+    """Put parameters into an object, where it keeps its own."""
+    attributes = vars(instance)
+    for value in attributes.values():
+        if isinstance(value, dict) and "W1" in value:
+            value.update(params)
+            return
+    if "W1" in attributes:
+        attributes.update(params)
+        return
+    for name in ("parameters", "params"):
+        if name in attributes or not attributes:
+            setattr(instance, name, dict(params))
+            return
+
+
+def _gradients_of(instance: Any) -> Any:
+    """Return the gradients that a method left in its object."""
+    for name, value in vars(instance).items():
+        if isinstance(value, dict) and any(str(key).lower().startswith("dw") for key in value):
+            return value
+        if name.lower() in ("grads", "gradients"):
+            return value
+    return {k: v for k, v in vars(instance).items() if k.lower().startswith(("dw", "db"))}
+
+
+def _turned(dw: Any) -> Any:
+    """Return dw, a column, as the row that dW1 is."""
+    return np.asarray(dw).T if dw is not None and np.ndim(dw) == 2 else dw
+
+
+def _course_forward(network: Network) -> Callable:
+    """Return the course's forward pass in whose cache the file's backward pass looks."""
+    if network.keep_prob < 1:
+        return lambda X, parameters: stand_ins.forward_propagation_with_dropout(
+            X, parameters, network.keep_prob
+        )
+    backward = network.backward
+    if backward is not None and ("model" in backward.qualifiers or network.depth is None):
+        return stand_ins.L_model_forward
+    if network.depth == 2:
+        return stand_ins.forward_propagation_tanh
+    return stand_ins.forward_propagation
+
+
+# Which function it is, by its values.
+
+
+def textbook(network: Network) -> tuple[tuple[str, ...], str]:
+    """Return the activations that the course has for a network of this kind.
+
+    Two layers by number are its first network, with tanh; all others have relu, unless they
+    speak of tanh.
+    """
+    count = len(network.sizes[0]) - 2
+    said = {word for role in network.roles for word in words(role.node)}
+    said |= {
+        part.attr
+        for role in network.roles
+        for part in ast.walk(role.node)
+        if isinstance(part, ast.Attribute)
+    }
+    by_number = network.depth == 2 and not any("model" in r.qualifiers for r in network.roles)
+    return ("tanh" if by_number or "tanh" in said else "relu",) * count, "sigmoid"
+
+
+def alternatives(count: int, output: str) -> list[tuple[str, ...]]:
+    """Return every assignment of activations to the hidden layers."""
+    names = ("relu", "tanh", "sigmoid")
+    if count > 2:
+        return [(name,) * count for name in names]
+    return list(itertools.product(names, repeat=count))
+
+
+def find_masks(
+    evaluated: Evaluated, problem: Problem, keep_prob: float
+) -> list[tuple[np.ndarray, ...]]:
+    """Return the masks that a forward pass may have used: from its cache, or from its draws."""
+    widths = problem.layers[1:-1]
+    m = problem.m
+    cached: list[list[np.ndarray]] = [[] for _ in widths]
+    for array in _arrays_in(evaluated.forward.cache):
+        value = array_of(array)
+        if value is None or len(np.unique(value)) != 2 or value.min() != 0:
+            continue
+        for layer, width in enumerate(widths):
+            if value.shape == (width, m):
+                cached[layer].append(value > 0)
+    drawn: list[list[np.ndarray]] = [[] for _ in widths]
+    for draw in evaluated.draws:
+        for layer, width in enumerate(widths):
+            if draw.shape == (width, m):
+                binary = len(np.unique(draw)) <= 2
+                drawn[layer].append(draw > 0 if binary else draw < keep_prob)
+    found = [tuple(masks) for masks in itertools.product(*cached)][:64]
+    found += [tuple(masks) for masks in itertools.product(*drawn)][:64]
+    return found
+
+
+def _arrays_in(tree: Any):
+    if isinstance(tree, Mapping):
+        tree = list(tree.values())
+    if isinstance(tree, (list, tuple)):
+        for item in tree:
+            yield from _arrays_in(item)
+    elif isinstance(tree, np.ndarray):
+        yield tree
+
+
+def output_of(problem: Problem) -> np.ndarray:
+    """Return the textbook's AL."""
+    AL, _ = manual.forward(
+        problem.params,
+        problem.X,
+        problem.masks,
+        hidden=problem.hidden,
+        output=problem.output,
+        keep_prob=problem.keep_prob,
+    )
+    return AL

@@ -1,0 +1,291 @@
+"""Which function of a file is which, by its name and its signature.
+
+The names are those of the course's exercises and what people make of them: in camelCase, with
+a common prefix (`func_L_model_backward`), with `backprop` for `backward_propagation`, with
+`_reg` for `_with_regularization`. A name alone is not enough: the arguments must be ones that
+the role has values for, so that `relu(Z)` is one and `relu(image, threshold)` is not.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from verify.homework.read.extract import Extract
+from verify.homework.read.locate import locate
+from verify.homework.read.syntax import parameters, words
+
+ALIASES: dict[str, tuple[str, ...]] = {
+    "sigmoid": ("sigmoid", "sigm", "logistic"),
+    "relu": ("relu",),
+    "tanh": ("tanh",),
+    "softmax": ("softmax",),
+    "sigmoid_backward": ("sigmoid_backward", "sigmoid_derivative", "sigmoid_prime", "sigmoid_grad"),
+    "relu_backward": ("relu_backward", "relu_derivative", "relu_prime", "relu_grad"),
+    "tanh_backward": ("tanh_backward", "tanh_derivative", "tanh_prime", "tanh_grad"),
+    "softmax_backward": ("softmax_backward",),
+    "linear_forward": ("linear_forward",),
+    "linear_backward": ("linear_backward",),
+    "linear_activation_forward": ("linear_activation_forward", "activation_forward"),
+    "linear_activation_backward": ("linear_activation_backward", "activation_backward"),
+    "propagate": ("propagate",),
+    "forward": tuple(
+        (
+            "forward_propagation forward_prop forward_pass forwardprop feed_forward feedforward "
+            "forward_propagate forward l_model_forward l_layer_forward model_forward nn_forward"
+        ).split()
+    ),
+    "backward": tuple(
+        (
+            "backward_propagation back_propagation backward_prop back_prop backward_pass backprop "
+            "backpropagation backward_propagate backward l_model_backward l_layer_backward "
+            "model_backward nn_backward"
+        ).split()
+    ),
+    "cost": tuple(
+        (
+            "compute_cost compute_loss cost_function loss_function calculate_cost calc_cost "
+            "get_cost cross_entropy cross_entropy_cost cross_entropy_loss cost loss calculate_loss"
+        ).split()
+    ),
+    "gradient_check": ("gradient_check", "grad_check", "gradient_checking"),
+}
+"""The names that a role goes by, in lower case."""
+
+QUALIFIERS = {
+    "reg": r"_(?:with_)?(?:l2_?)?(?:regulari[sz](?:ation|ed)|reg|l2)$",
+    "dropout": r"_(?:with_)?(?:dropout|drop_out)$",
+    "n": r"_n$",
+}
+"""What the end of a name adds to its role."""
+
+ARGUMENTS: dict[str, tuple[str, ...]] = {
+    "x": ("X", "x", "Z"),
+    "a0": ("X",),
+    "inputs": ("X",),
+    "data": ("X",),
+    "y": ("Y",),
+    "labels": ("Y",),
+    "target": ("Y",),
+    "targets": ("Y",),
+    "y_true": ("Y",),
+    "w": ("W", "w"),
+    "weights": ("W", "w", "parameters"),
+    "bias": ("b",),
+    "parameters": ("parameters",),
+    "params": ("parameters",),
+    "param": ("parameters",),
+    "parameter": ("parameters",),
+    "para": ("parameters",),
+    "cache": ("cache",),
+    "caches": ("cache",),
+    "cach": ("cache",),
+    "memory": ("cache",),
+    "forward_cache": ("cache",),
+    "al": ("AL",),
+    "a1": ("AL",),
+    "a2": ("AL",),
+    "a3": ("AL",),
+    "a": ("AL", "A_prev"),
+    "a_l": ("AL",),
+    "a_last": ("AL",),
+    "yhat": ("AL",),
+    "y_hat": ("AL",),
+    "y_pred": ("AL",),
+    "predictions": ("AL",),
+    "output": ("AL",),
+    "probs": ("AL",),
+    "a_prev": ("A_prev",),
+    "aprev": ("A_prev",),
+    "z": ("Z",),
+    "dz": ("dZ",),
+    "da": ("dA",),
+    "dal": ("dA",),
+    "lambd": ("lambd",),
+    "lambda_": ("lambd",),
+    "lamda": ("lambd",),
+    "lmbda": ("lambd",),
+    "lmbd": ("lambd",),
+    "lam": ("lambd",),
+    "lamb": ("lambd",),
+    "reg": ("lambd",),
+    "reg_lambda": ("lambd",),
+    "l2": ("lambd",),
+    "keep_prob": ("keep_prob",),
+    "keep_probs": ("keep_prob",),
+    "keepprob": ("keep_prob",),
+    "keep_probability": ("keep_prob",),
+    "activation": ("activation",),
+    "act": ("activation",),
+    "activation_function": ("activation",),
+    "gradients": ("gradients",),
+    "grads": ("gradients",),
+    "theta": ("theta",),
+    "m": ("m",),
+}
+"""What an argument's name, in lower case, may mean; the first that a role has a value for."""
+
+_ONE_ARGUMENT = ("sigmoid", "relu", "tanh", "softmax")
+_DERIVATIVES = ("sigmoid_backward", "relu_backward", "tanh_backward")
+
+VALUES: dict[str, str] = {
+    "sigmoid_backward": "dA cache Z",
+    "relu_backward": "dA cache Z",
+    "tanh_backward": "dA cache Z",
+    "softmax_backward": "dA cache Z",
+    "linear_forward": "A_prev W b",
+    "linear_backward": "dZ cache",
+    "linear_activation_forward": "A_prev W b activation",
+    "linear_activation_backward": "dA cache activation",
+    "propagate": "w b X Y lambd",
+    "forward": "X parameters Y lambd keep_prob theta x m",
+    "backward": "X Y parameters cache AL lambd keep_prob theta x m",
+    "cost": "AL Y parameters lambd m X",
+    "gradient_check": "parameters gradients X Y theta x",
+}
+"""What each role has values for."""
+
+_NOT_A_PREFIX = frozenset(
+    tuple(
+        """leaky hard log parametric p random noisy squared inverse inv test check grade plot print
+    show d deriv derivative numerical numeric dropout update init initialize load save predict
+    public elu selu swish soft""".split()
+    )
+)
+"""Words that make another function of the one they stand before."""
+
+_NUMBERED = re.compile(r"^(?:d?[WbZAD])(\d)$")
+
+
+@dataclass(frozen=True, eq=False)
+class Role:
+    """A function of the file, and what it is taken for."""
+
+    name: str
+    role: str
+    qualifiers: frozenset[str]
+    prefix: str
+    node: ast.FunctionDef
+    owner: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """The name as a reader of the file knows it."""
+        return f"{self.owner}.{self.name}" if self.owner else self.name
+
+    @property
+    def arguments(self) -> list[str]:
+        """The names of the arguments, without `self`."""
+        return [name for name, _ in parameters(self.node, bool(self.owner))]
+
+
+def recognise(found: Extract) -> list[Role]:
+    """Return the functions and methods of a file that have a role, in the file's order."""
+    roles = [
+        role
+        for name, node in found.functions.items()
+        if (role := role_of(name, node, None)) is not None
+    ]
+    for owner, kind in found.classes.items():
+        for node in kind.body:
+            if isinstance(node, ast.FunctionDef):
+                role = role_of(node.name, node, owner)
+                if role is not None:
+                    roles.append(role)
+    return roles
+
+
+def role_of(name: str, node: ast.FunctionDef, owner: str | None) -> Role | None:
+    """Return what a function is taken for, or None."""
+    named = role_by_name(name)
+    if named is None:
+        return None
+    role, qualifiers, prefix = named
+    arguments = parameters(node, bool(owner))
+    required = [argument for argument, has_default in arguments if not has_default]
+    if role in _ONE_ARGUMENT or (role in _DERIVATIVES and len(required) == 1):
+        fits = len(arguments) >= 1 and len(required) <= 1
+    elif role == "gradient_check":
+        fits = len(required) >= 2
+    else:
+        available = set(VALUES[role].split())
+        known = [a for a in required if meaning(a, available) or (_is_numbered(a))]
+        fits = len(known) == len(required) and (len(arguments) > 0 or owner is not None)
+    if not fits:
+        return None
+    if role in ("forward", "backward") and owner is None and _is_bare(name) and len(required) < 2:
+        return None
+    if any(meaning(a, {"theta"}) for a in required) and role in ("forward", "backward"):
+        qualifiers |= {"1d"}
+    return Role(name, role, frozenset(qualifiers), prefix, node, owner)
+
+
+def role_by_name(name: str) -> tuple[str, set[str], str] | None:
+    """Return the role, the qualifiers and the prefix that a name says, or None."""
+    plain = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", "_", name).lower().strip("_")
+    qualifiers: set[str] = set()
+    for _ in QUALIFIERS:
+        for qualifier, pattern in QUALIFIERS.items():
+            shorter = re.sub(pattern, "", plain)
+            if shorter != plain and shorter:
+                plain = shorter
+                qualifiers.add(qualifier)
+    parts = plain.split("_")
+    for start in range(len(parts)):
+        prefix, rest = "_".join(parts[:start]), "_".join(parts[start:])
+        if start and parts[start - 1] in _NOT_A_PREFIX:
+            return None
+        for role, aliases in ALIASES.items():
+            if rest in aliases:
+                if rest.startswith(("l_", "model_", "nn_")):
+                    qualifiers.add("model")
+                return role, qualifiers, prefix
+    return None
+
+
+def _is_bare(name: str) -> bool:
+    return name.lower() in ("forward", "backward", "cost", "loss")
+
+
+def _is_numbered(name: str) -> bool:
+    return _NUMBERED.match(name) is not None
+
+
+def meaning(argument: str, available: Mapping | set[str]) -> str | None:
+    """Return which of the available values an argument's name asks for, or None."""
+    if argument in available:
+        return argument
+    for candidate in ARGUMENTS.get(argument.lower(), ()):
+        if candidate in available:
+            return candidate
+    return None
+
+
+def place_of(found: Extract, role: Role, tensor: str) -> tuple[str, str]:
+    """Return the line in which a function last assigns a gradient, and its text."""
+    return locate(found, role.owner or role.name, role.node, tensor)
+
+
+def depth(nodes: list[ast.FunctionDef]) -> int | None:
+    """Return how many layers functions are written for, by the numbers in their names and keys.
+
+    None where no number says it: the functions loop over as many layers as they are given.
+    """
+    numbers = [
+        int(found[1])
+        for node in nodes
+        for text in words(node)
+        if (found := _NUMBERED.match(text)) is not None
+    ]
+    return max(numbers, default=0) or None
+
+
+SOUGHT = (
+    "propagate, forward_propagation and backward_propagation (also _n, _with_regularization, "
+    "_with_dropout), compute_cost, linear_forward, linear_backward, "
+    "linear_activation_forward/backward, L_model_forward, L_model_backward, gradient_check, "
+    "sigmoid, relu, tanh, softmax and their backwards"
+)
+"""What is looked for, for a file in which nothing was found."""

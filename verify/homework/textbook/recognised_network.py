@@ -1,0 +1,115 @@
+"""Which of the textbook's networks a file's forward pass is: activations, output and masks.
+
+A forward pass is evaluated on a problem, and then the problem is chosen that it answers to. So
+a network with relu where the course has tanh is judged as the network that it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+import manual
+from verify.homework.run.calls import array_of, number_of
+from verify.homework.textbook.arguments import BindError
+from verify.homework.textbook.blocks import Bench
+from verify.homework.textbook.draws import M, draw, with_masks
+from verify.homework.textbook.network import (
+    Evaluated,
+    Network,
+    Runner,
+    alternatives,
+    find_masks,
+    output_of,
+    textbook,
+)
+from verify.problem import Problem
+
+CLOSE = 1e-4
+"""How near a forward pass must come to be taken for one of the textbook's, to be judged as it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """One evaluation of a network beside the problem that it is judged by.
+
+    `course` are the hidden layers that the course has, where the file has others.
+    """
+
+    problem: Problem
+    runner: Runner
+    evaluated: Evaluated
+    forward_is_right: bool
+    course: tuple[str, ...] | None = None
+
+
+def find_trial(bench: Bench, network: Network, sizes: tuple[int, ...], seed: int) -> Trial:
+    """Evaluate a network, and find out which of the textbook's it is."""
+    hidden, output = textbook(network)
+    hidden = hidden[:1] * (len(sizes) - 2)
+    if network.labels_as_numbers:
+        sizes, output = _several_classes(sizes), "softmax"
+    trial = _evaluated(bench, network, sizes, hidden, output, seed)
+    AL = array_of(trial.evaluated.forward.AL)
+    if AL is not None and output == "sigmoid" and np.allclose(AL, 1, atol=1e-9):
+        # The softmax of one class is 1: it is made for several.
+        trial = _evaluated(bench, network, _several_classes(sizes), hidden, "softmax", seed)
+    return trial
+
+
+def _several_classes(sizes: tuple[int, ...]) -> tuple[int, ...]:
+    return (*sizes[:-2], 5 if sizes[-2] == 3 else sizes[-2], 3) if len(sizes) > 2 else (4, 3)
+
+
+def _evaluated(
+    bench: Bench,
+    network: Network,
+    sizes: tuple[int, ...],
+    hidden: tuple[str, ...],
+    output: str,
+    seed: int,
+) -> Trial:
+    problem = draw(sizes, M, hidden=hidden, output=output, l2=network.l2, seed=seed)
+    runner = Runner(network, bench.plain, problem)
+    evaluated = runner.evaluate(problem.params)
+    if _matches(evaluated, problem) and network.keep_prob == 1:
+        return Trial(problem, runner, evaluated, True)
+    keep = (network.keep_prob,) * len(hidden)
+    masks = find_masks(evaluated, problem, network.keep_prob) if network.keep_prob < 1 else [None]
+    for activations in (hidden, *(a for a in alternatives(len(hidden), output) if a != hidden)):
+        other = draw(sizes, M, hidden=activations, output=output, l2=network.l2, seed=seed)
+        again = evaluated if activations == hidden else runner_of(runner, other)
+        for chosen in masks:
+            masked = other if chosen is None else with_masks(other, chosen, keep)
+            if not _matches(again, masked):
+                continue
+            course = None if activations == hidden else hidden
+            return Trial(masked, Runner(network, bench.plain, masked), again, True, course)
+    if network.keep_prob < 1:
+        if not masks:
+            raise BindError(
+                f"{runner.cost_name}: the masks of its dropout are neither in its cache nor among "
+                "its draws"
+            )
+        problem = with_masks(problem, masks[0], keep)  # type: ignore[arg-type]
+        runner = Runner(network, bench.plain, problem)
+    return Trial(problem, runner, evaluated, False)
+
+
+def runner_of(runner: Runner, problem: Problem) -> Evaluated:
+    """Return the evaluation of the same network on another problem."""
+    return Runner(runner.network, runner.workspace, problem).evaluate(problem.params)
+
+
+def _matches(evaluated: Evaluated, problem: Problem) -> bool:
+    """Say whether a forward pass made the textbook's output, or its cost where it shows no more."""
+    AL = array_of(evaluated.forward.AL)
+    if AL is None:
+        cost = number_of(evaluated.cost)
+        right = manual.loss(*problem.arguments, **problem.options)
+        return cost is not None and bool(abs(cost - right) <= CLOSE * abs(right))
+    expected = output_of(problem)
+    return AL.size == expected.size and np.allclose(
+        AL.reshape(expected.shape), expected, rtol=CLOSE, atol=0
+    )

@@ -1,0 +1,1 @@
+"""What was found, shown: as text, as HTML, as tables of many files, as pictures."""

@@ -1,0 +1,229 @@
+"""The reports of many files, as a table, as JSON, as CSV and as JUnit's XML."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
+
+from verify.homework.report import (
+    AGREE,
+    CRASHED,
+    DISAGREE,
+    NOTHING,
+    TIMEOUT,
+    UNDECIDED,
+    UNREADABLE,
+    Fault,
+    FileReport,
+)
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.text import Text
+
+SCHEMA = 1
+STATUS = {
+    AGREE: 0,
+    DISAGREE: 1,
+    UNDECIDED: 1,
+    TIMEOUT: 1,
+    CRASHED: 1,
+    UNREADABLE: 2,
+    NOTHING: 2,
+}
+"""The exit status that each verdict calls for; several files end with the largest."""
+
+_STYLES = {AGREE: "green", DISAGREE: "red", UNDECIDED: "yellow", NOTHING: "dim"}
+_COUNTED = (AGREE, DISAGREE, UNDECIDED, CRASHED, TIMEOUT, UNREADABLE, NOTHING)
+
+
+def status(reports: Sequence[FileReport]) -> int:
+    """Return the exit status of a run: that of the worst file."""
+    return max((STATUS[report.verdict] for report in reports), default=2)
+
+
+def to_dict(reports: Sequence[FileReport]) -> dict[str, Any]:
+    """Return the JSON object of `backproof check`."""
+    counts = Counter(report.verdict for report in reports)
+    return {
+        "schema": SCHEMA,
+        "files": [report.to_dict() for report in reports],
+        "summary": {verdict: counts[verdict] for verdict in _COUNTED},
+    }
+
+
+def to_csv(reports: Sequence[FileReport]) -> str:
+    """Return one row a file; several findings are one to a line of their cell."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(("path", "verdict", "message", "functions", "diagnosis", "remarks", "seconds"))
+    for report in reports:
+        writer.writerow(
+            (
+                report.path,
+                report.verdict,
+                report.message,
+                "\n".join(f"{f.name}: {f.verdict}" for f in report.functions),
+                "\n".join(map(_sentence, report.diagnosis)),
+                "\n".join(report.remarks),
+                f"{report.seconds:.2f}",
+            )
+        )
+    return stream.getvalue()
+
+
+def to_junit(reports: Sequence[FileReport]) -> str:
+    """Return JUnit's XML, in which every file is a test case."""
+    counts = Counter(report.verdict for report in reports)
+    failures = counts[DISAGREE] + counts[UNDECIDED]
+    suite = ElementTree.Element(
+        "testsuite",
+        name="backproof check",
+        tests=str(len(reports)),
+        failures=str(failures),
+        errors=str(counts[CRASHED] + counts[TIMEOUT] + counts[UNREADABLE]),
+        skipped=str(counts[NOTHING]),
+        time=f"{sum(report.seconds for report in reports):.3f}",
+    )
+    for report in reports:
+        case = ElementTree.SubElement(
+            suite,
+            "testcase",
+            classname="backproof",
+            name=_printable(report.path),
+            time=f"{report.seconds:.3f}",
+        )
+        kind = {AGREE: None, DISAGREE: "failure", UNDECIDED: "failure", NOTHING: "skipped"}.get(
+            report.verdict, "error"
+        )
+        if kind is not None:
+            fault = ElementTree.SubElement(case, kind, message=_printable(report.message))
+            if kind != "skipped":
+                fault.set("type", report.verdict)
+            fault.text = _printable("\n".join(map(_sentence, report.diagnosis)))
+        if report.remarks:
+            output = ElementTree.SubElement(case, "system-out")
+            output.text = _printable("\n".join(report.remarks))
+    suites = ElementTree.Element("testsuites")
+    suites.append(suite)
+    ElementTree.indent(suites)
+    return ElementTree.tostring(suites, encoding="unicode", xml_declaration=True)
+
+
+def _printable(text: str) -> str:
+    """Return text without the characters that XML has no way to hold."""
+    return re.sub(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "?", text)
+
+
+def _sentence(fault: Fault) -> str:
+    where = f" ({fault.line}: {fault.source})" if fault.source else ""
+    return f"{fault.function}: {_without(fault)}{where}"
+
+
+def _without(fault: Fault) -> str:
+    """Return the detail, which may begin with the function's name already."""
+    return fault.detail.removeprefix(f"{fault.function}: ")
+
+
+def table(reports: Sequence[FileReport]) -> RenderableType:
+    """Return one file in full, or several as a row each with the mistakes below."""
+    from rich.console import Group
+
+    if len(reports) == 1:
+        return _in_full(reports[0])
+    return Group(_summary(reports), "", _counts(reports))
+
+
+def _summary(reports: Sequence[FileReport]):
+    from rich.table import Table
+    from rich.text import Text
+
+    result = Table(box=None, pad_edge=False, header_style="bold")
+    result.add_column("file", overflow="fold")
+    result.add_column("verdict", no_wrap=True)
+    result.add_column("functions", justify="right", no_wrap=True)
+    result.add_column("", overflow="fold")
+    for report in reports:
+        right = sum(function.verdict == AGREE for function in report.functions)
+        result.add_row(
+            Text(report.path),
+            _verdict(report.verdict),
+            f"{right} of {len(report.functions)}" if report.functions else "",
+            Text("\n".join(_says(report))),
+        )
+    return result
+
+
+def _says(report: FileReport) -> list[str]:
+    """Return what is said of a file in its row: its mistakes, or its message if it has none."""
+    if report.verdict == AGREE:
+        return []
+    if report.verdict == NOTHING:
+        return [report.message.split(" What is looked for")[0]]
+    return [_sentence(fault) for fault in report.diagnosis] or [report.message]
+
+
+def _counts(reports: Sequence[FileReport]) -> Text:
+    from rich.text import Text
+
+    counts = Counter(report.verdict for report in reports)
+    parts = [Text(f"{len(reports)} files: ", style="bold")]
+    for verdict in _COUNTED:
+        if counts[verdict]:
+            parts.append(Text(f"{counts[verdict]} {verdict}, ", style=_style(verdict)))
+    result = Text.assemble(*parts)
+    result.right_crop(2)
+    return result
+
+
+def _in_full(report: FileReport) -> RenderableType:
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    parts: list[RenderableType] = [
+        Text.assemble((report.verdict.upper(), f"bold {_style(report.verdict)}"), " ", report.path)
+    ]
+    if not report.functions:
+        return Group(*parts, Text(report.message), *_notes(report))
+    functions = Table(box=None, pad_edge=False, show_header=False)
+    functions.add_column(no_wrap=True)
+    functions.add_column(no_wrap=True)
+    functions.add_column(overflow="fold")
+    named = {fault.function for fault in report.diagnosis}
+    for function in report.functions:
+        says = "" if function.name in named else function.message
+        functions.add_row(Text(function.name), _verdict(function.verdict), Text(says))
+    parts += ["", functions]
+    for fault in report.diagnosis:
+        parts += ["", Text.assemble((f"{fault.function}: ", "bold"), _without(fault))]
+        if fault.source:
+            parts.append(Text(f"    {fault.line}:  {fault.source}"))
+        if fault.found:
+            parts.append(Text(f"    found      {fault.found}"))
+        if fault.expected:
+            parts.append(Text(f"    expected   {fault.expected}"))
+    return Group(*parts, *_notes(report))
+
+
+def _notes(report: FileReport) -> list[RenderableType]:
+    from rich.text import Text
+
+    if not report.remarks:
+        return []
+    return ["", *(Text(f"Note: {remark}", style="dim") for remark in report.remarks)]
+
+
+def _verdict(verdict: str) -> Text:
+    from rich.text import Text
+
+    return Text(verdict, style=_style(verdict))
+
+
+def _style(verdict: str) -> str:
+    return _STYLES.get(verdict, "magenta")

@@ -1,0 +1,193 @@
+"""Many files as one page: what `backproof check` found in each."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from verify.homework.report import AGREE, DISAGREE
+from verify.report import versions
+from verify.show.page.entries import Compared, entries
+from verify.show.page.markup import Html, document, element, number, table
+
+if TYPE_CHECKING:
+    from verify.homework.report import Fault, FileReport, Gradient
+
+SIGNS = {AGREE: "✓", DISAGREE: "✗"}
+"""What stands before a verdict, so that it reads without its colour; before all others a ?."""
+
+
+def files_page(reports: Sequence[FileReport]) -> str:
+    """Return the reports of one file or many as one self-contained HTML file."""
+    heading, title = _heading(reports)
+    sections = [
+        element("header", element("p", "Backproof: gradients checked", class_="brand"), heading),
+        _overview(reports) if len(reports) > 1 else None,
+        [_section(place, report, len(reports)) for place, report in enumerate(reports)],
+        element("h2", "How it was checked"),
+        _method(),
+        element("h2", "To repeat it"),
+        element("pre", element("code", _command(reports))),
+        table(
+            ["name", "version"],
+            [[name, version] for name, version in versions().items()],
+            caption="Versions",
+        ),
+    ]
+    return document(f"{title}, Backproof", sections)
+
+
+def badge(verdict: str) -> Html:
+    """Return a verdict as a word with its sign and its colour."""
+    kind = verdict if verdict in SIGNS else "undecided"
+    return element("strong", SIGNS.get(verdict, "?"), " ", verdict, class_=f"verdict {kind}")
+
+
+def _heading(reports: Sequence[FileReport]) -> tuple[list[Html], str]:
+    if len(reports) == 1:
+        (report,) = reports
+        return [element("h1", badge(report.verdict), " ", report.path)], report.path
+    counts = Counter(report.verdict for report in reports)
+    badges = [[badge(verdict), f" {count} "] for verdict, count in counts.most_common()]
+    title = f"{len(reports)} files checked"
+    return [element("h1", title), element("p", badges, class_="meaning")], title
+
+
+def _overview(reports: Sequence[FileReport]) -> list[Html]:
+    rows = []
+    for place, report in enumerate(reports):
+        right = sum(function.verdict == AGREE for function in report.functions)
+        rows.append(
+            [
+                element("a", report.path, href=f"#file-{place}"),
+                badge(report.verdict),
+                f"{right} of {len(report.functions)}" if report.functions else "",
+                [element("div", fault.detail) for fault in report.diagnosis] or _message(report),
+            ]
+        )
+    return [
+        element("h2", "File by file"),
+        table(
+            ["file", "verdict", "functions that agree", ""],
+            rows,
+            caption="What was found",
+            class_="overview",
+        ),
+    ]
+
+
+def _message(report: FileReport) -> str:
+    """Return what is said of a file that has no fault to name, in a few words."""
+    return "" if report.verdict == AGREE else report.message.split(" What is looked for")[0]
+
+
+def _section(place: int, report: FileReport, count: int) -> Html:
+    """Show one file in full; of many, those that agree stay closed."""
+    content: list[Any] = [
+        element("p", report.message, class_="meaning") if not report.diagnosis else None,
+        [_finding(fault) for fault in report.diagnosis],
+        [_entries(gradient) for gradient in report.gradients],
+        _functions(report),
+        [
+            element("p", element("strong", "Note. "), remark, class_="note")
+            for remark in report.remarks
+        ],
+        element("p", "Judged in ", number(report.seconds, ".3g"), " s."),
+    ]
+    if count == 1:
+        heading = element("h2", "What is wrong" if report.diagnosis else "What was found")
+        return element("section", heading, content, id=f"file-{place}")
+    title = element("h2", report.path, " ", badge(report.verdict))
+    return element(
+        "details",
+        element("summary", title),
+        content,
+        id=f"file-{place}",
+        open=report.verdict != AGREE,
+    )
+
+
+def _finding(fault: Fault) -> Html:
+    formulas = [
+        (term, formula)
+        for term, formula in (
+            (fault.line, fault.source),
+            ("found", fault.found),
+            ("expected", fault.expected),
+        )
+        if formula
+    ]
+    return element(
+        "section",
+        element(
+            "h3",
+            element("strong", f"{fault.function}: {fault.tensor}"),
+            " ",
+            element("code", fault.bug),
+        ),
+        element("p", fault.detail),
+        element(
+            "dl",
+            [
+                [element("dt", term), element("dd", element("code", formula))]
+                for term, formula in formulas
+            ],
+        )
+        if formulas
+        else None,
+        class_="finding",
+    )
+
+
+def _entries(gradient: Gradient) -> Html:
+    """Show where a gradient is wrong, and by how much."""
+    found, expected, bar = (
+        np.array(rows, float) for rows in (gradient.found, gradient.expected, gradient.bar)
+    )
+    compared = Compared(
+        np.arange(found.size), found.ravel(), (found - expected).ravel(), bar.ravel()
+    )
+    name = f"d{gradient.name}"
+    return element(
+        "figure",
+        element("figcaption", f"{name} by {gradient.function}, and as it should be"),
+        entries(name, found.shape, ("found", "right"), compared),
+    )
+
+
+def _functions(report: FileReport) -> Html | None:
+    named = {fault.function for fault in report.diagnosis}
+    rows = [
+        [
+            element("code", function.name),
+            badge(function.verdict),
+            "" if function.name in named else function.message,
+        ]
+        for function in report.functions
+    ]
+    if not rows:
+        return None
+    return table(["function", "verdict", ""], rows, caption="The functions that were recognised")
+
+
+def _method() -> Html:
+    return element(
+        "p",
+        "Function definitions, imports and plain constants were taken from each file, and nothing "
+        "else was run. Every backward pass was held against the textbook's, against JAX's "
+        "derivative of the file's own forward pass, and against finite differences of it, on "
+        "identical parameters, data and dropout masks. Two ways agree where every difference is "
+        "within its error bar: how far rounding, and for a finite difference its truncation, can "
+        "carry a right gradient.",
+    )
+
+
+def _command(reports: Sequence[FileReport]) -> str:
+    """Return the command that checks these files again; of very many, it names the first."""
+    paths = [report.path for report in reports]
+    shown = paths if len(paths) <= 12 else [*paths[:1], "..."]
+    return shlex.join(["backproof", "check", *shown])
