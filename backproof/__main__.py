@@ -2,13 +2,13 @@
 
 import sys
 
+from backproof.home import refuse_strangers
+
 
 def main() -> None:
-    """Run the command line; say in one sentence if its packages are not to be found."""
+    """Run the command line; if Python finds somebody else's packages, say so and exit with 2."""
     try:
-        from backproof import _refuse_strangers
-
-        _refuse_strangers()
+        refuse_strangers()
     except ImportError as fault:
         print(f"Error: {fault}", file=sys.stderr)
         sys.exit(2)

@@ -32,16 +32,16 @@ _HOME = {
     "train": "verify.course.training",
 }
 
-__all__ = list(_HOME)
+if not TYPE_CHECKING:
+    # Type checkers read the imports above, and would take this `__all__` for an empty one.
+    __all__ = list(_HOME)
 
+    def __getattr__(name: str) -> object:
+        if name not in _HOME:
+            raise AttributeError(f"module 'verify' has no attribute {name!r}")
+        value = getattr(importlib.import_module(_HOME[name]), name)
+        globals()[name] = value
+        return value
 
-def __getattr__(name: str) -> object:
-    if name not in _HOME:
-        raise AttributeError(f"module 'verify' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOME[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})
