@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import ast
+import os
+import shutil
 import subprocess
 import sys
+import sysconfig
+import textwrap
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).parents[1]
 STDLIB = sys.stdlib_module_names
 HEAVY = {"jax", "jaxlib", "matplotlib", "sklearn", "scipy", "autodiff"}
 
@@ -67,6 +72,97 @@ def test_the_two_networks_share_nothing_but_numpy_anywhere_in_their_source(packa
 
 def test_importing_verify_imports_nothing_heavy():
     assert not imported_by("import verify") & HEAVY
+
+
+def test_importing_the_data_of_a_report_imports_nothing_that_shows():
+    code = "import sys, verify.report; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    modules = done.stdout.split()
+    assert "verify.report" in modules
+    assert not [name for name in modules if name.startswith(("verify.show", "rich"))]
+
+
+def test_every_public_name_is_still_itself_once_every_module_is_imported():
+    """A module named like a public function would take its place in the package."""
+    code = """
+        import importlib, inspect, pkgutil
+        import autodiff, backproof, manual, verify
+
+        for package in (autodiff, backproof, manual, verify):
+            for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+                importlib.import_module(module.name)
+        for package in (autodiff, backproof, manual, verify):
+            for name in package.__all__:
+                value = getattr(package, name)
+                assert not inspect.ismodule(value), (package, name)
+                assert getattr(value, "__name__", name) == name, (package, name, value)
+        """
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """Return a copy of the packages, to plant imports in."""
+    for name in ("autodiff", "backproof", "manual", "verify"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [Path(sysconfig.get_path("scripts"), "lint-imports"), "--no-logo", "--no-cache"],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+def test_the_contracts_hold(checkout):
+    done = lint_imports(checkout)
+    assert done.returncode == 0, done.stdout
+    assert "0 broken" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("file", "line", "contract"),
+    [
+        ("manual/layers.py", "import verify", "manual and autodiff know neither"),
+        ("manual/layers.py", "import autodiff", "manual and autodiff know neither"),
+        ("autodiff/network.py", "from manual import losses", "manual and autodiff know neither"),
+        ("autodiff/span.py", "import verify.problem", "manual and autodiff know neither"),
+        ("verify/report.py", "from verify.show import page", "The floors of verify"),
+        ("verify/report.py", "def f():\n    import verify.show.files", "The floors of verify"),
+        ("verify/problem.py", "import verify.diagnose", "The floors of verify"),
+        ("verify/course/training.py", "import verify.show.plots", "The floors of verify"),
+        ("verify/new_room.py", "", "The floors of verify"),
+        ("verify/homework/read/extract.py", "import subprocess", "Reading a file runs nothing"),
+        (
+            "verify/homework/read/syntax.py",
+            "import verify.homework.run.calls",
+            "The floors of homework",
+        ),
+        ("backproof/pytest_plugin.py", "from verify.report import Report", "pytest's plugin"),
+    ],
+)
+def test_an_import_against_the_floors_breaks_its_contract(checkout, file, line, contract):
+    path = checkout / file
+    path.write_text((path.read_text() if path.exists() else "") + f"\n{line}\n")
+    done = lint_imports(checkout)
+    assert done.returncode == 1, done.stdout
+    broken = [shown for shown in done.stdout.splitlines() if "BROKEN" in shown]
+    assert any(shown.startswith(contract) for shown in broken), done.stdout
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"]])

@@ -46,7 +46,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from verify.evidence.differences.central import scales
+from verify.evidence.scales import own_scales, scales
 
 Params = dict[str, np.ndarray]
 ValueAndGrads = Callable[[Params], tuple[float, Params]]
@@ -236,11 +236,6 @@ def _least(unit: float) -> float:
     """Return the smallest normal number of the type with this unit roundoff."""
     types = (np.finfo(dtype) for dtype in (np.float64, np.float32, np.float16))
     return float(next(info.tiny for info in types if info.eps / 2 >= unit))
-
-
-def own_scales(array: np.ndarray) -> np.ndarray:
-    """Return each entry's own size, and its tensor's where it is 0."""
-    return np.where(array == 0, scales(array), np.abs(array))
 
 
 def _nudged(arrays: Params, unit: float, rng: np.random.Generator) -> Params:

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from verify.evidence.bars.measured import DOUBLE, Sizes, own_scales
+from verify.evidence.bars.measured import DOUBLE, Sizes
 from verify.evidence.differences.central import (
     ROUNDING,
     SETTLED,
@@ -36,6 +36,7 @@ from verify.evidence.differences.central import (
     directional_differences,
     stratified_sample,
 )
+from verify.evidence.scales import own_scales
 
 DIRECTIONS = 2
 """Random directions of a tensor whose entries cannot all be differenced."""
@@ -392,8 +393,8 @@ def _roughness(look: _Look, name: str, direction: np.ndarray, bar: float) -> flo
     f (see `verify.evidence.differences.central`) is taken again at a spacing r >= h, by sixth
     differences over seven points along the direction; the smooth part of f vanishes from
     them as r^6. That noise over r is the roughness R, its root mean square on lines through
-    `PLACES` places around x. As a settled difference has a bar between 4 s / h and `SETTLED` + 1 times that,
-    r = (SETTLED + 1) 4 s / bar is at least h.
+    `PLACES` places around x. As a settled difference has a bar between 4 s / h and
+    `SETTLED` + 1 times that, r = (SETTLED + 1) 4 s / bar is at least h.
 
     Rounding alone has R = s / r, a twentieth of the bar. Bends at random, f'' white noise of
     intensity v, add sixth differences of variance 28 v r^3, which is 924 R^2 r^2, and put

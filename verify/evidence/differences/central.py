@@ -60,6 +60,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from verify.evidence.scales import scales
+
 Params = dict[str, np.ndarray]
 Function = Callable[[Params], float]
 Line = Callable[[float], tuple[float, float]]
@@ -370,15 +372,6 @@ def _along(base: Mapping[str, np.ndarray], direction: Mapping[str, np.ndarray], 
         name: value + t * direction[name] if name in direction else value
         for name, value in base.items()
     }
-
-
-def scales(array: np.ndarray) -> np.ndarray:
-    """Return the typical size of each entry: its own or its tensor's, 1 where that is nothing.
-
-    A tensor that decayed to 1e-150 says nothing of the distance over which the function bends.
-    """
-    typical = math.sqrt(float(np.mean(np.square(array)))) if array.size else 1.0
-    return np.maximum(np.abs(array), typical if typical > 2.0**-100 else 1.0)
 
 
 def _direction_scale(base: Params, direction: Mapping[str, np.ndarray]) -> float:
