@@ -2,17 +2,8 @@
 
 Every entry is differenced where the budget allows it (`verify.evidence.differences.central`; four
 evaluations an entry). Elsewhere a stratified sample of each tensor's entries is, and the tensor
-as a whole along `DIRECTIONS` random directions v of +1 and -1: a Taylor test, of
-f(x + h v) - f(x - h v) against 2 h <g, v>, in which an error in any one entry shows undiminished
-if it exceeds the direction's bar.
-
-Where the loss takes complex input, its complex step Im f(x + ih e) / h, h = 2^-100, has neither
-truncation nor cancellation (Squire & Trapp, *Using complex variables to estimate derivatives of
-real functions*, SIAM Review 40, 1998) and takes one evaluation, so it narrows the bars a
-thousandfold. Few functions are analytic throughout (an absolute value, a conjugate, a comparison
-are not), so it is believed only where it agrees with the real differences wherever both were
-taken, and nothing is called wrong on the word of a complex step that these cannot vouch for.
-Bends of the loss are found by the real ones alone.
+as a whole along `DIRECTIONS` random directions. Complex steps narrow the bars of a loss that takes
+complex input, as far as real differences vouch for them. `docs/differences.md` says more.
 """
 
 from __future__ import annotations
@@ -388,23 +379,9 @@ def _bends(look: _Look, name: str, direction: np.ndarray) -> bool:
 def _roughness(look: _Look, name: str, direction: np.ndarray, bar: float) -> float:
     """Return how rough f is along a direction, as a slope: its noise at the scale of the step.
 
-    Of many slight bends within a step h, each hidden by rounding, those of opposite signs may
-    cancel in f(x - 2h), ..., f(x + 2h), and the bar not know of them. So the noise level of
-    f (see `verify.evidence.differences.central`) is taken again at a spacing r >= h, by sixth
-    differences over seven points along the direction; the smooth part of f vanishes from
-    them as r^6. That noise over r is the roughness R, its root mean square on lines through
-    `PLACES` places around x. As a settled difference has a bar between 4 s / h and
-    `SETTLED` + 1 times that, r = (SETTLED + 1) 4 s / bar is at least h.
-
-    Rounding alone has R = s / r, a twentieth of the bar. Bends at random, f'' white noise of
-    intensity v, add sixth differences of variance 28 v r^3, which is 924 R^2 r^2, and put
-    D(h) off by a standard deviation of sqrt(v h / 6) <= sqrt(11 / 2) R. The bar has 4 sqrt(2)
-    standard deviations of rounding in it; so many of these are `ROUGH` R, by which it is to be
-    widened: two thirds of itself where there is rounding alone.
-
-    A jump J of the slope within the step adds J / 6 or more to the bar, and is found where that
-    is beyond `SETTLED` times the rounding; it gives R at most 6 J / sqrt(924). A line with more
-    than that is bent as the step is not, and is left out.
+    It is the noise level of f at a spacing of at least the step, as a root mean square over
+    `PLACES` places around x. `docs/differences.md` derives it, and how far it may put a
+    difference off.
     """
     spacing = (SETTLED + 1) * ROUNDING * look.noise / bar
     along = spacing * direction.reshape(look.arrays[name].shape)

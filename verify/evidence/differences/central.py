@@ -4,51 +4,15 @@ Here: the noise of a function, its derivatives by single entries and along direc
 choice of entries where all are too many. Not here: anything that knows what the function is
 (`verify.evidence.differences.exhaustive` does), and any verdict (`verify.verdict`).
 
-**The difference.** D(h) = (f(x + h) - f(x - h)) / 2h = f' + f''' h^2 / 6 + O(h^4). Steps are
-powers of two and are divided by as they came out, (x + h) - (x - h), so that the step itself
-adds no rounding (Gill, Murray & Wright, 1981, section 8.6.1).
+The value is D(h) = (f(x + h) - f(x - h)) / 2h. Its bar is 4 s / h, where s is the noise of f, plus
+the truncation that a second step 2h shows; h is where the two are least together. Where truncation
+does not fall as h is cut, there is a bend at x.
 
-**The noise.** Let one evaluation of f be off by e with standard deviation s. Rounding in f is
-no random process, but the differences of its values on a fine grid behave as if it were: the
-k-th differences of the smooth part vanish with the spacing, and those of the noise have
-variance s^2 (2k)! / (k!)^2. `noise_level` reads s off a table of differences over seven points
-(ECnoise; Moré & Wild, 2011), on several random lines, and keeps the largest. Rounding the
-result alone may cost u |f|, u = 2^-53, so it is never taken below that. The lines lie beside x,
-not through it: on a kink of f the table would take the bend for noise, and at a point of zeros
-many roundings are exact that are not so half a step away. A function that computes in single
-precision, or rounds its arguments to it, shows its noise in the same way.
-
-**The step.** Truncation T h^2 / 6 (T the size of f''') and rounding s / h are together least
-at h = (3 s / T)^(1/3). T is measured for each tensor, and for each direction, by a third
-difference on a wider grid; where noise hides it, T is at most what the noise could hide, and
-the grid is widened until that is small.
-
-**The bar** is 4 s / h for rounding (s no less than u |f(x + h)|), plus truncation from a second
-step, 2h:
-
-    |D(2h) - D(h)| + |S(2h) - 2 S(h)| / 2,    S(h) = (f(x + h) - 2 f(x) + f(x - h)) / h.
-
-Rounding: (e1 - e2) / 2h has standard deviation s / (sqrt(2) h), so 4 s / h is 5.6 of them.
-Truncation: for a smooth f the first term is three times the truncation of D(h), and the second
-is of higher order. For a bend, a jump J of the slope at a distance d = t h from x, they are
-|J| t / 4 and |J| |1 - 3t/2| / 2, and D(h) is off by |J| (1 - t) / 2, which is no more than
-their sum for every t from 0 to 1: the bar holds there too, on x itself (both one-sided slopes
-lie within it) as well as between x and x + h. This is why the value is D(h) and not Richardson's
-extrapolation, which holds for smooth f alone; and as the step is shrunk until truncation is of
-the size of rounding, there would be nothing left to gain.
-
-**Kinks.** Where truncation exceeds rounding fourfold the step is cut to an eighth, and again,
-until it does not; the smooth parts of f fall with h^2, the rounding grows with 1/h, and only a
-bend at x keeps its size. What keeps its size over six cuts, or until rounding hides it, is
-reported as not smooth, and so is what never settles. With
-`piece`, a function that names the smooth piece on which f is evaluated (the signs of all
-pre-activations, say), the step is cut until x - 2h, x and x + 2h are on the same piece.
-Several bends that cancel along a line cannot be seen along that line.
+`docs/differences.md` derives noise, step and bar.
 
 Sources: Gill, Murray & Wright, *Practical Optimization* (1981), section 8.6; Moré & Wild,
 *Estimating computational noise*, SIAM J. Sci. Comput. 33 (2011), and *Estimating derivatives of
-noisy simulations*, ACM TOMS 38 (2012); Higham, *Accuracy and Stability of Numerical Algorithms*
-(2002), chapters 1 and 2.
+noisy simulations*, ACM TOMS 38 (2012).
 """
 
 from __future__ import annotations
