@@ -1,41 +1,12 @@
-r"""How far rounding carries a gradient that nothing is known of: measured by calling it.
+"""How far rounding carries a gradient of which nothing is known: measured by calling it.
 
-`verify.evidence.bars.derived` derives this for the built-in network from its arithmetic; here it
-is found by experiment, for any function.
+`verify.evidence.bars.derived` derives this for the built-in network from its arithmetic. Here the
+gradient is taken again at points one spacing of floating-point numbers away, and in a wider type.
+A bar is what these changes come to, plus `FLOOR` units of the natural size of the entry: the size
+that it may have before it cancels. An entry that one spacing moves by much more than rounding
+depends on an accident, and its bar contains the jump.
 
-**Draws.** The gradient is taken again at `DRAWS` points whose every entry is moved by one
-spacing of floating-point numbers, x (1 + 2u) or x (1 - 2u) at random. A right program may as
-well be the exact derivative at such a point (backward error; Higham, 2002, section 1.5), and
-nearly all its intermediate results are rounded anew there, which is the idea of Monte Carlo
-arithmetic (Parker, 1997) and of ECnoise (Moré & Wild, 2011). The root mean square of the
-changes, for every entry, times the quantile of Student's t with `DRAWS` degrees of freedom at a
-family-wise chance of 1e-9 over all entries, is the first part of the bar. Zeros stay zero: they
-are often exact, and so are sums of them.
-
-**A wider type.** What every draw repeats is not seen so: 1 - tanh(20)^2 is 0 at all of them.
-So the gradient is also taken in a wider type where the function carries it through, float64
-for float32, extended precision for float64, and twice the change is added to the bar as far as
-it has the size of rounding: at most sqrt(u) of the entry's size far away, described below.
-
-**The natural size** of an entry's gradient is |g| plus what it could have been. A gradient times
-its parameter is what the parameter does to the loss; the largest such effect of all entries,
-over the entry's own scale (its tensor's, if that is larger), is a size that its gradient may
-well have before it cancels.
-It is looked for here and at the parameters shrunk by 2, 4 and 16, since much cancels here that
-does not nearer to 0: the 1 in sigmoid(Z) - 1 where the output saturates, the residuals of a
-network that has learnt its data. The loss has a natural size of the same kind. The last part of
-the bar is `FLOOR` units u of it, for what is no noise: the errors of library functions, and what
-is lost beside a 1 in every draw alike.
-
-Some sums cancel all the way to 0: with parameters near 0 and as many examples of each class, so
-does sum(A - Y). So there is a size far away, too, the largest |g| of the tensor at random
-parameters of size 1. It stands in for the natural size above, in the cap of what a wider type
-may add; and in the floor, as long as that stays below sqrt(u) of the natural size. What
-underflows is allowed as many of the type's smallest numbers.
-
-**Accidents.** An entry that one spacing moves by more than sqrt(u) of its natural size hangs on
-an accident of rounding: a bend of the loss (or a condition above 1 / sqrt(u), of which no digit
-past the half could be promised). Its bar, having seen both sides, contains the jump.
+`docs/rounding.md` derives each part.
 """
 
 from __future__ import annotations
