@@ -9,6 +9,7 @@ tens of thousands of calls, each checked at ten times the price of a small one, 
 
 from __future__ import annotations
 
+import signal
 import typing
 
 # What the two packages import has to be there already, or it would see the changed constant.
@@ -34,6 +35,8 @@ settings.load_profile("backproof")
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "unchecked: annotations are not enforced, to save time")
+    # What a shell starts in the background ignores Ctrl-C, and so would all that the tests start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
