@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+from pickle import dumps, loads
+
 import numpy as np
 import pytest
 
 import manual
-from verify import Problem
+from verify import Problem, build_problem, check_vjp, compare, load, three_way, train
 
 M = 5
 
@@ -31,6 +34,13 @@ def params(**changes) -> dict:
     """Return the params of a valid problem with changes, a name of None left out."""
     merged = {**right()["params"], **changes}
     return {name: value for name, value in merged.items() if value is not None}
+
+
+class Table:
+    """Something like a DataFrame, that is neither a mapping nor numbers."""
+
+    def __init__(self):
+        self.columns = ["x1", "x2"]
 
 
 def holed(array, at, value) -> np.ndarray:
@@ -78,7 +88,7 @@ FAULTS = {
     ),
     "ragged params": (
         {"params": params(W1=[[1.0, 2.0], [3.0]])},
-        "W1: got list of no numbers, expected a real array",
+        "W1: got list, expected an array of real numbers",
     ),
     "flat weights": (
         {"params": params(W1=np.ones(3))},
@@ -118,10 +128,10 @@ FAULTS = {
     ),
     "an X of words": (
         {"X": [["a"] * M] * 3},
-        "X: got list of no numbers, expected a real array",
+        "X: got list, expected an array of real numbers",
     ),
-    "a complex X": ({"X": 1j * np.ones((3, M))}, "X: got ndarray of no numbers"),
-    "a ragged X": ({"X": [[1, 2], [3]]}, "X: got list of no numbers, expected a real array"),
+    "a complex X": ({"X": 1j * np.ones((3, M))}, "X: got an array of complex128, expected an array of real"),
+    "a ragged X": ({"X": [[1, 2], [3]]}, "X: got list, expected an array of real numbers"),
     # Y
     "X and Y of different m": (
         {"Y": np.ones((1, 4))},
@@ -173,6 +183,48 @@ FAULTS = {
     "three keep_probs for two layers": (
         {"keep_prob": [0.9, 0.8, 0.7]},
         "keep_prob: got 3 values for 2 hidden layers, expected one for all or one each",
+    ),
+    # the wrong kind of thing
+    "no X": ({"X": None}, "X: got None, expected an array of real numbers"),
+    "an X in words": ({"X": "moons"}, "X: got str, expected an array of real numbers"),
+    "an X in a dict": ({"X": {"x1": [1.0]}}, "X: got dict, expected an array of real numbers"),
+    "a table for params": ({"params": Table()}, "params: got Table, expected a dict of arrays"),
+    "a table for W1": (
+        {"params": params(W1=Table())},
+        "W1: got Table, expected an array of real numbers",
+    ),
+    "no hidden": ({"hidden": None}, "hidden: got None, expected relu, tanh, sigmoid"),
+    "an array of keep_probs": (
+        {"keep_prob": np.ones((2, 2))},
+        "keep_prob: got ndarray, expected a number in (0, 1]",
+    ),
+    "a keep_prob of True": ({"keep_prob": True}, "keep_prob: got True, expected a number in"),
+    "an l2 of True": ({"l2": True}, "l2: got True, expected a number of at least 0"),
+    "no output": ({"output": None}, "output: got None, expected sigmoid, softmax"),
+    "words for masks": ({"masks": "ab"}, "mask 1: got str, expected an array of real numbers"),
+    # what would be ignored
+    "a masked X": (
+        {"X": np.ma.masked_less(np.ones((3, M)), 0)},
+        "X: got a masked array, expected an array without a mask",
+    ),
+    "masked rows of X": (
+        {"X": [np.ma.ones(M), np.ones(M), np.ones(M)]},
+        "X: got a masked array, expected an array without a mask",
+    ),
+    "masked weights": (
+        {"params": params(W2=np.ma.masked_invalid(holed(np.ones((2, 4)), (0, 0), NAN)))},
+        "W2: got a masked array, expected an array without a mask",
+    ),
+    "masked labels": (
+        {"Y": np.ma.array([[0, 1, 1, 0, 1]])},
+        "Y: got a masked array, expected an array without a mask",
+    ),
+    "an X too large for float32": (
+        {
+            "params": {name: value.astype(np.float32) for name, value in params().items()},
+            "X": holed(np.ones((3, M)), (1, 2), 1e39),
+        },
+        "X: got inf at [1, 2], expected finite numbers",
     ),
     # masks
     "keep_prob below 1 without masks": (
@@ -280,3 +332,153 @@ def test_other_parameters_are_checked_at_the_same_door():
     assert (problem.with_params(zeros).params["W1"] == 0).all()
     with pytest.raises(ValueError, match="W1: got the shape"):
         problem.with_params({**zeros, "W1": np.zeros((4, 3, 1))})
+
+
+def test_nothing_in_a_problem_can_be_changed():
+    problem = Problem(**right())
+    for array in (problem.X, problem.Y, *problem.masks, *problem.params.values()):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0, 0] = 1
+    with pytest.raises(TypeError):
+        problem.params["W1"] = problem.params["W1"] + 1
+    problem.arguments[0].clear()
+    assert list(problem.params) == ["W1", "b1", "W2", "b2", "W3", "b3"]
+
+
+def test_a_problem_does_not_change_with_the_arrays_that_it_was_made_of():
+    arguments = right(Y=np.array([[0.0, 1, 1, 0, 1]]))
+    problem = Problem(**arguments)
+    arrays = [arguments["X"], arguments["Y"], *arguments["masks"], *arguments["params"].values()]
+    ours = [problem.X, problem.Y, *problem.masks, *problem.params.values()]
+    for array, own in zip(arrays, ours, strict=True):
+        assert not np.shares_memory(array, own)
+        array[...] = 1 - array  # the caller's stay writable
+
+
+def test_data_that_a_problem_owns_are_copied_for_no_other_problem():
+    problem = Problem(**right())
+    moved = problem.with_params({name: 2 * value for name, value in problem.params.items()})
+    assert moved.X is problem.X
+    assert moved.Y is problem.Y
+    assert all(a is b for a, b in zip(moved.masks, problem.masks, strict=True))
+    assert problem.astype("float64") is problem
+    single = problem.astype(np.float32)
+    assert single.masks[0] is problem.masks[0]
+    assert not single.X.flags.writeable
+
+
+def test_a_read_only_view_of_writable_memory_is_copied():
+    X = right()["X"]
+    view = X[:]
+    view.flags.writeable = False
+    problem = Problem(**right(X=view))
+    X[0, 0] += 1
+    assert problem.X[0, 0] == X[0, 0] - 1
+
+
+def test_pictures_keep_their_order_in_memory():
+    # NumPy reads pictures, one after the other in memory, faster than rows of pixels.
+    X = np.asfortranarray(right()["X"])
+    assert Problem(**right(X=X)).X.flags.f_contiguous
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda p: loads(dumps(p))])
+def test_a_copied_or_pickled_problem_is_the_same_and_as_read_only(copied):
+    problem = Problem(**right())
+    again = copied(problem)
+    assert again.options == problem.options
+    np.testing.assert_array_equal(again.X, problem.X)
+    assert again.masks is not None
+    with pytest.raises(ValueError, match="read-only"):
+        again.params["b1"][0] = 1
+
+
+@pytest.mark.parametrize("value", [None, "gelu", 0])
+def test_an_option_for_hidden_layers_is_checked_where_there_are_none(value):
+    logistic = manual.initialize((3, 1), "he", np.random.default_rng(0))
+    with pytest.raises(ValueError, match="keep_prob: got"):
+        Problem(**right(params=logistic, masks=None, keep_prob=value))
+
+
+def test_training_in_place_is_refused_and_a_new_problem_has_its_own_diagnosis():
+    arguments = right(l2=2.0)
+    problem = Problem(**arguments)
+
+    def without_penalty(at):
+        _, grads = manual.loss_and_grads(*at.arguments, **at.options)
+        return grads | {"W2": grads["W2"] - at.l2 / at.m * at.params["W2"]}
+
+    def said(at):
+        return [(f.tensor, f.bug) for f in three_way(at, grads=without_penalty(at)).diagnosis]
+
+    assert said(problem) == [("dW2", "l2-missing")]
+    _, grads = manual.loss_and_grads(*problem.arguments, **problem.options)
+    for name, grad in grads.items():
+        with pytest.raises(ValueError, match="read-only"):
+            problem.arguments[0][name] -= 0.5 * grad
+        arguments["params"][name] -= 0.5 * grad
+    assert said(Problem(**arguments)) == [("dW2", "l2-missing")]
+    assert said(problem) == [("dW2", "l2-missing")]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "kind"), [(None, "None"), ("moons", "str"), (Table(), "Table"), ({}, "dict")]
+)
+def test_the_wrong_kind_of_thing_for_a_problem_or_a_data_set_is_said_in_one_sentence(wrong, kind):
+    with pytest.raises(ValueError, match=rf"^problem: got {kind}, expected a Problem, as"):
+        three_way(wrong)
+    with pytest.raises(ValueError, match=rf"^problem: got {kind}, expected a Problem, as"):
+        train(wrong, learning_rate=0.1, iterations=1)
+    with pytest.raises(ValueError, match=r"^dataset: got \w+, expected a Dataset, as load returns"):
+        build_problem(wrong)
+
+
+def test_a_data_set_is_no_problem():
+    with pytest.raises(ValueError, match="^problem: got Dataset, expected a Problem, as build_prob"):
+        three_way(load("moons"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"layers": 20}, "layers: got 20, expected a list of sizes"),
+        ({"layers": "20,7"}, "layers: got 20,7, expected a list of sizes"),
+        ({"layers": [20, 0]}, "layers: got 0, expected a whole number of at least 1"),
+        ({"layers": [2.5]}, "layers: got 2.5, expected a whole number of at least 1"),
+        ({"hidden": None}, "hidden: got None, expected relu, tanh, sigmoid"),
+        ({"init": None}, "init: got None, expected zeros"),
+        ({"l2": "much"}, "l2: got much, expected a number of at least 0"),
+        ({"keep_prob": None}, r"keep_prob: got None, expected a number in \(0, 1]"),
+        ({"examples": 10.5}, "examples: got 10.5, expected a whole number of at least 1"),
+        ({"examples": 10**6}, "examples: got 1000000, expected 1 to 200"),
+        ({"dtype": 32}, "dtype: got 32, expected float32, float64"),
+        ({"output": "relu"}, "output: got 'relu', expected sigmoid, softmax"),
+        ({"seed": "one"}, "seed: got one, expected whole numbers from 0 to"),
+    ],
+)
+def test_a_wrong_option_of_a_data_set_s_problem_is_said_in_one_sentence(changes, sentence):
+    with pytest.raises(ValueError, match=f"^{sentence}") as caught:
+        build_problem(load("moons"), **changes)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_loss_that_is_no_function_is_said_in_one_sentence():
+    with pytest.raises(ValueError, match="^loss: got float, expected a function$"):
+        three_way(Problem(**right()), loss=0.5)
+
+
+def test_masked_gradients_are_refused():
+    problem = Problem(**right())
+    _, grads = manual.loss_and_grads(*problem.arguments, **problem.options)
+    with pytest.raises(ValueError, match="^W1: got a masked array, expected"):
+        three_way(problem, grads=grads | {"W1": np.ma.array(grads["W1"])})
+
+
+def test_masked_arrays_are_refused_in_every_tree():
+    x = np.ma.masked_less(np.array([1.0, 2.0]), 1.5)
+    with pytest.raises(ValueError, match="^params: got a masked array, expected"):
+        compare(np.sum, np.ones_like, x)
+    with pytest.raises(ValueError, match="^grads: got a masked array, expected"):
+        compare(np.sum, np.ma.ones_like, x.data)
+    with pytest.raises(ValueError, match="got a masked array, expected"):
+        check_vjp(np.sum, lambda c, x: c * np.ones(2), (x,))

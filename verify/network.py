@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import manual
-from verify.problem import Problem, check_choice
+from verify.function import check_functions
+from verify.problem import Problem, check_choice, check_problem, check_unmasked
 from verify.report import PAIRS, Loss, Report, Tensor
 from verify.verdict import conclude, gradient_names, judge
 
@@ -87,10 +88,12 @@ def three_way(
     `finite_difference` is "exhaustive", "sampled", "directional" or "auto": exhaustive where
     that is estimated to take under ten seconds.
 
-    Raises ValueError if `grads` has other keys or shapes than the parameters, or for an unknown
+    Raises ValueError if `problem` is no `Problem`, if `grads` has other keys or shapes than the parameters, or for an unknown
     `finite_difference`.
     """
     start = perf_counter()
+    check_problem(problem)
+    check_functions(loss=loss or manual.loss)
     check_choice("finite_difference", finite_difference, ("auto", *METHODS))
     by_hand, hand_grads = _by_hand(problem, loss, grads)
     hand_seconds = perf_counter() - start
@@ -327,6 +330,8 @@ def check_grads(grads: Any, params: Mapping[str, np.ndarray]) -> dict[str, np.nd
     if not isinstance(grads, Mapping) or set(grads) != set(params):
         got = ", ".join(map(str, grads)) if isinstance(grads, Mapping) else type(grads).__name__
         raise ValueError(f"grads: got {got}, expected one array for each of {', '.join(params)}")
+    for name in params:
+        check_unmasked(name, grads[name])
     arrays = {name: np.asarray(grads[name]) for name in params}
     for name, array in arrays.items():
         if array.shape != params[name].shape or array.dtype.kind not in "fiu":
@@ -344,7 +349,7 @@ def describe(problem: Problem) -> dict[str, Any]:
         "hidden": list(problem.hidden),
         "output": problem.output,
         "l2": problem.l2,
-        "keep_prob": list(np.atleast_1d(problem.keep_prob)),
+        "keep_prob": list(problem.keep_prob),
         "examples": problem.m,
         "dtype": str(problem.dtype),
     }

@@ -1,87 +1,112 @@
-"""Problem: the one set of inputs that all three ways are given, and the one door they enter by.
+"""Problem: the one set of inputs that all three witnesses are given.
 
-Everything that a user supplies is checked here, once; past this door it is trusted. A fault
-is a ValueError of one sentence that names the argument, what it got and what it takes.
+Everything that a user supplies for the network is checked here, once, and copied; nothing below
+checks or normalises it again. A fault is a ValueError of one sentence: the argument, what it
+got, what is expected.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from numbers import Integral, Real
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+    from numpy.typing import ArrayLike, DTypeLike
+
+    Array = np.ndarray
+    Masks = tuple[Bool[Array, "_ m"], ...]
+
+T = TypeVar("T")
 
 HIDDEN = ("relu", "tanh", "sigmoid")
 OUTPUTS = ("sigmoid", "softmax")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Problem:
-    """Parameters, data, masks and options, valid and of one dtype.
+    """Parameters, data, masks and options, valid and of one dtype, that nobody can change.
 
     Shapes are those of the networks: params {"W1": (n1, n0), "b1": (n1, 1), ...}; X (n0, m);
     Y (1, m) of 0 and 1 for a sigmoid output, (classes, m) one-hot for softmax; one boolean
-    mask (n_l, m) a hidden layer. `hidden` and `keep_prob` take one value for all hidden layers
-    or one each, and are kept as one each. X and Y are brought to the dtype of the parameters.
+    mask (n_l, m) a hidden layer. Arrays are copied and read-only, X and Y in the dtype of the
+    parameters; an array that is read-only already, has that dtype and owns its memory is not
+    copied. `hidden` and `keep_prob` may be given as one value for all hidden layers or as one
+    each; here they are one each.
 
     Raises ValueError, naming the argument, for anything else.
     """
 
-    params: Mapping[str, np.ndarray]
-    X: np.ndarray
-    Y: np.ndarray
-    masks: Sequence[np.ndarray] | None = None
-    hidden: str | Sequence[str] = "relu"
-    output: str = "sigmoid"
-    l2: float = 0.0
-    keep_prob: float | Sequence[float] = 1.0
+    params: Mapping[str, Float[Array, "_ _"]]
+    X: Float[Array, "n_0 m"]
+    Y: Float[Array, "n_L m"]
+    masks: Masks | None
+    hidden: tuple[str, ...]
+    output: str
+    l2: float
+    keep_prob: tuple[float, ...]
 
-    def __post_init__(self) -> None:
-        params = check_params(self.params)
-        dtype = params["W1"].dtype
-        X = check_X(self.X, params).astype(dtype)
-        output = check_choice("output", self.output, OUTPUTS)
-        widths = [params[f"W{layer}"].shape[0] for layer in range(1, len(params) // 2)]
-        keep_prob = check_keep_prob(self.keep_prob, len(widths))
-        checked = {
-            "params": params,
-            "X": X,
-            "Y": check_Y(self.Y, X, output, params[f"b{len(params) // 2}"].shape[0]).astype(dtype),
-            "masks": check_masks(self.masks, keep_prob, widths, X.shape[1]),
-            "hidden": check_hidden(self.hidden, len(widths)),
-            "output": output,
-            "l2": check_l2(self.l2),
-            "keep_prob": keep_prob,
-        }
-        for name, value in checked.items():
-            object.__setattr__(self, name, value)
+    def __init__(
+        self,
+        params: Mapping[str, ArrayLike],
+        X: ArrayLike,
+        Y: ArrayLike,
+        masks: Sequence[ArrayLike] | None = None,
+        hidden: str | Sequence[str] = "relu",
+        output: str = "sigmoid",
+        l2: float = 0.0,
+        keep_prob: float | Sequence[float] = 1.0,
+    ) -> None:
+        arrays = check_params(params)
+        output = check_choice("output", output, OUTPUTS)
+        widths = [len(bias) for name, bias in arrays.items() if name[0] == "b"]
+        keep_probs = check_keep_prob(keep_prob, len(widths) - 1)
+        data = check_X(X, arrays["W1"])
+        vars(self).update(
+            params=MappingProxyType(arrays),
+            X=data,
+            Y=check_Y(Y, data, output, widths[-1]),
+            masks=check_masks(masks, keep_probs, widths[:-1], data.shape[1]),
+            hidden=check_hidden(hidden, len(widths) - 1),
+            output=output,
+            l2=check_l2(l2),
+            keep_prob=keep_probs,
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy by the constructor, which makes the arrays read-only again."""
+        return Problem, (*self.arguments, *self.options.values())
 
     @property
     def m(self) -> int:
         """The number of examples."""
-        return self.X.shape[1]
+        return len(self.X.T)
 
     @property
     def layers(self) -> tuple[int, ...]:
         """The layer sizes n0, n1, ..., nL."""
-        count = len(self.params) // 2
-        return (
-            self.X.shape[0],
-            *(self.params[f"W{layer}"].shape[0] for layer in range(1, count + 1)),
-        )
+        return len(self.X), *(len(bias) for name, bias in self.params.items() if name[0] == "b")
 
     @property
-    def dtype(self) -> np.dtype:
-        """The dtype of everything, float32 or float64."""
-        return self.params["W1"].dtype
+    def dtype(self) -> np.dtype[np.floating]:
+        """The dtype of all arrays but the masks, float32 or float64."""
+        return self.X.dtype
 
     @property
     def arguments(self) -> tuple[Any, ...]:
-        """The positional arguments of `loss`, `loss_and_grads` and `intermediate_grads`."""
-        return self.params, self.X, self.Y, self.masks
+        """The positional arguments of `loss`, `loss_and_grads` and `intermediate_grads`.
+
+        The parameters are in a dict of their own, as JAX needs them: changing it changes nothing
+        here.
+        """
+        return dict(self.params), self.X, self.Y, self.masks
 
     @property
     def options(self) -> dict[str, Any]:
@@ -93,20 +118,31 @@ class Problem:
             "keep_prob": self.keep_prob,
         }
 
-    def with_params(self, params: Mapping[str, np.ndarray]) -> Problem:
+    def with_params(self, params: Mapping[str, ArrayLike]) -> Problem:
         """Return the same problem at other parameters."""
         return dataclasses.replace(self, params=params)
 
-    def astype(self, dtype: Any) -> Problem:
+    def astype(self, dtype: DTypeLike) -> Problem:
         """Return the same problem in another floating dtype; float64 at float32 values is exact."""
+        if self.dtype == dtype:
+            return self
         return self.with_params({name: value.astype(dtype) for name, value in self.params.items()})
 
 
-def check_params(params: Any) -> dict[str, np.ndarray]:
-    """Return params as arrays of one floating dtype in the order W1, b1, ..., WL, bL."""
+def check_problem(problem: Any) -> Problem:
+    """Return problem if it is a `Problem`."""
+    if not isinstance(problem, Problem):
+        raise ValueError(
+            f"problem: got {_kind(problem)}, expected a Problem, as build_problem returns one"
+        )
+    return problem
+
+
+def check_params(params: Any) -> dict[str, Float[Array, "_ _"]]:
+    """Return params as read-only arrays of one floating dtype in the order W1, b1, ..., WL, bL."""
     if not isinstance(params, Mapping):
         raise ValueError(
-            f"params: got {type(params).__name__}, expected a dict of arrays W1, b1, ..., WL, bL"
+            f"params: got {_kind(params)}, expected a dict of arrays W1, b1, ..., WL, bL"
         )
     count = len(params) // 2
     names = [name for layer in range(1, count + 1) for name in (f"W{layer}", f"b{layer}")]
@@ -133,22 +169,22 @@ def check_params(params: Any) -> dict[str, np.ndarray]:
         width = W.shape[0]
         if b.shape != (width, 1):
             raise ValueError(f"b{layer}: got the shape {b.shape}, expected ({width}, 1)")
-    for name, array in arrays.items():
-        check_finite(name, array)
-    return arrays
+    return {name: _frozen(name, array, array.dtype) for name, array in arrays.items()}
 
 
-def check_X(X: Any, params: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Return X as a finite (features, m) array that W1 can read."""
+def check_X(X: Any, W1: Float[Array, "n_1 n_0"]) -> Float[Array, "n_0 m"]:
+    """Return X as a finite, read-only (features, m) array that W1 can read, in its dtype."""
     X = as_numbers("X", X)
-    features = params["W1"].shape[1]
+    features = W1.shape[1]
     if X.ndim != 2 or X.shape[0] != features or X.shape[1] == 0:
         raise ValueError(f"X: got the shape {X.shape}, expected ({features}, m), as W1 has it")
-    return check_finite("X", X)
+    return _frozen("X", X, W1.dtype)
 
 
-def check_Y(Y: Any, X: np.ndarray, output: str, width: int) -> np.ndarray:
-    """Return Y as labels that the output can be compared with."""
+def check_Y(
+    Y: Any, X: Float[Array, "n_0 m"], output: str, width: int
+) -> Float[Array, "n_L m"]:
+    """Return Y as read-only labels that the output can be compared with, in the dtype of X."""
     Y = as_numbers("Y", Y)
     m = X.shape[1]
     if output == "sigmoid" and width != 1:
@@ -159,7 +195,7 @@ def check_Y(Y: Any, X: np.ndarray, output: str, width: int) -> np.ndarray:
         raise ValueError(f"Y: got the shape {Y.shape}, expected ({width}, {m})")
     if Y.shape[1] != m:
         raise ValueError(f"Y: got {Y.shape[1]} examples, expected {m}, as X has them")
-    check_finite("Y", Y)
+    Y = _frozen("Y", Y, X.dtype)
     strange = Y[(Y != 0) & (Y != 1)]
     if strange.size:
         raise ValueError(f"Y: got the label {strange[0]:g}, expected 0 and 1")
@@ -170,8 +206,8 @@ def check_Y(Y: Any, X: np.ndarray, output: str, width: int) -> np.ndarray:
 
 def check_masks(
     masks: Any, keep_prob: Sequence[float], widths: Sequence[int], m: int
-) -> tuple[np.ndarray, ...] | None:
-    """Return one boolean mask a hidden layer, or None where nothing is dropped."""
+) -> Masks | None:
+    """Return one read-only boolean mask a hidden layer, or None where nothing is dropped."""
     if masks is None:
         if any(keep < 1 for keep in keep_prob):
             shown = ", ".join(f"{keep:g}" for keep in keep_prob)
@@ -193,53 +229,57 @@ def check_masks(
             raise ValueError(
                 f"mask {layer}: got values other than 0 and 1, expected a boolean array"
             )
-        arrays.append(mask.astype(bool))
+        arrays.append(_frozen(f"mask {layer}", mask, np.dtype(bool)))
     return tuple(arrays)
 
 
 def check_hidden(hidden: Any, count: int) -> tuple[str, ...]:
-    """Return one activation name a hidden layer."""
-    return tuple(check_choice("hidden", name, HIDDEN) for name in one_each("hidden", hidden, count))
+    """Return one activation name a hidden layer, from one for all `count` or one each."""
+    return _one_each("hidden", hidden, count, lambda name: check_choice("hidden", name, HIDDEN))
 
 
 def check_keep_prob(keep_prob: Any, count: int) -> tuple[float, ...]:
-    """Return one keep probability a hidden layer, each above 0 and at most 1."""
-    values = one_each("keep_prob", keep_prob, count)
-    for value in values:
-        if not isinstance(value, (int, float, np.number)) or not 0 < value <= 1:
-            raise ValueError(f"keep_prob: got {value}, expected a number in (0, 1]")
-    return tuple(map(float, values))
+    """Return one keep probability a hidden layer, from one for all `count` or one each."""
+    return _one_each("keep_prob", keep_prob, count, _probability)
 
 
 def check_l2(l2: Any) -> float:
     """Return the L2 strength as a finite number of at least 0."""
-    if not isinstance(l2, (int, float, np.number)) or not 0 <= l2 < math.inf:
-        raise ValueError(f"l2: got {l2}, expected a number of at least 0")
+    if not _is_real(l2) or not 0 <= l2 < math.inf:
+        raise ValueError(f"l2: got {_shown(l2)}, expected a number of at least 0")
     return float(l2)
 
 
 def check_learning_rate(learning_rate: Any) -> float:
     """Return the learning rate as a finite number above 0."""
-    if not isinstance(learning_rate, (int, float, np.number)) or not 0 < learning_rate < math.inf:
-        raise ValueError(f"learning_rate: got {learning_rate}, expected a number above 0")
+    if not _is_real(learning_rate) or not 0 < learning_rate < math.inf:
+        raise ValueError(f"learning_rate: got {_shown(learning_rate)}, expected a number above 0")
     return float(learning_rate)
 
 
 def check_seed(seed: Any) -> int:
     """Return the seed as a whole number that every generator takes."""
-    if not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**32:
-        raise ValueError(f"seed: got {seed}, expected whole numbers from 0 to {2**32 - 1}")
+    if not _is_whole(seed) or not 0 <= seed < 2**32:
+        raise ValueError(f"seed: got {_shown(seed)}, expected whole numbers from 0 to {2**32 - 1}")
     return int(seed)
+
+
+def check_whole(name: str, value: Any, least: int) -> int:
+    """Return value as a whole number of at least `least`."""
+    if not _is_whole(value) or value < least:
+        raise ValueError(f"{name}: got {_shown(value)}, expected a whole number of at least {least}")
+    return int(value)
 
 
 def check_choice(name: str, value: Any, choices: Sequence[str]) -> str:
     """Return value if it is one of the choices."""
-    if value not in choices:
-        raise ValueError(f"{name}: got {value!r}, expected {', '.join(choices)}")
+    if not isinstance(value, str) or value not in choices:
+        got = repr(value) if isinstance(value, str) else _shown(value)
+        raise ValueError(f"{name}: got {got}, expected {', '.join(choices)}")
     return value
 
 
-def check_finite(name: str, array: np.ndarray) -> np.ndarray:
+def check_finite(name: str, array: Array) -> Array:
     """Return array if every entry of it is finite."""
     finite = np.isfinite(array)
     if not finite.all():
@@ -248,24 +288,69 @@ def check_finite(name: str, array: np.ndarray) -> np.ndarray:
     return array
 
 
-def one_each(name: str, value: Any, count: int) -> tuple:
-    """Return one value a hidden layer, from one for all or one each."""
-    if isinstance(value, str) or np.ndim(value) == 0:
-        return (value,) * count
+def check_unmasked(name: str, array: Any) -> None:
+    """Raise ValueError for a masked array, whose mask NumPy's functions would ignore."""
+    parts = array if isinstance(array, (list, tuple)) else [array]
+    if any(isinstance(part, np.ma.MaskedArray) for part in parts):
+        raise ValueError(
+            f"{name}: got a masked array, expected an array without a mask: "
+            "its mask would be ignored"
+        )
+
+
+def as_numbers(name: str, array: Any) -> Array:
+    """Return array as a real NumPy array, of booleans, integers or floats."""
+    check_unmasked(name, array)
+    try:
+        result = np.asarray(array)
+    except (ValueError, TypeError, RuntimeError):
+        # Ragged lists, JAX's tracers, PyTorch's tensors that require a gradient.
+        result = np.asarray(None)
+    if result.dtype.kind not in "biuf":
+        got = f"an array of {array.dtype}" if isinstance(array, np.ndarray) else _kind(array)
+        raise ValueError(f"{name}: got {got}, expected an array of real numbers")
+    return result
+
+
+def _frozen(name: str, array: Array, dtype: np.dtype[Any]) -> Array:
+    """Return a finite array in this dtype, read-only and nobody else's; its memory order stays."""
+    if array.dtype != dtype or array.flags.writeable or not array.flags.owndata:
+        with np.errstate(over="ignore"):
+            array = np.array(array, dtype)
+        array.flags.writeable = False
+    return check_finite(name, array)
+
+
+def _one_each(name: str, value: Any, count: int, check: Callable[[Any], T]) -> tuple[T, ...]:
+    """Return one checked value a hidden layer, from one for all or one each."""
+    if isinstance(value, str) or not (isinstance(value, Sequence) or np.ndim(value) == 1):
+        return (check(value),) * count
     if len(value) != count:
         raise ValueError(
             f"{name}: got {len(value)} values for {count} hidden layer{'s' * (count != 1)}, "
             "expected one for all or one each"
         )
-    return tuple(value)
+    return tuple(map(check, value))
 
 
-def as_numbers(name: str, array: Any) -> np.ndarray:
-    """Return array as a real NumPy array."""
-    try:
-        result = np.asarray(array)
-    except ValueError:
-        result = np.asarray(None)
-    if result.dtype.kind not in "biuf":
-        raise ValueError(f"{name}: got {type(array).__name__} of no numbers, expected a real array")
-    return result
+def _probability(value: Any) -> float:
+    if not _is_real(value) or not 0 < value <= 1:
+        raise ValueError(f"keep_prob: got {_shown(value)}, expected a number in (0, 1]")
+    return float(value)
+
+
+def _is_real(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def _kind(value: Any) -> str:
+    return "None" if value is None else type(value).__name__
+
+
+def _shown(value: Any) -> str:
+    """Return a number or a text as it is, anything else by its kind."""
+    return str(value) if value is None or isinstance(value, (Real, str)) else _kind(value)

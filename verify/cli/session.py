@@ -18,9 +18,9 @@ import numpy as np
 
 from verify.cli.options import problem_from
 from verify.course.models import Model, is_model, save
-from verify.course.training import Training, check_whole, train
+from verify.course.training import Training, train
 from verify.masks import mask_schedule
-from verify.problem import check_keep_prob
+from verify.problem import check_whole
 
 if TYPE_CHECKING:
     from verify.course.datasets import Dataset
@@ -86,14 +86,13 @@ def run(
 ) -> Training:
     """Train, with masks drawn anew for each iteration where there is dropout."""
     settings, problem = session.settings, session.problem
-    keep_prob = check_keep_prob(problem.keep_prob, len(problem.layers) - 2)
     return train(
         problem,
         learning_rate=settings["learning_rate"],
         iterations=settings["iterations"],
         backend=settings["backend"],
         strategy=settings["strategy"],
-        masks=mask_schedule(settings["seed"], problem.layers[1:-1], problem.m, keep_prob),
+        masks=mask_schedule(settings["seed"], problem.layers[1:-1], problem.m, problem.keep_prob),
         start=session.start,
         every=settings["every"],
         callback=callback,
@@ -108,7 +107,7 @@ def model_of(session: Session, training: Training) -> Model:
     dataset, problem = session.dataset, session.problem
     return Model(
         params=training.params,
-        hidden=tuple(problem.hidden),
+        hidden=problem.hidden,
         output=problem.output,
         classes=dataset.classes,
         data=dataset.name,

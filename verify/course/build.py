@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from numbers import Real
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,10 +15,9 @@ from verify.problem import (
     OUTPUTS,
     Problem,
     check_choice,
-    check_hidden,
     check_keep_prob,
-    check_l2,
     check_seed,
+    check_whole,
 )
 
 if TYPE_CHECKING:
@@ -46,43 +46,49 @@ def build_problem(
     RandomState(seed) in the course's order, masks from the counter-based generator of
     `verify.masks` at iteration 0. `examples` keeps the first so many.
 
-    Raises ValueError, naming the argument, for anything that these take no value of.
+    Raises ValueError, naming the argument, for anything else.
     """
-    from verify.course.datasets import targets
+    from verify.course.datasets import Dataset, targets
 
-    count = len(dataset.classes)
-    hidden = check_hidden(hidden, len(layers))
-    keep_prob = check_keep_prob(keep_prob, len(layers))
-    check_l2(l2)
+    if not isinstance(dataset, Dataset):
+        raise ValueError(
+            f"dataset: got {type(dataset).__name__}, expected a Dataset, as load returns one"
+        )
+    classes, most = len(dataset.classes), dataset.X.shape[1]
+    widths = check_widths(layers)
+    keep_probs = check_keep_prob(keep_prob, len(widths))
     check_init(init)
     check_choice("dtype", dtype, DTYPES)
     check_seed(seed)
-    output = check_choice("output", output or ("sigmoid" if count == 2 else "softmax"), OUTPUTS)
-    if output == "sigmoid" and count != 2:
-        raise ValueError(f"output: got sigmoid for {count} classes, expected softmax for those")
-    if bad := [size for size in layers if size < 1]:
-        raise ValueError(f"layers: got {bad[0]}, expected sizes of at least 1")
-    m = dataset.X.shape[1] if examples is None else examples
-    if not 1 <= m <= dataset.X.shape[1]:
-        raise ValueError(f"examples: got {m}, expected 1 to {dataset.X.shape[1]}")
+    output = check_choice("output", output or ("sigmoid" if classes == 2 else "softmax"), OUTPUTS)
+    m = most if examples is None else check_whole("examples", examples, 1)
+    if m > most:
+        raise ValueError(f"examples: got {m}, expected 1 to {most}")
 
-    sizes = (dataset.X.shape[0], *layers, 1 if output == "sigmoid" else count)
+    sizes = (dataset.X.shape[0], *widths, 1 if output == "sigmoid" else classes)
     return Problem(
         params=manual.initialize(sizes, init, np.random.RandomState(seed), np.dtype(dtype).type),
         X=dataset.X[:, :m],
-        Y=targets(dataset.labels[:m], count, output),
-        masks=draw_masks(seed, 0, layers, m, keep_prob),
+        Y=targets(dataset.labels[:m], classes, output),
+        masks=draw_masks(seed, 0, widths, m, keep_probs),
         hidden=hidden,
         output=output,
         l2=l2,
-        keep_prob=keep_prob,
+        keep_prob=keep_probs,
     )
 
 
-def check_init(init: str | float) -> None:
+def check_widths(layers: Any) -> tuple[int, ...]:
+    """Return the sizes of the hidden layers, each at least 1."""
+    if isinstance(layers, str) or not isinstance(layers, (Sequence, np.ndarray)):
+        raise ValueError(f"layers: got {layers}, expected a list of sizes, as in [20, 7, 5]")
+    return tuple(check_whole("layers", size, 1) for size in layers)
+
+
+def check_init(init: Any) -> None:
     """Raise ValueError unless init is a name of `manual.INITIALIZERS` or a finite scale."""
     named = isinstance(init, str) and init in manual.INITIALIZERS
-    scale = not isinstance(init, str) and 0 <= init < math.inf
+    scale = isinstance(init, Real) and not isinstance(init, bool) and 0 <= init < math.inf
     if not named and not scale:
         raise ValueError(
             f"init: got {init}, expected {', '.join(manual.INITIALIZERS)} or normal:SCALE "
@@ -93,7 +99,7 @@ def check_init(init: str | float) -> None:
 def parse_init(text: str) -> str | float:
     """Return the scale of "normal:SCALE", or the name as it is.
 
-    Raises ValueError for what is neither.
+    Raises ValueError for any other text.
     """
     init: str | float = text
     name, colon, scale = text.partition(":")

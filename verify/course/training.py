@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 import manual
-from verify.problem import check_choice, check_learning_rate
+from verify.problem import check_choice, check_learning_rate, check_problem, check_whole
 
 if TYPE_CHECKING:
     from verify.problem import Problem
@@ -90,6 +90,7 @@ def train(
 
     Raises ValueError, naming the argument, for anything that these take no value of.
     """
+    check_problem(problem)
     check_choice("backend", backend, tuple(BACKENDS))
     check_learning_rate(learning_rate)
     check_whole("start", start, 0)
@@ -302,9 +303,3 @@ def _bar(start: int, iterations: int, shown: bool) -> Iterator[Callable[[Trainin
             )
 
         yield show
-
-
-def check_whole(name: str, value: Any, least: int) -> None:
-    """Raise ValueError unless value is a whole number of at least `least`."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(f"{name}: got {value}, expected a whole number of at least {least}")

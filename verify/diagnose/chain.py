@@ -28,7 +28,6 @@ from typing import NamedTuple
 import numpy as np
 
 import manual
-from manual.network import per_layer
 from verify.problem import Problem
 
 Key = tuple[str, int]
@@ -74,7 +73,7 @@ class Tape(NamedTuple):
 
 def record(problem: Problem) -> Tape:
     """Run the forward pass of a problem, in float64 at its parameters, and keep what it made."""
-    exact = problem if problem.dtype == np.float64 else problem.astype(np.float64)
+    exact = problem.astype(np.float64)
     L = len(exact.layers) - 1
     undropped = [np.ones((width, exact.m), bool) for width in exact.layers[1:]]
     masks = undropped if exact.masks is None else (*exact.masks, undropped[-1])
@@ -87,7 +86,7 @@ def record(problem: Problem) -> Tape:
         W=(_NONE, *(exact.params[f"W{layer}"] for layer in range(1, L + 1))),
         b=(_NONE, *(exact.params[f"b{layer}"] for layer in range(1, L + 1))),
         mask=(_NONE.astype(bool), *masks),
-        keep=(1.0, *per_layer(exact.keep_prob, L - 1), 1.0),
+        keep=(1.0, *exact.keep_prob, 1.0),
     )
 
 

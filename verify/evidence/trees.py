@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from verify.problem import check_finite
+from verify.problem import check_finite, check_unmasked
 
 FLOATS = (np.float16, np.float32, np.float64)
 
@@ -142,7 +142,10 @@ def _leaves(argument: str, tree: Any) -> tuple[list[tuple[str, Any]], Any]:
     names = [keystr(path, simple=True, separator=".") or argument for path, _ in paths]
     if len(set(names)) < len(names):
         names = [keystr(path) for path, _ in paths]
-    return [(name, leaf) for name, (_, leaf) in zip(names, paths, strict=True)], structure
+    leaves = [(name, leaf) for name, (_, leaf) in zip(names, paths, strict=True)]
+    for name, leaf in leaves:
+        check_unmasked(name, leaf)
+    return leaves, structure
 
 
 def _in_order_of(original: Any, tree: Any) -> Any:

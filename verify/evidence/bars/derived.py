@@ -48,7 +48,6 @@ from typing import NamedTuple
 import numpy as np
 
 import manual
-from manual.network import per_layer
 from verify.problem import Problem
 
 LIBRARY = 8.0
@@ -325,11 +324,10 @@ def _kink_radius(network: _Linearised, kinked: Sequence[np.ndarray]) -> dict[str
 
 def _dropout_scales(problem: Problem) -> list:
     """Return mask / keep_prob for every hidden layer, and 1 for the last."""
-    hidden = len(problem.layers) - 2
     if problem.masks is None:
-        return [1.0] * (hidden + 1)
-    keep_probs = per_layer(problem.keep_prob, hidden)
-    return [mask / keep for mask, keep in zip(problem.masks, keep_probs, strict=True)] + [1.0]
+        return [1.0] * (len(problem.layers) - 1)
+    scales = (mask / keep for mask, keep in zip(problem.masks, problem.keep_prob, strict=True))
+    return [*scales, 1.0]
 
 
 def _sum_error(left: np.ndarray, right: np.ndarray, unit: _Unit) -> np.ndarray:

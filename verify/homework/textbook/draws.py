@@ -76,7 +76,7 @@ def with_masks(
     problem: Problem, masks: Sequence[np.ndarray], keep_prob: Sequence[float]
 ) -> Problem:
     """Return the same problem with dropout."""
-    return dataclasses.replace(problem, masks=tuple(masks), keep_prob=tuple(keep_prob))
+    return dataclasses.replace(problem, masks=masks, keep_prob=keep_prob)
 
 
 def saturated(problem: Problem) -> Problem:
@@ -107,4 +107,4 @@ def _draw_one(layers, m, hidden, output, l2, rng: np.random.Generator) -> Proble
     else:
         # Neither label is the other's mirror image: three ones in seven, two in five.
         Y = rng.permutation(np.arange(m) % 5 % 2 == 1)[None].astype(float)
-    return Problem(params, X, Y, hidden=tuple(hidden), output=output, l2=l2)
+    return Problem(params, X, Y, hidden=hidden, output=output, l2=l2)

@@ -21,7 +21,7 @@ from verify.evidence.differences.central import (
     stratified_sample,
 )
 from verify.evidence.differences.exhaustive.network import Layer, Output, loss_rounding
-from verify.problem import Problem, one_each
+from verify.problem import Problem
 
 SAMPLED = 12
 """Entries of each tensor that are also differenced as a black box."""
@@ -113,7 +113,7 @@ def _black_box(
     params["W1"] = W
     masks = None if problem.masks is None else problem.masks[index:]
     hidden = problem.hidden[index:]
-    keep_prob = one_each("keep_prob", problem.keep_prob, len(problem.layers) - 2)[index:]
+    keep_prob = problem.keep_prob[index:]
 
     def loss(params: Params) -> float:
         return float(

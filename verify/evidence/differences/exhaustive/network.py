@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from verify.problem import Problem, one_each
+from verify.problem import Problem
 
 UNIT = 2.0**-53
 TINY = 2.0**-1022
@@ -92,7 +92,6 @@ ACTIVATIONS = {
 def forward(problem: Problem, kinked: Sequence[np.ndarray] | None) -> tuple[list[Layer], Output]:
     """Return the base values of every layer, and of the loss, of a float64 problem."""
     A = problem.X
-    keep_prob = one_each("keep_prob", problem.keep_prob, len(problem.layers) - 2)
     layers = []
     for index, activation in enumerate((*problem.hidden, None)):
         W, b = problem.params[f"W{index + 1}"], problem.params[f"b{index + 1}"]
@@ -110,7 +109,7 @@ def forward(problem: Problem, kinked: Sequence[np.ndarray] | None) -> tuple[list
                 held |= kinked[index]
         A_next = value
         if problem.masks is not None:
-            mask, keep = problem.masks[index], keep_prob[index]
+            mask, keep = problem.masks[index], problem.keep_prob[index]
             A_next = value * mask / keep
             slope = slope * mask / keep
         layers.append(Layer(activation, A, W, Z, slope, level, held))
