@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -120,7 +120,7 @@ def full_precision() -> Iterator[None]:
         yield
 
 
-def per_layer(value, count: int) -> tuple:
+def per_layer(value: Any, count: int) -> tuple[Any, ...]:
     """Return one value a hidden layer from one for all or one each."""
     if isinstance(value, str) or not hasattr(value, "__len__"):
         return (value,) * count
@@ -135,8 +135,18 @@ def require_masks(masks: object, keep_probs: Sequence[float]) -> None:
         )
 
 
-def _loss(params, probes, X, Y, masks, hidden, output, l2, keep_probs):
-    """Return the loss. An l2 of None is no penalty: no square is summed up."""
+def _loss(
+    params: Params,
+    probes: Params,
+    X: Float[Array, "n_0 m"],
+    Y: Float[Array, "n_L m"],
+    masks: Masks | None,
+    hidden: Sequence[str],
+    output: str,
+    l2: Any,
+    keep_probs: Sequence[Any],
+) -> Float[jax.Array, ""]:
+    """Return the loss. An l2 of None is no penalty: no square is added."""
     m = X.shape[1]
     A = X
     for layer, activation in enumerate((*hidden, None), start=1):
@@ -147,27 +157,42 @@ def _loss(params, probes, X, Y, masks, hidden, output, l2, keep_probs):
         if masks is not None:
             A = A * masks[layer - 1] / keep_probs[layer - 1]
         A = A + probes.get(f"A{layer}", 0)
-    mean = LOSSES[output](Z, Y) / m
+    mean: jax.Array = LOSSES[output](Z, Y) / m
     if l2 is None:
         return mean
-    penalty = sum(jnp.sum(jnp.square(value)) for name, value in params.items() if name[0] == "W")
-    return mean + l2 / (2 * m) * penalty
+    squares = sum(jnp.sum(jnp.square(value)) for name, value in params.items() if name[0] == "W")
+    penalised: jax.Array = mean + l2 / (2 * m) * squares
+    return penalised
 
 
 _static = partial(jax.jit, static_argnames=("hidden", "output"))
 
 
 @_static
-def _value_and_grad(params, X, Y, masks, hidden, output, l2, keep_probs):
+def _value_and_grad(
+    params: Any, X: Any, Y: Any, masks: Any, hidden: Any, output: Any, l2: Any, keep_probs: Any
+) -> Any:
     return jax.value_and_grad(_loss)(params, {}, X, Y, masks, hidden, output, l2, keep_probs)
 
 
 @_static
-def _probe_grads(probes, params, X, Y, masks, hidden, output, l2, keep_probs):
+def _probe_grads(
+    probes: Any, params: Any, X: Any, Y: Any, masks: Any, hidden: Any, output: Any, l2: Any,
+    keep_probs: Any,
+) -> Any:  # fmt: skip
     return jax.grad(_loss, argnums=1)(params, probes, X, Y, masks, hidden, output, l2, keep_probs)
 
 
-def _prepare(params, X, Y, masks, hidden, output, l2, keep_prob):
+def _prepare(
+    params: Params,
+    X: Float[Array, "n_0 m"],
+    Y: Float[Array, "n_L m"],
+    masks: Masks | None,
+    hidden: str | Sequence[str],
+    output: str,
+    l2: float,
+    keep_prob: float | Sequence[float],
+) -> tuple[Any, ...]:
     """Return the arguments of the compiled functions, in the dtype of the parameters."""
     dtype = params["W1"].dtype
     L = len(params) // 2

@@ -34,7 +34,7 @@ from __future__ import annotations
 
 from functools import partial
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -43,6 +43,8 @@ import numpy as np
 from autodiff.network import _loss, full_precision
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from jaxtyping import Array, Float
 
 BLOCK = 250
@@ -57,13 +59,15 @@ def gram(X: Float[Array | np.ndarray, "n_0 m"]) -> Float[Array, "m m"]:
     """
     with full_precision():
         if isinstance(X, jax.Array) and any(each.platform != "cpu" for each in X.devices()):
-            return _gram(X)
-        X = np.asarray(X)
-        return jax.device_put(X.T @ X)
+            K: Array = _gram(X)
+        else:
+            X = np.asarray(X)
+            K = jax.device_put(X.T @ X)
+        return K
 
 
 @jax.jit
-def _gram(X):
+def _gram(X: Any) -> Any:
     return X.T @ X
 
 
@@ -77,7 +81,10 @@ def operations(n_0: int, n_1: int, m: int, n: int) -> int:
     static_argnames=("hidden", "output", "scheduled", "penalised"),
     donate_argnames="params",
 )
-def chunk(X, Y, K, rates, params, masks, count, *, hidden, output, scheduled, penalised):
+def chunk(
+    X: Any, Y: Any, K: Any, rates: Any, params: dict[str, Any], masks: Any, count: Any,
+    *, hidden: Sequence[str], output: str, scheduled: bool, penalised: bool,
+) -> tuple[dict[str, Array], Array]:  # fmt: skip
     """Take at most `BLOCK` steps; return the new parameters and the losses.
 
     `rates` holds learning rate, l2 and one keep_prob a hidden layer; `masks` holds one array
@@ -90,7 +97,7 @@ def chunk(X, Y, K, rates, params, masks, count, *, hidden, output, scheduled, pe
     W1 = params["W1"]
     P, no_inputs = W1 @ X, X[:0]
 
-    def step(i, state):
+    def step(i: Any, state: Any) -> Any:
         params, P, S, power, norm, losses = state
         drawn = [layer[i] for layer in masks] if scheduled else masks
         loss, (grads, at_Z1) = jax.value_and_grad(_loss, argnums=(0, 1))(

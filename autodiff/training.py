@@ -12,7 +12,7 @@ data (`autodiff.span`) and wins where features far outnumber examples.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -97,7 +97,8 @@ def on_device(array: Float[Array, "..."], dtype: np.dtype | None = None) -> Floa
     if isinstance(array, jax.Array) and dtype in (None, array.dtype):
         return array
     with full_precision():
-        return jax.device_put(np.asarray(array, dtype))
+        placed: jax.Array = jax.device_put(np.asarray(array, dtype))
+        return placed
 
 
 def choose_strategy(layers: Sequence[int], m: int, n: int) -> str:
@@ -111,10 +112,11 @@ def choose_strategy(layers: Sequence[int], m: int, n: int) -> str:
     return "span" if 2 * span.operations(n_0, n_1, m, n) < loop else "loop"
 
 
-def _length(masks, start: int) -> int:
+def _length(masks: Masks | Callable[[int], Masks] | None, start: int) -> int:
     if not callable(masks):
         return CHUNK
-    return max(1, min(CHUNK, MASK_BYTES // sum(mask.nbytes for mask in masks(start))))
+    size: int = sum(mask.nbytes for mask in masks(start))
+    return max(1, min(CHUNK, MASK_BYTES // size))
 
 
 @partial(
@@ -122,11 +124,14 @@ def _length(masks, start: int) -> int:
     static_argnames=("hidden", "output", "scheduled", "penalised", "length"),
     donate_argnames="params",
 )
-def _chunk(X, Y, rates, params, masks, count, *, hidden, output, scheduled, penalised, length):
+def _chunk(
+    X: Any, Y: Any, rates: Any, params: dict[str, Any], masks: Any, count: Any,
+    *, hidden: Sequence[str], output: str, scheduled: bool, penalised: bool, length: int,
+) -> tuple[dict[str, jax.Array], jax.Array]:  # fmt: skip
     rate, l2, *keep_probs = rates
     penalty = l2 if penalised else None
 
-    def step(i, state):
+    def step(i: Any, state: Any) -> Any:
         params, losses = state
         drawn = [layer[i] for layer in masks] if scheduled else masks
         loss, grads = jax.value_and_grad(_loss)(
@@ -135,4 +140,5 @@ def _chunk(X, Y, rates, params, masks, count, *, hidden, output, scheduled, pena
         params = {name: params[name] - rate * grads[name] for name in params}
         return params, losses.at[i].set(loss)
 
-    return jax.lax.fori_loop(0, count, step, (params, jnp.zeros(length, X.dtype)))
+    params, losses = jax.lax.fori_loop(0, count, step, (params, jnp.zeros(length, X.dtype)))
+    return params, losses

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 def sigmoid(Z: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Return 1 / (1 + e^-Z), without overflow and with full relative precision on both sides."""
-    return np.exp(np.minimum(Z, 0)) / (1 + np.exp(-np.abs(Z)))
+    A: Array = np.exp(np.minimum(Z, 0)) / (1 + np.exp(-np.abs(Z)))
+    return A
 
 
 def sigmoid_backward(
@@ -35,12 +36,14 @@ def sigmoid_backward(
 ) -> Float[Array, "*shape"]:
     """Return dZ = dA * s(Z) * (1 - s(Z))."""
     A = sigmoid(Z) if A is None else A
-    return np.multiply(dA * A, 1 - A, out=out)
+    dZ: Array = np.multiply(dA * A, 1 - A, out=out)
+    return dZ
 
 
 def relu(Z: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Return max(0, Z)."""
-    return np.maximum(Z, 0)
+    A: Array = np.maximum(Z, 0)
+    return A
 
 
 def relu_backward(
@@ -50,12 +53,14 @@ def relu_backward(
     out: Float[Array, "*shape"] | None = None,
 ) -> Float[Array, "*shape"]:
     """Return dZ = dA where Z > 0, else 0: the convention is relu'(0) = 0."""
-    return np.multiply(dA, Z > 0, out=out)
+    dZ: Array = np.multiply(dA, Z > 0, out=out)
+    return dZ
 
 
 def tanh(Z: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Return tanh(Z)."""
-    return np.tanh(Z)
+    A: Array = np.tanh(Z)
+    return A
 
 
 def tanh_backward(
@@ -66,13 +71,15 @@ def tanh_backward(
 ) -> Float[Array, "*shape"]:
     """Return dZ = dA * (1 - tanh(Z)^2)."""
     A = np.tanh(Z) if A is None else A
-    return np.multiply(dA, 1 - A * A, out=out)
+    dZ: Array = np.multiply(dA, 1 - A * A, out=out)
+    return dZ
 
 
 def softmax(Z: Float[Array, "classes m"]) -> Float[Array, "classes m"]:
     """Return e^Z / sum(e^Z) down each column, shifted by the column's maximum against overflow."""
     e = np.exp(Z - Z.max(axis=0, keepdims=True))
-    return e / e.sum(axis=0, keepdims=True)
+    A: Array = e / e.sum(axis=0, keepdims=True)
+    return A
 
 
 def softmax_backward(
@@ -83,7 +90,8 @@ def softmax_backward(
 ) -> Float[Array, "classes m"]:
     """Return dZ = A * (dA - sum(A * dA)): the Jacobian diag(A) - A A^T applied to each column."""
     A = softmax(Z) if A is None else A
-    return np.multiply(A, dA - (A * dA).sum(axis=0, keepdims=True), out=out)
+    dZ: Array = np.multiply(A, dA - (A * dA).sum(axis=0, keepdims=True), out=out)
+    return dZ
 
 
 class _Forward(Protocol):

@@ -27,7 +27,7 @@ def linear(
     entries, the product is nothing but reading them, and BLAS reads them faster as rows.
     """
     as_rows = A_prev.flags.f_contiguous and len(A_prev) > len(W) * A_prev.shape[1]
-    Z = (A_prev.T @ W.T).T if as_rows else W @ A_prev
+    Z: Array = (A_prev.T @ W.T).T if as_rows else W @ A_prev
     Z += b
     return Z
 
@@ -46,7 +46,8 @@ def linear_backward_input(
 
     With a single output it is an outer product, which a plain multiplication makes faster.
     """
-    return W.T * dZ if len(W) == 1 else W.T @ dZ
+    dA_prev: Array = W.T * dZ if len(W) == 1 else W.T @ dZ
+    return dA_prev
 
 
 def linear_backward_params(
@@ -63,7 +64,8 @@ def dropout(
     A: Float[Array, "n m"], mask: Bool[Array, "n m"], keep_prob: float
 ) -> Float[Array, "n m"]:
     """Return A * mask / keep_prob: what is kept is scaled up, so that the mean stays."""
-    return A * mask / float(keep_prob)  # a NumPy float64 would make a float32 A double
+    kept: Array = A * mask / float(keep_prob)  # a NumPy float64 would make a float32 A double
+    return kept
 
 
 def dropout_backward(
@@ -76,4 +78,5 @@ def dropout_backward(
 
     It is written into `out` if that is given, which may be dA itself.
     """
-    return np.divide(np.multiply(dA, mask, out=out), float(keep_prob), out=out)
+    kept: Array = np.divide(np.multiply(dA, mask, out=out), float(keep_prob), out=out)
+    return kept

@@ -27,14 +27,16 @@ if TYPE_CHECKING:
 
 def sigmoid_cross_entropy(Z: Float[Array, "1 m"], Y: Float[Array, "1 m"]) -> np.floating:
     """Return the mean of log(1 + e^Z) - Y Z, written max(Z, 0) + log1p(e^-|Z|) - Y Z."""
-    return (np.maximum(Z, 0) - Y * Z + np.log1p(np.exp(-np.abs(Z)))).sum() / Z.shape[1]
+    mean: np.floating = (np.maximum(Z, 0) - Y * Z + np.log1p(np.exp(-np.abs(Z)))).sum() / Z.shape[1]
+    return mean
 
 
 def sigmoid_cross_entropy_backward(
     Z: Float[Array, "1 m"], Y: Float[Array, "1 m"], A: Float[Array, "1 m"] | None = None
 ) -> Float[Array, "1 m"]:
     """Return dZ = sigmoid(Z) - Y."""
-    return (sigmoid(Z) if A is None else A) - Y
+    dZ: Array = (sigmoid(Z) if A is None else A) - Y
+    return dZ
 
 
 def softmax_cross_entropy(
@@ -48,7 +50,8 @@ def softmax_cross_entropy(
     Z = Z - Z.max(axis=0, keepdims=True)
     others = np.exp(Z)
     np.put_along_axis(others, Z.argmax(axis=0, keepdims=True), 0, axis=0)
-    return (np.log1p(others.sum(axis=0)) - (Y * Z).sum(axis=0)).sum() / Z.shape[1]
+    mean: np.floating = (np.log1p(others.sum(axis=0)) - (Y * Z).sum(axis=0)).sum() / Z.shape[1]
+    return mean
 
 
 def softmax_cross_entropy_backward(
@@ -57,12 +60,14 @@ def softmax_cross_entropy_backward(
     A: Float[Array, "classes m"] | None = None,
 ) -> Float[Array, "classes m"]:
     """Return dZ = softmax(Z) - Y."""
-    return (softmax(Z) if A is None else A) - Y
+    dZ: Array = (softmax(Z) if A is None else A) - Y
+    return dZ
 
 
 def l2_penalty(weights: Iterable[Float[Array, "_ _"]], l2: float, m: int) -> np.floating | float:
     """Return l2 / (2 m) times the sum of all squared weights; biases are not penalised."""
-    return float(l2) / (2 * m) * sum(np.vdot(W, W) for W in weights)
+    squares: np.floating = sum(np.vdot(W, W) for W in weights)
+    return float(l2) / (2 * m) * squares
 
 
 def l2_penalty_backward(
@@ -82,7 +87,8 @@ def clipped_cross_entropy(
     derivative of this function there is 0, whatever the backward pass says.
     """
     A = _clipped(A, clip)
-    return -(Y * np.log(A) + (1 - Y) * np.log(1 - A)).sum() / A.shape[1]
+    mean: np.floating = -(Y * np.log(A) + (1 - Y) * np.log(1 - A)).sum() / A.shape[1]
+    return mean
 
 
 def cross_entropy_backward(
@@ -102,4 +108,5 @@ def cross_entropy_backward(
 
 def _clipped(A: Float[Array, "1 m"], clip: float) -> Float[Array, "1 m"]:
     clip = max(clip, float(np.finfo(A.dtype).epsneg))
-    return np.clip(A, clip, 1 - clip)
+    clipped: Array = np.clip(A, clip, 1 - clip)
+    return clipped

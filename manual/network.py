@@ -22,7 +22,7 @@ Source: Rumelhart, Hinton & Williams (1986); the notation is the course's.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -46,7 +46,7 @@ from manual.losses import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from jaxtyping import Bool, Float
+    from jaxtyping import Bool, Float, Int
 
     Array = np.ndarray
     Params = Mapping[str, Float[Array, "_ _"]]
@@ -76,7 +76,7 @@ def depth(params: Params) -> int:
     return len(params) // 2
 
 
-def per_layer(value, count: int) -> tuple:
+def per_layer(value: Any, count: int) -> tuple[Any, ...]:
     """Return one value a hidden layer from one for all or one each."""
     if isinstance(value, str) or not hasattr(value, "__len__"):
         return (value,) * count
@@ -205,10 +205,11 @@ def predict(
     *,
     hidden: str | Sequence[str] = "relu",
     output: str = "sigmoid",
-) -> np.ndarray:
+) -> Int[Array, " m"]:
     """Return each example's class, (m,) integers: whether AL > 0.5, or for softmax the largest."""
     AL, _ = forward(params, X, hidden=hidden, output=output)
-    return (AL[0] > 0.5).astype(int) if output == "sigmoid" else AL.argmax(axis=0)
+    classes: Array = (AL[0] > 0.5).astype(int) if output == "sigmoid" else AL.argmax(axis=0)
+    return classes
 
 
 def output_backward(cache: Sequence[Layer], Y: Float[Array, "n_L m"]) -> Float[Array, "n_L m"]:

@@ -37,7 +37,7 @@ from manual.losses import l2_penalty
 from manual.network import loss_and_grads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
     from jaxtyping import Float
 
@@ -51,7 +51,8 @@ BLOCK = 250
 
 def gram(X: Float[Array, "n_0 m"]) -> Float[Array, "m m"]:
     """Return K = X^T X, of which BLAS, knowing that it is symmetric, multiplies half."""
-    return X.T @ X
+    K: Array = X.T @ X
+    return K
 
 
 def operations(n_0: int, n_1: int, m: int, n: int) -> int:
@@ -91,7 +92,17 @@ def steps(
     return dict(params), costs
 
 
-def _block(params, X, Y, K, masks, costs, rate, l2, how) -> Params:
+def _block(
+    params: Params,
+    X: Float[Array, "n_0 m"],
+    Y: Float[Array, "n_L m"],
+    K: Float[Array, "m m"],
+    masks: Iterable[Masks | None],
+    costs: Float[Array, " n"],
+    rate: float,
+    l2: float,
+    how: Mapping[str, Any],
+) -> Params:
     """Take a step for each of the masks, write each loss into `costs`; return the parameters."""
     m = X.shape[1]
     shrink = 1 - rate * l2 / m

@@ -159,7 +159,7 @@ def test_no_step_touches_what_has_as_many_rows_as_there_are_features():
                 scheduled=False,
                 penalised=True,
             )
-        )(problem.X, problem.Y, span.gram(problem.X), rates, problem.params, problem.masks, 3)
+        )(problem.X, problem.Y, span.gram(problem.X), rates, dict(problem.params), problem.masks, 3)
     shapes = [shape for body in loop_bodies(traced.jaxpr) for shape in every_shape(body)]
     assert (5, 9) in shapes
     assert not [shape for shape in shapes if 1237 in shape]
@@ -170,7 +170,7 @@ def test_the_plain_loop_neither_copies_nor_transposes_the_data():
     rates = np.array([0.1, problem.l2, *problem.keep_prob])
     with jax.enable_x64(True):
         lowered = _chunk.lower(
-            problem.X, problem.Y, rates, problem.params, None, 3,
+            problem.X, problem.Y, rates, dict(problem.params), None, 3,
             hidden=problem.hidden, output=problem.output, scheduled=False, penalised=True, length=8,
         )  # fmt: skip
         compiled = lowered.compile().as_text()

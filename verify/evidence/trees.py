@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -100,6 +101,8 @@ def flatten(argument: str, tree: Any) -> Tree:
 
     Raises ValueError, naming the argument or the leaf, if none is floating or one is not finite.
     """
+    if isinstance(tree, MappingProxyType):
+        tree = dict(tree)  # the params of a Problem, which JAX would take for a leaf
     named, structure = _leaves(argument, tree)
     arrays = {
         name: check_finite(name, np.array(leaf, order="C"))
