@@ -59,17 +59,18 @@ def test_show_explains_one_bug_with_formulas_and_numbers(capsys):
     [
         (
             ("--show", "mask-forgoten"),
-            "Error: show: got 'mask-forgoten', expected an id that `backproof bugs` lists, as "
+            "Error: show: got 'mask-forgoten', expected an id that `backproof bugs` lists, such as "
             "mask-forgotten",
         ),
         (
             ("--show", "output-sigmoid-under-softmax", *SMALL),
-            "Error: show: got output-sigmoid-under-softmax, which makes no sense in this network",
+            "Error: show: got output-sigmoid-under-softmax, expected a bug that can be written in "
+            "this network",
         ),
         (
             ("--show", "upstream-doubled", *SMALL, "--keep-prob", "0.5"),
-            "Error: show: got upstream-doubled, which cannot be told here: makes the same numbers "
-            "as mask-rescaled-twice",
+            "Error: show: got upstream-doubled, expected a bug that shows here: it makes the same "
+            "numbers as mask-rescaled-twice",
         ),
         (("--layer", "9", *SMALL), "Error: layer: got 9, expected 1 to 3"),
         (("--keep-prob", "1.2", *SMALL), "Error: keep_prob: got 1.2, expected a number in (0, 1]"),

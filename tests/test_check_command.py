@@ -154,7 +154,7 @@ def test_ones_own_loss_may_be_written_in_jax(capsys, tmp_path):
 
 
 def test_what_is_wrong_with_the_arguments_is_one_sentence(capsys, tmp_path):
-    assert "there is no such file" in refused(capsys, tmp_path / "gone.py")
+    assert "got a path that does not exist" in refused(capsys, tmp_path / "gone.py")
     assert "without any .py or .ipynb" in refused(capsys, tmp_path)
     other = tmp_path / "data.csv"
     other.write_text("")

@@ -137,7 +137,7 @@ def refused(path) -> str:
 
 
 def test_what_is_not_there_is_said_so(tmp_path):
-    assert "no such file" in refused(tmp_path / "model.h5")
+    assert "which does not exist" in refused(tmp_path / "model.h5")
     (tmp_path / "model.h5").mkdir()
     assert "a directory" in refused(tmp_path / "model.h5")
 

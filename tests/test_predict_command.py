@@ -161,11 +161,11 @@ def photograph_bytes(format) -> bytes:
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        ("a.jpg", b"dear diary", "not a picture of a format that Pillow reads"),
-        ("a.png", b"", "an empty file, not a picture"),
-        ("a.jpg", photograph_bytes("JPEG")[:1000], "cannot be read whole"),
-        ("a.png", photograph_bytes("PNG")[:200], "cannot be read whole"),
-        ("a.gif", photograph_bytes("GIF")[:100], "cannot be read whole"),
+        ("a.jpg", b"dear diary", "expected a picture of a format that Pillow reads"),
+        ("a.png", b"", "an empty file, expected a picture"),
+        ("a.jpg", photograph_bytes("JPEG")[:1000], "which is damaged ("),
+        ("a.png", photograph_bytes("PNG")[:200], "which is damaged ("),
+        ("a.gif", photograph_bytes("GIF")[:100], "which is damaged ("),
     ],
 )
 def test_what_is_no_whole_picture_is_refused_in_one_sentence(
@@ -181,12 +181,15 @@ def test_what_is_no_whole_picture_is_refused_in_one_sentence(
 
 def test_missing_pictures_and_models_are_named(predict, model_path, tmp_path):
     for arguments, sentence in [
-        ((model_path, tmp_path / "no.png"), "no.png and found no such file"),
-        ((model_path, tmp_path), "and found a directory"),
-        ((tmp_path / "no.h5", "a.png"), "no.h5 and found no such file"),
-        ((model_path,), "expected images, or a data set by --data"),
-        ((model_path, "a.png", "--data", "digits"), "one of the two"),
-        ((model_path, "a.png", "--mislabelled", tmp_path), "mislabelled needs --data"),
+        ((model_path, tmp_path / "no.png"), "no.png, which does not exist, expected a picture"),
+        ((model_path, tmp_path), ", which is a folder, expected a picture"),
+        ((tmp_path / "no.h5", "a.png"), "no.h5, which does not exist, expected a model"),
+        ((model_path,), "expected either images or a data set by --data"),
+        ((model_path, "a.png", "--data", "digits"), "expected either images"),
+        (
+            (model_path, "a.png", "--mislabelled", tmp_path),
+            "mislabelled: got images, expected --data",
+        ),
         ((model_path, "--data", "digits"), "10 classes, expected 2"),
         ((model_path, "--data", "circles"), "2 features, expected 144"),
         ((model_path, "--data", "elsewhere"), "data: got 'elsewhere'"),

@@ -130,7 +130,10 @@ FAULTS = {
         {"X": [["a"] * M] * 3},
         "X: got list, expected an array of real numbers",
     ),
-    "a complex X": ({"X": 1j * np.ones((3, M))}, "X: got an array of complex128, expected an array of real"),
+    "a complex X": (
+        {"X": 1j * np.ones((3, M))},
+        "X: got an array of complex128, expected an array of real",
+    ),
     "a ragged X": ({"X": [[1, 2], [3]]}, "X: got list, expected an array of real numbers"),
     # Y
     "X and Y of different m": (
@@ -434,7 +437,9 @@ def test_the_wrong_kind_of_thing_for_a_problem_or_a_data_set_is_said_in_one_sent
 
 
 def test_a_data_set_is_no_problem():
-    with pytest.raises(ValueError, match="^problem: got Dataset, expected a Problem, as build_prob"):
+    with pytest.raises(
+        ValueError, match=r"^problem: got Dataset, expected a Problem, as build_prob"
+    ):
         three_way(load("moons"))
 
 
@@ -463,22 +468,22 @@ def test_a_wrong_option_of_a_data_set_s_problem_is_said_in_one_sentence(changes,
 
 
 def test_a_loss_that_is_no_function_is_said_in_one_sentence():
-    with pytest.raises(ValueError, match="^loss: got float, expected a function$"):
+    with pytest.raises(ValueError, match=r"^loss: got float, expected a function$"):
         three_way(Problem(**right()), loss=0.5)
 
 
 def test_masked_gradients_are_refused():
     problem = Problem(**right())
     _, grads = manual.loss_and_grads(*problem.arguments, **problem.options)
-    with pytest.raises(ValueError, match="^W1: got a masked array, expected"):
+    with pytest.raises(ValueError, match=r"^W1: got a masked array, expected"):
         three_way(problem, grads=grads | {"W1": np.ma.array(grads["W1"])})
 
 
 def test_masked_arrays_are_refused_in_every_tree():
     x = np.ma.masked_less(np.array([1.0, 2.0]), 1.5)
-    with pytest.raises(ValueError, match="^params: got a masked array, expected"):
+    with pytest.raises(ValueError, match=r"^params: got a masked array, expected"):
         compare(np.sum, np.ones_like, x)
-    with pytest.raises(ValueError, match="^grads: got a masked array, expected"):
+    with pytest.raises(ValueError, match=r"^grads: got a masked array, expected"):
         compare(np.sum, np.ma.ones_like, x.data)
-    with pytest.raises(ValueError, match="got a masked array, expected"):
+    with pytest.raises(ValueError, match=r"got a masked array, expected"):
         check_vjp(np.sum, lambda c, x: c * np.ones(2), (x,))

@@ -1,4 +1,4 @@
-"""The course's figures: facts that are whole, recipes that reach them, judgement that is strict."""
+"""The course's figures: whole, recomputed by recipes, and compared digit by digit."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_what_data_is_absent_is_said_with_the_cure(monkeypatch):
     for id_ in IN_FILES:
         outcome = reproduce(FIGURES[id_])
         assert outcome.agree is None
-        assert f"{DATA_VARIABLE} is not set" in outcome.remark
+        assert f"{DATA_VARIABLE}: got nothing" in outcome.remark
 
 
 def test_a_damaged_data_file_is_not_taken_for_an_absent_one(monkeypatch, tmp_path):
@@ -154,7 +154,7 @@ def test_a_fault_in_the_network_makes_its_figure_fall_short(id_, monkeypatch):
     assert not reproduce(FIGURES[id_]).agree
 
 
-# The judgement.
+# The digits.
 
 TABLE = {"id": "table", "decimals": 8, "printed": {"Z": [[3.26295337, -1.23429987]]}}
 TRAINING = {

@@ -13,14 +13,14 @@ from click.testing import CliRunner
 
 from verify.cli import reproduce as module
 from verify.course.datasets import DATA_VARIABLE
-from verify.course.reproduce import Outcome, load_figures
+from verify.course.reproduce import Reproduction, load_figures
 from verify.show import comparisons
 
 COMMAND = (sys.executable, "-m", "backproof", "reproduce")
 QUICK = ("linear-forward", "cost")
-AGREES = Outcome("cost", True, 16, "digits", "cost", "0.1", "0.1", "as it should be")
-SHORT = Outcome("update", False, 3, "decimals", "W1[0, 0]", "1.00000000", "1.0010000000")
-ABSENT = Outcome("reg-l2", None, remark="data: football is read from data.mat; set X")
+AGREES = Reproduction("cost", True, 16, "digits", "cost", "0.1", "0.1", "as it should be")
+SHORT = Reproduction("update", False, 3, "decimals", "W1[0, 0]", "1.00000000", "1.0010000000")
+ABSENT = Reproduction("reg-l2", None, remark="data: football is read from data.mat; set X")
 
 
 def run(*arguments, **environment):
@@ -80,7 +80,7 @@ def test_the_table_shows_printed_beside_computed(outcomes):
     lines = shown.splitlines()
     assert lines[1].split() == ["cost", "cost", "0.1", "0.1", "16", "digits"]
     assert lines[2].split()[:5] == ["update", "W1[0,", "0]", "1.00000000", "1.0010000000"]
-    assert lines[2].endswith("3 decimals  FALLS SHORT")
+    assert lines[2].endswith("3 decimals  DIFFERS")
     assert "cost: as it should be." in lines
     assert lines[-1].startswith("1 of 2 figures agree")
 
@@ -112,14 +112,14 @@ def test_absent_data_is_listed_with_its_cure_and_not_counted(outcomes):
 def test_figures_whose_data_is_absent_name_the_variable_to_set():
     result = run("reg-l2", "cost", **{DATA_VARIABLE: ""})
     assert result.returncode == 0
-    assert f"{DATA_VARIABLE} is not set" in result.stdout
+    assert f"{DATA_VARIABLE}: got nothing" in result.stdout
 
 
 def test_where_nothing_can_be_computed_the_cure_is_the_error():
     result = run("reg-l2", **{DATA_VARIABLE: "/nowhere"})
     assert result.returncode == 2
     assert result.stdout == ""
-    assert result.stderr.startswith("Error: data: looked for /nowhere/data.mat")
+    assert result.stderr.startswith("Error: data: got /nowhere/data.mat, which does not exist")
     assert DATA_VARIABLE in result.stderr
 
 

@@ -13,7 +13,7 @@ from problems import random_problem
 import manual
 import verify.course.speed
 from verify.cli.app import app
-from verify.course.speed import clock, course, products, whole, workloads
+from verify.course.speed import course_step, jobs, matrix_products, timing, workloads
 
 SMALL = ("--data", "circles", "--layers", "3", "--l2", "0", "--keep-prob", "1", "--examples", "20")
 
@@ -23,7 +23,7 @@ def test_the_course_s_composition_takes_the_steps_of_ours(hidden):
     problem = random_problem(sizes=(4, 5, 3, 1), hidden=hidden)
     how = {"n": 5, "learning_rate": 0.3, "hidden": problem.hidden}
     params, _ = manual.steps(problem.params, problem.X, problem.Y, **how)
-    theirs = course.steps(problem.params, problem.X, problem.Y, **how)
+    theirs = course_step.steps(problem.params, problem.X, problem.Y, **how)
     for name, value in params.items():
         np.testing.assert_allclose(theirs[name], value, rtol=1e-12, atol=1e-15)
 
@@ -68,13 +68,13 @@ def test_a_ratio_is_the_median_of_those_within_one_repetition(monkeypatch):
         lambda runs, *_: {way: times.get(way, [9.0]) for way in runs},
     )
     monkeypatch.setattr(
-        verify.course.speed, "ways", lambda workload: dict.fromkeys(times, lambda: abs)
+        verify.course.speed, "implementations", lambda workload: dict.fromkeys(times, lambda: abs)
     )
     monkeypatch.setattr(verify.course.speed, "steps_in", lambda run, seconds: 1)
     monkeypatch.setattr(verify.course.speed, "seconds", lambda run, n: 0.0)
     monkeypatch.setattr(verify.course.speed, "machine", lambda dtype: (1e11, 1e10))
     workload = workloads.Workload("small", random_problem(sizes=(4, 5, 1)), 0.1)
-    row = verify.course.speed.compare_ways(workload)
+    row = verify.course.speed.time_steps(workload)
     assert row["ms_per_step"] == {"course": 4.0, "manual": 1.0}
     assert row["ratio_to"] == {"manual": {"course": 0.5}}
 
@@ -92,9 +92,9 @@ def test_the_products_of_a_step_are_those_that_its_layers_multiply():
     }
     for kind, layers in multiplied.items():
         for first, second, like in layers:
-            left, right = products.PRODUCTS[kind](first, second)
+            left, right = matrix_products.PRODUCTS[kind](first, second)
             assert (left @ right).shape == like.shape
-    pairs = products._pairs(problem)
+    pairs = matrix_products._pairs(problem)
     for kind, layers in multiplied.items():
         for pair, (first, second, _) in zip(pairs[kind], layers, strict=True):
             np.testing.assert_array_equal(pair[0], first)
@@ -104,30 +104,30 @@ def test_the_products_of_a_step_are_those_that_its_layers_multiply():
 def test_products_are_timed_by_library_where_they_outweigh_their_calls(monkeypatch):
     monkeypatch.setattr(workloads.importlib.util, "find_spec", lambda name: None)
     problem = random_problem(sizes=(4, 5, 1))
-    assert products.products_ms(problem, 1, 0.001) == {}
-    monkeypatch.setattr(products, "SMALLEST", 0)
-    timed = products.products_ms(problem, 1, 0.001)
+    assert matrix_products.products_ms(problem, 1, 0.001) == {}
+    monkeypatch.setattr(matrix_products, "SMALLEST", 0)
+    timed = matrix_products.products_ms(problem, 1, 0.001)
     assert set(timed) == {"numpy", "jax"}
     assert all(set(kinds) == {"forward", "dW", "dA"} for kinds in timed.values())
     assert all(ms > 0 for kinds in timed.values() for ms in kinds.values())
 
 
-def test_the_span_is_a_way_of_both_packages_where_it_would_be_chosen():
+def test_both_packages_have_the_span_where_it_would_be_chosen():
     workload = workloads.Workload("tall", random_problem(sizes=(500, 3, 1), m=5), 0.01)
-    table = workloads.ways(workload)
+    table = workloads.implementations(workload)
     params, _ = table["manual"]()(4)
     for way in ("manual-span", "autodiff-loop", "autodiff-span"):
         found, _ = table[way]()(4)
         for name, value in params.items():
             np.testing.assert_allclose(found[name], value, rtol=1e-12, atol=1e-14)
-    assert not [way for way in workloads.ways(workload._replace(
+    assert not [way for way in workloads.implementations(workload._replace(
         problem=random_problem(sizes=(4, 3, 1), m=50)
     )) if way.endswith("-span")]  # fmt: skip
 
 
 def test_a_whole_training_is_priced_in_steps_of_the_course():
     workload = workloads.Workload("small", random_problem(sizes=(4, 5, 1)), 0.1)
-    timed = whole.training_speed(workload, iterations=20)
+    timed = jobs.training_speed(workload, iterations=20)
     assert (timed["layers"], timed["iterations"]) == ([4, 5, 1], 20)
     assert timed["course_s"] == pytest.approx(20 * timed["course_s_per_step"])
     assert timed["warm_ratio"] == pytest.approx(timed["course_s"] / timed["warm_s"])
@@ -137,7 +137,7 @@ def test_a_whole_training_is_priced_in_steps_of_the_course():
 def test_repetitions_are_interleaved_and_each_takes_its_own_number_of_steps():
     taken = []
     runs = {name: partial(lambda name, n: taken.append((name, n)), name) for name in "ab"}
-    times = clock.interleaved(runs, {"a": 3, "b": 5}, repetitions=2)
+    times = timing.interleaved(runs, {"a": 3, "b": 5}, repetitions=2)
     assert taken == [("a", 1), ("a", 3), ("b", 1), ("b", 5)] * 2
     assert {name: len(values) for name, values in times.items()} == {"a": 2, "b": 2}
 

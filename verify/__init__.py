@@ -8,8 +8,8 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from verify.course.build import build_problem as build_problem
     from verify.course.datasets import load as load
+    from verify.course.problems import build_problem as build_problem
     from verify.course.training import train as train
     from verify.function import compare as compare
     from verify.layer import check_vjp as check_vjp
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Problem": "verify.problem",
     "Report": "verify.report",
-    "build_problem": "verify.course.build",
+    "build_problem": "verify.course.problems",
     "check_vjp": "verify.layer",
     "compare": "verify.function",
     "draw_masks": "verify.masks",

@@ -1,32 +1,41 @@
-"""Dropout masks as a function of a seed and the iteration, so that all ways share them.
+"""Dropout masks as a function of a seed and the iteration, so that all witnesses share them.
 
-The generator is counter-based (Philox; Salmon et al., 2011): the masks of an iteration are
-had without drawing those before it, so that a resumed run sees what an uninterrupted one saw.
+The generator is counter-based (Philox; Salmon et al., 2011): the masks of an iteration are drawn
+without those before it, so that a resumed run has the masks of an uninterrupted one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool
+
+    Array = np.ndarray
+    Masks = tuple[Bool[Array, "_ m"], ...]
 
 
 def draw_masks(
     seed: int, iteration: int, widths: Sequence[int], m: int, keep_prob: Sequence[float]
-) -> tuple[np.ndarray, ...] | None:
+) -> Masks | None:
     """Return one boolean mask (n_l, m) a hidden layer, or None where every keep_prob is 1."""
-    if all(keep == 1 for keep in keep_prob):
-        return None
-    rng = np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, 0, iteration]))
-    return tuple(
-        rng.random((width, m)) < keep for width, keep in zip(widths, keep_prob, strict=True)
-    )
+    schedule = mask_schedule(seed, widths, m, keep_prob)
+    return None if schedule is None else schedule(iteration)
 
 
 def mask_schedule(
     seed: int, widths: Sequence[int], m: int, keep_prob: Sequence[float]
-) -> Callable[[int], tuple[np.ndarray, ...]] | None:
+) -> Callable[[int], Masks] | None:
     """Return the function from an iteration to its masks, or None where nothing is dropped."""
     if all(keep == 1 for keep in keep_prob):
         return None
-    return lambda iteration: draw_masks(seed, iteration, widths, m, keep_prob)  # type: ignore[return-value]
+
+    def draw(iteration: int) -> Masks:
+        rng = np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, 0, iteration]))
+        layers = zip(widths, keep_prob, strict=True)
+        return tuple(rng.random((width, m)) < keep for width, keep in layers)
+
+    return draw

@@ -88,8 +88,8 @@ def three_way(
     `finite_difference` is "exhaustive", "sampled", "directional" or "auto": exhaustive where
     that is estimated to take under ten seconds.
 
-    Raises ValueError if `problem` is no `Problem`, if `grads` has other keys or shapes than the parameters, or for an unknown
-    `finite_difference`.
+    Raises ValueError if `problem` is no `Problem`, if `grads` has other keys or shapes than the
+    parameters, or for an unknown `finite_difference`.
     """
     start = perf_counter()
     check_problem(problem)

@@ -7,7 +7,6 @@ got, what is expected.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -120,7 +119,11 @@ class Problem:
 
     def with_params(self, params: Mapping[str, ArrayLike]) -> Problem:
         """Return the same problem at other parameters."""
-        return dataclasses.replace(self, params=params)
+        return Problem(**vars(self) | {"params": params})
+
+    def with_masks(self, masks: Sequence[ArrayLike], keep_prob: float | Sequence[float]) -> Problem:
+        """Return the same problem with other dropout."""
+        return Problem(**vars(self) | {"masks": masks, "keep_prob": keep_prob})
 
     def astype(self, dtype: DTypeLike) -> Problem:
         """Return the same problem in another floating dtype; float64 at float32 values is exact."""
@@ -174,34 +177,32 @@ def check_params(params: Any) -> dict[str, Float[Array, "_ _"]]:
 
 def check_X(X: Any, W1: Float[Array, "n_1 n_0"]) -> Float[Array, "n_0 m"]:
     """Return X as a finite, read-only (features, m) array that W1 can read, in its dtype."""
-    X = as_numbers("X", X)
+    array = as_numbers("X", X)
     features = W1.shape[1]
-    if X.ndim != 2 or X.shape[0] != features or X.shape[1] == 0:
-        raise ValueError(f"X: got the shape {X.shape}, expected ({features}, m), as W1 has it")
-    return _frozen("X", X, W1.dtype)
+    if array.ndim != 2 or array.shape[0] != features or array.shape[1] == 0:
+        raise ValueError(f"X: got the shape {array.shape}, expected ({features}, m), as W1 has it")
+    return _frozen("X", array, W1.dtype)
 
 
-def check_Y(
-    Y: Any, X: Float[Array, "n_0 m"], output: str, width: int
-) -> Float[Array, "n_L m"]:
+def check_Y(Y: Any, X: Float[Array, "n_0 m"], output: str, width: int) -> Float[Array, "n_L m"]:
     """Return Y as read-only labels that the output can be compared with, in the dtype of X."""
-    Y = as_numbers("Y", Y)
+    array = as_numbers("Y", Y)
     m = X.shape[1]
     if output == "sigmoid" and width != 1:
         raise ValueError(
             f"output: got sigmoid with {width} output units, expected softmax for those"
         )
-    if Y.ndim != 2 or Y.shape[0] != width:
-        raise ValueError(f"Y: got the shape {Y.shape}, expected ({width}, {m})")
-    if Y.shape[1] != m:
-        raise ValueError(f"Y: got {Y.shape[1]} examples, expected {m}, as X has them")
-    Y = _frozen("Y", Y, X.dtype)
-    strange = Y[(Y != 0) & (Y != 1)]
+    if array.ndim != 2 or array.shape[0] != width:
+        raise ValueError(f"Y: got the shape {array.shape}, expected ({width}, {m})")
+    if array.shape[1] != m:
+        raise ValueError(f"Y: got {array.shape[1]} examples, expected {m}, as X has them")
+    array = _frozen("Y", array, X.dtype)
+    strange = array[(array != 0) & (array != 1)]
     if strange.size:
         raise ValueError(f"Y: got the label {strange[0]:g}, expected 0 and 1")
-    if output == "softmax" and (Y.sum(axis=0) != 1).any():
+    if output == "softmax" and (array.sum(axis=0) != 1).any():
         raise ValueError("Y: got a column that is not one-hot, expected exactly one 1 a column")
-    return Y
+    return array
 
 
 def check_masks(
@@ -267,7 +268,9 @@ def check_seed(seed: Any) -> int:
 def check_whole(name: str, value: Any, least: int) -> int:
     """Return value as a whole number of at least `least`."""
     if not _is_whole(value) or value < least:
-        raise ValueError(f"{name}: got {_shown(value)}, expected a whole number of at least {least}")
+        raise ValueError(
+            f"{name}: got {_shown(value)}, expected a whole number of at least {least}"
+        )
     return int(value)
 
 

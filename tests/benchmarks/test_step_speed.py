@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 import manual
-from verify.course.speed.workloads import standard_workloads, ways
+from verify.course.speed.workloads import implementations, standard_workloads
 
 pytestmark = pytest.mark.unchecked
 
@@ -22,7 +22,7 @@ STEPS = {"cats": 10, "football": 500, "flower": 500, "wide": 2}
 @pytest.mark.parametrize("name", STEPS)
 def test_a_training_step(benchmark, name, way, dtype):
     workload = next(each for each in standard_workloads(dtype) if each.name == name)
-    prepare = ways(workload).get(way)
+    prepare = implementations(workload).get(way)
     if prepare is None:
         pytest.skip(f"{way} is not chosen for {name}")
     benchmark.extra_info["steps"] = STEPS[name]

@@ -1,8 +1,8 @@
 """The command line: `backproof COMMAND`, from its arguments to its exit status.
 
-What is wrong with the input is a ValueError, an OSError or a MemoryError somewhere below, and
-becomes one sentence on stderr and status 2. The commands, and click, are imported where Ctrl-C
-is caught already: their modules take a while.
+Wrong input raises a ValueError, an OSError or a MemoryError somewhere below; it is written as one
+sentence on stderr, with status 2. The commands and click are imported after Ctrl-C is caught,
+because importing them takes a while.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ AGREES, BAD_INPUT, INTERRUPTED = 0, 2, 130
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit with its status; of a closed pipe, die as others do."""
+    """Run the command line and exit with its status; after a closed pipe, by SIGPIPE as usual."""
     try:
         status = _status(arguments)
         sys.stdout.flush()
     except BrokenPipeError:
-        # Python ignores the signal, so that a pipe to a child may break; here nobody reads on.
+        # Python ignores SIGPIPE by default; here nobody reads the output any more.
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         signal.raise_signal(signal.SIGPIPE)
     except KeyboardInterrupt:
@@ -60,13 +60,13 @@ def _status(arguments: list[str] | None) -> int:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Deliver Ctrl-C anew where it struck in a callback of C code, which drops all exceptions.
+    """Send Ctrl-C again where it came during a callback of C code, which drops all exceptions.
 
     JAX runs such a callback at every garbage collection.
     """
     hook = sys.unraisablehook
 
-    def deliver(unraisable) -> None:
+    def deliver(unraisable: sys.UnraisableHookArgs) -> None:
         if unraisable.exc_type is KeyboardInterrupt:
             threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
         else:

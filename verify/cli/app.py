@@ -1,6 +1,6 @@
-"""The commands of `backproof`, each imported when it is asked for.
+"""The commands of `backproof`, each imported when it is used.
 
-`backproof --help` so loads neither JAX nor matplotlib. A command returns its exit status.
+So `backproof --help` loads neither JAX nor matplotlib. A command returns its exit status.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ import importlib
 import click
 
 COMMANDS = {
-    "verify": "Check the built-in network on a data set, three ways.",
+    "verify": "Check the built-in network on a data set: by hand, by JAX, by finite differences.",
     "check": "Check the backward passes in somebody's .py or .ipynb files.",
-    "bugs": "Plant each bug of the gallery and show what the check says of it.",
+    "bugs": "Plant each bug of the gallery, and show whether the check finds and names it.",
     "train": "Train a network, report its accuracy, save it.",
     "predict": "Label images, or a data set, with a trained model.",
-    "reproduce": "Recompute every figure that the course documents print.",
-    "speed": "Time a training step and an exhaustive check, by each way, side by side.",
+    "reproduce": "Recompute every figure that is printed in the course documents.",
+    "speed": "Time a training step by each implementation, and an exhaustive check.",
 }
 """Every command and its summary; each lives in the module of its name in `verify.cli`."""
 
 
 class Commands(click.Group):
-    """The commands, each loaded when it is asked for."""
+    """The commands, each imported when it is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order of the table."""
@@ -32,7 +32,8 @@ class Commands(click.Group):
         """Import and return one command, or None if there is none of that name."""
         if name not in COMMANDS:
             return None
-        return importlib.import_module(f"verify.cli.{name}").command
+        command: click.Command = importlib.import_module(f"verify.cli.{name}").command
+        return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the table of commands without importing any."""
@@ -43,7 +44,7 @@ class Commands(click.Group):
 @click.group(
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit status: 0 agrees or done, 1 disagrees or undecided, 2 the input is at fault.",
+    epilog="Exit status: 0 agrees or done, 1 disagrees or undecided, 2 the input is wrong.",
 )
 @click.version_option(package_name="backproof", prog_name="backproof")
 def app() -> None:

@@ -1,4 +1,4 @@
-"""`backproof bugs`: every bug of the gallery, planted, and what the check says of it."""
+"""`backproof bugs`: plant every bug of the gallery, and report what the check finds."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ NUMBERS_SHOWN = 4
 
 @click.command("bugs")
 @problem_options(l2=0.7, keep_prob=0.8)
-@click.option("--show", metavar="ID", help="Explain one bug with numbers.")
+@click.option("--show", metavar="ID", help="Explain this bug, with numbers.")
 @click.option(
-    "--layer", type=int, metavar="N", help="Plant in this layer alone; by default in each."
+    "--layer", type=int, metavar="N", help="Plant in this layer only; by default in every layer."
 )
 @output_options("table", "json")
 def command(
@@ -38,10 +38,10 @@ def command(
     output_file: Path | None,
     **options: Any,
 ) -> int:
-    """Plant each bug of the gallery and show what the check says of it.
+    """Plant each bug of the gallery, and show whether the check finds and names it.
 
-    Biases are drawn like the weights, so that a penalty on them shows. Exit status 0 if every
-    bug is caught, placed in its layer and called by its name.
+    Biases are drawn at random, so that a wrong penalty on them shows. Exit status 0 if every bug
+    is caught in its layer and by its name, else 1.
     """
     from verify.diagnose import right_chain
     from verify.diagnose.functions import cost
@@ -57,10 +57,10 @@ def command(
         raise ValueError(f"layer: got {layer}, expected 1 to {right.tape.L}")
     layers = right.tape.layers if layer is None else [layer]
     if show is not None and not BUGS[show].makes_sense(right.tape, layers):
-        raise ValueError(f"show: got {show}, which makes no sense in this network")
+        raise ValueError(f"show: got {show}, expected a bug that can be written in this network")
     witnesses = call_witnesses(problem, seed=options["seed"])
     if witnesses.rounding is None:
-        raise ValueError("data: got a problem whose loss is not finite; bugs cannot show in it")
+        raise ValueError("data: got a problem whose loss is not finite, expected a finite loss")
     gallery = fill_gallery(problem, witnesses.rounding.bars, layers)
     places = gallery.places if show is None else chosen(gallery, show)
     results = list(
@@ -84,7 +84,7 @@ def check_id(name: str) -> None:
     if name not in BUGS:
         near = difflib.get_close_matches(name, BUGS, n=1, cutoff=0)
         raise ValueError(
-            f"show: got {name!r}, expected an id that `backproof bugs` lists, as {near[0]}"
+            f"show: got {name!r}, expected an id that `backproof bugs` lists, such as {near[0]}"
         )
 
 
@@ -92,12 +92,14 @@ def chosen(gallery: Gallery, name: str) -> Sequence[Place]:
     """Return the places of one bug, or raise ValueError with the reason that it has none."""
     places = [place for place in gallery.places if place.bug.id == name]
     if not places:
-        raise ValueError(f"show: got {name}, which cannot be told here: {gallery.left_out[name]}")
+        raise ValueError(
+            f"show: got {name}, expected a bug that shows here: it {gallery.left_out[name]}"
+        )
     return places
 
 
 def progress(results: Iterable[Trial], total: int) -> Iterable[Trial]:
-    """Yield the results under a progress bar on stderr, where somebody watches."""
+    """Yield the results, with a progress bar on stderr if that is a terminal."""
     from rich.console import Console
     from rich.progress import track
 
@@ -112,7 +114,7 @@ def progress(results: Iterable[Trial], total: int) -> Iterable[Trial]:
     )
 
 
-def overview(problem: Problem, results: Sequence[Trial], found: dict) -> RenderableType:
+def overview(problem: Problem, results: Sequence[Trial], found: dict[str, Any]) -> RenderableType:
     """Return the table of the gallery: one row a bug."""
     from rich.console import Group
     from rich.table import Table
@@ -131,9 +133,9 @@ def overview(problem: Problem, results: Sequence[Trial], found: dict) -> Rendera
     for trial in results:
         if not (trial.caught and trial.named_right):
             said = "; ".join(f"{f.bug} in {f.tensor}" for f in trial.findings) or "nothing"
-            parts.append(Text(f"{trial.bug} in layer {trial.layer} was called: {said}", "red"))
+            parts.append(Text(f"{trial.bug} in layer {trial.layer} was reported as: {said}", "red"))
     if found["left_out"]:
-        parts.append(Text("Left out, because they cannot be told on this problem:", "bold"))
+        parts.append(Text("Left out, because nothing distinguishes them on this problem:", "bold"))
         for why in dict.fromkeys(one["why"] for one in found["left_out"]):
             ids = ", ".join(one["id"] for one in found["left_out"] if one["why"] == why)
             parts.append(Text(f"  {why}: {ids}"))
@@ -153,7 +155,7 @@ def overview(problem: Problem, results: Sequence[Trial], found: dict) -> Rendera
 def explanation(
     problem: Problem, places: Sequence[Place], results: Sequence[Trial]
 ) -> RenderableType:
-    """Return one bug in words, formulas and numbers, in the highest of the layers it is in."""
+    """Return one bug in words, formulas and numbers, in the highest of its layers."""
     from rich.console import Group
     from rich.padding import Padding
     from rich.text import Text
@@ -173,9 +175,9 @@ def explanation(
         Text(fault.in_words(tape)),
         Text(f"  wrong  {fault.as_written(tape)}"),
         Text(f"  right  {expected(tape, fault.operation, fault.layer)}"),
-        Text(f"\nPlanted in layer {fault.layer}{elsewhere}, it makes of the gradients:"),
+        Text(f"\nPlanted in layer {fault.layer}{elsewhere}, it changes the gradients:"),
         _spoiled(problem, fault),
-        Text(f"\nThe check {'disagrees, and says:' if trial.caught else 'AGREES.'}"),
+        Text(f"\nThe check {'disagrees:' if trial.caught else 'AGREES.'}"),
         *(Padding(line, (0, 0, 0, 2)) for line in said),
     )
 
@@ -203,7 +205,7 @@ def _spoiled(problem: Problem, fault: Fault) -> RenderableType:
 
 
 def _rows(name: str, right: np.ndarray, wrong: np.ndarray) -> Iterable[tuple[str, ...]]:
-    """Yield the rows of one gradient: how far it is off, and its most wrong entries."""
+    """Yield the rows of one gradient: its relative difference, and its worst entries."""
     gap = np.linalg.norm(wrong - right) / (np.linalg.norm(wrong) + np.linalg.norm(right))
     heads = [name, f"{gap:.1e}"]
     for flat in np.argsort(-np.abs(wrong - right), axis=None)[:NUMBERS_SHOWN]:
@@ -214,7 +216,7 @@ def _rows(name: str, right: np.ndarray, wrong: np.ndarray) -> Iterable[tuple[str
 
 
 def _layers(layers: Sequence[int]) -> str:
-    """Write layers as a range where they are one."""
+    """Return layers as a range if they are consecutive."""
     if len(layers) == 1:
         return f"layer {layers[0]}"
     if list(layers) == list(range(layers[0], layers[-1] + 1)):

@@ -17,27 +17,48 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from verify.homework.report import FileReport
+    from verify.homework.run.sandbox import NamedFunctions
 
 SUFFIXES = (".py", ".ipynb")
 SKIPPED = ("__pycache__", "__MACOSX", "node_modules", "site-packages")
-"""Folders in which nobody keeps homework; nor in those whose names begin with a dot."""
+"""Folders without homework, as are those whose names begin with a dot."""
 
 
 @click.command("check")
 @click.argument(
     "paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH..."
 )
-@click.option("--loss", metavar="NAME", help="Your own loss(params), one number.")
-@click.option("--grads", metavar="NAME", help="Your own grads(params), a tree like params.")
-@click.option("--params", metavar="NAME", help="Your own params(), arrays in any tree.")
+@click.option("--loss", metavar="NAME", help="Name of your loss(params), which returns one number.")
 @click.option(
-    "--timeout", type=float, default=30.0, show_default=True, help="Seconds a file may take."
+    "--grads", metavar="NAME", help="Name of your grads(params), which returns a tree like params."
 )
-@click.option("--memory", type=float, default=2048.0, show_default=True, help="MB it may hold.")
-@click.option("--processes", type=int, default=32, show_default=True, help="Processes it may run.")
-@click.option("--output-limit", type=float, default=16.0, show_default=True, help="MB to print.")
-@click.option("--file-size", type=float, default=64.0, show_default=True, help="MB to write.")
-@click.option("--jobs", type=int, help="Files at a time; by default one a core.")
+@click.option(
+    "--params", metavar="NAME", help="Name of your params(), which returns arrays in any tree."
+)
+@click.option(
+    "--timeout", type=float, default=30.0, show_default=True, help="Seconds that a file may take."
+)
+@click.option(
+    "--memory", type=float, default=2048.0, show_default=True, help="Memory that it may use, in MB."
+)
+@click.option(
+    "--processes", type=int, default=32, show_default=True, help="Processes that it may run."
+)
+@click.option(
+    "--output-limit",
+    type=float,
+    default=16.0,
+    show_default=True,
+    help="Output that it may print, in MB.",
+)
+@click.option(
+    "--file-size",
+    type=float,
+    default=64.0,
+    show_default=True,
+    help="Size of a file that it may write, in MB.",
+)
+@click.option("--jobs", type=int, help="Files to check at a time; by default one for each core.")
 @output_options("table", "json", "csv", "junit", "html")
 def command(
     paths: tuple[Path, ...],
@@ -55,22 +76,22 @@ def command(
 ) -> int:
     """Check the backward passes in .py and .ipynb files, or in all of a folder.
 
-    Definitions, imports and plain constants are taken from a file, and nothing else is run: no
-    training, no plotting. The course's functions are recognised by name and arguments
-    (propagate, forward_propagation, L_model_backward, gradient_check, ...), the course's helper
-    modules are stood in for where they are missing, and every backward pass is held against the
-    textbook's, JAX's derivative of the file's own forward pass, and finite differences of it.
+    Only definitions, imports and plain constants of a file are run: no training, no plotting.
+    The course's functions are recognised by name and arguments (propagate, forward_propagation,
+    L_model_backward, gradient_check, ...); the course's helper modules are replaced by ours where
+    they are missing. Every backward pass is compared with the textbook's, with JAX's derivative
+    of the file's own forward pass, and with finite differences of it.
 
-    For your own architecture, name three functions of the file: params() returns the parameters
+    For any other architecture, name three functions of the file: params() returns the parameters
     (an array, or dicts, lists and tuples of arrays), loss(params) one number, grads(params) the
-    gradient by every array in the same structure:
+    gradients in the same structure:
 
     \b
         backproof check my.py --loss my_loss --grads my_grads --params my_params
 
-    Each file is judged in a process group of its own, with limits, in a folder of its own that
-    is thrown away. That contains accidents (endless loops, sys.exit, forks, floods of output);
-    it is no security boundary against malice.
+    Each file is checked in a process group of its own, with limits, in a temporary folder. That
+    protects against accidents (endless loops, sys.exit, forks, too much output), not against
+    code that is meant to do harm.
 
     Exit status: 0 all agree, 1 any disagrees, is undecided, crashed or timed out, 2 any is
     unreadable or has nothing to check.
@@ -101,14 +122,16 @@ def command(
 
 
 def cores() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-def named_functions(loss: str | None, grads: str | None, params: str | None):
-    """Return the names of one's own functions, or None; raise ValueError if some are missing."""
+def named_functions(
+    loss: str | None, grads: str | None, params: str | None
+) -> NamedFunctions | None:
+    """Return the names of the user's functions, or None; raise ValueError if some are missing."""
     from verify.homework.run.sandbox import NamedFunctions
 
     given = {"loss": loss, "grads": grads, "params": params}
@@ -117,28 +140,32 @@ def named_functions(loss: str | None, grads: str | None, params: str | None):
         return None
     if missing:
         raise ValueError(
-            f"{missing[0]}: got none, expected the name of a function, as --loss, --grads and "
+            f"{missing[0]}: got none, expected the name of a function: --loss, --grads and "
             "--params go together"
         )
     return NamedFunctions(**{name: str(value) for name, value in given.items()})
 
 
 def find(paths: Sequence[Path]) -> list[Path]:
-    """Return the files to check: those that are named, and those in folders that are named.
+    """Return the files to check: those named, and those in the folders named.
 
-    Raises ValueError for what is not there, is no file, or is a folder without any.
+    Raises ValueError for a path that does not exist or is no file, and for a folder without any.
     """
     found: dict[Path, None] = {}
     for path in paths:
         if path.is_dir():
             inside = sorted(_inside(path))
             if not inside:
-                raise ValueError(f"{path}: got a folder without any .py or .ipynb file in it")
+                raise ValueError(
+                    f"{path}: got a folder without any .py or .ipynb file, expected at least one"
+                )
             found.update(dict.fromkeys(inside))
         elif not path.exists():
-            raise ValueError(f"{path}: there is no such file or folder")
+            raise ValueError(f"{path}: got a path that does not exist, expected a file or folder")
         elif not path.is_file():
-            raise ValueError(f"{path}: expected a .py file, an .ipynb file or a folder of them")
+            raise ValueError(
+                f"{path}: got no ordinary file, expected .py, .ipynb or a folder of them"
+            )
         elif path.suffix not in SUFFIXES:
             raise ValueError(
                 f"{path}: got a {path.suffix or 'nameless'} file, expected .py or .ipynb"
@@ -159,7 +186,7 @@ def _inside(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def progress(total: int) -> Iterator[Callable[[FileReport], None]]:
-    """Show how many files are done, on a terminal alone, and none of it afterwards."""
+    """Show how many files are done, on a terminal only, until all are."""
     if total == 1 or not sys.stderr.isatty():
         yield lambda report: None
         return

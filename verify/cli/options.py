@@ -1,4 +1,4 @@
-"""The options that say which problem: shared by every command that builds one."""
+"""The options that describe a problem, shared by all commands that build one."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from verify.course.build import DTYPES, build_problem, parse_init
+from verify.cli.output import Command
 from verify.course.datasets import NAMES as DATA_SETS
 from verify.course.datasets import load
+from verify.course.problems import DTYPES, build_problem, parse_init
 from verify.problem import HIDDEN, OUTPUTS
 
 if TYPE_CHECKING:
@@ -17,54 +18,55 @@ if TYPE_CHECKING:
     from verify.problem import Problem
 
 
-class ListOf(click.ParamType):
-    """Comma-separated values of one type; an empty text is an empty list."""
+def listed(item: Callable[[str], Any], expected: str) -> Callable[..., tuple[Any, ...] | None]:
+    """Return a callback that reads comma-separated values; an empty text is an empty list."""
 
-    def __init__(self, item: Callable[[str], Any], takes: str) -> None:
-        self.item, self.name = item, takes
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple:
-        """Return the values, or refuse the text in one sentence."""
-        if not isinstance(value, str):
-            return tuple(value)
+    def read(
+        ctx: click.Context, param: click.Parameter, text: str | None
+    ) -> tuple[Any, ...] | None:
+        if text is None:
+            return None
         try:
-            return tuple(self.item(part.strip()) for part in value.split(",")) if value else ()
+            return tuple(item(part.strip()) for part in text.split(",")) if text else ()
         except ValueError:
-            option = param.opts[0].lstrip("-").replace("-", "_")
-            raise click.UsageError(f"{option}: got {value!r}, expected {self.name}") from None
+            raise click.UsageError(f"{param.name}: got {text!r}, expected {expected}") from None
+
+    return read
 
 
-SIZES = ListOf(int, "whole numbers, as in 20,7,5")
-NUMBERS = ListOf(float, "a number or one for each hidden layer, as in 0.9,0.8")
-NAMES = ListOf(str, "a name or one for each hidden layer, as in relu,tanh")
+sizes = listed(int, "whole numbers, as in 20,7,5")
+numbers = listed(float, "a number or one for each hidden layer, as in 0.9,0.8")
+names = listed(str, "a name or one for each hidden layer, as in relu,tanh")
 
 
-def problem_options(*, l2: float = 0.0, keep_prob: float = 1.0) -> Callable:
+def problem_options(*, l2: float = 0.0, keep_prob: float = 1.0) -> Callable[[Command], Command]:
     """Return a decorator that adds the options of a problem, with these defaults for two."""
     options = [
         click.option("--data", default="breast-cancer", show_default=True, metavar="NAME|FILE.h5",
-                     help=f"{', '.join(DATA_SETS)}, or an HDF5 file of the cats' schema."),
-        click.option("--layers", type=SIZES, default="20,7,5", show_default=True, metavar="SIZES",
-                     help='Hidden layer sizes; "" is none (logistic regression).'),
-        click.option("--hidden", type=NAMES, default="relu", show_default=True, metavar="NAMES",
+                     help=f"{', '.join(DATA_SETS)}, or an HDF5 file like those of the cats."),
+        click.option("--layers", callback=sizes, default="20,7,5", show_default=True,
+                     metavar="SIZES",
+                     help='Sizes of the hidden layers; "" for none (logistic regression).'),
+        click.option("--hidden", callback=names, default="relu", show_default=True,
+                     metavar="NAMES",
                      help=f"Hidden activation ({', '.join(HIDDEN)}), one for all or one each."),
         click.option("--output", metavar="NAME",
-                     help=f"{' or '.join(OUTPUTS)}; by default sigmoid for two classes."),
+                     help=f"{' or '.join(OUTPUTS)}; by default softmax for over 2 classes."),
         click.option("--init", default="he", show_default=True, metavar="NAME",
-                     help="zeros, normal:SCALE, fan-in, xavier-in, xavier or he."),
+                     help="Initial weights: zeros, normal:SCALE, fan-in, xavier-in, xavier or he."),
         click.option("--l2", type=float, default=l2, show_default=True, metavar="NUMBER",
                      help="Strength of the L2 penalty."),
-        click.option("--keep-prob", type=NUMBERS, default=str(keep_prob), show_default=True,
+        click.option("--keep-prob", callback=numbers, default=str(keep_prob), show_default=True,
                      metavar="NUMBERS",
-                     help="Dropout's probability to keep a unit, one for all or one each."),
+                     help="Probability that dropout keeps a unit, one for all layers or one each."),
         click.option("--examples", type=int, metavar="N", help="Use the first N examples."),
         click.option("--dtype", default="float64", show_default=True, metavar="NAME",
-                     help=f"{' or '.join(DTYPES)}."),
+                     help=f"Precision: {' or '.join(DTYPES)}."),
         click.option("--seed", type=int, default=1, show_default=True, metavar="N",
-                     help="Seed of parameters and masks."),
+                     help="Seed of the parameters and the dropout masks."),
     ]  # fmt: skip
 
-    def decorate(command: Callable) -> Callable:
+    def decorate(command: Command) -> Command:
         for option in reversed(options):
             command = option(command)
         return command
@@ -90,6 +92,6 @@ def problem_from(options: dict[str, Any]) -> tuple[Dataset, Problem]:
     return dataset, problem
 
 
-def one_or_each(values: tuple) -> Any:
+def one_or_each(values: tuple[Any, ...]) -> Any:
     """Return a lone value as one for all layers, several as they are."""
     return values[0] if len(values) == 1 else values

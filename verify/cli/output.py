@@ -6,15 +6,18 @@ import io
 import json
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from verify.problem import check_choice
 
+Command = TypeVar("Command", bound=Callable[..., Any])
 
-def output_options(*formats: str):
+
+def output_options(*formats: str) -> Callable[[Command], Command]:
     """Return a decorator that adds --format, by default the first of these, and --output-file."""
 
     def check(ctx: click.Context, param: click.Parameter, value: str) -> str:
@@ -24,20 +27,20 @@ def output_options(*formats: str):
         if value is None:
             return None
         if value.is_dir():
-            raise click.UsageError(f"output-file: got {value}, which is a folder")
+            raise click.UsageError(f"output-file: got {value}, which is a folder, expected a file")
         if not value.parent.is_dir():
             raise click.UsageError(
-                f"output-file: got {value}, but there is no folder {value.parent}"
+                f"output-file: got {value}, expected a file in a folder that exists"
             )
         return value
 
-    def decorate(command):
+    def decorate(command: Command) -> Command:
         command = click.option(
             "--output-file",
             type=click.Path(path_type=Path),
             metavar="FILE",
             callback=check_target,
-            help="Write there instead of to standard output.",
+            help="Write to this file instead of standard output.",
         )(command)
         return click.option(
             "--format",
@@ -78,10 +81,10 @@ def write_json(result: Any, output_file: Path | None) -> None:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write a whole file or none: beside the target first, then renamed over it.
+    """Write a file whole or not at all: to a file next to it first, which is then renamed.
 
-    A device or a pipe, as /dev/stdout, is written to and not replaced. Raises ValueError where
-    the target cannot be written.
+    A device or a pipe, as /dev/stdout, is written to directly. Raises ValueError if the file
+    cannot be written.
     """
     try:
         if path.exists() and not path.is_file():
@@ -89,7 +92,9 @@ def write_atomically(path: Path, text: str) -> None:
         else:
             _write_beside(path.resolve(), text)
     except OSError as fault:
-        raise ValueError(f"output-file: {path} cannot be written: {fault.strerror}") from fault
+        raise ValueError(
+            f"output-file: got {path}, which cannot be written ({fault.strerror})"
+        ) from fault
 
 
 def _write_beside(path: Path, text: str) -> None:

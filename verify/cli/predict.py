@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     "folder",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Draw there the images of the data set that the model got wrong.",
+    help="Draw into this folder the images of the data set that the model labels wrong.",
 )
 @output_options("table", "json")
 def command(
@@ -38,14 +38,15 @@ def command(
 ) -> int:
     """Label images, or a data set, with a model that `backproof train` saved.
 
-    Images of any format and size; each is brought to the size that the model learned from.
+    Images may have any format and size; each is resized to the size that the model was trained
+    on.
     """  # fmt: skip
     from verify.course.models import load
 
     if bool(images) == bool(data):
-        raise ValueError("predict: expected images, or a data set by --data, one of the two")
+        raise ValueError("predict: expected either images or a data set by --data")
     if folder is not None and data is None:
-        raise ValueError("mislabelled needs --data: only a data set has known labels")
+        raise ValueError("mislabelled: got images, expected --data: only a data set has labels")
     model = load(model_path)
     result, text = labelled(model, images) if images else judged(model, str(data), folder)
     if format_ == "json":
@@ -79,8 +80,8 @@ def labelled(model: Model, images: Sequence[Path]) -> tuple[dict[str, Any], str]
 
 
 def judged(model: Model, data: str, folder: Path | None) -> tuple[dict[str, Any], str]:
-    """Return how often the model is right on a data set, as plain data and as text."""
-    from verify.cli.outcome import accuracy, mislabelled, parts
+    """Return the accuracy of the model on a data set, as plain data and as text."""
+    from verify.cli.training_report import accuracy, mislabelled, parts
     from verify.course.datasets import load
     from verify.course.scores import score, table
     from verify.show import plots

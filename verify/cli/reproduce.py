@@ -8,17 +8,17 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from verify.cli.output import output_options, write, write_json
 
 if TYPE_CHECKING:
-    from verify.course.reproduce import Figure, Outcome
+    from verify.course.reproduce import Figure, Reproduction
 
-Tell = Callable[[str], None]
-"""Says what is at work."""
+Show = Callable[[str], None]
+"""Show the name of what is being computed."""
 
 ROW = "{:<26}  {:<21}  {:>22}  {:>22}  {:>10}  {}"
 HEADING = ROW.format("figure", "agrees least", "printed", "computed", "agreeing", "").rstrip()
@@ -31,32 +31,32 @@ HEADING = ROW.format("figure", "agrees least", "printed", "computed", "agreeing"
     "folder",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Draw there the course's comparisons: initialisation and regularisation.",
+    help="Draw into this folder the course's comparisons of initialisation and regularisation.",
 )
 @output_options("table", "json")
 def command(
     figures: tuple[str, ...], folder: Path | None, format_: str, output_file: Path | None
 ) -> int:
-    """Recompute every figure that the course documents print, or those that are named.
+    """Recompute the figures that are printed in the course documents: all, or those named.
 
-    Exit status 0 if all that could be computed agree, 1 if any falls short.
+    Exit status 0 if all that could be computed agree, 1 if any differs.
     """  # fmt: skip
     chosen = choose(figures)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
     start = perf_counter()
-    with progress(len(chosen)) as tell:
-        outcomes = list(computed(chosen, tell))
+    with progress(len(chosen)) as show:
+        results = list(computed(chosen, show))
         if folder is not None:
-            draw(folder, tell)
-    counted = [outcome for outcome in outcomes if outcome.agree is not None]
+            draw(folder, show)
+    counted = [result for result in results if result.agree is not None]
     if not counted:
-        raise ValueError(outcomes[0].remark)
+        raise ValueError(results[0].remark)
     if format_ == "json":
-        write_json(summary(outcomes), output_file)
+        write_json(summary(results), output_file)
     else:
-        write(table(outcomes, perf_counter() - start), output_file)
-    return 0 if all(outcome.agree for outcome in counted) else 1
+        write(table(results, perf_counter() - start), output_file)
+    return 0 if all(result.agree for result in counted) else 1
 
 
 def choose(names: Sequence[str]) -> list[Figure]:
@@ -70,23 +70,23 @@ def choose(names: Sequence[str]) -> list[Figure]:
     return [figures[name] for name in names or figures]
 
 
-def computed(figures: Sequence[Figure], tell: Tell) -> Iterator[Outcome]:
-    """Yield the outcome of each figure, telling which one is at work."""
+def computed(figures: Sequence[Figure], show: Show) -> Iterator[Reproduction]:
+    """Compute each figure, showing its name meanwhile."""
     from verify.course.reproduce import reproduce
 
     for figure in figures:
-        tell(figure["id"])
+        show(figure["id"])
         yield reproduce(figure)
 
 
-def draw(folder: Path, tell: Tell) -> None:
+def draw(folder: Path, show: Show) -> None:
     """Write the pictures of every comparison whose data is there."""
     from verify.course.datasets import DataAbsentError
     from verify.show.comparisons import COMPARISONS, draw_comparison
     from verify.show.plots import save
 
     for comparison in COMPARISONS:
-        tell(f"pictures: {comparison}")
+        show(f"pictures: {comparison}")
         try:
             pictures = draw_comparison(comparison)
         except DataAbsentError as absent:
@@ -96,30 +96,30 @@ def draw(folder: Path, tell: Tell) -> None:
             save(picture, folder / f"{name}.png")
 
 
-def summary(outcomes: Sequence[Outcome]) -> dict:
+def summary(results: Sequence[Reproduction]) -> dict[str, Any]:
     """Return the JSON object: every figure, how many agree, and of how many."""
-    counted = [outcome for outcome in outcomes if outcome.agree is not None]
+    counted = [result for result in results if result.agree is not None]
     return {
-        "figures": [outcome.to_dict() for outcome in outcomes],
-        "agree": sum(bool(outcome.agree) for outcome in counted),
+        "figures": [result.to_dict() for result in results],
+        "agree": sum(bool(result.agree) for result in counted),
         "total": len(counted),
     }
 
 
-def table(outcomes: Sequence[Outcome], seconds: float) -> str:
+def table(results: Sequence[Reproduction], seconds: float) -> str:
     """Return one line a figure, then the remarks, then the count."""
-    counts = summary(outcomes)
-    absent = [outcome for outcome in outcomes if outcome.agree is None]
+    counts = summary(results)
+    absent = [result for result in results if result.agree is None]
     remarks = [
-        f"{outcome.id}: {outcome.remark}."
-        for outcome in outcomes
-        if outcome.remark and outcome.agree is not None
+        f"{result.id}: {result.remark}."
+        for result in results
+        if result.remark and result.agree is not None
     ]
-    cures = sorted({outcome.remark for outcome in absent})
+    cures = sorted({result.remark for result in absent})
     return "\n".join(
         [
             HEADING,
-            *map(row, outcomes),
+            *map(row, results),
             "",
             *remarks,
             *(f"Not computed: {cure}." for cure in cures),
@@ -131,14 +131,14 @@ def table(outcomes: Sequence[Outcome], seconds: float) -> str:
     )
 
 
-def row(outcome: Outcome) -> str:
+def row(result: Reproduction) -> str:
     """Return one line of the table."""
-    if outcome.agree is None:
-        return ROW.format(outcome.id, "data absent", "", "", "", "").rstrip()
-    agreeing = "" if outcome.digits is None else f"{outcome.digits} {outcome.unit}"
-    word = "" if outcome.agree else "FALLS SHORT"
+    if result.agree is None:
+        return ROW.format(result.id, "data absent", "", "", "", "").rstrip()
+    agreeing = "" if result.digits is None else f"{result.digits} {result.unit}"
+    word = "" if result.agree else "DIFFERS"
     return ROW.format(
-        outcome.id, outcome.entry, _fit(outcome.printed), _fit(outcome.computed), agreeing, word
+        result.id, result.entry, _fit(result.printed), _fit(result.computed), agreeing, word
     ).rstrip()
 
 
@@ -148,8 +148,8 @@ def _fit(text: str) -> str:
 
 
 @contextmanager
-def progress(total: int) -> Iterator[Tell]:
-    """Show which figure is at work, on a terminal alone; yield the function that tells."""
+def progress(total: int) -> Iterator[Show]:
+    """Show which figure is being computed, on a terminal only; yield the function that does."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -160,8 +160,8 @@ def progress(total: int) -> Iterator[Tell]:
         TextColumn("{task.description}"),
     )
     console = Console(stderr=True)
-    shown = sys.stderr.isatty()
-    with Progress(*columns, console=console, transient=True, disable=not shown) as bar:
+    hidden = not sys.stderr.isatty()
+    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
         task = bar.add_task("", total=total)
         begun = count()
         yield lambda name: bar.update(task, description=name, completed=min(next(begun), total))

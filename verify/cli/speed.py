@@ -1,7 +1,9 @@
-"""`backproof speed`: a training step and an exhaustive check, by each way, side by side."""
+"""`backproof speed`: the time of a training step by each implementation, and of a check."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,9 @@ from verify.cli.options import problem_from, problem_options
 from verify.cli.output import output_options, write, write_json
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
     from verify.course.speed import Workload
 
 DTYPES = ("float64", "float32")
@@ -25,7 +30,7 @@ DTYPES = ("float64", "float32")
     default=0.01,
     show_default=True,
     metavar="NUMBER",
-    help="Learning rate of a problem of your own.",
+    help="Learning rate for a problem of your own.",
 )
 @click.option(
     "--repetitions",
@@ -33,7 +38,7 @@ DTYPES = ("float64", "float32")
     default=11,
     show_default=True,
     metavar="N",
-    help="Interleaved repetitions of every way.",
+    help="Repetitions of every implementation, interleaved.",
 )
 @click.option(
     "--seconds",
@@ -41,17 +46,19 @@ DTYPES = ("float64", "float32")
     default=0.1,
     show_default=True,
     metavar="NUMBER",
-    help="How long one repetition takes.",
+    help="Seconds that one repetition takes.",
 )
 @click.option(
     "--plot",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Draw the bar chart into this file.",
+    metavar="FILE",
+    help="Draw a bar chart into this file.",
 )
 @output_options("table", "json")
 @click.pass_context
 def command(
     context: click.Context,
+    /,
     learning_rate: float,
     repetitions: int,
     seconds: float,
@@ -60,11 +67,12 @@ def command(
     output_file: Path | None,
     **options: Any,
 ) -> int:
-    """Time a training step by each way, side by side, and an exhaustive check.
+    """Time a training step by each implementation, and an exhaustive check.
 
-    By default four workloads in both dtypes, cats, football, flower and a wide one, and a whole
-    training of the first. With any option that describes a problem, as --data or --layers, that
-    problem alone. PyTorch takes part where it is installed (extra `peers`).
+    By default four workloads (cats, football, flower and a wide network) are timed in both
+    dtypes, and a whole training of the first. With any option that describes a problem, such as
+    --data or --layers, only that problem is timed. PyTorch is timed too if it is installed (extra
+    `peers`).
     """  # fmt: skip
     from verify.course import speed
     from verify.problem import check_learning_rate
@@ -78,22 +86,22 @@ def command(
     dtypes = (options["dtype"],) if "dtype" in given else DTYPES
     own = given & {"data", "layers", "hidden", "output", "init", "l2", "keep_prob", "examples"}
     if own:
-        workloads = [_own(options | {"dtype": dtype}, learning_rate) for dtype in dtypes]
+        workloads = [_workload(options | {"dtype": dtype}, learning_rate) for dtype in dtypes]
     else:
         workloads = [each for dtype in dtypes for each in speed.standard_workloads(dtype)]
 
     result: dict[str, Any] = {}
-    with _watching() as progress:
+    with _progress() as progress:
         if not own:
             progress(f"{workloads[0].name}: a whole training")
             result["training"] = speed.training_speed(workloads[0])
         result["workloads"] = rows = [
-            speed.compare_ways(
+            speed.time_steps(
                 workload, repetitions=repetitions, seconds_each=seconds, progress=progress
             )
             for workload in workloads
         ]
-        progress("every weight of " + workloads[0].name)
+        progress(f"{workloads[0].name}: an exhaustive check")
         result["exhaustive"] = speed.exhaustive_speed(workloads[0].problem)
     if plot is not None:
         from verify.show import plots
@@ -114,32 +122,27 @@ def _given(context: click.Context) -> set[str]:
     }
 
 
-def _own(options: dict[str, Any], learning_rate: float) -> Workload:
+def _workload(options: dict[str, Any], learning_rate: float) -> Workload:
     from verify.course.speed import Workload
 
     dataset, problem = problem_from(options)
     return Workload(dataset.name, problem, learning_rate)
 
 
-def _watching():
-    """Return a context whose value shows what is being timed, to a person who watches."""
-    from contextlib import contextmanager
-
+@contextmanager
+def _progress() -> Iterator[Callable[[str], object]]:
+    """Show what is being timed, on a terminal only; yield the function that does."""
     from rich.console import Console
 
-    @contextmanager
-    def watching():
-        console = Console(stderr=True)
-        if not console.is_terminal:
-            yield lambda what: None
-            return
-        with console.status("") as status:
-            yield status.update
-
-    return watching()
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda what: None
+        return
+    with console.status("") as status:
+        yield status.update
 
 
-def _table(result: dict[str, Any]):
+def _table(result: dict[str, Any]) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
@@ -149,9 +152,9 @@ def _table(result: dict[str, Any]):
         for dtype in dict.fromkeys(row["dtype"] for row in rows)
     )
     compiling = ", ".join(
-        f"{row['name']} {row['dtype']} {way} {seconds:.1f} s"
+        f"{row['name']} {row['dtype']} {name} {seconds:.1f} s"
         for row in rows
-        for way, seconds in row["compile_s"].items()
+        for name, seconds in row["compile_s"].items()
         if seconds >= 0.1
     )
     lines = [f"compiling, apart: {compiling or 'under 0.1 s each'}"]
@@ -171,8 +174,8 @@ def _table(result: dict[str, Any]):
     return Group(*steps, *_products(rows), *map(Text, lines))
 
 
-def _steps(dtype: str, rows: list[dict[str, Any]]):
-    """Return the table of a dtype: a column a workload, a row a way."""
+def _steps(dtype: str, rows: Sequence[dict[str, Any]]) -> Table:
+    """Return the table of a dtype: a column for each workload, a row for each implementation."""
     from rich.table import Table
 
     from verify.course.speed import OURS, PEERS
@@ -182,10 +185,10 @@ def _steps(dtype: str, rows: list[dict[str, Any]]):
     table.add_column("")
     for row in rows:
         table.add_column(row["name"], justify="right")
-    for way in (*PEERS, *OURS):
-        times = [row["ms_per_step"].get(way) for row in rows]
+    for name in (*PEERS, *OURS):
+        times = [row["ms_per_step"].get(name) for row in rows]
         if any(times):
-            table.add_row(way, *map(_number, times))
+            table.add_row(name, *map(_number, times))
     ratios = [min(row["ratio_to_best_peer"].values(), default=None) for row in rows]
     if any(ratios):
         table.add_row("best of ours / best peer", *map(_number, ratios))
@@ -193,8 +196,8 @@ def _steps(dtype: str, rows: list[dict[str, Any]]):
     return table
 
 
-def _products(rows: list[dict[str, Any]]):
-    """Yield the table of the matrix products alone, if any were worth timing."""
+def _products(rows: Sequence[dict[str, Any]]) -> Iterator[Table]:
+    """Yield the table of the matrix products alone, if any were timed."""
     from rich.table import Table
 
     measured = [row for row in rows if row["roofline"]["products_ms"]]

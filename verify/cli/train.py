@@ -1,4 +1,4 @@
-"""`backproof train`: train a network, say how good it is, keep it."""
+"""`backproof train`: train a network, report its accuracy, save it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from verify.cli.options import SIZES, problem_options
+from verify.cli.options import problem_options, sizes
 from verify.cli.output import output_options, write, write_json
 
 if TYPE_CHECKING:
-    from verify.cli.outcome import Outcome
-    from verify.cli.session import Session
+    from verify.cli.training_report import TrainingReport
+    from verify.cli.training_session import Session
     from verify.course.training import Training
     from verify.report import Report
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     default=2500,
     show_default=True,
     metavar="N",
-    help="Steps of gradient descent, in all.",
+    help="Steps of gradient descent in total.",
 )
 @click.option(
     "--backend",
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     "--strategy",
     metavar="NAME",
     help="loop, or span, which keeps the first layer in the span of the data; by default "
-    "the cheaper.",
+    "the faster one.",
 )
 @click.option(
     "--record-every",
@@ -53,14 +53,14 @@ if TYPE_CHECKING:
     default=100,
     show_default=True,
     metavar="N",
-    help="Iterations from one recorded cost to the next.",
+    help="Record the cost every N iterations.",
 )
 @click.option(
     "--save",
     "save_path",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="MODEL.h5",
-    help="Write the model there, at the end and while it trains.",
+    help="Write the model to this file, at the end and during the training.",
 )
 @click.option(
     "--save-every",
@@ -68,35 +68,41 @@ if TYPE_CHECKING:
     default=10.0,
     show_default=True,
     metavar="SECONDS",
-    help="How often, while it trains.",
+    help="Seconds between two saves during the training.",
 )
 @click.option(
     "--resume",
     "resume_path",
     type=click.Path(path_type=Path),
     metavar="MODEL.h5",
-    help="Continue a saved training, with its settings, into the same file unless "
-    "--save names another.",
+    help="Continue a saved training with its settings; the result goes to the same file "
+    "unless --save names another.",
 )
 @click.option(
     "--plot",
     "folder",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Draw the cost curve, and the decision boundary or the mislabelled images.",
+    help="Draw into this folder the cost curve, and the decision boundary or the mislabelled "
+    "images.",
 )
-@click.option("--check", is_flag=True, help="Check the trained parameters three ways.")
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Check the gradients at the trained parameters, as `backproof verify` does.",
+)
 @click.option("--baseline", is_flag=True, help="Compare with scikit-learn's LogisticRegressionCV.")
 @click.option(
     "--sweep",
-    type=SIZES,
+    callback=sizes,
     metavar="SIZES",
-    help="Train one hidden layer of each of these sizes, as in 1,2,3,4,5,10,20.",
+    help="Train a network of one hidden layer for each of these sizes, as in 1,2,3,4,5,10,20.",
 )
 @output_options("table", "json")
 @click.pass_context
 def command(
     ctx: click.Context,
+    /,
     save_path: Path | None,
     save_every: float,
     resume_path: Path | None,
@@ -108,19 +114,19 @@ def command(
     output_file: Path | None,
     **settings: Any,
 ) -> int:
-    """Train a network on a data set; report its accuracy; keep it.
+    """Train a network on a data set, report its accuracy, and save it.
 
-    Full-batch gradient descent. Ctrl-C finishes the step and saves, and --resume continues as
-    if it had never been stopped. Exit status 0 if it trained, 1 if it diverged (or --check
-    disagrees), 130 or 143 if it was stopped.
+    Full-batch gradient descent. Ctrl-C finishes the step and saves; --resume continues to the
+    same result as a training that was not stopped. Exit status 0 if it trained, 1 if it diverged
+    (or --check disagrees), 130 or 143 if it was stopped.
     """  # fmt: skip
     if sweep is not None:
         if save_path or resume_path or check:
-            raise ValueError("sweep: expected no --save, --resume or --check beside it")
+            raise ValueError("sweep: expected neither --save nor --resume nor --check with it")
         return swept(settings, sweep, folder, baseline, format_, output_file)
 
-    from verify.cli.outcome import draw
-    from verify.cli.session import begin, keep
+    from verify.cli.training_report import draw
+    from verify.cli.training_session import begin, keep
     from verify.course.models import save
     from verify.course.training import interruptible
 
@@ -128,40 +134,40 @@ def command(
     save_path = save_path or resume_path
     callback = keep(session, save_path, save_every)
     with interruptible() as caught:
-        outcome = trained(session, caught, callback)
-        saved = save_path if outcome.good else None
+        training_report = trained(session, caught, callback)
+        saved = save_path if training_report.good else None
         if saved is not None:
-            save(outcome.model, saved)
+            save(training_report.model, saved)
     if caught:
-        click.echo(interruption(outcome, saved), err=True)
+        click.echo(interruption(training_report, saved), err=True)
         return 128 + caught[0]
 
-    result = outcome.to_dict()
+    result = training_report.to_dict()
     facts = []
     if saved is not None:
         result["saved"] = str(saved)
         facts.append(f"saved to {saved}")
     if folder is not None:
-        add_pictures(result, facts, draw(outcome, folder))
+        add_pictures(result, facts, draw(training_report, folder))
     if baseline:
         add_baseline(result, facts, session)
-    report = checked(outcome) if check else None
+    report = checked(training_report) if check else None
     if report is not None:
         result["check"] = report.to_dict()
-    text = "\n".join([outcome.text(), *([""] if facts else []), *facts])
+    text = "\n".join([training_report.text(), *([""] if facts else []), *facts])
     if format_ == "json":
         write_json(result, output_file)
     else:
         write(text if report is None else together(text, report), output_file)
-    if outcome.training.diverged_at is not None:
-        click.echo(divergence(outcome, saved), err=True)
+    if training_report.training.diverged_at is not None:
+        click.echo(divergence(training_report, saved), err=True)
         return 1
     return 0 if report is None or report.ok else 1
 
 
 def resumed(ctx: click.Context, path: Path) -> Session:
-    """Return the session that continues a saved training, which options must not contradict."""
-    from verify.cli.session import KEPT, resume
+    """Return the session that continues a saved training; its settings cannot be changed."""
+    from verify.cli.training_session import KEPT, resume
     from verify.course.models import load
 
     given = {
@@ -172,21 +178,23 @@ def resumed(ctx: click.Context, path: Path) -> Session:
     }
     for name in KEPT:
         if name in given:
-            raise ValueError(f"{given[name]}: --resume takes this from the model; leave it out")
+            raise ValueError(
+                f"{given[name]}: got a value with --resume, expected none: the model has its own"
+            )
     iterations = ctx.params["iterations"] if "iterations" in given else None
     return resume(load(path), path, iterations)
 
 
 def trained(
     session: Session, caught: Sequence[int], callback: Callable[[Training], Any]
-) -> Outcome:
-    """Train until the end, or until a signal is caught, and see what came of it."""
-    from verify.cli.outcome import outcome
-    from verify.cli.session import model_of, run
+) -> TrainingReport:
+    """Train until the end, or until a signal is caught, and report the result."""
+    from verify.cli.training_report import report_training
+    from verify.cli.training_session import model_of, run
 
     began = perf_counter()
     training = run(session, stop=lambda: bool(caught), callback=callback)
-    return outcome(session, training, model_of(session, training), perf_counter() - began)
+    return report_training(session, training, model_of(session, training), perf_counter() - began)
 
 
 def swept(
@@ -198,48 +206,48 @@ def swept(
     output_file: Path | None,
 ) -> int:
     """Train one hidden layer of each size; compare them."""
-    from verify.cli.outcome import draw_sweep, sweep_text
-    from verify.cli.session import begin
+    from verify.cli.training_report import draw_sweep, sweep_text
+    from verify.cli.training_session import begin
     from verify.course.training import interruptible
 
     if not sizes:
         raise ValueError("sweep: got no sizes, expected at least one, as in 1,2,3")
     sessions = {size: begin({**settings, "layers": (size,)}) for size in sizes}
-    outcomes = {}
+    reports = {}
     with interruptible() as caught:
         for size, session in sessions.items():
-            outcomes[size] = trained(session, caught, lambda training: None)
+            reports[size] = trained(session, caught, lambda training: None)
             if caught:
-                click.echo(interruption(outcomes[size], None), err=True)
+                click.echo(interruption(reports[size], None), err=True)
                 return 128 + caught[0]
 
     result: dict[str, Any] = {
-        "sweep": [{"hidden_units": size, **each.to_dict()} for size, each in outcomes.items()]
+        "sweep": [{"hidden_units": size, **each.to_dict()} for size, each in reports.items()]
     }
     facts: list[str] = []
     if folder is not None:
-        add_pictures(result, facts, draw_sweep(outcomes, folder))
+        add_pictures(result, facts, draw_sweep(reports, folder))
     if baseline:
         add_baseline(result, facts, sessions[sizes[0]])
     if format_ == "json":
         write_json(result, output_file)
     else:
-        write("\n".join([sweep_text(outcomes), *([""] if facts else []), *facts]), output_file)
-    diverged = [each for each in outcomes.values() if each.training.diverged_at is not None]
+        write("\n".join([sweep_text(reports), *([""] if facts else []), *facts]), output_file)
+    diverged = [each for each in reports.values() if each.training.diverged_at is not None]
     for each in diverged:
         click.echo(divergence(each, None), err=True)
     return 1 if diverged else 0
 
 
 def add_pictures(result: dict[str, Any], facts: list[str], paths: Sequence[Path]) -> None:
-    """Say which pictures were drawn."""
+    """Add the paths of the pictures."""
     result["pictures"] = [str(path) for path in paths]
     facts.append(f"drawn: {', '.join(result['pictures'])}")
 
 
 def add_baseline(result: dict[str, Any], facts: list[str], session: Session) -> None:
-    """Say how far a straight cut gets on the same data."""
-    from verify.cli.outcome import accuracy, parts
+    """Add the accuracy of logistic regression on the same data."""
+    from verify.cli.training_report import accuracy, parts
     from verify.course.scores import logistic_regression, score
 
     names, Xs, labels = zip(*parts(session.dataset, session.problem.m), strict=True)
@@ -253,12 +261,12 @@ def add_baseline(result: dict[str, Any], facts: list[str], session: Session) -> 
     facts += [f"LogisticRegressionCV: {accuracy(*each)}" for each in scores.items()]
 
 
-def checked(outcome: Outcome) -> Report:
+def checked(training_report: TrainingReport) -> Report:
     """Return the three-way check of the trained parameters."""
     from verify.network import three_way
 
-    session = outcome.session
-    problem = session.problem.with_params(outcome.training.params)
+    session = training_report.session
+    problem = session.problem.with_params(training_report.training.params)
     return three_way(problem, seed=session.settings["seed"])
 
 
@@ -270,9 +278,11 @@ def together(text: str, report: Report) -> Any:
     return Group(Text(text), Text(), report)
 
 
-def interruption(outcome: Outcome, saved: Path | None) -> str:
-    """Say where a training was stopped, and how to go on."""
-    where = f"{outcome.training.iteration} of {outcome.session.settings['iterations']}"
+def interruption(training_report: TrainingReport, saved: Path | None) -> str:
+    """Return where a training was stopped, and how to continue it."""
+    where = (
+        f"{training_report.training.iteration} of {training_report.session.settings['iterations']}"
+    )
     if saved is None:
         return f"Interrupted at iteration {where}; nothing was saved."
     return (
@@ -281,14 +291,14 @@ def interruption(outcome: Outcome, saved: Path | None) -> str:
     )
 
 
-def divergence(outcome: Outcome, saved: Path | None) -> str:
-    """Say at which iteration the loss ceased to be finite, and what was kept."""
-    training, rate = outcome.training, outcome.session.settings["learning_rate"]
+def divergence(training_report: TrainingReport, saved: Path | None) -> str:
+    """Return from which iteration the loss was not finite, and which model was kept."""
+    training, rate = training_report.training, training_report.session.settings["learning_rate"]
     at = training.diverged_at
     if training.iteration == at:
         return f"Diverged: the loss is not finite at iteration {at}, before any step."
     kept = f"is in {saved}" if saved is not None else "is the last good one"
     return (
-        f"Diverged: the loss ceased to be finite at iteration {at}, so the learning rate "
+        f"Diverged: the loss is not finite from iteration {at} on, so the learning rate "
         f"{rate:g} is too large; the model of iteration {training.iteration} {kept}."
     )

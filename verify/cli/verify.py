@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     default=0,
     show_default=True,
     metavar="N",
-    help="Steps of gradient descent before the check.",
+    help="Take N steps of gradient descent before the check.",
 )
 @click.option(
     "--learning-rate",
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     "--finite-difference",
     metavar="METHOD",
     default="auto",
-    help="exhaustive, sampled or directional; by default every entry where that takes "
-    "under ten seconds, else a sample.",
+    help="exhaustive, sampled or directional; by default every entry if that takes less than "
+    "ten seconds, else a sample.",
 )
 @output_options("table", "json", "html")
 def command(
@@ -50,10 +50,10 @@ def command(
     output_file: Path | None,
     **options: Any,
 ) -> int:
-    """Check the built-in network on a data set, three ways.
+    """Check the gradients of the built-in network on a data set.
 
-    By hand in NumPy, by JAX, and by finite differences, on identical parameters, data and
-    dropout masks. Exit status 0 if all agree, 1 if not.
+    They are computed by hand in NumPy, by JAX, and by finite differences, with identical
+    parameters, data and dropout masks. Exit status 0 if all three agree, 1 if not.
     """  # fmt: skip
     dataset, problem = problem_from(options)
     if iterations:
@@ -81,7 +81,7 @@ def command(
 
 
 def trained(problem: Problem, iterations: int, learning_rate: float) -> Problem:
-    """Return the problem after so many steps of gradient descent on it, its masks held."""
+    """Return the problem after some steps of gradient descent with its own masks."""
     import autodiff
     from verify.problem import check_learning_rate
 

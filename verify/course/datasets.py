@@ -9,8 +9,8 @@ schema by its path:
     test_set_x, test_set_y   the same for the test part; a file may hold either part or both
     list_classes  (classes,) names; without it the classes are 0 and 1
 
-Everything a file can get wrong is said here in one sentence; what comes out is trusted. How
-labels become the Y of a network is `targets`.
+Whatever is wrong with a file is said here in one sentence. `targets` makes the Y of a network
+from labels.
 
 Sources: the flower, the spiral and the clouds are the usual course figures (Ng, *Neural Networks
 and Deep Learning*, week 3; Karpathy, CS231n); breast cancer is Street, Wolberg & Mangasarian
@@ -30,6 +30,9 @@ import numpy as np
 
 if TYPE_CHECKING:
     import h5py
+    from jaxtyping import Float, Int
+
+    Array = np.ndarray
 
 DATA_VARIABLE = "BACKPROOF_DATA"
 CATS_FILES = ("train_catvnoncat.h5", "test_catvnoncat.h5")
@@ -38,14 +41,14 @@ HDF5_SUFFIXES = (".h5", ".hdf5")
 
 
 class DataAbsentError(ValueError):
-    """A file of data that is not there; the sentence says where it was looked for, and the cure."""
+    """A data file does not exist; the sentence says where it should be, and what to set."""
 
 
 class Normalisation(NamedTuple):
     """How raw features became X: (raw - shift) / scale, each (features, 1)."""
 
-    shift: np.ndarray
-    scale: np.ndarray
+    shift: Float[Array, "n_0 1"]
+    scale: Float[Array, "n_0 1"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,11 +61,11 @@ class Dataset:
     """
 
     name: str
-    X: np.ndarray
-    labels: np.ndarray
+    X: Float[Array, "n_0 m"]
+    labels: Int[Array, " m"]
     classes: tuple[str, ...]
-    X_test: np.ndarray | None = None
-    labels_test: np.ndarray | None = None
+    X_test: Float[Array, "n_0 m_test"] | None = None
+    labels_test: Int[Array, " m_test"] | None = None
     normalisation: Normalisation | None = None
     image_shape: tuple[int, int, int] | None = None
 
@@ -70,18 +73,22 @@ class Dataset:
 class Part(NamedTuple):
     """Raw features (features, m) float64 and their labels (m,)."""
 
-    raw: np.ndarray
-    labels: np.ndarray
+    raw: Float[Array, "n_0 m"]
+    labels: Int[Array, " m"]
 
 
-def load(name_or_path: str | os.PathLike, *, seed: int = 1) -> Dataset:
+def load(name_or_path: str | os.PathLike[str], *, seed: int = 1) -> Dataset:
     """Return a data set by its name in `NAMES`, or the HDF5 file at a path.
 
-    What ends in .h5 or .hdf5, or holds a path separator, is a path. `seed` draws the points of
-    flower, spiral, moons, blobs, quantiles and noise; every other data set is what it is, the
-    course's circles included. Raises ValueError, in one sentence, for an unknown name and for a
-    file that is missing, unreadable or not of the schema.
+    A text that ends in .h5 or .hdf5, or contains a path separator, is a path. `seed` draws the
+    points of flower, spiral, moons, blobs, quantiles and noise; the other data sets, the course's
+    circles too, do not depend on it. Raises ValueError, in one sentence, for an unknown name and
+    for a file that is missing, unreadable or not of the schema.
     """
+    if not isinstance(name_or_path, (str, os.PathLike)):
+        raise ValueError(
+            f"data: got {type(name_or_path).__name__}, expected the name of a data set or a path"
+        )
     text = os.fspath(name_or_path)
     if isinstance(name_or_path, os.PathLike) or _is_path(text):
         return _hdf5(Path(text))
@@ -93,11 +100,11 @@ def load(name_or_path: str | os.PathLike, *, seed: int = 1) -> Dataset:
     return LOADERS[text](seed)
 
 
-def targets(labels: np.ndarray, classes: int, output: str) -> np.ndarray:
+def targets(labels: Int[Array, " m"], classes: int, output: str) -> Float[Array, "n_L m"]:
     """Return the Y (float64) that an output is compared with, from labels (m,).
 
     Sigmoid: the labels themselves, (1, m) of 0 and 1. Softmax: one-hot columns, (classes, m).
-    Raises ValueError if a sigmoid is to tell more than two classes apart.
+    Raises ValueError for a sigmoid output of more than two classes.
     """
     if output == "softmax":
         return np.eye(classes)[:, labels]
@@ -238,7 +245,8 @@ def _shuffled(rng: np.random.RandomState, rows: np.ndarray, labels: np.ndarray) 
 def _moons(rng: np.random.RandomState, count: int) -> Points:
     from sklearn.datasets import make_moons
 
-    return make_moons(count, noise=0.2, random_state=rng)
+    rows, labels = make_moons(count, noise=0.2, random_state=rng)
+    return rows, labels
 
 
 def _blobs(rng: np.random.RandomState, count: int) -> Points:
@@ -254,9 +262,10 @@ def _blobs(rng: np.random.RandomState, count: int) -> Points:
 def _quantiles(rng: np.random.RandomState, count: int) -> Points:
     from sklearn.datasets import make_gaussian_quantiles
 
-    return make_gaussian_quantiles(
+    rows, labels = make_gaussian_quantiles(
         cov=0.5, n_samples=count, n_features=2, n_classes=2, random_state=rng
     )
+    return rows, labels
 
 
 def _noise(rng: np.random.RandomState, count: int) -> Points:
@@ -278,7 +287,7 @@ def _cats() -> Dataset:
 
 
 def _hdf5(path: Path) -> Dataset:
-    _require_file(path, "give the path of an HDF5 file")
+    _require_file(path, "the path of an HDF5 file")
     with _opened(path) as file:
         classes = _classes(file)
         present = [
@@ -300,7 +309,7 @@ def _football() -> Dataset:
         raise ValueError(f"{path}: not a readable MATLAB file ({_reason(fault)})") from fault
     for name in names:
         if name not in arrays:
-            raise ValueError(f"{path}: lacks the variable {name}")
+            raise ValueError(f"{path}: got no variable {name}, expected X, y, Xval and yval")
     train, test = (
         _football_part(path, X, arrays[X], y, arrays[y]) for X, y in (("X", "y"), ("Xval", "yval"))
     )
@@ -320,8 +329,8 @@ def _football_part(path: Path, X_name: str, X: np.ndarray, y_name: str, y: np.nd
 class Pictures(NamedTuple):
     """Pixels (m, rows, columns, channels) and their labels (m,)."""
 
-    pixels: np.ndarray
-    labels: np.ndarray
+    pixels: Int[Array, "m rows columns channels"]
+    labels: Int[Array, " m"]
 
     @property
     def part(self) -> Part:
@@ -354,18 +363,22 @@ def _data_file(name: str, file: str) -> Path:
     directory = os.environ.get(DATA_VARIABLE)
     if not directory:
         raise DataAbsentError(
-            f"data: {name} is read from {file}, and {DATA_VARIABLE} is not set; "
-            f"set it to the directory that holds the file"
+            f"{DATA_VARIABLE}: got nothing, expected the folder that holds {file}, from which the "
+            f"data set {name} is read"
         )
     path = Path(directory) / file
-    _require_file(path, f"point {DATA_VARIABLE} to the directory that holds {file}")
+    _require_file(path, f"{DATA_VARIABLE} to name the folder that holds {file}")
     return path
 
 
-def _require_file(path: Path, cure: str) -> None:
+def _require_file(path: Path, expected: str) -> None:
     if not path.is_file():
-        found = "a directory" if path.is_dir() else "no such file"
-        raise DataAbsentError(f"data: looked for {path} and found {found}; {cure}")
+        raise DataAbsentError(f"data: got {no_file(path)}, expected {expected}")
+
+
+def no_file(path: str | os.PathLike[str]) -> str:
+    """Return a path that is no file, and what is there instead."""
+    return f"{path}, which {'is a folder' if Path(path).is_dir() else 'does not exist'}"
 
 
 @contextmanager
@@ -416,11 +429,14 @@ def _array(file: h5py.File, name: str) -> np.ndarray:
     import h5py
 
     if name not in file:
-        raise ValueError(f"{file.filename}: lacks the dataset {name}")
+        raise ValueError(
+            f"{file.filename}: got no dataset {name}, expected the schema of the cats' files"
+        )
     found = file[name]
     if not isinstance(found, h5py.Dataset) or found.shape is None:
         raise ValueError(f"{file.filename}: {name}: got no array, expected a dataset of one")
-    return found[()]
+    array: Array = found[()]
+    return array
 
 
 def _labels(where: str, labels: np.ndarray, m: int, classes: int) -> np.ndarray:

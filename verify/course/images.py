@@ -1,33 +1,40 @@
 """Pictures of any format, size and mode, as the numbers that a model reads.
 
-As the course does it: the whole picture, squeezed to the model's size by bilinear interpolation
-whatever its own proportions, in red, green and blue; what is transparent lies on white, and a
-camera's note of which side is up is obeyed. A pixel's full brightness is the data's: 255 for
-the cats, 16 for the digits, so that both come to 1 once divided by the data's scale.
+As the course does it: the whole picture is resized to the model's size by bilinear interpolation,
+whatever its proportions, in red, green and blue. Transparent parts become white, and the
+orientation that a camera noted is applied. The full brightness of a pixel is the data's (255 for
+the cats, 16 for the digits), so that both are 1 after the division by the data's scale.
 """
 
 from __future__ import annotations
 
 import os
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from verify.course.datasets import no_file
 from verify.course.models import Model
 
+if TYPE_CHECKING:
+    from jaxtyping import Float, UInt8
+    from PIL.Image import Image as Picture
+
+    Array = np.ndarray
+
 MODES = {1: "L", 3: "RGB"}
-"""Pillow's mode for so many channels."""
+"""Pillow's mode by the number of channels."""
 
 
-def read_image(path: str | os.PathLike[str], model: Model) -> np.ndarray:
+def read_image(path: str | os.PathLike[str], model: Model) -> Float[Array, "n_0 1"]:
     """Return a picture as one normalised column X (features, 1) of a model.
 
-    Raises ValueError if it is no picture that Pillow reads whole, or if the model learned from
-    something other than pictures.
+    Raises ValueError if Pillow cannot read all of it, or if the model was not trained on pictures.
     """
     if model.image_shape is None:
         raise ValueError(
-            f"image: got {path} for a model of {model.data}, whose examples are no pictures; "
+            f"image: got {path} for a model of {model.data}, whose examples are not pictures, "
             "expected --data"
         )
     rows, columns, channels = model.image_shape
@@ -36,34 +43,40 @@ def read_image(path: str | os.PathLike[str], model: Model) -> np.ndarray:
     if model.normalisation is None:
         return raw / 255
     shift, scale = model.normalisation
-    return (raw * (scale / 255) - shift) / scale
+    column: Array = (raw * (scale / 255) - shift) / scale
+    return column
 
 
-def _pixels(path: str | os.PathLike[str], width: int, height: int, channels: int) -> np.ndarray:
+def _pixels(
+    path: str | os.PathLike[str], width: int, height: int, channels: int
+) -> UInt8[Array, "..."]:
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     if not os.path.isfile(path):
-        found = "a directory" if os.path.isdir(path) else "no such file"
-        raise ValueError(f"image: looked for {path} and found {found}")
+        raise ValueError(f"image: got {no_file(path)}, expected a picture")
     if os.path.getsize(path) == 0:
-        raise ValueError(f"{path}: an empty file, not a picture")
+        raise ValueError(f"image: got {path}, an empty file, expected a picture")
     try:
         with warnings.catch_warnings():
-            # Pillow warns of what it then reads nevertheless; a bomb it refuses outright.
+            # Pillow warns of some pictures that it reads all the same.
             warnings.simplefilter("ignore")
             with Image.open(path) as image:
                 upright = ImageOps.exif_transpose(image)
                 opaque = _on_white(_eight_bits(upright)).convert(MODES[channels])
                 return np.asarray(opaque.resize((width, height), Image.Resampling.BILINEAR))
     except UnidentifiedImageError as fault:
-        raise ValueError(f"{path}: not a picture of a format that Pillow reads") from fault
+        raise ValueError(
+            f"image: got {path}, expected a picture of a format that Pillow reads"
+        ) from fault
     except Exception as fault:
         # Each of Pillow's decoders fails in its own way: OSError, SyntaxError, struct.error, ....
         reason = (str(fault).splitlines() or [type(fault).__name__])[0]
-        raise ValueError(f"{path}: a picture that cannot be read whole ({reason})") from fault
+        raise ValueError(
+            f"image: got {path}, which is damaged ({reason}), expected a whole picture"
+        ) from fault
 
 
-def _eight_bits(image):
+def _eight_bits(image: Picture) -> Picture:
     """Return a grey picture of 16 or 32 bits a pixel in 8."""
     from PIL import Image
 
@@ -75,7 +88,7 @@ def _eight_bits(image):
     return Image.fromarray((255 * np.clip(values / top, 0, 1)).round().astype(np.uint8))
 
 
-def _on_white(image):
+def _on_white(image: Picture) -> Picture:
     """Return the picture without its transparency, laid on white."""
     from PIL import Image
 

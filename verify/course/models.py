@@ -8,8 +8,8 @@
     /checkpoint      parameters to continue from, if not `params`; attribute: iteration
 
 The file's user block, which HDF5 leaves to the application, is one line: the format, its
-version and the SHA-256 of all that follows. HDF5's own reader trusts what it reads, and a
-flipped bit can send it round in circles; it is given no file whose line does not hold.
+version and the SHA-256 of all that follows. HDF5's own reader trusts what it reads, and one wrong
+bit can put it into an endless loop; it is given only files whose SHA-256 is right.
 """
 
 from __future__ import annotations
@@ -30,14 +30,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import manual
-from verify.course.datasets import Normalisation
+from verify.course.datasets import Normalisation, no_file
 from verify.course.training import Checkpoint
 from verify.problem import OUTPUTS, check_choice, check_finite, check_hidden, check_params
 
 if TYPE_CHECKING:
     import h5py
+    from jaxtyping import Float, Int
 
     from verify.course.datasets import Dataset
+
+    Array = np.ndarray
 
 FORMAT, VERSION = b"backproof model", 1
 DRAFT = ".draft"
@@ -47,11 +50,11 @@ USER_BLOCK = 512
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A network, what it reads and what it says, and how it came to be.
+    """A trained network: its parameters, its inputs and classes, and how it was trained.
 
-    `params` after `iteration` steps, of loss `cost`; `classes` its answers' names;
-    `normalisation` and `image_shape` those of the data set `data`; `costs` as recorded;
-    `settings` what training it took, JSON's types only; `checkpoint` where that continues.
+    `params` after `iteration` steps, of loss `cost`; `classes` are the names of the classes;
+    `normalisation` and `image_shape` are those of the data set `data`; `costs` as recorded;
+    `settings` of the training, in JSON's types only; the training continues at `checkpoint`.
     Raises ValueError, naming the part, if these do not fit each other.
     """
 
@@ -85,7 +88,8 @@ class Model:
         count = 2 if self.output == "sigmoid" else width
         if len(self.classes) != count or (self.output == "sigmoid" and width != 1):
             raise ValueError(
-                f"classes: got {len(self.classes)} for {width} {self.output} output units"
+                f"classes: got {len(self.classes)} with {width} {self.output} output units, "
+                f"expected {count}"
             )
         if self.normalisation is not None:
             for name, value in self.normalisation._asdict().items():
@@ -95,7 +99,7 @@ class Model:
                     )
                 check_finite(name, value)
             if (self.normalisation.scale == 0).any():
-                raise ValueError("scale: got 0, expected any other number")
+                raise ValueError("scale: got 0, expected numbers other than 0")
         if self.image_shape is not None and (
             len(self.image_shape) != 3 or np.prod(self.image_shape) != self.features
         ):
@@ -106,8 +110,8 @@ class Model:
 
     @property
     def features(self) -> int:
-        """How many numbers an example has."""
-        return self.params["W1"].shape[1]
+        """The number of features of an example."""
+        return len(self.params["W1"].T)
 
     @property
     def layers(self) -> tuple[int, ...]:
@@ -115,19 +119,19 @@ class Model:
         biases = (len(value) for name, value in self.params.items() if name[0] == "b")
         return (self.features, *biases)
 
-    def probabilities(self, X: np.ndarray) -> np.ndarray:
-        """Return the probability of every class, (classes, m), from normalised X (features, m)."""
+    def probabilities(self, X: Float[Array, "n_0 m"]) -> Float[Array, "classes m"]:
+        """Return the probability of every class from normalised X."""
         AL, _ = manual.forward(self.params, X, hidden=self.hidden, output=self.output)
         return np.concatenate([1 - AL, AL]) if self.output == "sigmoid" else AL
 
-    def predict(self, X: np.ndarray) -> np.ndarray:
-        """Return each example's class, (m,) indices of `classes`, from normalised X."""
+    def predict(self, X: Float[Array, "n_0 m"]) -> Int[Array, " m"]:
+        """Return each example's class, an index of `classes`, from normalised X."""
         return manual.predict(self.params, X, hidden=self.hidden, output=self.output)
 
-    def read(self, dataset: Dataset, X: np.ndarray) -> np.ndarray:
-        """Return X of a data set as the model's own normalisation would have had it.
+    def read(self, dataset: Dataset, X: Float[Array, "n_0 m"]) -> Float[Array, "n_0 m"]:
+        """Return X of a data set in the normalisation of the model.
 
-        Raises ValueError if it has not the features that the model reads.
+        Raises ValueError if its number of features is not the model's.
         """
         if X.shape[0] != self.features:
             raise ValueError(
@@ -137,7 +141,8 @@ class Model:
         theirs, ours = _plain(dataset.normalisation), _plain(self.normalisation)
         if all(np.array_equal(a, b) for a, b in zip(theirs, ours, strict=True)):
             return X
-        return (X * theirs.scale + theirs.shift - ours.shift) / ours.scale
+        again: Array = (X * theirs.scale + theirs.shift - ours.shift) / ours.scale
+        return again
 
 
 def _plain(normalisation: Normalisation | None) -> Normalisation:
@@ -180,8 +185,9 @@ def load(path: str | os.PathLike[str]) -> Model:
     import h5py
 
     if not Path(path).is_file():
-        found = "a directory" if Path(path).is_dir() else "no such file"
-        raise ValueError(f"model: looked for {path} and found {found}")
+        raise ValueError(
+            f"model: got {no_file(path)}, expected a model that `backproof train` saved"
+        )
     content = Path(path).read_bytes()
     try:
         _check_user_block(content)
@@ -256,10 +262,10 @@ def _read_arrays(group: h5py.Group) -> dict[str, np.ndarray]:
 
 
 def _clear_drafts(path: Path) -> None:
-    """Remove the drafts that dead writers left beside a file.
+    """Remove the drafts that interrupted writers left next to a file.
 
-    A live writer holds a lock on its draft, which the system lets go of when the writer dies. A
-    draft that is still empty may be about to be locked, and is left alone.
+    A running writer holds a lock on its draft, which the system releases when the writer ends. A
+    draft that is still empty may be about to be locked, and is kept.
     """
     for draft in path.parent.glob(f".{glob.escape(path.name)}.*{DRAFT}"):
         with contextlib.suppress(OSError), open(draft, "rb") as stream:
@@ -269,7 +275,7 @@ def _clear_drafts(path: Path) -> None:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """Put a file in place whole: written beside it, flushed to the disk, renamed over it."""
+    """Write a file whole or not at all: to a draft, flushed to the disk, then renamed."""
     _clear_drafts(path)
     handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=DRAFT)
     try:

@@ -1,7 +1,7 @@
-"""How often a classifier is right, and what it takes for what.
+"""Accuracy and confusion matrix, and a baseline to compare with.
 
-Also the bar that a network should clear: scikit-learn's logistic regression, its strength of
-regularisation chosen by cross-validation, on the same examples.
+The baseline is scikit-learn's logistic regression on the same examples, its strength of
+regularisation chosen by cross-validation.
 """
 
 from __future__ import annotations
@@ -9,15 +9,21 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+    Array = np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
 class Score:
     """Counts of examples: confusion[true, predicted]."""
 
-    confusion: np.ndarray
+    confusion: Int[Array, "classes classes"]
 
     @property
     def count(self) -> int:
@@ -34,7 +40,7 @@ class Score:
         """The share of examples that are right."""
         return self.right / self.count
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Return the score as plain data."""
         return {
             "accuracy": self.accuracy,
@@ -44,7 +50,7 @@ class Score:
         }
 
 
-def score(predicted: np.ndarray, labels: np.ndarray, classes: int) -> Score:
+def score(predicted: Int[Array, " m"], labels: Int[Array, " m"], classes: int) -> Score:
     """Count predicted classes (m,) against true ones (m,), both indices below `classes`."""
     confusion = np.zeros((classes, classes), int)
     np.add.at(confusion, (labels, predicted), 1)
@@ -52,7 +58,7 @@ def score(predicted: np.ndarray, labels: np.ndarray, classes: int) -> Score:
 
 
 def table(scored: Score, classes: Sequence[str]) -> str:
-    """Return the confusion as text: a row for what it is, a column for what it is called."""
+    """Return the confusion matrix as text: true classes in rows, predicted ones in columns."""
     rows = [f"is {name}" for name in classes]
     columns = [f"called {name}" for name in classes]
     first = max(map(len, rows))
@@ -64,9 +70,9 @@ def table(scored: Score, classes: Sequence[str]) -> str:
 
 
 def logistic_regression(
-    X: np.ndarray, labels: np.ndarray, others: Sequence[np.ndarray] = ()
-) -> tuple[np.ndarray, ...]:
-    """Fit scikit-learn's LogisticRegressionCV to X (features, m); predict X, and the others.
+    X: Float[Array, "n_0 m"], labels: Int[Array, " m"], others: Sequence[Float[Array, "n_0 _"]] = ()
+) -> tuple[Int[Array, " _"], ...]:
+    """Fit scikit-learn's LogisticRegressionCV to X; predict the classes of X and of the others.
 
     Where features outnumber examples, both are first rotated into the span of X, where the
     penalised optimum lies (Kimeldorf & Wahba, 1971): the same fit from far fewer numbers.
@@ -79,7 +85,7 @@ def logistic_regression(
         X, *others = (basis.T @ each for each in (X, *others))
     fitted = LogisticRegressionCV(max_iter=1000)
     with warnings.catch_warnings():
-        # What it announces of later versions' defaults, and a fit that stops early: no news here.
+        # It warns of the defaults of later versions, and of a fit that stops early.
         warnings.simplefilter("ignore", FutureWarning)
         warnings.simplefilter("ignore", ConvergenceWarning)
         fitted.fit(X.T, labels)

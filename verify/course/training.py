@@ -1,12 +1,12 @@
 """The one training driver, over the `steps` of either backend.
 
-Gradient descent itself is `manual.steps` and `autodiff.steps`. What both need and neither has
-is here: a run is taken in chunks, each about as long as a person waits without wondering, and
-between chunks costs are recorded, a progress bar moves, a callback is called, a wish to stop is
-granted, and a loss that is no longer finite is noticed. Files are `verify.course.models`'.
+Gradient descent itself is `manual.steps` and `autodiff.steps`. Here a run is divided into chunks,
+each about a quarter of a second long. Between chunks costs are recorded, a progress bar moves, a
+callback is called, the run stops when asked, and a loss that is not finite any more is noticed.
+Files are written and read in `verify.course.models`.
 
-How a run is cut never shows in its result: cuts are made only where the strategy says that
-they leave the same bits.
+The result does not depend on the chunks: a run is divided only where its strategy gives the same
+bits.
 """
 
 from __future__ import annotations
@@ -26,14 +26,17 @@ import manual
 from verify.problem import check_choice, check_learning_rate, check_problem, check_whole
 
 if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+
     from verify.problem import Problem
 
-    Params = Mapping[str, np.ndarray]
-    Masks = Sequence[np.ndarray]
-    Advance = Callable[[Params, int, int], tuple[Params, np.ndarray]]
+    Array = np.ndarray
+    Params = Mapping[str, Float[Array, "_ _"]]
+    Masks = Sequence[Bool[Array, "_ m"]]
+    Advance = Callable[[Params, int, int], tuple[Params, Float[Array, " n"]]]
 
 PATIENCE = 0.25
-"""Seconds a chunk aims to take: what a progress bar and Ctrl-C wait for."""
+"""Seconds that a chunk should take: the longest that a progress bar and Ctrl-C wait."""
 
 
 class Checkpoint(NamedTuple):
@@ -45,19 +48,19 @@ class Checkpoint(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Training:
-    """Where a training stands.
+    """The state of a training.
 
     `params` after `iteration` steps, and their `cost`; `costs` of the iterations 0, every,
     2 every, ... from the run's start to before `iteration`. The run continues to the same bits
-    from `checkpoint`, which lies at `iteration` or a little before. `diverged_at` is the
-    iteration at which the loss ceased to be finite; the parameters are then the last whose
-    loss was, or, if none was, those of the start.
+    from `checkpoint`, which is at `iteration` or a little before. `diverged_at` is the first
+    iteration whose loss is not finite; the parameters are then the last whose loss was finite,
+    or, if none was, those of the start.
     """
 
     iteration: int
     params: Params
     cost: float
-    costs: np.ndarray
+    costs: Float[Array, " recorded"]
     every: int
     checkpoint: Checkpoint
     strategy: str
@@ -80,15 +83,15 @@ def train(
 ) -> Training:
     """Train from the problem's parameters, which are those of iteration `start`.
 
-    Gradient descent runs until it has come to `iterations`, counted from 0, or `stop()` is
-    true, or the loss is not finite. `masks` are the problem's own in every iteration unless
+    Gradient descent runs until iteration `iterations`, counted from 0, or until `stop()` is true
+    or the loss is not finite. `masks` are the problem's own in every iteration unless
     given: a list, or a function of the iteration such as `mask_schedule` returns. `strategy`
     is that of either `steps`: "loop", "span", or by default the cheaper. `every` is the
     number of iterations from one recorded cost to the next. `callback` is given a `Training`
     several times a second and at the end. `progress` shows a bar on stderr, by default if that
     is a terminal.
 
-    Raises ValueError, naming the argument, for anything that these take no value of.
+    Raises ValueError, naming the argument, for any other value.
     """
     check_problem(problem)
     check_choice("backend", backend, tuple(BACKENDS))
@@ -129,7 +132,7 @@ class Steps(NamedTuple):
     """A backend bound to a problem.
 
     advance(params, n, start) takes n steps from iteration `start` and returns the parameters
-    and the n losses. A run may be cut at multiples of `granule` without a trace.
+    and the n losses. A run divided at multiples of `granule` gives the same bits.
     """
 
     advance: Advance
@@ -138,16 +141,16 @@ class Steps(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """Some steps: the parameters that they started from, and the losses from there on."""
+    """Some steps: the parameters at their start, and the loss at each of them."""
 
     begin: Checkpoint
-    costs: np.ndarray
+    costs: Float[Array, " n"]
 
 
 def _chunks(
     steps: Steps, state: Checkpoint, iterations: int, stop: Callable[[], bool]
 ) -> Iterator[Chunk]:
-    """Yield chunk after chunk; the last begins where the run ends, to see the loss there."""
+    """Yield chunk after chunk; the last is one step from the end of the run, for its loss."""
     length = steps.granule
     while state.iteration < iterations and not stop():
         count = min(length - state.iteration % steps.granule, iterations - state.iteration)
@@ -161,7 +164,7 @@ def _chunks(
 
 
 def _advance(steps: Steps, state: Checkpoint, count: int) -> tuple[Params, np.ndarray]:
-    """Take steps without a word of overflow: whether the loss is finite is looked at after."""
+    """Take steps without warnings of overflow: the caller looks whether the loss is finite."""
     with np.errstate(over="ignore", invalid="ignore"):
         return steps.advance(state.params, count, state.iteration)
 
@@ -174,7 +177,7 @@ def _diverged(
     recorded: np.ndarray,
     every: int,
 ) -> Training:
-    """Return the last parameters of finite loss, by taking the steps to them once more."""
+    """Return the last parameters of finite loss; the steps to them are taken once more."""
     at = chunk.begin.iteration + int(np.isfinite(chunk.costs).argmin())
     recorded = np.append(recorded, chunk.costs[-chunk.begin.iteration % every :: every])
     known = chunk if at > chunk.begin.iteration else earlier
@@ -192,7 +195,7 @@ def _diverged(
 
 
 def _resumable(steps: Steps, state: Checkpoint, since: Chunk) -> Checkpoint:
-    """Return the state if a run may be cut there, else the start of the chunk that led to it."""
+    """Return the state if a run may be divided there, else the start of its chunk."""
     return since.begin if state.iteration % steps.granule else state
 
 
@@ -224,11 +227,12 @@ def _bound(
     gram = package.span.gram(X) if strategy == "span" else None
 
     def advance(params: Params, n: int, start: int) -> tuple[Params, np.ndarray]:
-        return package.steps(
+        stepped, costs = package.steps(
             params, X, Y, masks,
             n=n, start=start, learning_rate=learning_rate, strategy=strategy, gram=gram,
             **problem.options,
         )  # fmt: skip
+        return stepped, costs
 
     return Steps(advance, package.span.BLOCK if strategy == "span" else 1, strategy)
 
@@ -238,10 +242,10 @@ BACKENDS = {"autodiff": _autodiff_steps, "manual": _manual_steps}
 
 @contextmanager
 def interruptible() -> Iterator[list[int]]:
-    """Let SIGINT and SIGTERM ask for a stop: their number is put into the list, once.
+    """Turn SIGINT and SIGTERM into requests to stop: the number of the first is in the list.
 
-    A second signal acts as it would have without this. Outside the main thread, where Python
-    takes no signals, the list stays empty.
+    A second signal acts as usual. Outside the main thread, where Python handles no signals, the
+    list stays empty.
     """
     caught: list[int] = []
     if threading.current_thread() is not threading.main_thread():

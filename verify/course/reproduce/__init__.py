@@ -3,26 +3,26 @@
     for figure in load_figures():
         print(reproduce(figure))
 
-The printed figures are facts, kept with their sources in figures.json. `recipes`
-says how each kind is computed, by the public functions of the two networks; `judgement` to how
-many digits the two agree, and how many are asked for.
+The printed figures are kept with their sources in figures.json. `recipes` says how each kind is
+computed, by the public functions of the two networks; `digits` says to how many digits printed
+and computed figures agree, and how many are enough.
 """
 
+from verify.course.reproduce.digits import Reproduction, judge
 from verify.course.reproduce.figures import Computed, Figure, load_figures
-from verify.course.reproduce.judgement import Outcome, judge
 from verify.course.reproduce.recipes import compute
 
-__all__ = ["Computed", "Figure", "Outcome", "compute", "judge", "load_figures", "reproduce"]
+__all__ = ["Computed", "Figure", "Reproduction", "compute", "judge", "load_figures", "reproduce"]
 
 
-def reproduce(figure: Figure) -> Outcome:
+def reproduce(figure: Figure) -> Reproduction:
     """Recompute one figure and compare it with what is printed.
 
-    A figure whose data is absent comes back uncomputed, with the cure as its remark.
+    A figure whose data is absent has `agree` None, and a remark that says how to get the data.
     """
     from verify.course.datasets import DataAbsentError
 
     try:
         return judge(figure, compute(figure))
     except DataAbsentError as absent:
-        return Outcome(figure["id"], agree=None, remark=str(absent))
+        return Reproduction(figure["id"], agree=None, remark=str(absent))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import manual
-from verify.course.build import parse_init
+from verify.course.problems import parse_init
 from verify.course.reproduce.figures import (
     Claim,
     Computed,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from verify.course.reproduce import checks, operations, trainings
+from verify.course.reproduce import gradient_checks, operations, trainings
 from verify.course.reproduce.figures import Computed, Figure
 
 RECIPES: dict[str, Callable[[Figure], Computed]] = {
@@ -31,9 +31,9 @@ RECIPES: dict[str, Callable[[Figure], Computed]] = {
     "init-large": trainings.training_from_large_weights,
     "init-large-stuck": trainings.training_stuck,
     "reg-dropout": trainings.training_with_dropout,
-    "gradcheck-false-alarm": checks.false_alarm,
-    "gradcheck-planted": checks.planted,
-    "gradcheck-trained": checks.check_of_trained,
+    "gradcheck-false-alarm": gradient_checks.false_alarm,
+    "gradcheck-planted": gradient_checks.planted,
+    "gradcheck-trained": gradient_checks.check_of_trained,
 }
 """The recipe of every kind of figure, and of the ids that differ from their kind."""
 

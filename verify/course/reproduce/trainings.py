@@ -7,15 +7,14 @@ dA * s * (1 - s) on a cost of clipped outputs.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import manual
-from verify.course.build import build_problem, parse_init
 from verify.course.datasets import Dataset, load
+from verify.course.problems import build_problem, parse_init
 from verify.course.reproduce.figures import Claim, Computed, Figure, course_masks
 from verify.problem import Problem
 
@@ -107,7 +106,7 @@ def problem_of(figure: Figure, dataset: Dataset) -> Problem:
     if "keep_prob" not in figure:
         return problem
     masks = course_masks(figure["mask_seed"], hidden, problem.m, figure["keep_prob"])
-    return dataclasses.replace(problem, masks=masks, keep_prob=figure["keep_prob"])
+    return problem.with_masks(masks, figure["keep_prob"])
 
 
 def logits_cost(problem: Problem, params: Params) -> float:

@@ -1,16 +1,17 @@
-"""How fast: a training step by each way, side by side, a whole training, and an exhaustive check.
+"""How fast: a training step by each implementation, a whole training, an exhaustive check.
 
-Repetitions of all ways of a workload are interleaved, so that a machine that slows down slows
-down all of them; medians and quartiles are kept, and a way's first call, which compiles, apart.
+Repetitions of all implementations of a workload are interleaved, so that a machine that slows
+down slows down all of them. Medians and quartiles are kept; the first call of an implementation,
+which compiles, is timed separately.
 
-What a step must cost is set beside what the machine reaches: its floating-point operations
-against a measured matrix product, its bytes against a measured copy (the roofline; Williams,
-Waterman & Patterson, 2009), and beside its products alone in every library (`products`).
+The time of a step is compared with what the machine can do at best: its floating-point operations
+with a measured matrix product, its bytes with a measured copy (the roofline; Williams, Waterman &
+Patterson, 2009), and with its matrix products alone in every library (`matrix_products`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from itertools import pairwise
 from time import perf_counter
@@ -18,63 +19,64 @@ from typing import Any
 
 import numpy as np
 
-from verify.course.speed.clock import interleaved, seconds, steps_in
-from verify.course.speed.products import products_ms
-from verify.course.speed.whole import exhaustive_speed, training_speed
-from verify.course.speed.workloads import Workload, standard_workloads, ways
+from verify.course.speed.jobs import exhaustive_speed, training_speed
+from verify.course.speed.matrix_products import products_ms
+from verify.course.speed.timing import interleaved, seconds, steps_in
+from verify.course.speed.workloads import Workload, implementations, standard_workloads
 from verify.problem import Problem
 
 __all__ = [
     "Workload",
-    "compare_ways",
     "exhaustive_speed",
     "products_ms",
     "roofline",
     "standard_workloads",
+    "time_steps",
     "training_speed",
 ]
 
 PEERS = ("course", "torch", "torch-compile")
-"""The ways that are not ours."""
+"""The implementations that are not ours."""
 
 OURS = ("manual", "manual-span", "autodiff-step", "autodiff-loop", "autodiff-span")
 
 
-def compare_ways(
+def time_steps(
     workload: Workload,
     *,
     repetitions: int = 11,
     seconds_each: float = 0.1,
     progress: Callable[[str], Any] = lambda what: None,
 ) -> dict[str, Any]:
-    """Time a training step of a workload by every way that is installed.
+    """Time a training step of a workload by every implementation that is installed.
 
     Each of the `repetitions` takes as many steps as fit into about `seconds_each`. Returns name,
-    dtype, layers and examples; ms_per_step, quartiles and compile_s by way; ratio_to, of each of
-    our ways to each peer; ratio_to_best_peer; and the roofline, in which are the products alone.
-    A ratio is the median of those within one repetition, which a machine's drift leaves alone.
+    dtype, layers and examples; ms_per_step, quartiles and compile_s by implementation; ratio_to,
+    of each of ours to each peer; ratio_to_best_peer; and the roofline, with the matrix products
+    alone. A ratio is the median of the ratios within one repetition, which do not change when the
+    machine gets slower.
     """
     named = f"{workload.name} {workload.problem.dtype}"
     runs, compile_s, counts = {}, {}, {}
-    for way, prepare in ways(workload).items():
-        progress(f"{named}: {way}")
+    for name, prepare in implementations(workload).items():
+        progress(f"{named}: {name}")
         start = perf_counter()
-        runs[way] = prepare()
-        runs[way](1)
+        runs[name] = prepare()
+        runs[name](1)
         first = perf_counter() - start
-        counts[way] = steps_in(runs[way], seconds_each)
-        compile_s[way] = max(0.0, first - seconds(runs[way], 1))
+        counts[name] = steps_in(runs[name], seconds_each)
+        compile_s[name] = max(0.0, first - seconds(runs[name], 1))
     progress(f"{named}: {repetitions} repetitions")
     times = interleaved(runs, counts, repetitions)
-    medians = {way: float(np.median(values)) for way, values in times.items()}
-    peers = [way for way in PEERS if way in medians]
+    medians = {name: float(np.median(values)) for name, values in times.items()}
+    peers = [name for name in PEERS if name in medians]
     best = min(peers, key=medians.__getitem__, default=None)
     ratios = {
         ours: {peer: float(np.median(np.divide(times[ours], times[peer]))) for peer in peers}
         for ours in OURS
         if ours in medians
     }
-    progress(f"{named}: its products alone")
+    progress(f"{named}: its matrix products alone")
     return {
         "name": workload.name,
         "dtype": str(workload.problem.dtype),
@@ -82,8 +84,8 @@ def compare_ways(
         "examples": workload.problem.m,
         "ms_per_step": medians,
         "quartiles": {
-            way: [float(q) for q in np.percentile(values, (25, 75))]
-            for way, values in times.items()
+            name: [float(q) for q in np.percentile(values, (25, 75))]
+            for name, values in times.items()
         },
         "compile_s": compile_s,
         "ratio_to": ratios,
@@ -93,13 +95,13 @@ def compare_ways(
     }
 
 
-def roofline(problem: Problem, ms_per_step: dict[str, float]) -> dict[str, Any]:
-    """Set a step's operations and bytes against what the machine reaches.
+def roofline(problem: Problem, ms_per_step: Mapping[str, float]) -> dict[str, Any]:
+    """Compare a step's operations and bytes with what the machine can do at best.
 
     Counted are the matrix products of forward, dW and dA (none for the input), two operations a
     multiplication, and one reading of X forward and one backward, one reading and one writing
-    of every parameter. `bound_ms` is the least time that either allows; the ways in the span of
-    the data take fewer operations than are counted here, so they may beat it.
+    of every parameter. `bound_ms` is the least time that either allows. Steps in the span of
+    the data take fewer operations than are counted here, so they may be faster.
     """
     sizes, m = problem.layers, problem.m
     products = [n_in * n_out for n_in, n_out in pairwise(sizes)]
@@ -113,14 +115,14 @@ def roofline(problem: Problem, ms_per_step: dict[str, float]) -> dict[str, Any]:
         "machine_gflop_s": flops / 1e9,
         "machine_gbyte_s": bandwidth / 1e9,
         "bound_ms": 1e3 * max(operations / flops, moved / bandwidth),
-        "gflop_s": {way: operations / ms / 1e6 for way, ms in ms_per_step.items()},
-        "gbyte_s": {way: moved / ms / 1e6 for way, ms in ms_per_step.items()},
+        "gflop_s": {name: operations / ms / 1e6 for name, ms in ms_per_step.items()},
+        "gbyte_s": {name: moved / ms / 1e6 for name, ms in ms_per_step.items()},
     }
 
 
 @cache
 def machine(dtype: str) -> tuple[float, float]:
-    """Return what this machine reaches: flop/s in a matrix product, byte/s in a copy."""
+    """Measure this machine: flop/s in a matrix product, byte/s in a copy."""
     n = 2048
     rng = np.random.default_rng(0)
     A, B = rng.random((2, n, n)).astype(dtype)

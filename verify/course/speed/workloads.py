@@ -1,22 +1,19 @@
-"""What is timed: four networks that people have, and the ways to take a step in them."""
+"""What is timed: four typical networks, and the implementations of a training step."""
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 import manual
-from verify.course.build import build_problem
-from verify.course.speed import course, peers
-from verify.course.speed.clock import Run
+from verify.course.problems import build_problem
+from verify.course.speed import course_step, torch_step
+from verify.course.speed.timing import Run
 from verify.problem import Problem
-
-if TYPE_CHECKING:
-    from verify.course.datasets import Dataset
 
 
 class Workload(NamedTuple):
@@ -28,10 +25,10 @@ class Workload(NamedTuple):
 
 
 def standard_workloads(dtype: str) -> list[Workload]:
-    """Return the four: cats, football, flower and a wide one, in this dtype.
+    """Return four workloads: cats, football, flower and a wide one, in this dtype.
 
-    Without `BACKPROOF_DATA` the course's pictures and points are stood in for by random numbers
-    of their shape, which take as long.
+    Without `BACKPROOF_DATA` the course's pictures and points are replaced by random numbers of
+    the same shapes, which take as long.
     """
     from verify.course import datasets
 
@@ -41,37 +38,40 @@ def standard_workloads(dtype: str) -> list[Workload]:
     )
     wide = _random((784, 512, 256, 1), 4096, dtype, rng)
     return [
-        Workload("cats", _own("cats", (12288, 20, 7, 5, 1), 209, dtype, rng), 0.0075),
-        Workload("football", _own("football", (2, 20, 3, 1), 211, dtype, rng), 0.3),
+        Workload("cats", _course_data("cats", (12288, 20, 7, 5, 1), 209, dtype, rng), 0.0075),
+        Workload("football", _course_data("football", (2, 20, 3, 1), 211, dtype, rng), 0.3),
         Workload("flower", flower, 1.2),
         Workload("wide", wide, 0.01),
     ]
 
 
-def _own(name: str, sizes: tuple[int, ...], m: int, dtype: str, rng) -> Problem:
-    """Return the course's own data set, or random numbers of its shape where it is absent."""
+def _course_data(
+    name: str, sizes: tuple[int, ...], m: int, dtype: str, rng: np.random.Generator
+) -> Problem:
+    """Return a problem of the course's data, or of random numbers of its shape if it is absent."""
     from verify.course import datasets
 
     try:
-        dataset: Dataset = datasets.load(name)
-    except ValueError:
+        dataset = datasets.load(name)
+    except datasets.DataAbsentError:
         return _random(sizes, m, dtype, rng)
     return build_problem(dataset, layers=sizes[1:-1], init="fan-in", dtype=dtype)
 
 
-def _random(sizes: tuple[int, ...], m: int, dtype: str, rng) -> Problem:
+def _random(sizes: tuple[int, ...], m: int, dtype: str, rng: np.random.Generator) -> Problem:
     params = manual.initialize(sizes, "fan-in", rng, np.dtype(dtype).type)
     return Problem(params, rng.random((m, sizes[0])).T, rng.random((1, m)) < 0.5)
 
 
-def ways(workload: Workload) -> dict[str, Callable[[], Run]]:
-    """Return every way that is installed and can take this workload's step, each to be prepared.
+def implementations(workload: Workload) -> dict[str, Callable[[], Run]]:
+    """Return every installed implementation of this workload's training step.
 
-    Prepared, a way takes so many steps from the parameters that the workload starts with.
+    Each is a function that prepares it and returns run(n): n steps from the parameters that the
+    workload starts with.
 
     "course" is the reference; "manual" and "manual-span" are `manual.steps` by either strategy;
     "autodiff-step" has its gradient compiled and its loop in Python; "autodiff-loop" and
-    "autodiff-span" are `autodiff.steps`. The span is a way where it would be chosen.
+    "autodiff-span" are `autodiff.steps`. The span is listed only where it would be chosen.
     """
     import autodiff
 
@@ -88,21 +88,21 @@ def ways(workload: Workload) -> dict[str, Callable[[], Run]]:
         if package.choose_strategy(problem.layers, problem.m, 1000) == "span":
             table[f"{name}-span"] = partial(prepare, problem, rate, "span")
     if plain and importlib.util.find_spec("torch"):
-        table["torch"] = lambda: peers.eager(problem, rate)
-        table["torch-compile"] = lambda: peers.compiled(problem, rate)
+        table["torch"] = lambda: torch_step.eager(problem, rate)
+        table["torch-compile"] = lambda: torch_step.compiled(problem, rate)
     return table
 
 
-def _course(problem, rate):
-    how = {"learning_rate": rate, "hidden": problem.hidden}
-    return lambda n: course.steps(*problem.arguments[:3], n=n, **how)
+def _course(problem: Problem, rate: float) -> Run:
+    how: dict[str, Any] = {"learning_rate": rate, "hidden": problem.hidden}
+    return lambda n: course_step.steps(*problem.arguments[:3], n=n, **how)
 
 
-def _manual(problem, rate, strategy):
+def _manual(problem: Problem, rate: float, strategy: str) -> Run:
     return _bound(manual, problem.X, problem.Y, problem, rate, strategy)
 
 
-def _autodiff(problem, rate, strategy):
+def _autodiff(problem: Problem, rate: float, strategy: str) -> Run:
     """Hold the data on the device, as a training run does, and step from there."""
     import autodiff
 
@@ -110,14 +110,14 @@ def _autodiff(problem, rate, strategy):
     return _bound(autodiff, X, Y, problem, rate, strategy)
 
 
-def _bound(package, X, Y, problem, rate, strategy):
+def _bound(package: Any, X: Any, Y: Any, problem: Problem, rate: float, strategy: str) -> Run:
     """Bind a package's `steps` to data that are multiplied out once, as in a training run."""
     gram = package.span.gram(X) if strategy == "span" else None
     how = problem.options | {"learning_rate": rate, "strategy": strategy, "gram": gram}
     return lambda n: package.steps(problem.params, X, Y, problem.masks, n=n, **how)
 
 
-def _one_by_one(problem, rate, n):
+def _one_by_one(problem: Problem, rate: float, n: int) -> Mapping[str, np.ndarray]:
     import autodiff
 
     params = problem.params

@@ -9,7 +9,6 @@ factor of 20 in relative precision.
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from collections.abc import Sequence
 
@@ -76,7 +75,7 @@ def with_masks(
     problem: Problem, masks: Sequence[np.ndarray], keep_prob: Sequence[float]
 ) -> Problem:
     """Return the same problem with dropout."""
-    return dataclasses.replace(problem, masks=masks, keep_prob=keep_prob)
+    return problem.with_masks(masks, keep_prob)
 
 
 def saturated(problem: Problem) -> Problem:

@@ -1,4 +1,4 @@
-"""Timing on a machine that is never quite still."""
+"""Timing on a machine that does other things too."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any, TypeVar
 import numpy as np
 
 Run = Callable[[int], object]
-"""Do something so many times."""
+"""Do something n times."""
 
 Key = TypeVar("Key", bound=Hashable)
 
 FEWEST, MOST = 3, 2000
-"""Steps a repetition: what one call costs is spread over the first, and the second is enough."""
+"""Steps a repetition: enough that the cost of the call is small, and not more than are needed."""
 
 PATIENCE = 50
-"""Hundredths of a second that `interleaved` waits at most for other threads to fall asleep."""
+"""Hundredths of a second that `interleaved` waits at most for other threads to stop."""
 
 
 def seconds(call: Callable[..., Any], *arguments: Any) -> float:
@@ -29,7 +29,7 @@ def seconds(call: Callable[..., Any], *arguments: Any) -> float:
 
 
 def steps_in(run: Run, duration: float) -> int:
-    """Return how many steps take about so many seconds, from `FEWEST` to `MOST`."""
+    """Return how many steps take about `duration` seconds, from `FEWEST` to `MOST`."""
     n = 1
     while (elapsed := seconds(run, n)) < duration / 4 and n < MOST:
         n *= 4
@@ -41,9 +41,9 @@ def interleaved(
 ) -> dict[Key, list[float]]:
     """Return the milliseconds a step of every run, `repetitions` times, one run after another.
 
-    Each begins once the threads of the one before it are asleep (those of OpenBLAS keep a core
-    busy for a tenth of a second after their last product), with a step that is not timed and
-    wakes its own. No garbage is collected meanwhile.
+    Each waits until the threads of the run before it have stopped (those of OpenBLAS keep a core
+    busy for a tenth of a second after their last product), and starts its own threads by a step
+    that is not timed. No garbage is collected meanwhile.
     """
     times: dict[Key, list[float]] = {key: [] for key in runs}
     gc.collect()
@@ -51,7 +51,7 @@ def interleaved(
     try:
         for _ in range(repetitions):
             for key, run in runs.items():
-                _fall_asleep()
+                _wait_for_threads()
                 run(1)
                 times[key].append(1e3 * seconds(run, counts[key]) / counts[key])
     finally:
@@ -59,7 +59,7 @@ def interleaved(
     return times
 
 
-def _fall_asleep() -> None:
+def _wait_for_threads() -> None:
     for _ in range(PATIENCE):
         before = process_time()
         sleep(0.01)

@@ -1,4 +1,4 @@
-"""Two whole jobs as a user calls them: a training, and an exhaustive check."""
+"""The time of two whole jobs as a user calls them: a training, and an exhaustive check."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import manual
-from verify.course.speed import course
-from verify.course.speed.clock import seconds
+from verify.course.speed import course_step
+from verify.course.speed.timing import seconds
 
 if TYPE_CHECKING:
     from verify.course.speed.workloads import Workload
     from verify.problem import Problem
 
 SAMPLES = 21
-"""Steps, or evaluations, that price what would take too long to run whole."""
+"""Steps, or evaluations, from which the time of a job is estimated that would take too long."""
 
 
 def training_speed(workload: Workload, iterations: int = 2500) -> dict[str, Any]:
-    """Time `verify.train`, and price as many steps of the course's composition beside it.
+    """Time `verify.train`, and estimate the time of as many steps of the course's composition.
 
     JAX is loaded before the clock starts; "cold_s", the first call in a process, compiles. The
     workload has a sigmoid output, no dropout and no penalty, as the course's composition has.
@@ -34,7 +34,7 @@ def training_speed(workload: Workload, iterations: int = 2500) -> dict[str, Any]
     whole = partial(train, problem, learning_rate=rate, iterations=iterations, progress=False)
     cold = seconds(whole)
     warm = float(np.median([seconds(whole) for _ in range(5)]))
-    steps = partial(course.steps, n=SAMPLES, learning_rate=rate, hidden=problem.hidden)
+    steps = partial(course_step.steps, n=SAMPLES, learning_rate=rate, hidden=problem.hidden)
     samples = [seconds(steps, *problem.arguments[:3]) for _ in range(5)]
     per_step = float(np.median(samples)) / SAMPLES
     return _described(problem) | {
@@ -49,10 +49,10 @@ def training_speed(workload: Workload, iterations: int = 2500) -> dict[str, Any]
 
 
 def exhaustive_speed(problem: Problem) -> dict[str, Any]:
-    """Time the central difference of every weight, and price the black-box loop beside it.
+    """Time the central difference of every weight, and estimate the time of the black-box loop.
 
     The loop takes four evaluations of the loss a weight, for a difference with an error bar;
-    its price is the median of evaluations made in this process.
+    its estimate is from the median of evaluations made in this process.
     """
     from verify.evidence.differences.exhaustive import exhaustive_differences
 

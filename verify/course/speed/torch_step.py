@@ -6,16 +6,21 @@ loss, gradient and update, as one function.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-HIDDEN = ("relu", "tanh", "sigmoid")
+import numpy as np
+
+if TYPE_CHECKING:
+    from verify.course.speed.timing import Run
+    from verify.problem import Problem
 
 
-def eager(problem, learning_rate):
+def eager(problem: Problem, learning_rate: float) -> Run:
     """Return run(n): n steps with autograd's backward, from the problem's parameters."""
     import torch
 
-    X, Y = torch.from_numpy(problem.X), torch.from_numpy(problem.Y)
+    X, Y = _tensor(problem.X), _tensor(problem.Y)
 
     def run(n: int) -> None:
         params = _tensors(problem, requires_grad=True)
@@ -30,11 +35,11 @@ def eager(problem, learning_rate):
     return run
 
 
-def compiled(problem, learning_rate):
+def compiled(problem: Problem, learning_rate: float) -> Run:
     """Return run(n): n calls of one compiled step, from the problem's parameters."""
     import torch
 
-    X, Y = torch.from_numpy(problem.X), torch.from_numpy(problem.Y)
+    X, Y = _tensor(problem.X), _tensor(problem.Y)
 
     def step(params: dict[str, Any]) -> tuple[dict[str, Any], Any]:
         grads, loss = torch.func.grad_and_value(_loss)(params, X, Y, problem.hidden)
@@ -51,16 +56,20 @@ def compiled(problem, learning_rate):
     return run
 
 
-def _tensors(problem, requires_grad=False):
+def _tensor(array: np.ndarray) -> Any:
+    """Return a copy, for PyTorch warns of memory that is read-only, as the problem's is."""
     import torch
 
+    return torch.from_numpy(np.array(array))
+
+
+def _tensors(problem: Problem, requires_grad: bool = False) -> dict[str, Any]:
     return {
-        name: torch.from_numpy(value).clone().requires_grad_(requires_grad)
-        for name, value in problem.params.items()
+        name: _tensor(value).requires_grad_(requires_grad) for name, value in problem.params.items()
     }
 
 
-def _loss(params, X, Y, hidden):
+def _loss(params: Mapping[str, Any], X: Any, Y: Any, hidden: Sequence[str]) -> Any:
     import torch
 
     A = X

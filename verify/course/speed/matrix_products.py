@@ -1,8 +1,8 @@
-"""The matrix products of a step alone, in each library that the ways stand on.
+"""The matrix products of a step alone, in each library that the implementations use.
 
-A way is hardly faster than the products of its library, whatever is written around them. Where a
-peer stands on a faster library, this shows by how much, and in which of the three products. They
-are timed call by call; what a call costs, a compiled loop saves.
+An implementation is hardly faster than the products of its library, whatever is written around
+them. Where a peer uses a faster library, this shows by how much, and in which of the three
+products. They are timed call by call; a compiled loop saves the cost of the calls.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import manual
-from verify.course.speed.clock import Run, interleaved, steps_in
+from verify.course.speed.timing import Run, interleaved, steps_in
 
 if TYPE_CHECKING:
     from verify.problem import Problem
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Factors = Callable[[Any, Any], tuple[Any, Any]]
 
 SMALLEST = 10**7
-"""Operations of a forward pass below which calls are what would be timed, not products."""
+"""Operations of a forward pass below which the calls take longer than the products."""
 
 PRODUCTS: dict[str, Factors] = {
     "forward": lambda W, A_prev: (W, A_prev),
@@ -38,7 +38,7 @@ PRODUCTS: dict[str, Factors] = {
 def products_ms(problem: Problem, repetitions: int, seconds: float) -> dict[str, dict[str, float]]:
     """Return the milliseconds that all layers' products of a kind take, by library and kind.
 
-    Empty for a network whose products are less than the calls that make them.
+    Empty for a network so small that the calls take longer than the products.
     """
     if 2 * problem.m * sum(n_in * n_out for n_in, n_out in pairwise(problem.layers)) < SMALLEST:
         return {}
@@ -53,8 +53,8 @@ def products_ms(problem: Problem, repetitions: int, seconds: float) -> dict[str,
 def product_runs(problem: Problem) -> dict[tuple[str, str], Run]:
     """Return run(n) by library and product: that product of every layer, n times.
 
-    The first layer has no dA. Every result is written where the last one was, so that the clock
-    sees no allocation.
+    The first layer has no dA. Every result is written over the last one, so that no allocation is
+    timed.
     """
     libraries = {"numpy": _numpy, "jax": _jax}
     if importlib.util.find_spec("torch"):
@@ -67,9 +67,9 @@ def product_runs(problem: Problem) -> dict[tuple[str, str], Run]:
 
 
 def _pairs(problem: Problem) -> dict[str, Pairs]:
-    """Return what each product is made of, layer by layer, from a forward pass of the problem.
+    """Return the factors of each product, layer by layer, from a forward pass of the problem.
 
-    Z stands in for dZ, which has its shape.
+    Z takes the place of dZ, which has its shape.
     """
     options = {name: problem.options[name] for name in ("hidden", "output", "keep_prob")}
     _, cache = manual.forward(problem.params, problem.X, problem.masks, **options)
@@ -88,9 +88,9 @@ def _numpy(factors: Factors, pairs: Pairs) -> Run:
 def _torch(factors: Factors, pairs: Pairs) -> Run:
     import torch
 
-    return _written_over(
-        torch.matmul, [factors(torch.from_numpy(a), torch.from_numpy(b)) for a, b in pairs]
-    )
+    # Copied: PyTorch warns of memory that is read-only, as the problem's is.
+    tensors = [(torch.from_numpy(np.array(a)), torch.from_numpy(np.array(b))) for a, b in pairs]
+    return _written_over(torch.matmul, [factors(*pair) for pair in tensors])
 
 
 def _written_over(matmul: Callable[..., Any], operands: list[tuple[Any, Any]]) -> Run:
@@ -110,7 +110,7 @@ def _jax(factors: Factors, pairs: Pairs) -> Run:
     from autodiff.network import full_precision
 
     @partial(jax.jit, donate_argnames="results", keep_unused=True)
-    def multiply(pairs, results):
+    def multiply(pairs: Pairs, results: Any) -> Any:
         return [left @ right for left, right in (factors(*pair) for pair in pairs)]
 
     with full_precision():
@@ -122,6 +122,6 @@ def _jax(factors: Factors, pairs: Pairs) -> Run:
         with full_precision():
             for _ in range(n):
                 results = multiply(pairs, results)
-            jax.block_until_ready(results)
+            jax.tree.map(lambda result: result.block_until_ready(), results)
 
     return run

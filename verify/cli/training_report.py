@@ -1,4 +1,4 @@
-"""What came of a training, as text, as plain data, as pictures."""
+"""The result of a training as text, as plain data, as pictures."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from verify.course.scores import Score, score, table
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from verify.cli.session import Session
+    from verify.cli.training_session import Session
     from verify.course.datasets import Dataset
     from verify.course.models import Model
     from verify.course.training import Training
 
-WAYS = {
+METHODS = {
     ("manual", "loop"): "NumPy, by hand",
     ("manual", "span"): "NumPy, by hand, the first layer in the span of the data",
     ("autodiff", "loop"): "JAX",
     ("autodiff", "span"): "JAX, the first layer in the span of the data",
 }
-"""What each backend and strategy is called."""
+"""Each backend and strategy in words."""
 
 
 Part = tuple[str, np.ndarray, np.ndarray]
@@ -41,8 +41,8 @@ def parts(dataset: Dataset, m: int | None = None) -> Iterator[Part]:
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
-    """A training that has run, the model that it gave, and how often that is right."""
+class TrainingReport:
+    """A training that has run, its model, and the accuracy of that."""
 
     session: Session
     training: Training
@@ -56,16 +56,16 @@ class Outcome:
         return self.training.iteration != self.training.diverged_at
 
     @property
-    def way(self) -> str:
-        """By what the steps were taken."""
-        return WAYS[self.session.settings["backend"], self.training.strategy]
+    def method(self) -> str:
+        """How the steps were taken, in words."""
+        return METHODS[self.session.settings["backend"], self.training.strategy]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the outcome as plain data; what is not finite is None."""
+        """Return the report as plain data; numbers that are not finite are None."""
         from verify.report import finite
 
         model, settings = self.model, self.session.settings
-        return finite(
+        data: dict[str, Any] = finite(
             {
                 "data": model.data,
                 "layers": list(model.layers),
@@ -81,46 +81,49 @@ class Outcome:
                 **{part: scored.to_dict() for part, scored in self.scores.items()},
             }
         )
+        return data
 
     def text(self) -> str:
-        """Return the outcome as text: what was trained and how, then a table for each part."""
+        """Return the report as text: what was trained and how, then a table for each part."""
         model, problem = self.model, self.session.problem
         taken = self.training.iteration - self.session.start
         network = "-".join(map(str, model.layers))
         activations = ", ".join([*dict.fromkeys(model.hidden), model.output])
-        first = f"cost {model.costs[0]:.6f} at first, " if len(model.costs) else "cost "
+        first = f"cost {model.costs[0]:.6f} at the start, " if len(model.costs) else "cost "
         lines = [
             f"{model.data}: {problem.m} examples; network {network} ({activations}), "
             f"{problem.dtype}",
-            f"{self.way}: {taken} iterations in {self.seconds:.2f} s"
+            f"{self.method}: {taken} iterations in {self.seconds:.2f} s"
             + (f", {self.training.iteration} in all" if self.session.start else ""),
-            f"{first}{model.cost:.6f} at last",
+            f"{first}{model.cost:.6f} at the end",
         ]
         for part, scored in self.scores.items():
             lines += ["", accuracy(part, scored), table(scored, model.classes)]
         return "\n".join(lines)
 
 
-def outcome(session: Session, training: Training, model: Model, seconds: float) -> Outcome:
-    """Return the outcome of a training, its model scored on what it learned from and the rest."""
+def report_training(
+    session: Session, training: Training, model: Model, seconds: float
+) -> TrainingReport:
+    """Return the report of a training, its model scored on the training and the test examples."""
     dataset, problem = session.dataset, session.problem
     scores = {
         part: score(model.predict(X), labels, len(model.classes))
         for part, X, labels in parts(dataset, problem.m)
     }
-    return Outcome(session, training, model, seconds, scores)
+    return TrainingReport(session, training, model, seconds, scores)
 
 
 def accuracy(part: str, scored: Score) -> str:
-    """Return one line: the share that is right, and the counts."""
+    """Return one line: the accuracy and the counts."""
     return f"{part} accuracy {scored.accuracy:.4f} ({scored.right} of {scored.count})"
 
 
-def draw(outcome: Outcome, folder: Path) -> list[Path]:
-    """Draw the cost curve and what the data allow beside it; return the paths."""
+def draw(report: TrainingReport, folder: Path) -> list[Path]:
+    """Draw the cost curve and whatever else the data allow; return the paths."""
     from verify.show import plots
 
-    session, model = outcome.session, outcome.model
+    session, model = report.session, report.model
     dataset, every = session.dataset, session.settings["every"]
     figures = {"cost": plots.cost_curve(*curve(model, every))}
     if model.features == 2:
@@ -159,9 +162,9 @@ def mislabelled(model: Model, X: np.ndarray, labels: np.ndarray, part: str) -> F
     )
 
 
-def sweep_text(outcomes: Mapping[int, Outcome]) -> str:
+def sweep_text(reports: Mapping[int, TrainingReport]) -> str:
     """Return several sizes of one hidden layer as text, a row each."""
-    first = next(iter(outcomes.values()))
+    first = next(iter(reports.values()))
     parts = list(first.scores)
     problem, settings = first.session.problem, first.session.settings
     heading = ("hidden units", "cost", *(f"{part} accuracy" for part in parts))
@@ -171,7 +174,7 @@ def sweep_text(outcomes: Mapping[int, Outcome]) -> str:
             f"{each.model.cost:.6f}",
             *(f"{each.scores[part].accuracy:.4f}" for part in parts),
         )
-        for size, each in outcomes.items()
+        for size, each in reports.items()
     ]
     widths = [max(map(len, column)) for column in zip(heading, *rows, strict=True)]
     aligned = (
@@ -185,13 +188,13 @@ def sweep_text(outcomes: Mapping[int, Outcome]) -> str:
     return "\n".join([title, "", *aligned])
 
 
-def draw_sweep(outcomes: Mapping[int, Outcome], folder: Path) -> list[Path]:
-    """Draw what each size has learnt, the plane for two features, the costs for more."""
+def draw_sweep(reports: Mapping[int, TrainingReport], folder: Path) -> list[Path]:
+    """Draw the costs of each size and, for two features, its decision boundary."""
     from verify.show import plots
 
-    dataset = next(iter(outcomes.values())).session.dataset
-    models = {f"{size} unit{'s' * (size != 1)}": each.model for size, each in outcomes.items()}
-    every = next(iter(outcomes.values())).session.settings["every"]
+    dataset = next(iter(reports.values())).session.dataset
+    models = {f"{size} unit{'s' * (size != 1)}": each.model for size, each in reports.items()}
+    every = next(iter(reports.values())).session.settings["every"]
     figures = {
         "sweep-costs": plots.cost_curves(
             {name: curve(each, every) for name, each in models.items()}

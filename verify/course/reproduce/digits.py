@@ -1,4 +1,4 @@
-"""Printed beside computed: to how many digits they agree, and whether those are enough.
+"""To how many digits a printed and a computed figure agree, and whether those are enough.
 
     tables                    every printed decimal
     costs                     9 significant digits
@@ -6,8 +6,8 @@
     gradient-check distances  within a factor of 2: they are rounding noise
     the chaotic training      1 %
 
-A training carries the roundings of thousands of steps forward, so its last digits belong to the
-order in which a machine adds; nine is what every machine keeps.
+The rounding errors of a training add up over thousands of steps, so its last digits depend on
+the order in which a machine adds; the first nine are the same on every machine.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ FLOAT_DIGITS = 16
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Reproduction:
     """One figure, printed and computed.
 
-    `entry`, `printed` and `computed` show the number that agrees least, rounding noise aside;
-    `digits` counts what it
-    agrees to, in the `unit` of decimals for a table and of significant digits else; None where
-    words are compared. `agree` is None where the data is absent, and `remark` then says the cure.
+    `entry`, `printed` and `computed` show the number that agrees least, numbers that are rounding
+    noise last. `digits` counts the digits to which it agrees, in the `unit` "decimals" for a table
+    and "digits" (significant ones) otherwise; it is None where words are compared. `agree` is None
+    where the data is absent; `remark` then says how to get it.
     """
 
     id: str
@@ -65,7 +65,7 @@ class Rule(NamedTuple):
     noise: bool = False
 
 
-class Comparison(NamedTuple):
+class WorstEntry(NamedTuple):
     """The number of one printed value that agrees least."""
 
     digits: int | None
@@ -99,13 +99,14 @@ COSTS = significant(9)
 ONE_PERCENT = significant(2)
 
 
-def judge(figure: Figure, computed: Computed) -> Outcome:
+def judge(figure: Figure, computed: Computed) -> Reproduction:
     """Compare what a figure prints with what its recipe computed."""
-    comparisons = [
-        compare(name, figure, *pair) for name, *pair in _pairs(figure["printed"], computed.values)
+    entries = [
+        compare_value(name, figure, *pair)
+        for name, *pair in _pairs(figure["printed"], computed.values)
     ]
-    worst = min(comparisons, key=_least)
-    return Outcome(
+    worst = min(entries, key=_order)
+    return Reproduction(
         figure["id"],
         agree=worst.agree and all(claim.holds for claim in computed.claims),
         digits=worst.digits,
@@ -117,14 +118,14 @@ def judge(figure: Figure, computed: Computed) -> Outcome:
     )
 
 
-def compare(name: str, figure: Figure, printed: Any, computed: Any) -> Comparison:
+def compare_value(name: str, figure: Figure, printed: Any, computed: Any) -> WorstEntry:
     """Compare one printed value, of numbers or of words, with the computed one."""
     if _is_words(printed):
         said, found = ", ".join(printed), ", ".join(computed)
-        return Comparison(None, "", said == found, name, said, found)
+        return WorstEntry(None, "", said == found, name, said, found)
     a, b = np.asarray(printed, float), np.asarray(computed, float)
     if a.shape != b.shape:
-        return Comparison(0, "digits", False, name, f"shape {a.shape}", f"shape {b.shape}")
+        return WorstEntry(0, "digits", False, name, f"shape {a.shape}", f"shape {b.shape}")
     rule = rule_for(name, figure)
     with np.errstate(divide="ignore", invalid="ignore"):
         # A printed number is itself rounded to binary; one printed inf has no digits to compare.
@@ -133,7 +134,7 @@ def compare(name: str, figure: Figure, printed: Any, computed: Any) -> Compariso
         ratio = np.where(np.isfinite(a), np.nan_to_num(ratio, nan=np.inf), -1)
         where = np.unravel_index(np.argmax(ratio), a.shape)
         digits = np.minimum(np.floor(-np.log10(ratio[where])), rule.most)
-    return Comparison(
+    return WorstEntry(
         int(max(digits, 0)),
         "digits" if rule.decimals is None else "decimals",
         bool(digits >= rule.needed),
@@ -145,7 +146,7 @@ def compare(name: str, figure: Figure, printed: Any, computed: Any) -> Compariso
 
 
 def rule_for(name: str, figure: Figure) -> Rule:
-    """Return what is asked of one value of a figure."""
+    """Return how one value of a figure is compared."""
     if name.endswith("accuracy"):
         return EVERY_PRINTED_DIGIT
     if name == "difference":
@@ -155,13 +156,12 @@ def rule_for(name: str, figure: Figure) -> Rule:
     return decimals(figure["decimals"]) if "decimals" in figure else COSTS
 
 
-def _least(comparison: Comparison) -> tuple[bool, bool, int]:
-    """Order comparisons: those that fall short, the fewest digits, noise that agrees last."""
-    digits = FLOAT_DIGITS if comparison.digits is None else comparison.digits
-    return comparison.agree, comparison.noise, digits
+def _order(entry: WorstEntry) -> tuple[bool, bool, int]:
+    """Put entries that disagree first, then those of the fewest digits, then rounding noise."""
+    return entry.agree, entry.noise, FLOAT_DIGITS if entry.digits is None else entry.digits
 
 
-def _pairs(printed: Mapping[str, Any], computed: Mapping[str, Any]) -> Iterator[tuple]:
+def _pairs(printed: Mapping[str, Any], computed: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
     """Yield (name, printed, computed) for every value, nested ones under both names."""
     for name, value in printed.items():
         if isinstance(value, Mapping):
@@ -175,7 +175,7 @@ def _is_words(printed: Any) -> bool:
     return isinstance(printed, list) and all(isinstance(item, str) for item in printed)
 
 
-def _entry(name: str, where: tuple, figure: Figure) -> str:
+def _entry(name: str, where: tuple[np.intp, ...], figure: Figure) -> str:
     if name == "costs":
         return f"cost at {where[0] * figure['record_every']}"
     return f"{name}[{', '.join(map(str, where))}]" if where else name.replace("_", " ")

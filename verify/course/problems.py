@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -88,7 +87,9 @@ def check_widths(layers: Any) -> tuple[int, ...]:
 def check_init(init: Any) -> None:
     """Raise ValueError unless init is a name of `manual.INITIALIZERS` or a finite scale."""
     named = isinstance(init, str) and init in manual.INITIALIZERS
-    scale = isinstance(init, Real) and not isinstance(init, bool) and 0 <= init < math.inf
+    scale = (
+        isinstance(init, (int, float, np.floating)) and init is not True and 0 <= init < math.inf
+    )
     if not named and not scale:
         raise ValueError(
             f"init: got {init}, expected {', '.join(manual.INITIALIZERS)} or normal:SCALE "

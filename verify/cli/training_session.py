@@ -1,8 +1,8 @@
-"""A training from its settings to its model: begun, or continued where a file left it.
+"""A training from its settings to its model: a new one, or the continuation of a saved one.
 
-Settings are the options of the command line as plain data; a model file holds them, so that a
-training can be continued from nothing else. They name the data set but do not hold it, so its
-fingerprint is kept with them.
+Settings are the options of the command line as plain data. A model file has them, so that it is
+all that a continuation needs. They name the data set but do not contain it, so its fingerprint is
+saved with them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ KEPT = (
     "data", "layers", "hidden", "output", "init", "l2", "keep_prob", "examples", "dtype", "seed",
     "learning_rate", "backend", "strategy", "every",
 )  # fmt: skip
-"""The settings that a training keeps from its first iteration to its last."""
+"""The settings that do not change during a training."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,23 +55,25 @@ def begin(settings: Mapping[str, Any]) -> Session:
 
 
 def resume(model: Model, path: Path, iterations: int | None) -> Session:
-    """Return the session that continues a model's training, by default to its own end.
+    """Return the session that continues a model's training, by default to the end it had.
 
-    Raises ValueError if there is no training in it, if it has come further than `iterations`
-    already, or if its data are not what they were.
+    Raises ValueError if the model has no training to continue, if it is past `iterations`
+    already, or if its data have changed.
     """
     settings = dict(model.settings)
     missing = {*KEPT, "iterations", "data_sha256"} - set(settings)
     if missing:
-        raise ValueError(f"{path}: a model whose training has no {min(missing)} to continue with")
+        raise ValueError(
+            f"{path}: got a model without the setting {min(missing)}, expected one to continue"
+        )
     if iterations is not None:
         settings["iterations"] = iterations
     check_whole("iterations", settings["iterations"], model.iteration)
     dataset, problem = problem_from(settings)
     if fingerprint(problem) != settings["data_sha256"]:
         raise ValueError(
-            f"{path}: trained on {settings['data']} of other contents than it has now; "
-            "train anew, or bring the old data back"
+            f"{path}: got a model of other data than {settings['data']} has now, "
+            "expected the same; restore the old data, or train again"
         )
     start, params = model.checkpoint
     recorded = model.costs[: -(-start // settings["every"])]
@@ -84,7 +86,7 @@ def run(
     stop: Callable[[], bool],
     callback: Callable[[Training], Any] = lambda training: None,
 ) -> Training:
-    """Train, with masks drawn anew for each iteration where there is dropout."""
+    """Train, with new masks for each iteration if there is dropout."""
     settings, problem = session.settings, session.problem
     return train(
         problem,
@@ -101,7 +103,7 @@ def run(
 
 
 def model_of(session: Session, training: Training) -> Model:
-    """Return what a training has come to, ready to be saved."""
+    """Return the model of a training, ready to be saved."""
     from verify.report import versions
 
     dataset, problem = session.dataset, session.problem
@@ -123,16 +125,16 @@ def model_of(session: Session, training: Training) -> Model:
 
 
 def keep(session: Session, path: Path | None, seconds: float) -> Callable[[Training], None]:
-    """Return a callback that saves when so many seconds have passed since it last did.
+    """Return a callback that saves the model every so many seconds.
 
-    Raises ValueError if nothing can be, or had better be, written there.
+    Raises ValueError if the file cannot be written, or is something else than a model.
     """
     if path is None:
         return lambda training: None
     if not path.parent.is_dir():
-        raise ValueError(f"save: got {path}, but there is no folder {path.parent}")
+        raise ValueError(f"save: got {path}, expected a file in a folder that exists")
     if path.exists() and not is_model(path):
-        raise ValueError(f"save: {path} is no model, and would be overwritten; name another file")
+        raise ValueError(f"save: got {path}, which is not a model, expected a model or a new file")
     last = monotonic()
 
     def callback(training: Training) -> None:

@@ -1,19 +1,25 @@
-"""The course's own composition of a training step: the reference that speed is measured against.
+"""The course's own composition of a training step: the reference for all speeds.
 
-Written the way the course's assignments compose it, helper by helper: caches of tuples of tuples,
-shapes asserted, a cost from AL every step, the composed output gradient, dA_prev for every layer
-down to the pictures themselves and kept with the gradients, a loop over the parameters. It is
-right, and it is what people have.
+Written as the course's assignments compose it, helper by helper: caches of tuples of tuples,
+shapes asserted, a cost from AL at every step, the composed output gradient, dA_prev for every
+layer down to the pictures themselves and kept with the gradients, a loop over the parameters. It
+is right, and it is what people have.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
+Array = np.ndarray
+Params = Mapping[str, Array]
 
-def steps(params, X, Y, *, n, learning_rate, hidden):
+
+def steps(
+    params: Params, X: Array, Y: Array, *, n: int, learning_rate: float, hidden: Sequence[str]
+) -> Params:
     """Take n steps of gradient descent as the course's L_layer_model does."""
     params = dict(params)
     for _step in range(n):
@@ -24,61 +30,64 @@ def steps(params, X, Y, *, n, learning_rate, hidden):
     return params
 
 
-def _sigmoid(Z):
+def _sigmoid(Z: Array) -> tuple[Array, Array]:
     A = 1 / (1 + np.exp(-Z))
     return A, Z
 
 
-def _relu(Z):
+def _relu(Z: Array) -> tuple[Array, Array]:
     A = np.maximum(0, Z)
     assert A.shape == Z.shape
     return A, Z
 
 
-def _tanh(Z):
+def _tanh(Z: Array) -> tuple[Array, Array]:
     return np.tanh(Z), Z
 
 
-def _sigmoid_backward(dA, Z):
+def _sigmoid_backward(dA: Array, Z: Array) -> Array:
     s = 1 / (1 + np.exp(-Z))
-    dZ = dA * s * (1 - s)
+    dZ: Array = dA * s * (1 - s)
     assert dZ.shape == Z.shape
     return dZ
 
 
-def _relu_backward(dA, Z):
+def _relu_backward(dA: Array, Z: Array) -> Array:
     dZ = np.array(dA, copy=True)
     dZ[Z <= 0] = 0
     assert dZ.shape == Z.shape
     return dZ
 
 
-def _tanh_backward(dA, Z):
-    return dA * (1 - np.power(np.tanh(Z), 2))
+def _tanh_backward(dA: Array, Z: Array) -> Array:
+    dZ: Array = dA * (1 - np.power(np.tanh(Z), 2))
+    return dZ
 
 
-_FORWARD: dict[str, Callable] = {"sigmoid": _sigmoid, "relu": _relu, "tanh": _tanh}
-_BACKWARD: dict[str, Callable] = {
+_FORWARD: dict[str, Callable[..., Any]] = {"sigmoid": _sigmoid, "relu": _relu, "tanh": _tanh}
+_BACKWARD: dict[str, Callable[..., Any]] = {
     "sigmoid": _sigmoid_backward,
     "relu": _relu_backward,
     "tanh": _tanh_backward,
 }
 
 
-def _linear_forward(A, W, b):
+def _linear_forward(A: Array, W: Array, b: Array) -> tuple[Array, Any]:
     Z = np.dot(W, A) + b
     assert Z.shape == (W.shape[0], A.shape[1])
     return Z, (A, W, b)
 
 
-def _linear_activation_forward(A_prev, W, b, activation):
+def _linear_activation_forward(
+    A_prev: Array, W: Array, b: Array, activation: str
+) -> tuple[Array, Any]:
     Z, linear_cache = _linear_forward(A_prev, W, b)
     A, activation_cache = _FORWARD[activation](Z)
     assert A.shape == (W.shape[0], A_prev.shape[1])
     return A, (linear_cache, activation_cache)
 
 
-def _model_forward(X, params, hidden):
+def _model_forward(X: Array, params: Params, hidden: Sequence[str]) -> tuple[Array, list[Any]]:
     caches, A = [], X
     for layer, activation in enumerate((*hidden, "sigmoid"), start=1):
         A, cache = _linear_activation_forward(
@@ -89,15 +98,15 @@ def _model_forward(X, params, hidden):
     return A, caches
 
 
-def _cost(AL, Y):
+def _cost(AL: Array, Y: Array) -> Array:
     m = Y.shape[1]
-    cost = (-1 / m) * np.sum(np.multiply(Y, np.log(AL)) + np.multiply(1 - Y, np.log(1 - AL)))
+    cost: Array = (-1 / m) * np.sum(np.multiply(Y, np.log(AL)) + np.multiply(1 - Y, np.log(1 - AL)))
     cost = np.squeeze(cost)
     assert cost.shape == ()
     return cost
 
 
-def _linear_backward(dZ, cache):
+def _linear_backward(dZ: Array, cache: Any) -> tuple[Array, Array, Array]:
     A_prev, W, b = cache
     m = A_prev.shape[1]
     dW = np.dot(dZ, A_prev.T) / m
@@ -109,13 +118,17 @@ def _linear_backward(dZ, cache):
     return dA_prev, dW, db
 
 
-def _linear_activation_backward(dA, cache, activation):
+def _linear_activation_backward(
+    dA: Array, cache: Any, activation: str
+) -> tuple[Array, Array, Array]:
     linear_cache, activation_cache = cache
     dZ = _BACKWARD[activation](dA, activation_cache)
     return _linear_backward(dZ, linear_cache)
 
 
-def _model_backward(AL, Y, caches, hidden):
+def _model_backward(
+    AL: Array, Y: Array, caches: list[Any], hidden: Sequence[str]
+) -> dict[str, Array]:
     grads = {}
     Y = Y.reshape(AL.shape)
     dA = -(np.divide(Y, AL) - np.divide(1 - Y, 1 - AL))
@@ -127,8 +140,8 @@ def _model_backward(AL, Y, caches, hidden):
     return grads
 
 
-def _updated(params, grads, learning_rate):
-    params = params.copy()
+def _updated(params: Params, grads: Params, learning_rate: float) -> Params:
+    params = dict(params)
     for layer in range(1, len(params) // 2 + 1):
         for name in ("W" + str(layer), "b" + str(layer)):
             params[name] = params[name] - learning_rate * grads["d" + name]
