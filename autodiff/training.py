@@ -4,8 +4,8 @@ A chunk of steps is a loop that XLA compiles whole. Learning rate, keep_prob and
 is any, are its arguments, the parameters are donated to it, and no loss leaves the device
 before the run is over.
 
-There are two ways to take a step, and they differ by rounding alone: "loop", which is
-gradient descent as it is written, and "span", which keeps the first layer in the span of the
+There are two strategies, which differ only by rounding: "loop" is gradient descent as it is
+written, and "span", which keeps the first layer in the span of the
 data (`autodiff.span`) and wins where features far outnumber examples.
 """
 

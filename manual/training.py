@@ -2,8 +2,8 @@
 
 The loop alone is here. Recording, progress, signals and files belong to whoever calls it.
 
-There are two ways to take a step, and they differ by rounding alone: "loop", which is gradient
-descent as it is written, and "span", which keeps the first layer in the span of the data
+There are two strategies, which differ only by rounding: "loop" is gradient descent as it is
+written, and "span", which keeps the first layer in the span of the data
 (`manual.span`) and wins where features far outnumber examples.
 """
 

@@ -164,7 +164,9 @@ def test_what_is_wrong_with_the_arguments_is_one_sentence(capsys, tmp_path):
     assert "jobs: got 0" in refused(capsys, here, "--jobs", "0")
     assert "format: got 'yaml'" in refused(capsys, here, "--format", "yaml")
     assert "grads: got none" in refused(capsys, here, "--loss", "f")
-    assert "there is no folder" in refused(capsys, here, "--output-file", tmp_path / "a/b")
+    assert "expected a file in a folder that exists" in refused(
+        capsys, here, "--output-file", tmp_path / "a/b"
+    )
 
 
 @pytest.mark.parametrize(
@@ -209,5 +211,5 @@ def test_help_says_the_contract_and_that_it_is_no_security_boundary(capsys):
     status, out, _ = run(capsys, "--help")
     text = " ".join(out.split())
     assert status == 0
-    assert "no security boundary against malice" in text
+    assert "no security boundary against malicious code" in text
     assert "--loss my_loss --grads my_grads --params my_params" in text

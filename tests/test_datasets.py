@@ -347,7 +347,7 @@ def test_a_missing_course_file_is_named_with_where_it_was_looked_for(
     monkeypatch.setenv("BACKPROOF_DATA", str(tmp_path))
     said = refusal(name)
     assert str(tmp_path / file) in said
-    assert "point BACKPROOF_DATA to the directory" in said
+    assert "expected BACKPROOF_DATA to name the folder" in said
 
 
 @pytest.fixture

@@ -139,7 +139,7 @@ def refused(path) -> str:
 def test_what_is_not_there_is_said_so(tmp_path):
     assert "which does not exist" in refused(tmp_path / "model.h5")
     (tmp_path / "model.h5").mkdir()
-    assert "a directory" in refused(tmp_path / "model.h5")
+    assert "which is a folder" in refused(tmp_path / "model.h5")
 
 
 def test_files_of_another_kind_are_not_taken_for_models(tmp_path):

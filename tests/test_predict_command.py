@@ -210,7 +210,7 @@ def test_a_model_of_numbers_takes_no_pictures(predict, tmp_path):
     photograph().save(tmp_path / "a.png")
     status, _, err = predict(tmp_path / "model.h5", tmp_path / "a.png")
     assert status == 2
-    assert "whose examples are no pictures" in err
+    assert "whose examples are not pictures" in err
     status, out, _ = predict(tmp_path / "model.h5", "--data", "circles")
     assert status == 0
     assert "test accuracy" in out

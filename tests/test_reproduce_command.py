@@ -154,7 +154,4 @@ def test_the_comparisons_are_drawn_and_what_lacks_data_is_said(outcomes, monkeyp
         "initialisation-costs.png",
         "initialisation.png",
     ]
-    assert (
-        f"Not drawn: regularisation. data: football is read from data.mat, and {DATA_VARIABLE}"
-        in said
-    )
+    assert f"Not drawn: regularisation. {DATA_VARIABLE}: got nothing, expected the folder" in said

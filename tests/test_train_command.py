@@ -179,7 +179,7 @@ def test_the_trained_parameters_can_be_checked_three_ways(train):
         (("--learning-rate", "0"), "learning_rate: got 0.0, expected a number above 0"),
         (("--backend", "torch"), "backend: got 'torch', expected autodiff, manual"),
         (("--strategy", "leap"), "strategy: got 'leap', expected loop, span"),
-        (("--save", "nowhere/model.h5"), "there is no folder nowhere"),
+        (("--save", "nowhere/model.h5"), "expected a file in a folder that exists"),
         (("--sweep", "1,x"), "sweep: got '1,x', expected whole numbers"),
         (("--sweep", "2"), "sweep: expected neither --save"),
     ],
@@ -254,7 +254,7 @@ def test_a_training_is_not_continued_on_other_data(train, backproof, tmp_path, m
     monkeypatch.setattr(options, "load", lambda *_: moved)
     status, _, err = backproof("train", "--resume", path, "--iterations", 60)
     assert status == 2
-    assert "of other contents than it has now" in err
+    assert "a model of other data than circles has now" in err
 
 
 # As a process: signals, terminals.

@@ -90,8 +90,8 @@ def command(
         backproof check my.py --loss my_loss --grads my_grads --params my_params
 
     Each file is checked in a process group of its own, with limits, in a temporary folder. That
-    protects against accidents (endless loops, sys.exit, forks, too much output), not against
-    code that is meant to do harm.
+    protects against accidents (endless loops, sys.exit, forks, too much output); it is no security
+    boundary against malicious code.
 
     Exit status: 0 all agree, 1 any disagrees, is undecided, crashed or timed out, 2 any is
     unreadable or has nothing to check.

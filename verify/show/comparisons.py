@@ -1,6 +1,6 @@
 """The course's two comparisons as pictures: by initialisation, and by regularisation.
 
-Each trains three of the printed figures again, and draws what they have learnt and their costs.
+Each trains three of the printed figures again, and draws their decision boundaries and costs.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Series(NamedTuple):
 COMPARISONS = {
     "initialisation": Series(
         {"init-zeros": "zeros", "init-large": "large: normal × 10", "init-he": "He"},
-        "Zeros learn nothing, large weights little, He's rule the disc",
+        "Zeros learn nothing, large weights little, He's initialisation the disc",
         "Cost by initialisation",
     ),
     "regularisation": Series(

@@ -1,4 +1,4 @@
-"""One gradient by two ways, entry by entry: where they differ, and the numbers that differ most."""
+"""Two computations of one gradient, entry by entry: where they differ, and which differ most."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RINGED = 3
 
 @dataclass(frozen=True, eq=False)
 class Compared:
-    """Entries by two ways, each (k,): flat index, the first way's value, difference and bar."""
+    """Entries of two gradients, each (k,): flat index, the first's value, difference and bar."""
 
     index: np.ndarray
     value: np.ndarray
@@ -28,13 +28,15 @@ class Compared:
     bar: np.ndarray
 
 
-def entries(name: str, shape: tuple[int, ...], ways: tuple[str, str], compared: Compared) -> Html:
-    """Return a heat map of the difference, and a table of the entries that are furthest off."""
+def worst_entries(
+    name: str, shape: tuple[int, ...], pair: tuple[str, str], compared: Compared
+) -> Html:
+    """Return a heat map of the difference, and a table of the entries that differ most."""
     worst = _worst(compared)
     return element(
         "div",
-        _picture(name, ways, shape, compared, worst) if compared.index.size > 1 else None,
-        _table(name, shape, ways, compared, worst),
+        _picture(name, pair, shape, compared, worst) if compared.index.size > 1 else None,
+        _table(name, shape, pair, compared, worst),
         class_="columns",
     )
 
@@ -51,7 +53,7 @@ def _worst(compared: Compared) -> np.ndarray:
 
 def _picture(
     name: str,
-    ways: tuple[str, str],
+    pair: tuple[str, str],
     shape: tuple[int, ...],
     compared: Compared,
     worst: np.ndarray,
@@ -64,14 +66,14 @@ def _picture(
     ringed = compared.index[worst[:RINGED]]
     places = [divmod(int(flat), ratio.shape[1]) for flat in ringed if ratio.flat[flat] > 1]
     axes = ("", "entry") if is_vector(shape) else ("row", "column")
-    picture = heat_map(name, " and ".join(ways), difference, ratio, places, axes)
+    picture = heat_map(name, " and ".join(pair), difference, ratio, places, axes)
     return element("figure", picture)
 
 
 def _table(
     name: str,
     shape: tuple[int, ...],
-    ways: tuple[str, str],
+    pair: tuple[str, str],
     compared: Compared,
     worst: np.ndarray,
 ) -> Html:
@@ -92,8 +94,8 @@ def _table(
             ]
         )
     return table(
-        ["entry", *ways, "difference", "error bar", "in bars"],
+        ["entry", *pair, "difference", "error bar", "in bars"],
         rows,
-        caption=f"The entries of {name} that are furthest off",
+        caption=f"The entries of {name} that differ most",
         class_="numbers",
     )

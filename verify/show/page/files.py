@@ -11,7 +11,7 @@ import numpy as np
 
 from verify.homework.report import AGREE, DISAGREE
 from verify.report import versions
-from verify.show.page.entries import Compared, entries
+from verify.show.page.entries import Compared, worst_entries
 from verify.show.page.markup import Html, document, element, number, table
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def _entries(gradient: Gradient) -> Html:
     return element(
         "figure",
         element("figcaption", f"{name} by {gradient.function}, and as it should be"),
-        entries(name, found.shape, ("found", "right"), compared),
+        worst_entries(name, found.shape, ("found", "right"), compared),
     )
 
 

@@ -1,10 +1,10 @@
 """The two pictures of a report, as inline SVG that follows the page's colours and width.
 
-    heat_map    where in a matrix two ways differ, the worst entries ringed and numbered
-    bar_chart   how many error bars the differences are long, tensor by tensor
+    heat_map    where in a matrix two gradients differ, the worst entries ringed and numbered
+    bar_chart   the differences in units of their error bars, tensor by tensor
 
-Light cells are within their error bars, dark cells are not, in every picture alike, so that it
-reads in greyscale and a matrix that agrees can never look alarming.
+In every picture light cells are within their error bars and dark cells are not, so that it reads
+in greyscale and a matrix that agrees looks light.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ UNSEEN = np.array([255, 255, 255])
 
 def heat_map(
     name: str,
-    ways: str,
+    pair: str,
     difference: np.ndarray,
     ratio: np.ndarray,
     worst: Sequence[tuple[int, int]],
     axes: tuple[str, str] = ("row", "column"),
 ) -> Html:
-    """Draw |difference| of a matrix, (rows, columns), NaN where two ways were not compared.
+    """Draw |difference| of a matrix, (rows, columns), NaN where they were not compared.
 
     `ratio` is |difference| over its error bar. An entry within its bar is light, more so the
     smaller the ratio; one beyond it is dark, more so the larger |difference|. The entries
-    `worst` are ringed and numbered from 1, but for those beneath an earlier ring.
+    `worst` are ringed and numbered from 1, except those under an earlier ring.
     """
     rows, columns = ratio.shape
     image = _pixels(_largest(np.abs(difference)), _largest(ratio))
@@ -110,21 +110,21 @@ def heat_map(
         [_swatch(left, key_top + 15 * i, *entry) for i, entry in enumerate(key)],
         viewBox=f"0 0 {WIDTH} {bottom + 4:.0f}",
         role="img",
-        aria_label=_said(name, ways, difference, ratio, worst),
+        aria_label=_said(name, pair, difference, ratio, worst),
         class_="picture",
     )
 
 
 def bar_chart(ratios: Mapping[str, Mapping[str, np.ndarray]]) -> Html:
-    """Draw how many error bars the differences are long: {tensor: {ways: |difference| / bar}}.
+    """Draw the differences in units of their error bars: {tensor: {pair: |difference| / bar}}.
 
     Each line runs from the median entry to the largest, on a logarithmic axis; what crosses the
     line at 1 disagrees.
     """
-    ways = list(dict.fromkeys(way for of_tensor in ratios.values() for way in of_tensor))
+    pairs = list(dict.fromkeys(pair for of_tensor in ratios.values() for pair in of_tensor))
     finite = [r[np.isfinite(r)].max(initial=0) for t in ratios.values() for r in t.values()]
     low, high = -4, max(2, math.ceil(math.log10(max(1, *finite))) + 1)
-    left, right, top, row = 72, 22, 16 * len(ways) + 26, 11 * len(ways) + 10
+    left, right, top, row = 72, 22, 16 * len(pairs) + 26, 11 * len(pairs) + 10
 
     def x(ratio: float) -> float:
         exponent = math.log10(ratio) if ratio > 0 else low
@@ -148,8 +148,8 @@ def bar_chart(ratios: Mapping[str, Mapping[str, np.ndarray]]) -> Html:
         element("text", "difference, in error bars", x=(left + WIDTH - right) / 2, y=bottom + 28,
                 text_anchor="middle"),
         [
-            [_mark(k, 8, 9 + 16 * k), element("text", way, x=18, y=13 + 16 * k)]
-            for k, way in enumerate(ways)
+            [_mark(k, 8, 9 + 16 * k), element("text", pair, x=18, y=13 + 16 * k)]
+            for k, pair in enumerate(pairs)
         ],
         element("text", "agree", x=x(1) - 4, y=top - 4, text_anchor="end"),
         element("text", "differ", x=x(1) + 4, y=top - 4),
@@ -159,8 +159,8 @@ def bar_chart(ratios: Mapping[str, Mapping[str, np.ndarray]]) -> Html:
         y = top + row * i
         short = name if len(name) <= 10 else name[:9] + "…"
         parts.append(element("text", short, x=left - 9, y=y + row / 2 + 4, text_anchor="end"))
-        for way, ratio in of_tensor.items():
-            k = ways.index(way)
+        for pair, ratio in of_tensor.items():
+            k = pairs.index(pair)
             at = y + 10 + 11 * k
             most = float(ratio.max())
             parts += [
@@ -175,7 +175,7 @@ def bar_chart(ratios: Mapping[str, Mapping[str, np.ndarray]]) -> Html:
         parts,
         viewBox=f"0 0 {WIDTH} {bottom + 34}",
         role="img",
-        aria_label="Chart of the differences between the ways over their error bars, from the "
+        aria_label="Chart of the differences between the gradients over their error bars, from the "
         f"median entry to the largest of each gradient; beyond 1 they differ: {', '.join(said)}.",
         class_="picture",
     )
@@ -273,7 +273,7 @@ def _upright(x: float, y: float) -> dict[str, Any]:
 
 def _said(
     name: str,
-    ways: str,
+    pair: str,
     difference: np.ndarray,
     ratio: np.ndarray,
     worst: Sequence[tuple[int, int]],
@@ -281,7 +281,7 @@ def _said(
     rows, columns = ratio.shape
     compared = int((~np.isnan(ratio)).sum())
     beyond = int((ratio > 1).sum())
-    picture = f"Heat map of {name}, {ways}, {rows} by {columns}: "
+    picture = f"Heat map of {name}, {pair}, {rows} by {columns}: "
     if not beyond:
         top = np.nanmax(ratio, initial=0)
         return (

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from verify.report import PAIRS, Report, Tensor, over_bar
-from verify.show.page.entries import Compared, entries
+from verify.show.page.entries import Compared, worst_entries
 from verify.show.page.markup import Html, document, element, number, style, table
 from verify.show.page.pictures import bar_chart
 
@@ -243,7 +243,7 @@ def _details(report: Report, tensor: Tensor, heading: str, *, opened: bool) -> H
     else:
         pair = tensor.pairs[shown]
         first, second = _titles(report)[shown].split(" and ", 1)
-        content = entries(
+        content = worst_entries(
             name,
             tensor.shape,
             (first, second),

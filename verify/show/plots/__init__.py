@@ -2,12 +2,12 @@
 
     cost_curve(iterations, costs)                    the cost of one training
     cost_curves({label: (iterations, costs)})        of several, to compare
-    decision_boundary(network, X, labels, classes)   what a network of two features has learnt
+    decision_boundary(network, X, labels, classes)   the probabilities of a network of two features
     decision_boundaries({title: network}, X, ...)    of several: sizes, initialisers, penalties
     mislabelled(images, true, predicted)             the pictures that a model got wrong
-    difference_maps(report)                          where two ways differ, entry by entry
+    difference_maps(report)                          where two gradients differ, entry by entry
     error_bars(report)                               every difference against its error bar
-    speed(rows)                                      how long a step takes by each way
+    speed(rows)                                      how long a step takes by each implementation
     save(figure, path)                               whole or not at all
 
 A `network` is a function from X (2, k) to the output AL, (1, k) for sigmoid or (classes, k)

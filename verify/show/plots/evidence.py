@@ -26,7 +26,7 @@ DIFFERENCES = dict(
         strict=True,
     )
 )
-"""What each pair of ways subtracts."""
+"""What each pair of witnesses subtracts."""
 
 MAP_SIDE = 256
 """Cells along a side of a heat map; of a larger matrix each cell shows its worst entry."""
@@ -39,7 +39,7 @@ def difference_maps(report: Report, pair: str = PAIRS[0], *, marked: int = 3) ->
     """Draw a heat map a tensor of |difference| over its error bar; circle the worst beyond it.
 
     At most `marked` are circled. An entry that was not compared is grey. Raises ValueError if
-    the report has no entries compared by this pair of ways.
+    the report has no entries compared by this pair.
     """
     from matplotlib.colors import LogNorm
 
@@ -76,15 +76,15 @@ def difference_maps(report: Report, pair: str = PAIRS[0], *, marked: int = 3) ->
     )
     bar.set_label(f"|{DIFFERENCES[pair]}| / error bar (1); beyond the line at 1 they disagree")
     bar.ax.axvline(1, color="white", linewidth=2)
-    figure.suptitle(f"Where the ways differ: {DIFFERENCES[pair]}", fontsize=12)
+    figure.suptitle(f"Where the gradients differ: {DIFFERENCES[pair]}", fontsize=12)
     return figure
 
 
 def error_bars(report: Report, pair: str = PAIRS[0]) -> Figure:
     """Draw every entry's |difference| against its error bar, both logarithmic.
 
-    Two ways agree where all points are on the line or below it. Equal entries lie along the
-    lower edge. Raises ValueError if the report has nothing compared by this pair of ways.
+    Two gradients agree where all points are on the line or below it. Equal entries lie along the
+    lower edge. Raises ValueError if the report has no entries compared by this pair.
     """
     tensors = _compared(report, pair)
     gaps = [np.abs(tensor.pairs[pair].difference) for tensor in tensors]
@@ -101,7 +101,7 @@ def error_bars(report: Report, pair: str = PAIRS[0]) -> Figure:
     axes.plot([low, high], [low, high], color="black", linewidth=1.4, zorder=4)
     axes.fill_between([low, high], [low, high], high, color="0.92", zorder=0, linewidth=0)
     axes.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high))
-    axes.text(0.03, 0.97, "beyond the bar: the ways disagree", transform=axes.transAxes, va="top")
+    axes.text(0.03, 0.97, "beyond the error bar: disagreement", transform=axes.transAxes, va="top")
     axes.text(
         0.97, 0.03, "lower edge: no difference", transform=axes.transAxes, ha="right", fontsize=9
     )
@@ -109,30 +109,30 @@ def error_bars(report: Report, pair: str = PAIRS[0]) -> Figure:
     labelled(
         axes, "error bar of an entry (nats per unit)", f"|{DIFFERENCES[pair]}| (nats per unit)"
     )
-    return titled(axes, f"Each difference against its error bar: the ways {report.verdict}")
+    return titled(axes, f"Each difference against its error bar: {report.verdict}")
 
 
 def speed(rows: Sequence[Mapping[str, Any]], *, title: str = "Time of a training step") -> Figure:
-    """Draw bars of the time that a step takes by each way, on a logarithmic scale.
+    """Draw bars of the time that a step takes by each implementation, on a logarithmic scale.
 
     A row is a workload: its "name", its "dtype", and "ms_per_step", the milliseconds by the
-    name of the way. A way that a workload lacks has no bar there.
+    name of the implementation. What was not timed on a workload has no bar there.
     """
-    ways = list(dict.fromkeys(way for row in rows for way in row["ms_per_step"]))
-    figure = blank(7.2, 1.4 + 0.24 * len(ways) * len(rows))
+    names = list(dict.fromkeys(name for row in rows for name in row["ms_per_step"]))
+    figure = blank(7.2, 1.4 + 0.24 * len(names) * len(rows))
     axes = figure.add_subplot()
-    height = 0.84 / len(ways)
-    for place, (way, style) in enumerate(zip(ways, bar_styles(len(ways)), strict=True)):
+    height = 0.84 / len(names)
+    for place, (name, style) in enumerate(zip(names, bar_styles(len(names)), strict=True)):
         timed = {
-            number + (place + 0.5) * height - 0.42: row["ms_per_step"][way]
+            number + (place + 0.5) * height - 0.42: row["ms_per_step"][name]
             for number, row in enumerate(rows)
-            if way in row["ms_per_step"]
+            if name in row["ms_per_step"]
         }
         drawn = axes.barh(
             list(timed),
             list(timed.values()),
             height=0.9 * height,
-            label=way,
+            label=name,
             **style,
         )
         axes.bar_label(drawn, [f" {time:.3g}" for time in timed.values()], fontsize=8)
@@ -142,12 +142,12 @@ def speed(rows: Sequence[Mapping[str, Any]], *, title: str = "Time of a training
     axes.margins(x=0.12, y=0.02)
     axes.grid(axis="x", color="0.9", linewidth=0.8)
     axes.tick_params(axis="y", length=0)
-    figure.legend(loc="outside lower center", ncols=min(len(ways), 4), frameon=False)
+    figure.legend(loc="outside lower center", ncols=min(len(names), 4), frameon=False)
     return titled(labelled(axes, "time of a step (ms)", ""), title)
 
 
 def _compared(report: Report, pair: str) -> list[Tensor]:
-    """Return the tensors that have entries compared by a pair of ways."""
+    """Return the tensors that have entries compared by this pair."""
     tensors = [t for t in report.tensors if pair in t.pairs and t.pairs[pair].index.size]
     if not tensors:
         raise ValueError(f"pair: got {pair!r}, of which this report has no entries")

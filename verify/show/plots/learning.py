@@ -1,4 +1,4 @@
-"""What a training did, and what came of it: costs, decision boundaries, mislabelled pictures."""
+"""The results of a training: costs, decision boundaries, mislabelled pictures."""
 
 from __future__ import annotations
 
