@@ -43,7 +43,7 @@ from manual.losses import (
 )
 from manual.network import (
     LOSSES,
-    Layer,
+    LayerCache,
     backward,
     forward,
     intermediate_grads,
@@ -60,7 +60,7 @@ __all__ = [
     "LOSSES",
     "STRATEGIES",
     "Activation",
-    "Layer",
+    "LayerCache",
     "backward",
     "choose_strategy",
     "clipped_cross_entropy",

@@ -60,7 +60,7 @@ LOSSES = {
 """The cross-entropy that belongs to each output, beside its backward."""
 
 
-class Layer(NamedTuple):
+class LayerCache(NamedTuple):
     """What the backward pass needs of one layer's forward pass."""
 
     activation: str
@@ -91,8 +91,8 @@ def forward(
     hidden: str | Sequence[str] = "relu",
     output: str = "sigmoid",
     keep_prob: float | Sequence[float] = 1.0,
-) -> tuple[Float[Array, "n_L m"], list[Layer]]:
-    """Return AL and one `Layer` a layer, in order.
+) -> tuple[Float[Array, "n_L m"], list[LayerCache]]:
+    """Return AL and one `LayerCache` a layer, in order.
 
     Raises ValueError if keep_prob is below 1 and there are no masks.
     """
@@ -109,7 +109,7 @@ def forward(
         A_prev, W = A, params[f"W{layer}"]
         Z = linear(A_prev, W, params[f"b{layer}"])
         A = ACTIVATIONS[activation].forward(Z)
-        cache.append(Layer(activation, A_prev, W, Z, A))
+        cache.append(LayerCache(activation, A_prev, W, Z, A))
         if masks is not None and layer < L:
             A = dropout(A, masks[layer - 1], keep_probs[layer - 1])
     return A, cache
@@ -117,7 +117,7 @@ def forward(
 
 def backward(
     dZ: Float[Array, "n_L m"],
-    cache: Sequence[Layer],
+    cache: Sequence[LayerCache],
     masks: Masks | None = None,
     *,
     l2: float = 0.0,
@@ -212,7 +212,7 @@ def predict(
     return classes
 
 
-def output_backward(cache: Sequence[Layer], Y: Float[Array, "n_L m"]) -> Float[Array, "n_L m"]:
+def output_backward(cache: Sequence[LayerCache], Y: Float[Array, "n_L m"]) -> Float[Array, "n_L m"]:
     """Return dZL = AL - Y, the cross-entropy's gradient fused with the output's."""
     last = cache[-1]
     return LOSSES[last.activation][1](last.Z, np.asarray(Y, last.Z.dtype), last.A)
@@ -220,7 +220,7 @@ def output_backward(cache: Sequence[Layer], Y: Float[Array, "n_L m"]) -> Float[A
 
 def _downwards(
     dZ: Float[Array, "n_L m"],
-    cache: Sequence[Layer],
+    cache: Sequence[LayerCache],
     masks: Masks | None,
     keep_prob: float | Sequence[float],
     *,
@@ -248,7 +248,7 @@ def _downwards(
 
 
 def _grads(
-    dZ: Float[Array, "n_out m"], layer: Layer, l2: float
+    dZ: Float[Array, "n_out m"], layer: LayerCache, l2: float
 ) -> tuple[Float[Array, "n_out n_in"], Float[Array, "n_out 1"]]:
     dW, db = linear_backward_params(dZ, layer.A_prev)
     if l2:
@@ -256,7 +256,7 @@ def _grads(
     return dW, db
 
 
-def _loss(cache: Sequence[Layer], Y: Float[Array, "n_L m"], l2: float) -> np.floating:
+def _loss(cache: Sequence[LayerCache], Y: Float[Array, "n_L m"], l2: float) -> np.floating:
     last = cache[-1]
     value = LOSSES[last.activation][0](last.Z, np.asarray(Y, last.Z.dtype))
     if l2:

@@ -113,7 +113,7 @@ def test_products_that_underflow_when_squared_are_still_charged():
 
 def test_an_error_that_all_logits_share_does_not_reach_a_softmax():
     Z = np.array([[0.3], [-1.0], [2.0]])
-    layer = manual.Layer("softmax", Z, np.eye(3), Z, manual.softmax(Z))
+    layer = manual.LayerCache("softmax", Z, np.eye(3), Z, manual.softmax(Z))
     assert _output(layer, np.ones_like(Z)) == pytest.approx(0, abs=1e-15)
     assert np.abs(_output(layer, np.array([[1.0], [0.0], [0.0]]))).max() > 0.1
 

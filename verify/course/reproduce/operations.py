@@ -88,8 +88,8 @@ def deep_backward(figure: Figure) -> Computed:
     """Carry a random AL back by the composed route, through caches drawn at random."""
     d = draw(figure)
     cache = [
-        manual.Layer("relu", d["A1"], d["W1"], d["Z1"], d["A2"]),
-        manual.Layer("sigmoid", d["A2"], d["W2"], d["Z2"], d["AL"]),
+        manual.LayerCache("relu", d["A1"], d["W1"], d["Z1"], d["A2"]),
+        manual.LayerCache("sigmoid", d["A2"], d["W2"], d["Z2"], d["AL"]),
     ]
     dA = manual.cross_entropy_backward(d["AL"], np.array(figure["Y"], float))
     dZ = manual.sigmoid_backward(dA, d["Z2"])

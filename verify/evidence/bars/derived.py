@@ -170,7 +170,7 @@ class _Local(NamedTuple):
 class _Linearised(NamedTuple):
     """A network at one point: its values, its gradients and its local errors."""
 
-    cache: Sequence[manual.Layer]
+    cache: Sequence[manual.LayerCache]
     intermediates: dict[str, np.ndarray]
     scales: Sequence[np.ndarray | float]
     slopes: Sequence[np.ndarray]
@@ -289,7 +289,9 @@ def _gradient_errors(
     return result
 
 
-def _loss_error(problem: Problem, last: manual.Layer, Z_sigma: np.ndarray, unit: _Unit) -> float:
+def _loss_error(
+    problem: Problem, last: manual.LayerCache, Z_sigma: np.ndarray, unit: _Unit
+) -> float:
     """Return the deviation of the mean cross-entropy plus the penalty."""
     u, m = unit.u, problem.m
     data = manual.LOSSES[last.activation][0](last.Z, problem.Y)
@@ -369,26 +371,26 @@ def _norm(errors: np.ndarray) -> np.ndarray:
     return scale * np.sqrt(np.square(errors / scale).sum(axis=0))
 
 
-def _slope(layer: manual.Layer) -> np.ndarray:
+def _slope(layer: manual.LayerCache) -> np.ndarray:
     """Return g'(Z) of an elementwise activation."""
     return manual.ACTIVATIONS[layer.activation].backward(np.ones_like(layer.Z), layer.Z, layer.A)
 
 
-def _slope_by_A(layer: manual.Layer) -> np.ndarray | float:
+def _slope_by_A(layer: manual.LayerCache) -> np.ndarray | float:
     """Return the derivative of g'(Z), written as a function of A, by A."""
     return {"relu": lambda A: 0.0, "tanh": lambda A: -2 * A, "sigmoid": lambda A: 1 - 2 * A}[
         layer.activation
     ](layer.A)
 
 
-def _slope_error(layer: manual.Layer) -> np.ndarray | float:
+def _slope_error(layer: manual.LayerCache) -> np.ndarray | float:
     """Return the roundings of 1 - A^2 or A (1 - A) themselves, in units of u."""
     return {"relu": lambda A: 0.0, "tanh": lambda A: 1 + A * A, "sigmoid": lambda A: A}[
         layer.activation
     ](layer.A)
 
 
-def _output(layer: manual.Layer, Z_errors: np.ndarray) -> np.ndarray:
+def _output(layer: manual.LayerCache, Z_errors: np.ndarray) -> np.ndarray:
     """Return the first-order errors of the last layer's A from those of its Z."""
     if layer.activation == "softmax":
         mean = (layer.A * Z_errors).sum(axis=-2, keepdims=True)
@@ -396,7 +398,7 @@ def _output(layer: manual.Layer, Z_errors: np.ndarray) -> np.ndarray:
     return _slope(layer) * Z_errors
 
 
-def _library_error(layer: manual.Layer) -> np.ndarray | float:
+def _library_error(layer: manual.LayerCache) -> np.ndarray | float:
     """Return the error of A = g(Z) in units in the last place.
 
     At the output the other way may reach A as exp(Z - log(1 + exp(Z))), or with softmax as
