@@ -17,11 +17,9 @@ from verify.evidence.bars.derived import (
     SAMPLES,
     Rounding,
     _output,
-    _quadrature,
-    _sum_error,
-    _Unit,
     analyse,
 )
+from verify.evidence.bars.sums import Unit, product_deviation, product_norm
 
 UNIT = 2.0**-53
 
@@ -102,13 +100,13 @@ def test_the_error_of_float32_is_within_its_deviation_and_not_far_below(hidden, 
 
 def test_a_sum_is_charged_for_its_largest_partial_sum_and_for_its_terms():
     left, right = np.array([[3.0, 1.0, -4.0, 1.0]]), np.ones((4, 1))
-    error = _sum_error(left, right, _Unit(UNIT, 0.0))
+    error = product_deviation(left, right, Unit(UNIT, 0.0))
     assert error.item() == pytest.approx(UNIT * 2 * (4 + 27**0.5))
 
 
 def test_products_that_underflow_when_squared_are_still_charged():
     left, right = np.array([[1.0, 1e-200]]), np.array([[0.0, 1.0]])
-    assert _quadrature(left, right).item() == pytest.approx(1e-200)
+    assert product_norm(left, right).item() == pytest.approx(1e-200)
 
 
 def test_an_error_that_all_logits_share_does_not_reach_a_softmax():

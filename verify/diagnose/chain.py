@@ -28,6 +28,7 @@ from typing import NamedTuple
 import numpy as np
 
 import manual
+from verify.evidence.bars import sums
 from verify.problem import Problem
 
 Key = tuple[str, int]
@@ -113,13 +114,12 @@ _NONE = np.empty((0, 0))
 def shaken(t: Tape, rng: np.random.Generator) -> Tape:
     """Return the same forward pass with a rounding error in every Z.
 
-    A sum of n products is off by sqrt(n) units of roundoff times the root of the sum of their
-    squares (Higham & Mary, 2019), and the error goes on to the layers above.
+    Z itself stands for its partial sums; the error goes on to the layers above.
     """
     errors = [_NONE]
     for layer in t.layers:
-        W, A = np.square(t.W[layer]), np.square(t.out[layer - 1])
-        size = t.eps * (np.sqrt(W.shape[1] * (W @ A)) + np.abs(t.Z[layer]))
+        W, A = t.W[layer], t.out[layer - 1]
+        size = sums.deviation(t.eps, W.shape[1], np.abs(t.Z[layer]), sums.product_norm(W, A.T))
         errors.append(size * rng.standard_normal(size.shape))
     return run(
         t.eps, t.A[0], t.Y, t.l2, g=t.g, W=t.W, b=t.b, mask=t.mask, keep=t.keep, errors=errors

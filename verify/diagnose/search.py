@@ -35,6 +35,7 @@ import numpy as np
 from verify.diagnose.chain import UPSTREAM, Chain, Key, Tape
 from verify.diagnose.formulas import expected
 from verify.diagnose.mistakes import Fault, faults, fitted
+from verify.evidence.bars import sums
 from verify.report import Finding
 
 SHAKES = 3
@@ -94,9 +95,8 @@ class Case:
 
     def _wrong_tolerance(self, chain: Chain, key: Key) -> np.ndarray:
         value, bars = chain[key], self.bars[key]
-        return (
-            bars + rms(bars) + self.tape.eps * np.sqrt(self.tape.m) * (np.abs(value) + rms(value))
-        )
+        adding = sums.deviation(self.tape.eps, self.tape.m, np.abs(value), rms(value))
+        return bars + rms(bars) + adding
 
 
 def beyond(seen: np.ndarray, value: np.ndarray, bars: np.ndarray) -> np.ndarray:

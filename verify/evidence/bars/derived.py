@@ -8,15 +8,8 @@ of this network, at these parameters, is estimated from the arithmetic itself.
 
 **Local errors.** Every operation's result is taken to carry a random relative error of the
 order of the unit roundoff u (Higham, *Accuracy and Stability of Numerical Algorithms*, 2002,
-section 2.2), independent from one to the next (Higham & Mary, *A new approach to probabilistic
-rounding error analysis*, 2019). A sum of n terms t makes one error a partial sum, so its
-standard deviation is at most
-
-    u sqrt(n) (P + T),    P = max |partial sum|,    T = ||t||_2.
-
-P is measured at the ends of blocks of consecutive terms; within a block, where another library
-may add in another order, partial sums wander by about T. A library function is allowed
-`LIBRARY` units.
+section 2.2), independent from one to the next. What that does to a sum is derived in
+`verify.evidence.bars.sums`. A library function is allowed `LIBRARY` units.
 
 **Propagation.** Local errors travel through the network linearly, with all the correlations
 that the weights give them: `SAMPLES` independent draws of all local errors are carried forward
@@ -48,6 +41,8 @@ from typing import NamedTuple
 import numpy as np
 
 import manual
+from verify.evidence.bars import sums
+from verify.evidence.bars.sums import Unit
 from verify.problem import Problem
 
 LIBRARY = 8.0
@@ -63,7 +58,6 @@ SAMPLES = 64
 CHANCE = 1e-9
 """The chance, over all entries together, that a right gradient falls outside its bars."""
 
-BLOCKS = 8
 _FLOPS = 2e10
 _CHUNK = 4_000_000
 
@@ -102,7 +96,7 @@ def analyse(problem: Problem, seed: int = 0) -> Rounding:
     The values to which the errors are relative are computed in float64 from the same
     parameters. The draws come from a generator of their own, seeded by `seed`.
     """
-    unit = _Unit(float(np.finfo(problem.dtype).eps) / 2, float(np.finfo(problem.dtype).tiny))
+    unit = Unit.of(problem.dtype)
     exact = problem.astype(np.float64)
     _, cache = manual.forward(
         exact.params,
@@ -150,13 +144,6 @@ def analyse(problem: Problem, seed: int = 0) -> Rounding:
     )
 
 
-class _Unit(NamedTuple):
-    """The unit roundoff of a dtype, and the size below which it loses relative precision."""
-
-    u: float
-    tiny: float
-
-
 class _Local(NamedTuple):
     """The deviations of one layer's own rounding errors, operation by operation."""
 
@@ -177,7 +164,12 @@ class _Linearised(NamedTuple):
     local: Sequence[_Local]
 
 
-def _local_errors(problem, cache, intermediates, unit) -> list[_Local]:
+def _local_errors(
+    problem: Problem,
+    cache: Sequence[manual.LayerCache],
+    intermediates: dict[str, np.ndarray],
+    unit: Unit,
+) -> list[_Local]:
     u, tiny = unit
     L = len(cache)
     result = []
@@ -186,7 +178,7 @@ def _local_errors(problem, cache, intermediates, unit) -> list[_Local]:
         dA = np.zeros(1)
         if index < L:
             above = cache[index]
-            dA = _sum_error(above.W.T, intermediates[f"dZ{index + 1}"], unit)
+            dA = sums.product_deviation(above.W.T, intermediates[f"dZ{index + 1}"], unit)
             dA += 4 * u * np.abs(intermediates[f"dA{index}"])
             own_slope = np.abs(scale * intermediates[f"dA{index}"]) * _slope_error(layer)
             dZ = u * (own_slope + 2 * dZ) + tiny * (dZ > 0)
@@ -194,7 +186,7 @@ def _local_errors(problem, cache, intermediates, unit) -> list[_Local]:
             dZ = 4 * u * dZ
         result.append(
             _Local(
-                Z=_sum_error(layer.W, layer.A_prev, unit) + u * np.abs(layer.Z),
+                Z=sums.product_deviation(layer.W, layer.A_prev, unit) + u * np.abs(layer.Z),
                 A=_library_error(layer) * u * A + tiny * (A > 0),
                 masked=2 * u * np.abs(scale * layer.A),
                 dA=dA,
@@ -217,7 +209,9 @@ def _either_side(network: _Linearised, kinked: Sequence[np.ndarray]) -> _Lineari
     )
 
 
-def _propagate(network: _Linearised, count: int, rng: np.random.Generator):
+def _propagate(
+    network: _Linearised, count: int, rng: np.random.Generator
+) -> list[list[np.ndarray]]:
     """Return the deviations of every Z, of every A after its mask, and of every dZ."""
     shapes = [layer.Z.shape for layer in network.cache]
     totals = [[np.zeros(shape) for shape in shapes] for _ in range(3)]
@@ -225,11 +219,13 @@ def _propagate(network: _Linearised, count: int, rng: np.random.Generator):
     for start in range(0, count, chunk):
         draws = _draw(network, min(chunk, count - start), rng)
         for norms, errors in zip(totals, draws, strict=True):
-            norms[:] = [np.hypot(n, _norm(e)) for n, e in zip(norms, errors, strict=True)]
+            norms[:] = [np.hypot(n, sums.norm(e)) for n, e in zip(norms, errors, strict=True)]
     return [[norm / np.sqrt(count) for norm in norms] for norms in totals]
 
 
-def _draw(network: _Linearised, count: int, rng: np.random.Generator):
+def _draw(
+    network: _Linearised, count: int, rng: np.random.Generator
+) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
     """Carry `count` draws of all local errors forward and back.
 
     Returns the errors of every Z, of every A after its mask and of every dZ, (count, n_l, m).
@@ -268,7 +264,12 @@ def _draw(network: _Linearised, count: int, rng: np.random.Generator):
 
 
 def _gradient_errors(
-    problem: Problem, network: _Linearised, grads, A_sigma, dZ_sigma, unit: _Unit
+    problem: Problem,
+    network: _Linearised,
+    grads: dict[str, np.ndarray],
+    A_sigma: Sequence[np.ndarray],
+    dZ_sigma: Sequence[np.ndarray],
+    unit: Unit,
 ) -> dict[str, np.ndarray]:
     """Return the deviation of every entry of every dW and db."""
     u, tiny = unit
@@ -277,20 +278,20 @@ def _gradient_errors(
     result = {}
     for index, layer in enumerate(network.cache, 1):
         dZ, sigma = network.intermediates[f"dZ{index}"], dZ_sigma[index - 1]
-        carried = _quadrature(sigma, layer.A_prev)
+        carried = sums.product_norm(sigma, layer.A_prev)
         if index > 1:
             # (a + b)^2 <= 2 a^2 + 2 b^2: the errors of dZ and of A are not independent.
-            carried = np.sqrt(2) * np.hypot(carried, _quadrature(dZ, A_sigma[index - 2]))
-        dW = np.hypot(carried, _sum_error(dZ, layer.A_prev.T, unit)) / m
+            carried = np.sqrt(2) * np.hypot(carried, sums.product_norm(dZ, A_sigma[index - 2]))
+        dW = np.hypot(carried, sums.product_deviation(dZ, layer.A_prev.T, unit)) / m
         dW += 4 * u * (np.abs(grads[f"W{index}"]) + problem.l2 / m * np.abs(layer.W)) + tiny
-        db = np.hypot(_quadrature(sigma, ones), _sum_error(dZ, ones.T, unit)) / m
+        db = np.hypot(sums.product_norm(sigma, ones), sums.product_deviation(dZ, ones.T, unit)) / m
         db += 4 * u * np.abs(grads[f"b{index}"]) + tiny
         result[f"W{index}"], result[f"b{index}"] = dW, db
     return result
 
 
 def _loss_error(
-    problem: Problem, last: manual.LayerCache, Z_sigma: np.ndarray, unit: _Unit
+    problem: Problem, last: manual.LayerCache, Z_sigma: np.ndarray, unit: Unit
 ) -> float:
     """Return the deviation of the mean cross-entropy plus the penalty."""
     u, m = unit.u, problem.m
@@ -298,8 +299,9 @@ def _loss_error(
     each = np.hypot((last.A - problem.Y) * Z_sigma, LIBRARY * u * (1 + np.abs(last.Z)))
     weights = [value for name, value in problem.params.items() if name[0] == "W"]
     penalty = manual.l2_penalty(weights, problem.l2, m)
-    adding = np.sqrt(m) * data + np.sqrt(sum(W.size for W in weights)) * penalty
-    return float(_norm(each.ravel()) / m + u * adding)
+    # All terms of either sum are positive.
+    adding = sums.deviation(u, m, data) + sums.deviation(u, sum(W.size for W in weights), penalty)
+    return float(sums.norm(each.ravel()) / m + adding)
 
 
 def _kink_radius(network: _Linearised, kinked: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
@@ -324,51 +326,12 @@ def _kink_radius(network: _Linearised, kinked: Sequence[np.ndarray]) -> dict[str
     return radius
 
 
-def _dropout_scales(problem: Problem) -> list:
+def _dropout_scales(problem: Problem) -> list[np.ndarray | float]:
     """Return mask / keep_prob for every hidden layer, and 1 for the last."""
     if problem.masks is None:
         return [1.0] * (len(problem.layers) - 1)
     scales = (mask / keep for mask, keep in zip(problem.masks, problem.keep_prob, strict=True))
     return [*scales, 1.0]
-
-
-def _sum_error(left: np.ndarray, right: np.ndarray, unit: _Unit) -> np.ndarray:
-    """Return u sqrt(n) (P + T) for every inner product of the matrix product left @ right."""
-    n = left.shape[1]
-    partial = np.zeros((left.shape[0], right.shape[1]))
-    largest = np.zeros_like(partial)
-    for block in np.array_split(np.arange(n), min(BLOCKS, n)):
-        rows = slice(block[0], block[-1] + 1)
-        partial += left[:, rows] @ right[rows]
-        np.maximum(largest, np.abs(partial), out=largest)
-    terms = _quadrature(left, right.T)
-    error = unit.u * np.sqrt(n) * (largest + terms)
-    return error + unit.tiny * (error > 0)
-
-
-def _quadrature(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Return sqrt(sum_k left[i, k]^2 right[j, k]^2).
-
-    Rows are scaled against underflow. Where a row spans so many orders of magnitude that the
-    squares underflow all the same, the sum of absolute values, which is no less, stands in.
-    """
-    left_scale, right_scale = _row_scale(left), _row_scale(right)
-    squares = np.square(left / left_scale) @ np.square(right / right_scale).T
-    result = left_scale * np.sqrt(squares) * right_scale.T
-    lost = squares < 1e-280
-    return np.where(lost, np.abs(left) @ np.abs(right).T, result) if lost.any() else result
-
-
-def _row_scale(array: np.ndarray) -> np.ndarray:
-    largest = np.abs(array).max(axis=1, keepdims=True)
-    return np.where(largest > 0, largest, 1)
-
-
-def _norm(errors: np.ndarray) -> np.ndarray:
-    """Return the Euclidean norm over the first axis, scaled against underflow."""
-    largest = np.abs(errors).max(axis=0)
-    scale = np.where(largest > 0, largest, 1)
-    return scale * np.sqrt(np.square(errors / scale).sum(axis=0))
 
 
 def _slope(layer: manual.LayerCache) -> np.ndarray:
@@ -394,8 +357,8 @@ def _output(layer: manual.LayerCache, Z_errors: np.ndarray) -> np.ndarray:
     """Return the first-order errors of the last layer's A from those of its Z."""
     if layer.activation == "softmax":
         mean = (layer.A * Z_errors).sum(axis=-2, keepdims=True)
-        return layer.A * (Z_errors - mean)
-    return _slope(layer) * Z_errors
+        return np.asarray(layer.A * (Z_errors - mean))
+    return np.asarray(_slope(layer) * Z_errors)
 
 
 def _library_error(layer: manual.LayerCache) -> np.ndarray | float:
@@ -408,7 +371,7 @@ def _library_error(layer: manual.LayerCache) -> np.ndarray | float:
         return 0.0
     if layer.activation == "tanh":
         return LIBRARY
-    return LIBRARY * (1 + np.abs(layer.Z).max(axis=0, keepdims=True))
+    return np.asarray(LIBRARY * (1 + np.abs(layer.Z).max(axis=0, keepdims=True)))
 
 
 def _sample_count(layers: Sequence[int], m: int) -> int:
