@@ -11,8 +11,9 @@ import pytest
 from verify import Problem, build_problem, load
 from verify.diagnose import diagnose, right_chain
 from verify.diagnose.functions import cost
+from verify.evidence.network import Witnesses, call_witnesses
 from verify.gallery import BUGS, Gallery, Place, fill_gallery, plant, summary, trials, with_biases
-from verify.network import Witnesses, call_witnesses, weigh
+from verify.network import weigh
 
 pytestmark = pytest.mark.unchecked
 

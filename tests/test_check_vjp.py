@@ -187,6 +187,7 @@ def test_a_layer_that_draws_its_mask_inside_is_found_out():
     assert "forward is random" in report.meaning
 
 
+@pytest.mark.unchecked
 @pytest.mark.parametrize(
     ("backward", "args", "options", "sentence"),
     [

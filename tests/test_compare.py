@@ -433,6 +433,7 @@ def test_a_mirror_that_is_another_function_is_told_from_a_wrong_gradient():
     assert "forward pass" in report.meaning
 
 
+@pytest.mark.unchecked
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -14,7 +14,7 @@ from problems import random_problem
 import manual
 from verify import Problem
 from verify.evidence.bars.derived import analyse
-from verify.evidence.differences.central import Differences, central_differences
+from verify.evidence.differences.central import central_differences
 from verify.evidence.differences.exhaustive import (
     check,
     estimated_seconds,
@@ -22,6 +22,7 @@ from verify.evidence.differences.exhaustive import (
     network,
     tail,
 )
+from verify.evidence.witnesses import Differences
 
 pytestmark = pytest.mark.unchecked
 

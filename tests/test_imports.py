@@ -70,6 +70,26 @@ def test_the_two_networks_share_nothing_but_numpy_anywhere_in_their_source(packa
         assert named_in(path) - STDLIB <= allowed, path
 
 
+def test_a_report_is_data_and_importing_it_loads_nothing_that_shows_it():
+    code = (
+        "import sys, verify.report\nprint([n for n in sys.modules if n.startswith('verify.show')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_report_reaches_up_to_what_shows_it_in_one_place():
+    tree = ast.parse(Path(find_spec("verify.report").origin).read_text(encoding="utf-8"))
+    (only,) = [
+        function.name
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef)
+        for node in function.body
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("verify.show")
+    ]
+    assert only == "_shown"
+
+
 def test_importing_verify_imports_nothing_heavy():
     assert not imported_by("import verify") & HEAVY
 

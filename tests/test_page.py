@@ -12,7 +12,7 @@ import manual
 import verify
 from verify.diagnose import Finding
 from verify.homework.report import Fault, FileReport, FunctionVerdict, Gradient
-from verify.report import Loss, Report
+from verify.report import Fact, Loss, Report
 from verify.show.page import files_page, fragment, page
 
 HOSTILE = "<script>alert(1)</script>.py"
@@ -79,7 +79,7 @@ def test_every_number_of_the_json_is_on_the_page_with_all_its_digits(report, ren
 
 @pytest.mark.parametrize("render", [page, fragment])
 def test_verdict_meaning_diagnosis_and_remarks_are_those_of_the_json(report, render):
-    report = dataclasses.replace(report, remarks=("Only some entries were sampled.",))
+    report = dataclasses.replace(report, notes=(Fact("complex-step"),))
     text, facts = Reader(render(report)).text, report.to_dict()
     assert facts["verdict"] in text
     assert facts["meaning"] in text
@@ -130,11 +130,10 @@ def test_hostile_names_appear_as_text(render):
     ]
     hostile = dataclasses.replace(
         report,
-        meaning=HOSTILE,
+        conclusion=Fact("backward-wrong", {"tensors": [HOSTILE], "jax": True, "differences": True}),
         diagnosis=(finding,),
-        remarks=(HOSTILE,),
+        notes=(Fact("no-gradient-returned", {"tensors": [HOSTILE]}),),
         tensors=tensors,
-        way=HOSTILE,
     )
     read = Reader(render(hostile))
     assert not read.all("script")
@@ -193,7 +192,12 @@ def test_worst_entry_is_listed_with_both_values():
 
 
 def test_report_without_a_finite_loss_still_makes_a_page():
-    report = Report("undecided", "The loss is not finite.", Loss(np.nan, np.inf, False), ())
+    report = Report(
+        "undecided",
+        Fact("losses-not-finite", {"hand": np.nan, "jax": np.inf}),
+        Loss(np.nan, np.inf, False),
+        (),
+    )
     read = Reader(page(report))
     assert "not finite" in read.text
     assert "Undecided" in read.text

@@ -13,7 +13,7 @@ import pytest
 from matplotlib.collections import PathCollection
 from matplotlib.contour import ContourSet
 
-from verify.report import PAIRS, Loss, Pair, Report, Tensor, over_bar
+from verify.report import PAIRS, Fact, Loss, Pair, Report, Tensor, over_bar
 from verify.show import plots
 from verify.show.plots.evidence import MAP_SIDE
 
@@ -55,7 +55,7 @@ def tensor(name, difference, bar, *, pair=PAIRS[0], index=None, directions=0):
 
 
 def report(*tensors, verdict="disagree"):
-    return Report(verdict, "", Loss(0.0, 0.0, agree=True), tensors)
+    return Report(verdict, Fact("three-agree"), Loss(0.0, 0.0, agree=True), tensors)
 
 
 @pytest.fixture

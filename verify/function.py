@@ -1,22 +1,27 @@
 """The check of any loss and its hand-written gradient, over any tree of arrays.
 
 `compare` is to any gradient what `verify.three_way` is to that of the built-in network. The
-user's functions are checked at the door and made into one `Subject`; what is then measured and
-decided is in `verify.subject`. Not here: the network of `manual`, which `verify.network` knows
-better, and a function without a loss (`verify.layer`).
+user's functions are checked at the door and made into one `Claim`; it is measured in
+`verify.evidence.measurement` and decided in `verify.verdict`. Not here: the network of `manual`,
+which `verify.network` knows better, and a function without a loss (`verify.layer`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from verify.evidence.differences import budgeted
+from verify.evidence.differences.central import Params
+from verify.evidence.measurement import Claim, measure
 from verify.evidence.trees import Tree, flatten_parameters
 from verify.report import Report
-from verify.subject import Params, Subject, check
+from verify.verdict import decide
 
 
 def compare(
@@ -42,7 +47,7 @@ def compare(
     """
     check_functions(loss=loss, grads=grads, mirror=mirror)
     tree = flatten_parameters(params)
-    subject = Subject(
+    claim = Claim(
         tree,
         lambda arrays: _one_number("loss", loss(tree.build(arrays))),
         lambda arrays: tree.read("grads", grads(tree.build(arrays))),
@@ -50,7 +55,52 @@ def compare(
         ("loss", "grads"),
     )
     check_budget(budget, len(tree.arrays))
-    return check(subject, budget, seed)
+    return check_claims({"": claim}, budget, seed)
+
+
+def check_claims(claims: Mapping[str, Claim], budget: int, seed: int) -> Report:
+    """Measure the claims and decide on them together, the budget shared between them.
+
+    They are one claim, or those of the cotangents of one layer by what these are called.
+    """
+    share = budget // len(claims)
+    first = next(iter(claims.values()))
+    arrays = first.tree.arrays
+    total = len(claims) * budgeted.at_most(arrays, share)
+    with _progress(total) as advance:
+        measured = {
+            label: measure(claim, share, seed + number, advance)
+            for number, (label, claim) in enumerate(claims.items())
+        }
+    report = decide({label: found.evidence for label, found in measured.items()})
+    every = list(measured.values())
+    return replace(
+        report,
+        settings={
+            "parameters": sum(value.size for value in arrays.values()),
+            "dtype": ", ".join(sorted({str(value.dtype) for value in arrays.values()})),
+            "budget": budget,
+            "seed": seed,
+            "evaluations": sum(found.evaluations for found in every),
+        },
+        seconds={
+            key: sum(found.seconds.get(key, 0.0) for found in every) for key in every[0].seconds
+        },
+    )
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[], None]]:
+    """Show how many evaluations are done, on a terminal alone, and none of it afterwards."""
+    if not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("evaluations of the loss", total=total)
+        yield lambda: progress.advance(task)
 
 
 def differentiated(tree: Tree, function: Callable[..., Any]) -> Callable[..., tuple[float, Params]]:
@@ -63,7 +113,7 @@ def differentiated(tree: Tree, function: Callable[..., Any]) -> Callable[..., tu
     traced = jax.value_and_grad(lambda arrays, *more: function(tree.build(arrays), *more))
     compiled: Callable[..., Any] = jax.jit(traced)
 
-    def way(arrays: Params, *more: Any) -> tuple[float, Params]:
+    def witness(arrays: Params, *more: Any) -> tuple[float, Params]:
         nonlocal compiled
         try:
             value, grads = compiled(dict(arrays), *more)
@@ -76,10 +126,10 @@ def differentiated(tree: Tree, function: Callable[..., Any]) -> Callable[..., tu
                 ) from fault
             # Python's own control flow cannot be compiled, but it can be differentiated.
             compiled = traced
-            return way(arrays, *more)
+            return witness(arrays, *more)
         return float(value), {k: np.asarray(grads[k], float) for k in arrays}
 
-    return way
+    return witness
 
 
 def _one_number(name: str, value: Any) -> np.ndarray:

@@ -24,7 +24,8 @@ from verify.diagnose.formulas import expected, fill
 from verify.diagnose.given import given, one_blas_thread
 from verify.diagnose.mistakes import MISTAKES, Fault, Misplaced, Mistake
 from verify.diagnose.search import rms
-from verify.network import Witnesses, weigh
+from verify.evidence.network import Witnesses
+from verify.network import weigh
 from verify.problem import Problem
 from verify.report import Finding
 

@@ -8,16 +8,17 @@ alone. Each loss is then checked as any other is (`verify.function`).
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from verify.evidence.differences.central import Params
+from verify.evidence.measurement import Claim
 from verify.evidence.trees import Tree, flatten
-from verify.function import check_budget, check_functions, differentiated
-from verify.report import Report, Tensor
-from verify.subject import Params, Subject, check, coverage
+from verify.function import check_budget, check_claims, check_functions, differentiated
+from verify.report import Fact, Report
 
 
 def check_vjp(
@@ -60,7 +61,7 @@ def _checked_layer(layer: Layer, budget: int, cotangents: int, seed: int) -> Rep
     names, tree = layer.names, layer.tree
     outputs = flatten("forward", layer.forward(*layer.arguments(tree.native(tree.arrays))))
     drawn = _cotangents(outputs, cotangents, np.random.default_rng(seed))
-    first = outputs.build(outputs.native(drawn[0][1]))
+    first = outputs.build(outputs.native(next(iter(drawn.values()))))
     returned = layer.gradients(tree.native(tree.arrays), first)
     unchecked = [n for n, g in zip(names, returned, strict=True) if g is None and tree.under(n)]
     layer = replace(layer, tree=tree.without([leaf for n in unchecked for leaf in tree.under(n)]))
@@ -70,13 +71,14 @@ def _checked_layer(layer: Layer, budget: int, cotangents: int, seed: int) -> Rep
         )
     check_budget(budget // len(drawn), len(layer.tree.arrays))
     by_jax = layer.mirror and differentiated(layer.tree, _mirrored(layer, outputs))
-    reports = {
-        label: check(
-            _pulled_back(layer, outputs, cotangent, by_jax), budget // len(drawn), seed + number
-        )
-        for number, (label, cotangent) in enumerate(drawn)
-    }
-    return _merged(reports, unchecked, by_jax is not None)
+    claims = {label: _pulled_back(layer, outputs, c, by_jax) for label, c in drawn.items()}
+    report = check_claims(claims, budget, seed)
+    missing = [Fact("no-gradient-returned", {"tensors": unchecked})] if unchecked else []
+    return replace(
+        report,
+        notes=(*report.notes, *missing),
+        settings={**report.settings, "cotangents": list(claims)},
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +121,7 @@ def _pulled_back(
     outputs: Tree,
     cotangent: Params,
     by_jax: Callable[..., tuple[float, Params]] | None,
-) -> Subject:
+) -> Claim:
     """Return the loss <cotangent, forward(args)> with its gradient backward(cotangent, *args)."""
     native = outputs.native(cotangent)
 
@@ -139,7 +141,7 @@ def _pulled_back(
         return layer.tree.read("backward", wanted)
 
     mirror = None if by_jax is None else lambda arrays: by_jax(arrays, dict(cotangent))
-    return Subject(layer.tree, loss, grads, mirror, ("forward", "backward"))
+    return Claim(layer.tree, loss, grads, mirror, ("forward", "backward"))
 
 
 def _mirrored(layer: Layer, outputs: Tree) -> Callable[[Any, Params], Any]:
@@ -175,14 +177,14 @@ def _argument_names(forward: Callable[..., Any], count: int) -> tuple[str, ...]:
     return tuple(f"arg{number}" for number in range(count))
 
 
-def _cotangents(outputs: Tree, count: int, rng: np.random.Generator) -> list[tuple[str, Params]]:
+def _cotangents(outputs: Tree, count: int, rng: np.random.Generator) -> dict[str, Params]:
     """Return cotangents with what they are called: random ones first, then unit ones."""
     arrays = outputs.arrays
     random = max(1, count // 3)
-    result = [
-        (f"random {number + 1}", {k: rng.standard_normal(v.shape) for k, v in arrays.items()})
+    result = {
+        f"random {number + 1}": {k: rng.standard_normal(v.shape) for k, v in arrays.items()}
         for number in range(random)
-    ]
+    }
     ends = np.cumsum([value.size for value in arrays.values()])
     places = rng.choice(ends[-1], min(count - random, ends[-1]), replace=False)
     for place in np.sort(places):
@@ -193,75 +195,5 @@ def _cotangents(outputs: Tree, count: int, rng: np.random.Generator) -> list[tup
         unit[name].reshape(-1)[flat] = 1
         index = ", ".join(map(str, np.unravel_index(flat, unit[name].shape)))
         label = f"[{index}]" if len(arrays) == 1 else f"{name}[{index}]"
-        result.append((f"1 at output {label}", unit))
+        result[f"1 at output {label}"] = unit
     return result
-
-
-def _merged(reports: Mapping[str, Report], unchecked: Sequence[str], mirrored: bool) -> Report:
-    """Return one report for all cotangents, of each tensor the worst."""
-    every = list(reports.values())
-    unusable = [report for report in every if not report.tensors]
-    if unusable:
-        return unusable[0]
-    wrong = [label for label, report in reports.items() if report.verdict == "disagree"]
-    if wrong:
-        verdict = "disagree"
-        labels = "; ".join(wrong[:3]) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")
-        meaning = (
-            f"{reports[wrong[0]].meaning} So it is for {len(wrong)} of {len(every)} cotangents: "
-            f"{labels}."
-        )
-    elif all(report.verdict == "undecided" for report in every):
-        verdict, meaning = "undecided", every[0].meaning
-    else:
-        others = "JAX and with finite differences" if mirrored else "finite differences"
-        verdict = "agree"
-        meaning = (
-            f"The backward pass agrees with {others} of the forward pass, within their error "
-            f"bars, for {len(every)} cotangents."
-        )
-    tensors = [_worst(tensors) for tensors in zip(*(r.tensors for r in every), strict=True)]
-    # What was counted under one cotangent, or found under some, is not true of them all.
-    counted = {remark for report in every for remark in coverage(report.tensors)}
-    shared = set.intersection(*(set(report.remarks) for report in every)) - counted
-    remarks = [*coverage(tensors), *(remark for remark in every[0].remarks if remark in shared)]
-    if verdict == "disagree" and len(every) > 1:
-        remarks.append("Of every gradient this shows what is worst over all cotangents.")
-    if unchecked:
-        remarks.append(f"backward has no gradient of {', '.join(unchecked)}: not checked.")
-    return Report(
-        verdict=verdict,
-        meaning=meaning,
-        loss=replace(every[0].loss, agree=all(report.loss.agree for report in every)),
-        tensors=tensors,
-        settings={
-            **every[0].settings,
-            "budget": sum(report.settings["budget"] for report in every),
-            "evaluations": sum(report.settings["evaluations"] for report in every),
-            "cotangents": list(reports),
-        },
-        remarks=remarks,
-        seconds={key: sum(report.seconds[key] for report in every) for key in every[0].seconds},
-    )
-
-
-def _worst(tensors: Sequence[Tensor]) -> Tensor:
-    """Return one tensor for the same tensor under all cotangents: whatever is worst of it.
-
-    Its entries count as checked if they were under every one of them.
-    """
-    pairs = {}
-    for name in tensors[0].pairs:
-        found = [tensor.pairs[name] for tensor in tensors]
-        pairs[name] = replace(
-            max(found, key=lambda pair: pair.bar_ratio),
-            max_abs=max(pair.max_abs for pair in found),
-            relative=max(pair.relative for pair in found),
-        )
-    return replace(
-        tensors[0],
-        entries_checked=min(tensor.entries_checked for tensor in tensors),
-        directions_checked=max(tensor.directions_checked for tensor in tensors),
-        kinks=max(tensor.kinks for tensor in tensors),
-        pairs=pairs,
-    )

@@ -1,9 +1,10 @@
-"""What a check found: the numbers behind a verdict, and how they are shown.
+"""What a check found: data, and nothing else.
 
-A `Report` is evidence first and judgement second: for every tensor and every pair of ways the
-largest difference, the relative difference and the largest difference over its error bar. It
-prints as a table, shows as HTML in a notebook, and turns into the JSON of the command line.
-Nothing is decided here; `verify.network` decides.
+A `Report` is evidence first and judgement second: for every tensor and every pair of witnesses
+the largest difference, the relative difference and the largest difference over its error bar.
+It prints as a table, shows as HTML in a notebook, and turns into the JSON of the command line.
+Not here: what decides (`verify.verdict`), and what writes the sentences and the table
+(`verify.show`, reached through `_shown` alone).
 """
 
 from __future__ import annotations
@@ -17,34 +18,36 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from jaxtyping import Float, Int
     from rich.console import RenderableType
 
 
 SCHEMA = 1
 PAIRS = ("manual_vs_autodiff", "manual_vs_finite_difference", "autodiff_vs_finite_difference")
-"""The three comparisons of three ways, by the names that the JSON has for them."""
+"""The three comparisons of three witnesses, by the names that the JSON has for them."""
 
 PACKAGES = ("backproof", "numpy", "jax", "scikit-learn", "h5py")
 
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """One tensor by two ways.
+    """One tensor by two witnesses.
 
     max_abs is the largest |a - b|; relative ||a - b|| / (||a|| + ||b||), 0 where both are 0;
     both leave kinked entries out. bar_ratio is the largest |a - b| over its error bar, and the
     two agree where that is at most 1. `index` are the flat indices of the entries that were
-    compared, with a's value, their difference a - b and their bars.
+    compared, with a's value, their difference a - b and their bars. Where these are of random
+    directions, `index` is empty.
     """
 
     max_abs: float
     relative: float
     bar_ratio: float
     agree: bool
-    index: np.ndarray
-    value: np.ndarray
-    difference: np.ndarray
-    bar: np.ndarray
+    index: Int[np.ndarray, " i"]
+    value: Float[np.ndarray, " k"]
+    difference: Float[np.ndarray, " k"]
+    bar: Float[np.ndarray, " k"]
 
     @property
     def worst(self) -> int | None:
@@ -56,11 +59,11 @@ class Pair:
 
 @dataclass(frozen=True, eq=False)
 class Tensor:
-    """One parameter's gradient by all ways.
+    """One parameter's gradient by all witnesses.
 
     entries_checked counts the entries that finite differences were taken of, kinked ones
-    included; directions_checked the random directions. `pairs` is keyed by `PAIRS`; a way that
-    was not taken has none. `value` is the gradient under test.
+    included; directions_checked the random directions. `pairs` is keyed by `PAIRS`; a witness
+    that was not asked has none. `value` is the gradient under test.
     """
 
     name: str
@@ -73,13 +76,13 @@ class Tensor:
 
     @property
     def agree(self) -> bool:
-        """Whether every two ways agree."""
+        """Whether every two witnesses agree."""
         return all(pair.agree for pair in self.pairs.values())
 
 
 @dataclass(frozen=True)
 class Loss:
-    """The loss by both ways, and whether they are within rounding of each other."""
+    """The loss by hand and by JAX, and whether they are within rounding of each other."""
 
     manual: float
     autodiff: float | None
@@ -103,29 +106,50 @@ class Finding:
     expected: str = ""
 
 
+@dataclass(frozen=True)
+class Fact:
+    """One thing that a report states: its kind, and the names and numbers in it.
+
+    The kinds, and the sentence of each, are listed in `verify.show.sentences`. Nothing reads
+    sentences; what is decided is decided by kind and values.
+    """
+
+    kind: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, eq=False)
 class Report:
-    """The verdict of a check, in a sentence, and the numbers behind it.
+    """The verdict of a check, what follows from it, and the numbers behind it.
 
-    `verdict` is "agree", "disagree" or "undecided"; `meaning` says in words what follows from
-    who agrees with whom; `remarks` what was not checked and why; `diagnosis` names the bugs.
+    `verdict` is "agree", "disagree" or "undecided"; `conclusion` says what follows from who
+    agrees with whom; `notes` what was not checked and why; `diagnosis` names the mistakes.
+    `meaning` and `remarks` are the conclusion and the notes as sentences.
     """
 
     verdict: str
-    meaning: str
+    conclusion: Fact
     loss: Loss
     tensors: Sequence[Tensor]
     settings: Mapping[str, Any] = field(default_factory=dict)
     diagnosis: Sequence[Finding] = ()
-    remarks: Sequence[str] = ()
+    notes: Sequence[Fact] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
-    way: str = "manual"
-    """The name of the way under test, as it is called in sentences."""
 
     @property
     def ok(self) -> bool:
-        """Whether the verdict is that all ways agree."""
+        """Whether the verdict is that all witnesses agree."""
         return self.verdict == "agree"
+
+    @property
+    def meaning(self) -> str:
+        """The conclusion, in one or two sentences."""
+        return str(_shown("meaning", self))
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """The notes, each in a sentence or two."""
+        return tuple(_shown("remarks", self))
 
     @property
     def versions(self) -> dict[str, str]:
@@ -134,7 +158,7 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object of `backproof verify`; what is not finite is None."""
-        return finite(
+        result: dict[str, Any] = finite(
             {
                 "schema": SCHEMA,
                 "verdict": self.verdict,
@@ -161,22 +185,24 @@ class Report:
                 "seconds": dict(self.seconds),
             }
         )
+        return result
 
     def to_html(self) -> str:
         """Return one self-contained page."""
-        return _shown("page", self)
+        return str(_shown("page", self))
 
     def _repr_html_(self) -> str:
-        return _shown("fragment", self)
+        return str(_shown("fragment", self))
 
     def __rich__(self) -> RenderableType:
-        return _shown("table", self)
+        table: RenderableType = _shown("table", self)
+        return table
 
     def __repr__(self) -> str:
         return f"<Report: {self.verdict}. {self.meaning}>"
 
     def __str__(self) -> str:
-        return _shown("text", self)
+        return str(_shown("text", self))
 
 
 def _shown(form: str, report: Report) -> Any:
@@ -229,7 +255,9 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
 
 
-def over_bar(difference: np.ndarray, bar: np.ndarray) -> np.ndarray:
+def over_bar(
+    difference: Float[np.ndarray, "*shape"] | float, bar: Float[np.ndarray, "*shape"] | float
+) -> Float[np.ndarray, "*shape"]:
     """Return |difference| / bar, with 0 / 0 = 0, and what is not a number as infinite."""
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(difference == 0, 0.0, np.abs(difference) / bar)

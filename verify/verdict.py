@@ -1,4 +1,4 @@
-"""Who agrees with whom, and what follows.
+"""From evidence to verdict: the only place that decides.
 
 losses   gradients                            meaning
 agree    manual alone dissents                the backward pass is wrong
@@ -6,91 +6,252 @@ agree    finite difference alone dissents     not a fault of the code
 differ   manual = finite difference ≠ JAX     the forward pass is another function
 differ   manual = JAX ≠ finite difference     the loss is wrong, its gradient right
 differ   all differ                           forward and backward both suspect
+
+A layer is judged by several losses, one a cotangent: of every tensor the worst counts. Not
+here: how evidence is gathered (`verify.evidence`), and how it is said (`verify.show`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from verify.report import PAIRS, Pair, Tensor, over_bar
+from verify.evidence.bars import sums
+from verify.evidence.witnesses import (
+    Array,
+    Compared,
+    Evidence,
+    Witness,
+    against_directions,
+    against_entries,
+    against_jax,
+)
+from verify.report import PAIRS, Fact, Loss, Pair, Report, Tensor, over_bar
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool
+
+HAND_JAX, HAND_DIFFERENCE, JAX_DIFFERENCE = PAIRS
 
 
-def judge(
-    a: np.ndarray, b: np.ndarray, bar: np.ndarray, index: np.ndarray, kinked: np.ndarray
-) -> Pair:
-    """Compare two ways of the entries `index`, given as flat arrays with their error bars.
+class Conclusion(NamedTuple):
+    """A verdict, and what follows from who agrees with whom."""
 
-    `kinked` entries are held to their bars like all others, but left out of max_abs and of the
-    relative difference.
+    verdict: str
+    fact: Fact
+
+
+@np.errstate(all="ignore")
+def decide(cases: Mapping[str, Evidence]) -> Report:
+    """Return the verdict on one backward pass and the numbers behind it.
+
+    `cases` has the evidence on one loss, or on that of each cotangent of a layer by what the
+    cotangent is called. The report has no settings and no times.
     """
-    value = np.asarray(a, float)
-    difference = value - np.asarray(b, float)
-    ratio = float(over_bar(difference, bar).max(initial=0.0))
-    plain = ~kinked
-    gap = _norm(difference[plain])
-    size = _norm(a[plain]) + _norm(b[plain])
-    return Pair(
-        max_abs=float(np.abs(difference[plain]).max(initial=0.0)),
-        relative=float(gap / size) if gap else 0.0,
-        bar_ratio=ratio,
-        agree=ratio <= 1,
-        index=index,
-        value=value,
-        difference=difference,
-        bar=bar,
+    every = list(cases.values())
+    blocked = next((case for case in every if case.obstacle is not None), None)
+    if blocked is not None and blocked.obstacle is not None:
+        return Report("undecided", blocked.obstacle, _losses(blocked), ())
+    judged = {label: _tensors(case) for label, case in cases.items()}
+    losses = {label: _losses(case) for label, case in cases.items()}
+    tensors = [_worst(same) for same in zip(*judged.values(), strict=True)]
+    verdict, fact = _over_all(
+        {label: conclude(losses[label], tensors) for label, tensors in judged.items()},
+        jax=every[0].jax is not None,
+    )
+    first = next(iter(losses.values()))
+    return Report(
+        verdict=verdict,
+        conclusion=fact,
+        loss=replace(first, agree=all(loss.agree for loss in losses.values())),
+        tensors=tensors,
+        notes=(*_coverage(tensors), *_shared_notes(every), *_worst_shown(verdict, every)),
     )
 
 
-def _norm(values: np.ndarray) -> float:
-    """Return the Euclidean norm, scaled so that no square underflows."""
-    largest = float(np.abs(values).max(initial=0.0))
-    return largest * float(np.linalg.norm(values / largest)) if largest else 0.0
-
-
-def conclude(losses_agree: bool, tensors: Sequence[Tensor]) -> tuple[str, str]:
-    """Return the verdict, and in one sentence what follows from who agrees with whom."""
-
-    def dissenting(pair: str) -> list[str]:
-        return [t.name for t in tensors if pair in t.pairs and not t.pairs[pair].agree]
-
-    hand_jax, hand_difference, jax_difference = map(dissenting, PAIRS)
-    if losses_agree:
-        if not hand_jax and not hand_difference and not jax_difference:
-            return "agree", "All three ways agree, every entry within its error bar."
-        if hand_jax and jax_difference:
-            return "disagree", f"The backward pass differs from JAX in {gradient_names(hand_jax)}."
-        wrong = hand_jax or [name for name in hand_difference if name not in jax_difference]
-        if wrong:
-            against = (
-                "the finite differences stand"
-                if not hand_jax
-                else "JAX and the finite differences stand"
-                if hand_difference
-                else "JAX stands"
-            )
-            return "disagree", (
-                f"The backward pass is wrong in {gradient_names(wrong)}: {against} against it."
-            )
-        return "undecided", (
-            f"The finite differences alone dissent, in {gradient_names(jax_difference)}; "
-            "the hand-written pass and JAX agree, so this is no fault of the code."
-        )
+def conclude(loss: Loss, tensors: Sequence[Tensor]) -> Conclusion:
+    """Return what follows from who agrees with whom, on one loss."""
+    if loss.autodiff is None:
+        return _concluded_by_differences(tensors)
+    hand_jax, hand_difference, jax_difference = (_dissenting(tensors, pair) for pair in PAIRS)
+    if loss.agree:
+        return _concluded_by_three(hand_jax, hand_difference, jax_difference)
     if hand_jax and not hand_difference:
-        return "disagree", (
-            "The forward pass is not the function that it should be, "
-            "and the backward pass is faithful to it."
-        )
-    if not hand_jax and hand_difference:
-        return "disagree", (
-            "The loss is wrong: its gradient is that of the right loss, not its own."
-        )
-    if not hand_jax:
-        return "disagree", "The loss is off by a constant, which no gradient can see."
-    return "disagree", "The losses and the gradients differ: forward and backward are both suspect."
+        return Conclusion("disagree", Fact("other-function"))
+    if hand_jax:
+        return Conclusion("disagree", Fact("all-differ"))
+    if hand_difference:
+        return Conclusion("disagree", Fact("loss-wrong"))
+    return Conclusion("disagree", Fact("loss-off-by-constant"))
 
 
-def gradient_names(names: Sequence[str]) -> str:
-    """Return what the gradients of these parameters are called, as a list."""
-    return ", ".join(f"d{name}" for name in names)
+def _concluded_by_three(
+    hand_jax: list[str], hand_difference: list[str], jax_difference: list[str]
+) -> Conclusion:
+    """Return what follows where the losses agree."""
+    if not hand_jax and not hand_difference and not jax_difference:
+        return Conclusion("agree", Fact("three-agree"))
+    if hand_jax and jax_difference:
+        return Conclusion("disagree", Fact("differs-from-jax", {"tensors": hand_jax}))
+    wrong = hand_jax or [name for name in hand_difference if name not in jax_difference]
+    if not wrong:
+        return Conclusion("undecided", Fact("differences-alone", {"tensors": jax_difference}))
+    against = {"jax": bool(hand_jax), "differences": bool(hand_difference)}
+    return Conclusion("disagree", Fact("backward-wrong", {"tensors": wrong, **against}))
+
+
+def _concluded_by_differences(tensors: Sequence[Tensor]) -> Conclusion:
+    """Return what follows where there is no JAX, and name the tensors that could not be checked."""
+    if wrong := _dissenting(tensors, HAND_DIFFERENCE):
+        return Conclusion("disagree", Fact("gradient-wrong", {"tensors": wrong}))
+    bare = [tensor.name for tensor in tensors if not tensor.pairs[HAND_DIFFERENCE].bar.size]
+    if len(bare) == len(tensors):
+        return Conclusion("undecided", Fact("nothing-smooth"))
+    return Conclusion("agree", Fact("differences-agree", {"unchecked": bare}))
+
+
+def _dissenting(tensors: Sequence[Tensor], pair: str) -> list[str]:
+    return [t.name for t in tensors if pair in t.pairs and not t.pairs[pair].agree]
+
+
+def _over_all(concluded: Mapping[str, Conclusion], *, jax: bool) -> Conclusion:
+    """Return what follows from the conclusions under all cotangents."""
+    first, *others = concluded.values()
+    if not others:
+        return first
+    wrong = [label for label, each in concluded.items() if each.verdict == "disagree"]
+    if wrong:
+        values = {"first": concluded[wrong[0]].fact, "wrong": wrong, "count": len(concluded)}
+        return Conclusion("disagree", Fact("wrong-under-cotangents", values))
+    if all(each.verdict == "undecided" for each in concluded.values()):
+        return first
+    values = {"count": len(concluded), "jax": jax}
+    return Conclusion("agree", Fact("cotangents-agree", values))
+
+
+def _losses(case: Evidence) -> Loss:
+    if case.jax is None:
+        return Loss(case.hand.loss, None, agree=case.obstacle is None)
+    apart = abs(case.hand.loss - case.jax.loss)
+    return Loss(case.hand.loss, case.jax.loss, agree=apart <= case.loss_apart)
+
+
+def _tensors(case: Evidence) -> list[Tensor]:
+    return [_tensor(name, case) for name in case.hand.grads]
+
+
+def _tensor(name: str, case: Evidence) -> Tensor:
+    """Compare one tensor's gradient by all witnesses that there are."""
+    grads = case.hand.grads[name]
+    kinked = np.any([witness.kinked[name] for witness in case.witnesses], axis=0).reshape(-1)
+    entries, directions = case.entries.get(name), case.directions.get(name)
+    if entries is not None:
+        kinked[entries.index[~entries.smooth]] = True
+    pairs = {}
+    if case.jax is not None:
+        pairs[HAND_JAX] = judge(against_jax(case, name), kinked)
+    pairs[HAND_DIFFERENCE] = _with_differences(case, case.hand, name, kinked)
+    if case.jax is not None:
+        pairs[JAX_DIFFERENCE] = _with_differences(case, case.jax, name, kinked)
+    return Tensor(
+        name=name,
+        shape=grads.shape,
+        entries_checked=0 if entries is None else len(entries.index),
+        directions_checked=0 if directions is None else len(directions.index),
+        kinks=int(kinked.sum()),
+        pairs=pairs,
+        value=np.asarray(grads, float),
+    )
+
+
+def _with_differences(
+    case: Evidence, witness: Witness, name: str, kinked: Bool[Array, " entries"]
+) -> Pair:
+    """Compare with the differences of entries and along directions: the worse of the two."""
+    by_entry = judge(against_entries(case, witness, name), kinked)
+    lines = against_directions(case, witness, name)
+    along = replace(
+        judge(lines, np.zeros(len(case.vectors.get(name, ())), bool)),
+        index=np.zeros(0, np.intp),
+    )
+    if not by_entry.bar.size:
+        return along
+    if along.bar_ratio <= by_entry.bar_ratio:
+        return by_entry
+    return replace(along, max_abs=by_entry.max_abs, relative=by_entry.relative)
+
+
+def judge(found: Compared, kinked: Bool[Array, " entries"]) -> Pair:
+    """Compare two witnesses within their error bars.
+
+    `kinked` marks, of all entries of the tensor, those that are compared like all others but
+    left out of max_abs and of the relative difference.
+    """
+    difference = found.difference
+    ratio = float(over_bar(difference, found.bar).max(initial=0.0))
+    plain = ~kinked[found.index]
+    gap = float(sums.norm(difference[plain]))
+    size = float(sums.norm(found.value[plain])) + float(sums.norm(found.other[plain]))
+    return Pair(
+        max_abs=float(np.abs(difference[plain]).max(initial=0.0)),
+        relative=gap / size if gap else 0.0,
+        bar_ratio=ratio,
+        agree=ratio <= 1,
+        index=found.index,
+        value=found.value,
+        difference=difference,
+        bar=found.bar,
+    )
+
+
+def _worst(tensors: Sequence[Tensor]) -> Tensor:
+    """Return one tensor for the same tensor under all cotangents: whatever is worst of it.
+
+    Its entries count as checked if they were under every one of them.
+    """
+    pairs = {}
+    for name in tensors[0].pairs:
+        found = [tensor.pairs[name] for tensor in tensors]
+        pairs[name] = replace(
+            max(found, key=lambda pair: pair.bar_ratio),
+            max_abs=max(pair.max_abs for pair in found),
+            relative=max(pair.relative for pair in found),
+        )
+    return replace(
+        tensors[0],
+        entries_checked=min(tensor.entries_checked for tensor in tensors),
+        directions_checked=max(tensor.directions_checked for tensor in tensors),
+        kinks=max(tensor.kinks for tensor in tensors),
+        pairs=pairs,
+    )
+
+
+def _coverage(tensors: Sequence[Tensor]) -> list[Fact]:
+    """Return how many entries were not differenced, and how many are on kinks."""
+    count = sum(math.prod(tensor.shape) for tensor in tensors)
+    checked = sum(tensor.entries_checked for tensor in tensors)
+    kinks = sum(tensor.kinks for tensor in tensors)
+    notes = []
+    if checked < count:
+        directions = max(tensor.directions_checked for tensor in tensors)
+        values = {"checked": checked, "count": count, "directions": directions}
+        notes.append(Fact("sampled", values))
+    if kinks:
+        whole = [t.name for t in tensors if t.kinks and t.kinks == math.prod(t.shape)]
+        notes.append(Fact("kinks", {"kinks": kinks, "count": count, "whole": whole}))
+    return notes
+
+
+def _shared_notes(cases: Sequence[Evidence]) -> list[Fact]:
+    """Return the notes that are true of every case."""
+    first, *others = cases
+    return [note for note in first.notes if all(note in other.notes for other in others)]
+
+
+def _worst_shown(verdict: str, cases: Sequence[Evidence]) -> list[Fact]:
+    several = verdict == "disagree" and len(cases) > 1
+    return [Fact("worst-of-all-cotangents")] if several else []

@@ -45,8 +45,8 @@ def command(
     """
     from verify.diagnose import right_chain
     from verify.diagnose.functions import cost
+    from verify.evidence.network import call_witnesses
     from verify.gallery import BUGS, fill_gallery, summary, trials, with_biases
-    from verify.network import call_witnesses
 
     if show is not None:
         check_id(show)

@@ -13,7 +13,7 @@ def scales(array: np.ndarray) -> np.ndarray:
     A tensor that decayed to 1e-150 says nothing of the distance over which the function bends.
     """
     typical = math.sqrt(float(np.mean(np.square(array)))) if array.size else 1.0
-    return np.maximum(np.abs(array), typical if typical > 2.0**-100 else 1.0)
+    return np.asarray(np.maximum(np.abs(array), typical if typical > 2.0**-100 else 1.0))
 
 
 def own_scales(array: np.ndarray) -> np.ndarray:

@@ -9,9 +9,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from verify.report import PAIRS, Pair, Report, Tensor
+from verify.show.sentences import sentence
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.table import Table
+
+
+def meaning(report: Report) -> str:
+    """Return the conclusion as sentences."""
+    return sentence(report.conclusion)
+
+
+def remarks(report: Report) -> list[str]:
+    """Return the notes as sentences."""
+    return [sentence(note) for note in report.notes]
 
 
 def page(report: Report) -> str:
@@ -63,10 +75,10 @@ def _loss_line(report: Report) -> str:
     if loss.autodiff is None:
         return f"loss {loss.manual:.12g}"
     word = "agree" if loss.agree else "differ"
-    return f"loss {report.way} {loss.manual:.12g}, JAX {loss.autodiff:.12g}: {word}"
+    return f"loss manual {loss.manual:.12g}, JAX {loss.autodiff:.12g}: {word}"
 
 
-def _table(tensors: Sequence[Tensor]):
+def _table(tensors: Sequence[Tensor]) -> Table:
     from rich.table import Table
 
     titles = {

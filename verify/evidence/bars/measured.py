@@ -17,7 +17,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from verify.evidence.bars.sums import SINGLE
 from verify.evidence.scales import own_scales, scales
+from verify.evidence.witnesses import Witness
 
 Params = dict[str, np.ndarray]
 ValueAndGrads = Callable[[Params], tuple[float, Params]]
@@ -30,9 +32,6 @@ doubles; two ways have one each; and a sum of such errors is a few times larger 
 SHRINKS = (2.0, 4.0, 16.0)
 FAR = 3
 """Random places at which a gradient's size far away is looked for."""
-SINGLE = 2.0**-24
-"""The unit roundoff of float32."""
-DOUBLE = 2.0**-53
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,20 +49,6 @@ class Sizes:
         return floor + FLOOR * _least(unit)
 
 
-@dataclass(frozen=True, eq=False)
-class Measured:
-    """A loss and its gradient by one way, and how far rounding may have carried each.
-
-    `accident` marks the entries that hang on an accident of rounding.
-    """
-
-    value: float
-    value_bar: float
-    grads: Params
-    bars: Params
-    accident: Params
-
-
 def measure(
     way: ValueAndGrads,
     arrays: Params,
@@ -72,22 +57,22 @@ def measure(
     sizes: Sizes,
     unit: float,
     rng: np.random.Generator,
-) -> Measured:
+) -> Witness:
     """Return the loss and gradient that a way has at the arrays, with bars from draws."""
     value_spread, spread, largest = _spread(way, value, grads, lambda: _nudged(arrays, unit, rng))
     quantile = _quantile(sum(g.size for g in grads.values()))
-    return Measured(
-        value=value,
-        value_bar=quantile * value_spread + FLOOR * unit * sizes.value,
+    return Witness(
+        loss=value,
+        loss_bar=quantile * value_spread + FLOOR * unit * sizes.value,
         grads=grads,
-        bars={k: quantile * spread[k] + sizes.floor(k, unit) for k in grads},
-        accident={k: largest[k] > math.sqrt(unit) * sizes.grads[k] for k in grads},
+        bars={k: np.asarray(quantile * spread[k] + sizes.floor(k, unit)) for k in grads},
+        kinked={k: np.asarray(largest[k] > math.sqrt(unit) * sizes.grads[k]) for k in grads},
     )
 
 
 def with_wider(
-    measured: Measured, wider: Mapping[str, np.ndarray], sizes: Sizes, unit: float
-) -> Measured:
+    measured: Witness, wider: Mapping[str, np.ndarray], sizes: Sizes, unit: float
+) -> Witness:
     """Add to the bars what a wider type changes, as far as it has the size of rounding.
 
     `wider` has the gradients that came out in the wider type, of some or all tensors.
@@ -95,33 +80,35 @@ def with_wider(
     bars = dict(measured.bars)
     for name, exact in wider.items():
         change = np.abs(np.asarray(exact - measured.grads[name], float))
-        bars[name] = bars[name] + 2 * np.minimum(change, math.sqrt(unit) * sizes.far[name])
+        bars[name] = np.asarray(
+            bars[name] + 2 * np.minimum(change, math.sqrt(unit) * sizes.far[name])
+        )
     return replace(measured, bars=bars)
 
 
 def with_zeros_moved(
-    measured: Measured,
+    measured: Witness,
     way: ValueAndGrads,
     arrays: Params,
     sizes: Sizes,
     unit: float,
     rng: np.random.Generator,
-) -> Measured:
+) -> Witness:
     """Mark as accidents, too, the entries that jump when zeros are moved like all others.
 
     A zero is moved by one spacing of numbers of its tensor's size, by 2u in a tensor of zeros.
     The bars of those entries then contain their jumps.
     """
     _, spread, largest = _spread(
-        way, measured.value, measured.grads, lambda: _displaced(arrays, unit, rng)
+        way, measured.loss, measured.grads, lambda: _displaced(arrays, unit, rng)
     )
-    bars, accident = dict(measured.bars), dict(measured.accident)
+    bars, kinked = dict(measured.bars), dict(measured.kinked)
     quantile = _quantile(sum(g.size for g in bars.values()))
     for name in bars:
         jumps = largest[name] > math.sqrt(unit) * sizes.grads[name]
         bars[name] = np.where(jumps, np.maximum(bars[name], quantile * spread[name]), bars[name])
-        accident[name] = accident[name] | jumps
-    return replace(measured, bars=bars, accident=accident)
+        kinked[name] = np.asarray(kinked[name] | jumps)
+    return replace(measured, bars=bars, kinked=kinked)
 
 
 def unit_roundoff(
@@ -175,7 +162,7 @@ def _finite_max(values: np.ndarray) -> float:
 
 
 def _spread(
-    way: ValueAndGrads, value: float, grads: Params, moved: Callable[[], Params]
+    way: ValueAndGrads, value: float, grads: Mapping[str, np.ndarray], moved: Callable[[], Params]
 ) -> tuple[float, Params, Params]:
     """Return the root mean square change of the loss and gradient over draws, and the largest."""
     value_squares = 0.0

@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from verify.evidence.bars.measured import DOUBLE, Sizes
+from verify.evidence.bars.measured import Sizes
+from verify.evidence.bars.sums import DOUBLE
 from verify.evidence.differences.central import (
     ROUNDING,
     SETTLED,
-    Differences,
     Function,
     Params,
     central_differences,
@@ -28,6 +28,7 @@ from verify.evidence.differences.central import (
     stratified_sample,
 )
 from verify.evidence.scales import own_scales
+from verify.evidence.witnesses import Differences
 
 DIRECTIONS = 2
 """Random directions of a tensor whose entries cannot all be differenced."""
@@ -55,7 +56,7 @@ ComplexFunction = Callable[[Params], Any]
 
 
 @dataclass(frozen=True, eq=False)
-class Evidence:
+class Sample:
     """Differences of single entries, and along random directions, of each tensor.
 
     `entries` are the best there are, `real` those that were differenced without the complex
@@ -76,7 +77,7 @@ def least_budget(tensors: int) -> int:
     return DIRECTIONS * (PILOT + EACH) * tensors
 
 
-def at_most(arrays: Params, budget: int) -> int:
+def at_most(arrays: Mapping[str, np.ndarray], budget: int) -> int:
     """Return about how many evaluations there will be."""
     count = sum(value.size for value in arrays.values())
     return min(budget, 100 + (EACH + 1) * count + PILOT * len(arrays))
@@ -87,12 +88,12 @@ def gather(
     complex_f: ComplexFunction,
     arrays: Params,
     grads: Params,
-    bars: Params,
+    bars: Mapping[str, np.ndarray],
     sizes: Sizes,
     noise: float,
     budget: int,
     rng: np.random.Generator,
-) -> Evidence:
+) -> Sample:
     """Return what differences of f say of its gradient at the arrays, in about `budget` calls.
 
     `complex_f` is f for complex arrays; where it raises or returns nothing complex, f takes
@@ -118,7 +119,7 @@ def gather(
         if len(entries[name]) < value.size
     }
     real = {name: _within(f, arrays, name, index, noise, rng) for name, index in entries.items()}
-    evidence = Evidence(
+    sample = Sample(
         entries=real,
         real=real,
         directions={name: _along(f, arrays, {name: rows}, noise) for name, rows in vectors.items()},
@@ -126,41 +127,41 @@ def gather(
         noise=noise,
     )
     if not analytic:
-        return evidence
+        return sample
     exact = _complex_differences(complex_f, arrays, bars, sizes)
-    return _sharpened(evidence, exact)
+    return _sharpened(sample, exact)
 
 
 def without_contradicted_step(
-    f: Function, arrays: Params, evidence: Evidence, suspects: Mapping[str, np.ndarray]
-) -> Evidence:
+    f: Function, arrays: Params, sample: Sample, suspects: Mapping[str, np.ndarray]
+) -> Sample:
     """Give the complex step up where real differences of a tensor's worst suspects do not vouch.
 
     They contradict it, or are too coarse to tell any of those derivatives from 0: then they
     would have agreed with whatever a loss that is not analytic gave.
     """
-    if not evidence.complex_step:
-        return evidence
+    if not sample.complex_step:
+        return sample
     second = {
-        name: central_differences(f, arrays, {name: index[:PROBES]}, noise=evidence.noise)[name]
+        name: central_differences(f, arrays, {name: index[:PROBES]}, noise=sample.noise)[name]
         for name, index in suspects.items()
     }
     if any(
-        _contradicts(evidence.entries[name], found) or (np.abs(found.value) <= found.bar).all()
+        _contradicts(sample.entries[name], found) or (np.abs(found.value) <= found.bar).all()
         for name, found in second.items()
     ):
-        return replace(evidence, entries=evidence.real, complex_step=False)
-    return evidence
+        return replace(sample, entries=sample.real, complex_step=False)
+    return sample
 
 
 def reconsider(
     f: Function,
     arrays: Params,
-    evidence: Evidence,
+    sample: Sample,
     suspects: Mapping[str, np.ndarray],
     suspect_directions: Mapping[str, np.ndarray],
     rng: np.random.Generator,
-) -> Evidence:
+) -> Sample:
     """Look again at what speaks against the gradient, before it is believed.
 
     `suspects` are the flat indices of entries, the worst first, `suspect_directions` the
@@ -168,21 +169,19 @@ def reconsider(
     all that were tried have one, so has the rest. The bars of the others are widened by how
     rough f is.
     """
-    look = _Look(f, arrays, evidence.noise, rng)
-    entries, directions = dict(evidence.entries), dict(evidence.directions)
+    look = _Look(f, arrays, sample.noise, rng)
+    entries, directions = dict(sample.entries), dict(sample.directions)
     for name, index in suspects.items():
         units = np.zeros((min(PROBES, len(index)), arrays[name].size))
         units[np.arange(len(units)), index[:PROBES]] = 1
         found = _where_straight(look, name, entries[name], index, units)
         # A complex step has no width that slight bends could hide in.
-        entries[name] = (
-            found if evidence.complex_step else _widened(look, name, found, index, units)
-        )
+        entries[name] = found if sample.complex_step else _widened(look, name, found, index, units)
     for name, index in suspect_directions.items():
-        rows = evidence.vectors[name][index]
+        rows = sample.vectors[name][index]
         found = _where_straight(look, name, directions[name], index, rows)
         directions[name] = _widened(look, name, found, index, rows)
-    return replace(evidence, entries=entries, directions=directions)
+    return replace(sample, entries=entries, directions=directions)
 
 
 class _Look(NamedTuple):
@@ -282,7 +281,7 @@ def _takes_complex(complex_f: ComplexFunction, arrays: Params) -> bool:
 
 
 def _complex_differences(
-    complex_f: ComplexFunction, arrays: Params, bars: Params, sizes: Sizes
+    complex_f: ComplexFunction, arrays: Params, bars: Mapping[str, np.ndarray], sizes: Sizes
 ) -> dict[str, Differences] | None:
     """Return the complex step of every entry, or None where there is none of some."""
     work = {name: value.astype(complex) for name, value in arrays.items()}
@@ -322,15 +321,15 @@ def _imaginary(complex_f: ComplexFunction, work: Params, name: str, i: int) -> f
     return float(value.imag) / STEP if value.dtype.kind == "c" and value.size == 1 else None
 
 
-def _sharpened(evidence: Evidence, exact: dict[str, Differences] | None) -> Evidence:
-    """Return the evidence with the complex step in place of what it agrees with."""
+def _sharpened(sample: Sample, exact: dict[str, Differences] | None) -> Sample:
+    """Return the sample with the complex step in place of what it agrees with."""
     if exact is None or any(
-        _contradicts(exact[name], found) for name, found in evidence.real.items()
+        _contradicts(exact[name], found) for name, found in sample.real.items()
     ):
-        return evidence
+        return sample
     return replace(
-        evidence,
-        entries={name: _with_bends_of(exact[name], found) for name, found in evidence.real.items()},
+        sample,
+        entries={name: _with_bends_of(exact[name], found) for name, found in sample.real.items()},
         complex_step=True,
     )
 

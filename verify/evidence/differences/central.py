@@ -19,19 +19,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from verify.evidence.bars.sums import DOUBLE
 from verify.evidence.scales import scales
+from verify.evidence.witnesses import Differences
+
+if TYPE_CHECKING:
+    from jaxtyping import Int
 
 Params = dict[str, np.ndarray]
 Function = Callable[[Params], float]
 Line = Callable[[float], tuple[float, float]]
 """From a nominal displacement to the one that came out in floating point, and f there."""
 
-UNIT = 2.0**-53
 ROUNDING = 4.0
 """How many standard deviations s, over h, rounding is allowed in a difference."""
 SETTLED = 4.0
@@ -51,21 +55,6 @@ The widest three, on either side of the middle, is short of the point itself, wh
 """
 
 
-@dataclass(frozen=True, eq=False)
-class Differences:
-    """Differences of one tensor's entries, or along one tensor's directions.
-
-    index (k,) flat indices of the entries, or numbers of the directions; value (k,); bar (k,),
-    how far from the derivative the value may be; smooth (k,) bool, False where the function
-    bends at the point itself or is not finite around it, so that there is no derivative to find.
-    """
-
-    index: np.ndarray
-    value: np.ndarray
-    bar: np.ndarray
-    smooth: np.ndarray
-
-
 def noise_level(f: Function, params: Mapping[str, np.ndarray], seed: int = 0) -> float:
     """Return the standard deviation of one evaluation of f around params, at least u |f|.
 
@@ -74,7 +63,7 @@ def noise_level(f: Function, params: Mapping[str, np.ndarray], seed: int = 0) ->
     """
     work = copy(params)
     rng = np.random.default_rng(seed)
-    levels = [abs(float(f(work))) * UNIT]
+    levels = [abs(float(f(work))) * DOUBLE]
     for _ in range(NOISE_LINES):
         scale = {name: scales(value) for name, value in work.items()}
         centre = {
@@ -164,7 +153,9 @@ def directional_differences(
     return _differences(np.arange(len(rows)), rows)
 
 
-def stratified_sample(array: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+def stratified_sample(
+    array: np.ndarray, count: int, rng: np.random.Generator
+) -> Int[np.ndarray, " k"]:
     """Return up to `count` flat indices of the array, sorted: where mistakes would show.
 
     A quarter are the largest in absolute value, a quarter the smallest that are not zero, an
@@ -237,7 +228,7 @@ def _two_steps(line: Line, f0: float, h: float, noise: float) -> tuple[float, fl
     D, D2 = (f_up - f_down) / (up - down), (f_up2 - f_down2) / (up2 - down2)
     S = (f_up - f0) / up + (f_down - f0) / -down
     S2 = (f_up2 - f0) / up2 + (f_down2 - f0) / -down2
-    one = max(noise, UNIT * max(abs(f_up), abs(f_down)))
+    one = max(noise, DOUBLE * max(abs(f_up), abs(f_down)))
     return D, abs(D2 - D) + abs(S2 - 2 * S) / 2, ROUNDING * one * 2 / (up - down)
 
 

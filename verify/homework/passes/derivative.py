@@ -1,7 +1,7 @@
 """A file's gradient against JAX's derivative of its own forward pass, and against differences.
 
-The check itself is that of any function (`verify.subject`): rounding, noise and bends are
-measured by calling. Here a file's functions become its subject, and JAX's part is compiled
+The check itself is that of any function (`verify.function`): rounding, noise and bends are
+measured by calling. Here a file's functions become the claim, and JAX's part is compiled
 quickly rather than well, for it is evaluated a few dozen times.
 """
 
@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from verify.evidence import trace
+from verify.evidence.measurement import Claim
 from verify.evidence.trace import UntraceableError
 from verify.evidence.trees import flatten
+from verify.function import check_claims
 from verify.homework.run.calls import CallError
 from verify.report import PAIRS, Report
-from verify.subject import Subject, check
 
 Arrays = dict[str, np.ndarray]
 
@@ -78,11 +79,9 @@ def own_gradient(
 
 def _checked(loss, grads, by_jax, at) -> Report | None:
     """Return the report, or None where the functions give nothing to compare."""
-    subject = Subject(
-        flatten("params", dict(at)), loss, grads, by_jax, ("the cost", "the gradient")
-    )
+    claim = Claim(flatten("params", dict(at)), loss, grads, by_jax, ("the cost", "the gradient"))
     try:
-        return check(subject, BUDGET, 0)
+        return check_claims({"": claim}, BUDGET, 0)
     except (CallError, ValueError, TypeError):
         return None
 

@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from verify.evidence.measurement import RANDOM
 from verify.evidence.trace import Traced, UntraceableError
 from verify.evidence.trees import Tree, flatten_parameters
 from verify.homework.passes.derivative import own_gradient
@@ -42,7 +43,6 @@ from verify.homework.run.calls import CallError, attempted, guarded, number_of
 from verify.homework.run.sandbox import NamedFunctions
 from verify.homework.run.workspace import Workspace, mirror_workspace, numpy_workspace
 from verify.report import PAIRS, Report, Tensor
-from verify.subject import RANDOM
 
 
 def judge_named(path: Path, named: NamedFunctions, shown: str) -> FileReport:

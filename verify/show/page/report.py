@@ -111,17 +111,12 @@ def _word(agree: bool) -> Html:
     return _badge(*("agree", "✓ agree") if agree else ("disagree", "✗ differ"))
 
 
-def _way(report: Report) -> str:
-    return "by hand" if report.way == "manual" else report.way
-
-
 def _titles(report: Report) -> dict[str, str]:
     """Name the pairs that the report has, as headings."""
-    way = _way(report)
     titles = dict(
         zip(
             PAIRS,
-            (f"{way} and JAX", f"{way} and finite difference", "JAX and finite difference"),
+            ("by hand and JAX", "by hand and finite difference", "JAX and finite difference"),
             strict=True,
         )
     )
@@ -138,7 +133,7 @@ def _losses(report: Report, facts: Mapping[str, Any]) -> Html:
         return element("p", "Loss ", number(loss["manual"], ".12g"))
     return element(
         "p",
-        f"Loss {_way(report)} ",
+        "Loss by hand ",
         number(loss["manual"], ".12g"),
         ", by JAX ",
         number(loss["autodiff"], ".12g"),
@@ -288,7 +283,7 @@ def _method(report: Report, facts: Mapping[str, Any]) -> list[Any]:
     directions = sum(tensor.directions_checked for tensor in report.tensors)
     kinks = sum(tensor.kinks for tensor in report.tensors)
     ways = [
-        element("li", f"{_way(report).capitalize()}: the gradient under test."),
+        element("li", "By hand: the gradient under test."),
         element("li", "JAX: the same loss as a pure function, differentiated by JAX.")
         if report.loss.autodiff is not None
         else None,

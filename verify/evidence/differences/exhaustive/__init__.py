@@ -95,8 +95,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from verify.evidence.differences.central import Differences
 from verify.evidence.differences.exhaustive import check, network, tail
+from verify.evidence.witnesses import Differences
 from verify.problem import Problem
 
 __all__ = ["estimated_seconds", "exhaustive_differences"]

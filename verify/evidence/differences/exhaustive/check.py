@@ -14,13 +14,13 @@ import numpy as np
 
 import manual
 from verify.evidence.differences.central import (
-    Differences,
     Function,
     Params,
     central_differences,
     stratified_sample,
 )
 from verify.evidence.differences.exhaustive.network import Layer, Output, loss_rounding
+from verify.evidence.witnesses import Differences
 from verify.problem import Problem
 
 SAMPLED = 12

@@ -1,0 +1,219 @@
+"""The evidence on a pass of the built-in network: JAX's gradient, differences, and all bars.
+
+Between the hand-written pass and JAX the error bar is what rounding can do
+(`verify.evidence.bars.derived`); between either and a finite difference it is that plus the
+difference's own bar (`verify.evidence.differences`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+import manual
+from verify.evidence.bars.derived import Rounding, analyse
+from verify.evidence.differences.central import (
+    Params,
+    central_differences,
+    directional_differences,
+    stratified_sample,
+)
+from verify.evidence.witnesses import Array, Arrays, Differences, Evidence, Witness
+from verify.problem import Problem
+from verify.report import Fact
+
+METHODS = ("exhaustive", "sampled", "directional")
+BUDGET = 10.0
+"""Seconds that an exhaustive check may be estimated to take before it is sampled instead."""
+
+ENTRIES = 24
+"""Sampled entries a tensor."""
+
+DIRECTIONS = 4
+"""Random directions a tensor."""
+
+Loss = Callable[..., Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Quotients:
+    """Finite differences of a problem's loss, and how they were taken.
+
+    `entries`, `directions` and `vectors` are as in `Evidence`. `pieces` marks, flat, the entries
+    on a kink that were differenced on the piece that the convention relu'(0) = 0 selects.
+    """
+
+    method: str
+    entries: Mapping[str, Differences] = field(default_factory=dict)
+    directions: Mapping[str, Differences] = field(default_factory=dict)
+    vectors: Arrays = field(default_factory=dict)
+    pieces: Arrays = field(default_factory=dict)
+    notes: tuple[Fact, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Witnesses:
+    """What a hand-written pass is compared with on one problem: all but the pass itself.
+
+    `loss` and `grads` are JAX's; `rounding` gives the bars. Where JAX's loss or the one that is
+    differenced is not finite, there is nothing to compare, and `rounding` and `quotients` are
+    None.
+    """
+
+    loss: float
+    grads: Arrays
+    rounding: Rounding | None
+    quotients: Quotients | None
+    seconds: Mapping[str, float]
+
+
+def call_witnesses(
+    problem: Problem,
+    *,
+    loss: Loss | None = None,
+    finite_difference: str = "auto",
+    seed: int = 0,
+) -> Witnesses:
+    """Differentiate a problem by JAX and its `loss` (by default `manual`'s) by differences."""
+    import autodiff
+
+    before = perf_counter()
+    by_jax, grads = autodiff.loss_and_grads(*problem.arguments, **problem.options)
+    jax_seconds = perf_counter() - before
+    differenced = (loss or manual.loss)(*problem.arguments, **problem.options)
+    if not (math.isfinite(by_jax) and math.isfinite(differenced)):
+        return Witnesses(float(by_jax), grads, None, None, {"autodiff": jax_seconds})
+
+    rounding = analyse(problem)
+    before = perf_counter()
+    quotients = difference(problem, loss, finite_difference, rounding.kinked, seed)
+    seconds = {"autodiff": jax_seconds, "finite_difference": perf_counter() - before}
+    return Witnesses(float(by_jax), grads, rounding, quotients, seconds)
+
+
+def evidence_on(witnesses: Witnesses, loss: float, grads: Arrays) -> Evidence:
+    """Return what the witnesses, and this loss and gradient by hand, say together."""
+    rounding, quotients = witnesses.rounding, witnesses.quotients
+    if rounding is None or quotients is None or not math.isfinite(loss):
+        hand, jax = (Witness(value, math.inf, {}, {}, {}) for value in (loss, witnesses.loss))
+        losses = {"hand": loss, "jax": witnesses.loss}
+        return Evidence(hand, jax, obstacle=Fact("losses-not-finite", losses))
+    bars = rounding.bars
+    kinked = {name: radius > 0 for name, radius in rounding.kink_radius.items()}
+    for name, piece in quotients.pieces.items():
+        kinked[name] = kinked[name] | piece.reshape(kinked[name].shape)
+    return Evidence(
+        hand=Witness(loss, rounding.loss_bar, grads, bars, kinked),
+        jax=Witness(witnesses.loss, rounding.loss_bar, witnesses.grads, bars, kinked),
+        loss_apart=rounding.loss_bar,
+        apart=bars,
+        entries=quotients.entries,
+        directions=quotients.directions,
+        vectors=quotients.vectors,
+        notes=quotients.notes,
+    )
+
+
+def difference(
+    problem: Problem, loss: Loss | None, method: str, kinked: list[Array], seed: int
+) -> Quotients:
+    """Take finite differences of a loss on a problem, in float64 at its parameters.
+
+    The built-in loss (`loss` None) is differenced by its structure where every entry is asked
+    for; any other as a black box. "auto" becomes exhaustive where the budget allows it.
+    """
+    problem = problem.astype(np.float64)
+    if method == "auto":
+        seconds = _estimated_seconds(problem, loss)
+        if seconds < BUDGET:
+            return difference(problem, loss, "exhaustive", kinked, seed)
+        sampled = difference(problem, loss, "sampled", kinked, seed)
+        return replace(sampled, notes=(Fact("exhaustive-too-slow", {"seconds": seconds}),))
+    if method == "exhaustive" and loss is None:
+        return _by_structure(problem, kinked)
+    return _black_box(problem, loss or manual.loss, method, seed)
+
+
+def _estimated_seconds(problem: Problem, loss: Loss | None) -> float:
+    """Return about how long it takes to difference every entry."""
+    if loss is None:
+        from verify.evidence.differences.exhaustive import estimated_seconds
+
+        return estimated_seconds(problem)
+    start = perf_counter()
+    loss(*problem.arguments, **problem.options)
+    evaluations = 5 * sum(value.size for value in problem.params.values())
+    return evaluations * (perf_counter() - start)
+
+
+def _by_structure(problem: Problem, kinked: list[Array]) -> Quotients:
+    """Difference every entry; on a kink, on the piece that the convention selects."""
+    from verify.evidence.differences.exhaustive import exhaustive_differences
+
+    found = exhaustive_differences(problem, kinked=kinked)
+    return Quotients(
+        "exhaustive",
+        entries={k: replace(f, smooth=np.ones_like(f.smooth)) for k, f in found.items()},
+        pieces={k: ~f.smooth for k, f in found.items()},
+    )
+
+
+def _black_box(problem: Problem, loss: Loss, method: str, seed: int) -> Quotients:
+    rng = np.random.default_rng(seed)
+    _, X, Y, masks = problem.arguments
+
+    def value(params: Params) -> float:
+        return float(loss(params, X, Y, masks, **problem.options))
+
+    piece = _piece(problem) if "relu" in problem.hidden else None
+    if method == "directional":
+        vectors = {k: _unit_directions(array.size, rng) for k, array in problem.params.items()}
+        directions = {
+            name: directional_differences(
+                value,
+                problem.params,
+                [{name: row.reshape(problem.params[name].shape)} for row in rows],
+                piece=piece,
+            )
+            for name, rows in vectors.items()
+        }
+        return Quotients(method, directions=directions, vectors=vectors)
+    grads = manual.loss_and_grads(*problem.arguments, **problem.options)[1]
+    entries = {
+        name: np.arange(array.size)
+        if method == "exhaustive"
+        else stratified_sample(grads[name], ENTRIES, rng)
+        for name, array in problem.params.items()
+    }
+    return Quotients(method, central_differences(value, problem.params, entries, piece=piece))
+
+
+def _piece(problem: Problem) -> Callable[[Params], bytes]:
+    """Return the function that names the smooth piece of the loss: the signs of every relu's Z."""
+    _, X, _, masks = problem.arguments
+
+    def piece(params: Params) -> bytes:
+        _, cache = manual.forward(
+            params,
+            X,
+            masks,
+            hidden=problem.hidden,
+            output=problem.output,
+            keep_prob=problem.keep_prob,
+        )
+        return b"".join(
+            np.packbits(layer.Z > 0).tobytes() for layer in cache if layer.activation == "relu"
+        )
+
+    return piece
+
+
+def _unit_directions(size: int, rng: np.random.Generator) -> Array:
+    """Return random directions of Euclidean length 1, (DIRECTIONS, size)."""
+    vectors = rng.standard_normal((DIRECTIONS, size))
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))

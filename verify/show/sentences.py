@@ -1,0 +1,148 @@
+"""The sentences of a report: one of each kind of conclusion, and one of each kind of note.
+
+They are written last and never read: what is decided is decided by kinds and numbers
+(`verify.verdict`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from verify.report import Fact
+
+
+def sentence(fact: Fact) -> str:
+    """Return a fact in words.
+
+    Raises KeyError for a kind that has none.
+    """
+    return SENTENCES[fact.kind](**fact.values)
+
+
+def _gradients(tensors: Sequence[str]) -> str:
+    return ", ".join(f"d{name}" for name in tensors)
+
+
+def _backward_wrong(tensors: Sequence[str], jax: bool, differences: bool) -> str:
+    if jax and differences:
+        against = "JAX and the finite differences disagree"
+    else:
+        against = "JAX disagrees" if jax else "the finite differences disagree"
+    return f"The backward pass is wrong in {_gradients(tensors)}: {against} with it."
+
+
+def _differences_agree(unchecked: Sequence[str]) -> str:
+    agree = "The gradient agrees with finite differences of the loss, within their error bars."
+    if not unchecked:
+        return agree
+    return (
+        f"{agree} {_gradients(unchecked)} could not be checked: the loss has no derivative there."
+    )
+
+
+def _wrong_under_cotangents(first: Fact, wrong: Sequence[str], count: int) -> str:
+    more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+    return (
+        f"{sentence(first)} This is so for {len(wrong)} of {count} cotangents: "
+        f"{'; '.join(wrong[:3])}{more}."
+    )
+
+
+def _cotangents_agree(count: int, jax: bool) -> str:
+    others = "JAX and with finite differences" if jax else "finite differences"
+    return (
+        f"The backward pass agrees with {others} of the forward pass, within their error bars, "
+        f"for {count} cotangents."
+    )
+
+
+def _sampled(checked: int, count: int, directions: int) -> str:
+    entries = (
+        f"{checked} of {count} entries were differenced one by one: of each tensor the largest, "
+        "the smallest, zeros, and others at random."
+        if checked
+        else f"None of {count} entries was differenced one by one."
+    )
+    if not directions:
+        return entries
+    return (
+        f"{entries} Where entries were left out, all entries of the tensor together were "
+        f"differenced along {directions} random directions."
+    )
+
+
+def _kinks(kinks: int, count: int, whole: Sequence[str]) -> str:
+    all_of = f" (every entry of {_gradients(whole)})" if whole else ""
+    return (
+        f"{kinks} of {count} entries are on a kink{all_of}: the loss bends there, or rounding "
+        "alone decides on which side of a bend they are. Their error bars contain the jump. "
+        "A finite difference across a bend is not compared."
+    )
+
+
+SENTENCES: Mapping[str, Callable[..., str]] = {
+    # What follows from who agrees with whom.
+    "three-agree": lambda: "All three ways agree, every entry within its error bar.",
+    "backward-wrong": _backward_wrong,
+    "differs-from-jax": lambda tensors: (
+        f"The backward pass differs from JAX in {_gradients(tensors)}."
+    ),
+    "differences-alone": lambda tensors: (
+        f"Only the finite differences disagree, in {_gradients(tensors)}; the hand-written pass "
+        "and JAX agree, so this is no fault of the code."
+    ),
+    "other-function": lambda: (
+        "The forward pass is not the function that it should be, and the backward pass is "
+        "faithful to it."
+    ),
+    "loss-wrong": lambda: "The loss is wrong: its gradient is that of the right loss, not its own.",
+    "loss-off-by-constant": lambda: "The loss is off by a constant, which no gradient can see.",
+    "all-differ": lambda: (
+        "The losses and the gradients differ: forward and backward are both suspect."
+    ),
+    "gradient-wrong": lambda tensors: (
+        f"The gradient is wrong in {_gradients(tensors)}: "
+        "finite differences of the loss disagree with it."
+    ),
+    "differences-agree": _differences_agree,
+    "nothing-smooth": lambda: (
+        "Nothing could be checked: wherever it was tried, the loss has no derivative, and there "
+        "is no mirror to compare with."
+    ),
+    "wrong-under-cotangents": _wrong_under_cotangents,
+    "cotangents-agree": _cotangents_agree,
+    # Why there is nothing to check.
+    "losses-not-finite": lambda hand, jax: (
+        f"The loss is not finite (by hand {hand}, by JAX {jax}), so there is no gradient to check."
+    ),
+    "loss-not-finite": lambda function, value: (
+        f"{function} is {value} here, so there is no gradient to check."
+    ),
+    "loss-random": lambda function, first, second: (
+        f"{function} is random: at the same place it gave {first:.9g} and then {second:.9g}. "
+        "Draw what is random, such as dropout masks, outside, and pass it in."
+    ),
+    "gradient-random": lambda function, tensor: (
+        f"{function} is random: at the same place it gave two gradients of {tensor}. "
+        "Draw what is random, such as dropout masks, outside, and pass it in."
+    ),
+    # What was not checked, and how the rest was.
+    "sampled": _sampled,
+    "kinks": _kinks,
+    "exhaustive-too-slow": lambda seconds: (
+        f"Differencing every entry would take about {seconds:.0f} s, so a sample was taken."
+    ),
+    "complex-step": lambda: (
+        "The loss takes complex arrays: values are those of its complex step, wherever real "
+        "differences were taken in agreement with them."
+    ),
+    "computes-in-float32": lambda: (
+        "The loss computes in float32, though its arguments are float64."
+    ),
+    "no-gradient-returned": lambda tensors: (
+        f"backward has no gradient of {', '.join(tensors)}: not checked."
+    ),
+    "worst-of-all-cotangents": lambda: (
+        "Of every gradient this shows what is worst over all cotangents."
+    ),
+}
