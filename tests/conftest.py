@@ -1,31 +1,48 @@
-"""Enforce the annotations of `manual` and `autodiff` while the tests run.
+"""Enforce the annotations of `manual`, `autodiff` and the core of `verify` while the tests run.
 
-At run time neither package imports jaxtyping: what its annotations name is imported under
-TYPE_CHECKING alone. Here that constant is true while the two are imported, and jaxtyping's
-import hook has beartype hold every call's shapes and dtypes against them. A test that makes
-tens of thousands of calls, each checked at ten times the price of a small one, is marked
-`unchecked`.
+At run time none of them imports jaxtyping: what its annotations name is imported under
+TYPE_CHECKING alone. Here that constant is true while they are imported, and jaxtyping's import
+hook has beartype compare every call's shapes and dtypes with them. A test that makes tens of
+thousands of calls, each checked at ten times the price of a small one, is marked `unchecked`,
+and so is one that hands a wrong kind of argument to what refuses it in words of its own.
 """
 
 from __future__ import annotations
 
+import importlib
 import signal
 import typing
 
-# What the two packages import has to be there already, or it would see the changed constant.
+# What these import has to be there already, or it would see the changed constant.
 import beartype  # noqa: F401
 import jax.numpy  # noqa: F401
 import jaxtyping
 import pytest
+import rich.console  # noqa: F401
 from hypothesis import settings
+
+import verify  # noqa: F401
+
+ENFORCED = [
+    "manual",
+    "autodiff",
+    "verify.evidence.bars.derived",
+    "verify.evidence.bars.sums",
+    "verify.evidence.witnesses",
+    "verify.function",
+    "verify.layer",
+    "verify.network",
+    "verify.report",
+    "verify.verdict",
+]
 
 with (
     pytest.MonkeyPatch.context() as patch,
-    jaxtyping.install_import_hook(["manual", "autodiff"], "beartype.beartype"),
+    jaxtyping.install_import_hook(ENFORCED, "beartype.beartype"),
 ):
     patch.setattr(typing, "TYPE_CHECKING", True)
-    import autodiff  # noqa: F401
-    import manual  # noqa: F401
+    for name in ENFORCED:
+        importlib.import_module(name)
 
 
 # How long an example takes says more of what else the machine is doing than of the code.

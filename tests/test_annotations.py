@@ -1,4 +1,4 @@
-"""The annotations of `manual` and `autodiff` are complete, and enforced while the tests run."""
+"""Annotations of shapes and dtypes are complete, and enforced while the tests run."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ import pytest
 
 import autodiff
 import manual
+from verify.evidence.bars import sums
+from verify.evidence.witnesses import Compared, Differences
+from verify.report import over_bar
 
 FUNCTIONS = [
     function
@@ -39,6 +42,10 @@ def test_every_public_function_annotates_all_that_it_takes_and_returns(function)
         (manual.sigmoid_cross_entropy, (np.ones((1, 4)), np.ones((1, 5)))),
         (manual.loss, (PARAMS, X, np.ones((1, 5)))),
         (autodiff.loss, (PARAMS, X, np.ones((1, 5)))),
+        (over_bar, (np.ones(3), np.ones(2))),
+        (Differences, (np.arange(2), np.ones(2), np.ones(2), np.ones(2))),
+        (Compared, (np.arange(2), np.ones(2), np.ones(3), np.ones(2))),
+        (sums.product_deviation, (np.ones((2, 3)), np.ones((2, 3)), sums.Unit.of(float))),
         (autodiff.loss_and_grads, ({"W1": np.ones(3), "b1": np.zeros((1, 1))}, X, np.ones((1, 4)))),
     ],
 )

@@ -424,6 +424,7 @@ def test_training_in_place_is_refused_and_a_new_problem_has_its_own_diagnosis():
     assert said(problem) == [("dW2", "l2-missing")]
 
 
+@pytest.mark.unchecked
 @pytest.mark.parametrize(
     ("wrong", "kind"), [(None, "None"), ("moons", "str"), (Table(), "Table"), ({}, "dict")]
 )
@@ -436,6 +437,7 @@ def test_the_wrong_kind_of_thing_for_a_problem_or_a_data_set_is_said_in_one_sent
         build_problem(wrong)
 
 
+@pytest.mark.unchecked
 def test_a_data_set_is_no_problem():
     with pytest.raises(
         ValueError, match=r"^problem: got Dataset, expected a Problem, as build_prob"
@@ -467,6 +469,7 @@ def test_a_wrong_option_of_a_data_set_s_problem_is_said_in_one_sentence(changes,
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.unchecked
 def test_a_loss_that_is_no_function_is_said_in_one_sentence():
     with pytest.raises(ValueError, match=r"^loss: got float, expected a function$"):
         three_way(Problem(**right()), loss=0.5)
