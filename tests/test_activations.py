@@ -23,10 +23,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+import autodiff
 import manual
+from verify.activations import ACTIVATIONS, KINKED
 
 DTYPES = (np.float32, np.float64)
-ENTRYWISE = ("relu", "tanh", "sigmoid")
 
 
 def unit(dtype) -> float:
@@ -155,3 +156,74 @@ def test_arguments_are_left_as_they_were(name):
     forward, backward = manual.ACTIVATIONS[name]
     backward(dA, Z, forward(Z))
     np.testing.assert_array_equal((Z, dA), kept)
+
+
+def test_every_table_has_the_same_activations():
+    assert ACTIVATIONS.keys() == autodiff.network.ACTIVATIONS.keys()
+    assert ACTIVATIONS.keys() == manual.ACTIVATIONS.keys() - {"softmax"}  # of an output alone
+
+
+AWAY = np.array([[-7.0, -1.25, -0.25, 2.0**-40, 0.5, 1.5, 9.0]])
+"""Points away from every kink."""
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_a_row_is_the_activation_that_both_networks_have(name):
+    row, (forward, backward) = ACTIVATIONS[name], manual.ACTIVATIONS[name]
+    for Z in (AWAY, np.zeros((1, 1))):
+        A = row.value(Z)
+        np.testing.assert_allclose(A, forward(Z), rtol=20 * unit(Z.dtype))
+        np.testing.assert_allclose(A, autodiff.network.ACTIVATIONS[name](Z), rtol=1e-6)
+        slope = backward(np.ones_like(Z), Z)
+        np.testing.assert_allclose(row.slope(Z), slope, rtol=0, atol=20 * unit(Z.dtype))
+        np.testing.assert_allclose(row.slope_by_A(A), slope, rtol=0, atol=20 * unit(Z.dtype))
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_row_keeps_the_dtype(name, dtype):
+    row, Z = ACTIVATIONS[name], AWAY.astype(dtype)
+    functions = (row.value, row.slope, row.slope_by_A, row.bend_by_A, row.level)
+    for function in (*functions, row.value_rounding, row.slope_rounding):
+        assert function(Z).dtype == dtype
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_a_row_writes_the_derivative_that_it_computes(name):
+    row = ACTIVATIONS[name]
+    known = {"sigmoid": manual.sigmoid, "tanh": np.tanh, "where": np.where, "Z": AWAY}
+    known["A"] = row.value(AWAY)
+    for text in (row.derivative.format(Z="Z"), row.derivative_by_A.format(A="A")):
+        np.testing.assert_allclose(eval(text, known), row.slope(AWAY), rtol=0, atol=1e-15)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_the_bend_is_the_derivative_of_the_slope_by_a(name):
+    row, h = ACTIVATIONS[name], 2.0**-20
+    A = row.value(AWAY[:, AWAY[0] > 2 * h])
+    difference = (row.slope_by_A(A + h) - row.slope_by_A(A - h)) / (2 * h)
+    np.testing.assert_allclose(row.bend_by_A(A), difference, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_a_carried_difference_is_the_difference_of_two_values(name):
+    row, wide = ACTIVATIONS[name], np.longdouble
+    for d in (2.0**-41, 2.0**-17, -(2.0**-17)):
+        Z = AWAY if abs(d) < 2.0**-40 else AWAY[np.abs(AWAY) > 2.0**-17]
+        carried = row.carried(d, row.slope(Z), row.level(Z))
+        subtracted = row.value(Z.astype(wide) + d) - row.value(Z.astype(wide))
+        off = 20 * unit(np.float64) * np.abs(carried) + 8 * float(np.finfo(wide).eps)
+        assert (np.abs(carried - subtracted) <= off).all()
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_the_sides_of_a_kink_are_the_slopes_there_and_the_left_one_holds_at_it(name):
+    row = ACTIVATIONS[name]
+    at_zero, left, right = row.slope(np.array([0.0, -1e-300, 1e-300]))
+    assert (name in KINKED) == (left != right)
+    if row.sides is not None:
+        assert row.sides == (left, right)
+        assert at_zero == left
+        assert np.isin(row.slope(AWAY), row.sides).all()
+        assert row.jump == right - left
+        assert row.steepest == max(abs(left), abs(right))

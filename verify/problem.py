@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from verify.activations import ACTIVATIONS
+
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
     from numpy.typing import ArrayLike, DTypeLike
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-HIDDEN = ("relu", "tanh", "sigmoid")
+HIDDEN = tuple(ACTIVATIONS)
 OUTPUTS = ("sigmoid", "softmax")
 
 

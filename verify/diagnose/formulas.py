@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from verify.activations import ACTIVATIONS
 from verify.diagnose.chain import Tape
 
 _OUTER_PARENTHESES = re.compile(r"^(\w+ = )\(([^()]*)\)$")
@@ -36,7 +37,7 @@ def _names(t: Tape, layer: int, k: int) -> Mapping[str, object]:
         "keep_prev": "keep_prob" if keep == "keep_prob" else f"keep_prob{below}",
         "masked": f" * mask{here} / {keep}" if 0 < layer < t.L and t.drops(layer) else "",
         "penalty": f" + l2 / m * W{here}" if t.l2 else "",
-        "slope": "" if layer == t.L else _slope_text(t.g[layer], f"Z{here}"),
+        "slope": "" if layer == t.L else ACTIVATIONS[t.g[layer]].derivative.format(Z=f"Z{here}"),
         "g": t.g[layer],
         "m": t.m,
         "equals_m": f"m = {t.m}",
@@ -68,14 +69,6 @@ def _general_names() -> Mapping[str, object]:
         "layer_prev": "l - 1",
         "k": "k",
     }
-
-
-def _slope_text(activation: str, Z: str) -> str:
-    return {
-        "relu": f"({Z} > 0)",
-        "tanh": f"(1 - tanh({Z})**2)",
-        "sigmoid": f"sigmoid({Z}) * (1 - sigmoid({Z}))",
-    }[activation]
 
 
 def expected(t: Tape | None, operation: str, layer: int = 0) -> str:

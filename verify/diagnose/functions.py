@@ -19,6 +19,7 @@ import numpy as np
 
 import manual
 from manual.activations import sigmoid
+from verify.activations import ACTIVATIONS
 from verify.diagnose.chain import Chain, Formula, Tape, run
 
 CLIPS = tuple(10.0**-k for k in range(4, 17))
@@ -318,8 +319,8 @@ def _forwards(t: Tape) -> Iterator[Function]:
                 f"A{layer}",
                 layer,
                 f"Layer {layer} is {text}; it should be {own}.",
-                f"A{layer} = " + (f"Z{layer}" if wrong == "none" else f"{wrong}(Z{layer})"),
-                f"A{layer} = {own}(Z{layer})",
+                f"A{layer} = {_written(wrong, f'Z{layer}')}",
+                f"A{layer} = {_written(own, f'Z{layer}')}",
                 g=_put(t.g, layer, wrong),
             )
         if t.drops(layer):
@@ -349,8 +350,8 @@ def _everywhere(t: Tape) -> Iterator[Function]:
                 "A1",
                 1,
                 f"Every hidden layer is {text}; it should be {own}.",
-                "A = " + ("Z" if wrong == "none" else f"{wrong}(Z)"),
-                f"A = {own}(Z)",
+                f"A = {_written(wrong, 'Z')}",
+                f"A = {_written(own, 'Z')}",
                 g=("", *(wrong for _ in t.hidden), t.g[t.L]),
             )
     layers = [layer for layer in t.hidden if t.drops(layer)]
@@ -371,9 +372,13 @@ def _everywhere(t: Tape) -> Iterator[Function]:
 
 def _activations(t: Tape, layer: int) -> Iterator[tuple[str, str, str]]:
     own = t.g[layer]
-    for wrong in ("relu", "tanh", "sigmoid", "none"):
+    for wrong in (*ACTIVATIONS, "none"):
         if wrong != own:
             yield own, wrong, "linear: its activation is missing" if wrong == "none" else wrong
+
+
+def _written(activation: str, Z: str) -> str:
+    return Z if activation == "none" else f"{ACTIVATIONS[activation].symbol}({Z})"
 
 
 def _dropouts(t: Tape, layers: list[int]) -> Iterator[Function]:

@@ -16,6 +16,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
+from verify.activations import ACTIVATIONS
 from verify.diagnose.chain import Chain, Key, Tape, record, shaken
 from verify.diagnose.search import SHAKES, Case, beyond, follows
 from verify.evidence.bars.derived import Rounding
@@ -206,7 +207,9 @@ def _intermediate_bars(case: Case, rounding: Rounding) -> dict[Key, np.ndarray]:
         dA = W @ bars["dZ", layer + 1] + np.sqrt(W.shape[1]) * unit * (W @ dZ)
         kept = dA * t.mask[layer] / t.keep[layer]
         kinked, size = rounding.kinked[layer - 1], np.abs(right["kept", layer])
-        moved = np.where(kinked, 1.0, factor * rounding.Z[layer - 1] * (t.g[layer] != "relu"))
+        activation = ACTIVATIONS[t.g[layer]]
+        bent = factor * rounding.Z[layer - 1] * (not activation.kinked)
+        moved = np.where(kinked, activation.jump, bent)
         bars["dA", layer] = dA
         bars["kept", layer] = kept + 2 * unit * size
         bars["dZ", layer] = kept + 8 * unit * size + moved * size

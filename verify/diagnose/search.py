@@ -32,6 +32,7 @@ from itertools import combinations, product
 
 import numpy as np
 
+from verify.activations import ACTIVATIONS, KINKED
 from verify.diagnose.chain import UPSTREAM, Chain, Key, Tape
 from verify.diagnose.formulas import expected
 from verify.diagnose.mistakes import Fault, faults, fitted
@@ -143,20 +144,21 @@ def explain(case: Case, chain: Chain, layer: int) -> Iterator[Finding]:
 def follows(case: Case, chain: Chain, key: Key) -> bool:
     """Whether a dA or dZ is what a chain makes there, in either of two ways.
 
-    A relu's slope may be read off Z or, as the course has it, off what dropout has left of A. Of
-    a dA that was masked rightly both make the same dZ, so neither is the mistake in another.
+    The slope of a kinked activation may be read off Z or, as the course has it, off what dropout
+    has left of A. Of a dA that was masked rightly both make the same dZ, so neither is the mistake
+    in another.
     """
     operation, layer = key
     if case.agrees(chain, key):
         return True
     t = case.tape
-    if operation != "dZ" or ("kept", layer) not in case.seen or t.g[layer] != "relu":
+    if operation != "dZ" or ("kept", layer) not in case.seen or t.g[layer] not in KINKED:
         return False
     return case.agrees(chain.planted({key: _off_the_dropped}), key)
 
 
 def _off_the_dropped(t: Tape, c: Chain, layer: int) -> np.ndarray:
-    return c["kept", layer] * (t.out[layer] > 0)
+    return c["kept", layer] * ACTIVATIONS[t.g[layer]].slope_by_A(t.out[layer])
 
 
 def _explain_step(case: Case, chain: Chain, key: Key) -> tuple[Chain, list[Finding]]:

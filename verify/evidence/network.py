@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 import manual
+from verify.activations import KINKED
 from verify.evidence.bars.derived import Rounding, analyse
 from verify.evidence.differences.central import (
     Params,
@@ -45,7 +46,7 @@ class Quotients:
     """Finite differences of a problem's loss, and how they were taken.
 
     `entries`, `directions` and `vectors` are as in `Evidence`. `pieces` marks, flat, the entries
-    on a kink that were differenced on the piece that the convention relu'(0) = 0 selects.
+    on a kink that were differenced on the piece that the convention at 0 selects.
     """
 
     method: str
@@ -170,7 +171,7 @@ def _black_box(problem: Problem, loss: Loss, method: str, seed: int) -> Quotient
     def value(params: Params) -> float:
         return float(loss(params, X, Y, masks, **problem.options))
 
-    piece = _piece(problem) if "relu" in problem.hidden else None
+    piece = None if KINKED.isdisjoint(problem.hidden) else _piece(problem)
     if method == "directional":
         vectors = {k: _unit_directions(array.size, rng) for k, array in problem.params.items()}
         directions = {
@@ -194,7 +195,7 @@ def _black_box(problem: Problem, loss: Loss, method: str, seed: int) -> Quotient
 
 
 def _piece(problem: Problem) -> Callable[[Params], bytes]:
-    """Return the function that names the smooth piece of the loss: the signs of every relu's Z."""
+    """Return the function that names the smooth piece of the loss: the sides of all kinks."""
     _, X, _, masks = problem.arguments
 
     def piece(params: Params) -> bytes:
@@ -207,7 +208,7 @@ def _piece(problem: Problem) -> Callable[[Params], bytes]:
             keep_prob=problem.keep_prob,
         )
         return b"".join(
-            np.packbits(layer.Z > 0).tobytes() for layer in cache if layer.activation == "relu"
+            np.packbits(layer.Z > 0).tobytes() for layer in cache if layer.activation in KINKED
         )
 
     return piece

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from verify.activations import ACTIVATIONS
 from verify.diagnose.chain import OPERATIONS, Formula, Tape, slope, slope_of
 from verify.diagnose.mistakes.base import (
     Misplaced,
@@ -167,13 +168,12 @@ DROPOUT: list[Mistake | Misplaced] = [
 
 # The activation's backward.
 
-_ANY, _SMOOTH = ("relu", "tanh", "sigmoid"), ("tanh", "sigmoid")
+_ANY = tuple(ACTIVATIONS)
+_KINKED = tuple(name for name in _ANY if ACTIVATIONS[name].kinked)
+_SMOOTH = tuple(name for name in _ANY if name not in _KINKED)
+"""Of these the slope at A is another than at Z: A of a kinked one has the sign of Z."""
 
-_BY_A = {
-    "tanh": ("(1 - {}**2)", lambda A: 1 - A**2),
-    "sigmoid": ("{} * (1 - {})", lambda A: A * (1 - A)),
-}
-"""Each derivative as a formula in A, which is how it comes to be given the wrong argument."""
+_NOT_ITS_OWN_SQUARE = tuple(name for name in _ANY if ACTIVATIONS[name].sides != (0, 1))
 
 
 def _slope_mistake(name: str, activations, sentence: str, found: str, wrong: Slope) -> Mistake:
@@ -193,45 +193,80 @@ def _of_another(own: str, other: str) -> Mistake:
         "of-another-activation",
         (own,),
         f"{{dZ}} is multiplied by the derivative of {other}, but layer {{layer}} is {own}.",
-        f" * {other}'({{Z}})",
+        f" * {ACTIVATIONS[other].symbol}'({{Z}})",
         lambda t, n: slope_of(other, t.Z[n]),
     )
 
 
 def _of_another_by_a(own: str, other: str) -> Mistake:
-    text, formula = _BY_A[other]
+    row = ACTIVATIONS[other]
     return _slope_mistake(
         "of-another-activation",
         (own,),
-        f"{{dZ}} is multiplied by {text}, the derivative of {other}, but layer {{layer}} is "
-        f"{own}.".replace("{}", "{A}"),
-        f" * {text}".replace("{}", "{A}"),
-        lambda t, n: formula(t.A[n]),
+        f"{{dZ}} is multiplied by {row.derivative_by_A}, the derivative of {other}, but layer "
+        f"{{layer}} is {own}.",
+        f" * {row.derivative_by_A}",
+        lambda t, n: row.slope_by_A(t.A[n]),
     )
 
 
 def _of_preactivation(own: str) -> Mistake:
-    text, formula = _BY_A[own]
+    row = ACTIVATIONS[own]
     return _slope_mistake(
         "of-preactivation",
         (own,),
-        f"The derivative of {own} is {text.replace('{}', '{A}')}; here it is made with {{Z}}.",
-        f" * {text}".replace("{}", "{Z}"),
-        lambda t, n: formula(t.Z[n]),
+        f"The derivative of {own} is {row.derivative_by_A}; here it is made with {{Z}}.",
+        " * " + row.derivative_by_A.replace("{A}", "{Z}"),
+        lambda t, n: row.slope_by_A(t.Z[n]),
     )
 
 
 def _of_dropped(own: str) -> Mistake:
-    text, formula = _BY_A[own]
+    row = ACTIVATIONS[own]
     return Mistake(
         "derivative-of-dropped-activation",
         "dZ",
         lambda t: [n for n in dropped(t) if t.g[n] == own],
         "The derivative of {g} is made with {A} as it is after dropout, masked and rescaled; it "
         "belongs to {A} before.",
-        "{dZ} = {dA} * " + text.replace("{}", "{A}") + " after dropout",
-        lambda t, c, n: c["kept", n] * formula(t.out[n]),
+        f"{{dZ}} = {{dA}} * {row.derivative_by_A} after dropout",
+        lambda t, c, n: c["kept", n] * row.slope_by_A(t.out[n]),
     )
+
+
+def _of_kinked(own: str) -> list[Mistake]:
+    """Return the mistakes of which side of 0 a slope belongs to, and of whose sign decides."""
+    row = ACTIVATIONS[own]
+    assert row.sides is not None
+    below, above = row.sides
+    return [
+        _slope_mistake(
+            "inverted",
+            (own,),
+            f"The derivative of {own} is the wrong way round: it is {above:g} where {{Z}} is "
+            "negative.",
+            " * " + row.derivative.replace("{Z}", "-{Z}"),
+            lambda t, n: row.slope(-t.Z[n]),
+        ),
+        Mistake(
+            "derivative-of-upstream",
+            "dZ",
+            with_activation(own),
+            f"{row.symbol}' is taken at {{dA}} instead of {{Z}}: it is {below:g} where {{dA}} is "
+            "negative, not where {Z} is.",
+            "{dZ} = {dA} * " + row.derivative.replace("{Z}", "{dA}"),
+            lambda t, c, n: c["kept", n] * row.slope(c["kept", n]),
+        ),
+        Mistake(
+            "derivative-at-zero",
+            "dZ",
+            lambda t: [n for n in with_activation(own)(t) if (t.Z[n] == 0).any()],
+            f"The derivative of {own} is taken to be {above:g} where {{Z}} is 0; the convention "
+            f"is {below:g}.",
+            f"{{dZ}} = {{dA}} * {row.symbol}'({{Z}}), {above:g} where {{Z}} is 0",
+            lambda t, c, n: c["kept", n] * np.where(t.Z[n] == 0, above, row.slope(t.Z[n])),
+        ),
+    ]
 
 
 SLOPE: list[Mistake | Misplaced] = [
@@ -297,36 +332,12 @@ SLOPE: list[Mistake | Misplaced] = [
     ),
     _slope_mistake(
         "twice",
-        _SMOOTH,
+        _NOT_ITS_OWN_SQUARE,
         "{dZ} is multiplied by the derivative of {g} twice.",
         " * {slope} * {slope}",
         lambda t, n: slope(t, n) ** 2,
     ),
-    _slope_mistake(
-        "inverted",
-        ("relu",),
-        "The derivative of relu is the wrong way round: the units that were off receive a "
-        "gradient.",
-        " * ({Z} < 0)",
-        lambda t, n: t.Z[n] < 0,
-    ),
-    Mistake(
-        "derivative-of-upstream",
-        "dZ",
-        with_activation("relu"),
-        "relu' is taken at {dA} instead of {Z}: negative gradients are cut off, not units that "
-        "were off.",
-        "{dZ} = {dA} * ({dA} > 0)",
-        lambda t, c, n: c["kept", n] * (c["kept", n] > 0),
-    ),
-    Mistake(
-        "derivative-at-zero",
-        "dZ",
-        lambda t: [n for n in with_activation("relu")(t) if (t.Z[n] == 0).any()],
-        "The derivative of relu is taken to be 1 where {Z} is 0; the convention is 0.",
-        "{dZ} = {dA} * ({Z} >= 0)",
-        lambda t, c, n: c["kept", n] * (t.Z[n] >= 0),
-    ),
+    *(mistake for own in _KINKED for mistake in _of_kinked(own)),
     Misplaced(
         "derivative-of-another-layer",
         "dZ",

@@ -22,13 +22,14 @@ Student's t with `SAMPLES` degrees of freedom at a family-wise chance of 1e-9 ov
 (Bonferroni). The constants err to the safe side: a rounding error's deviation is u / sqrt(3),
 not u, and partial sums are mostly smaller than their maximum.
 
-**Kinks.** Where a relu's |Z| is within its own bar, the sign of Z, and with it the slope 0 or
-1, is an accident of the order of summation. Each such unit contributes an interval: its slope
-is anywhere in [0, 1], and `kink_radius` is the sum of the intervals, carried down the backward
-pass by absolute values. The gradient need not lie between the one-sided derivatives of the
-loss, where one weight puts several examples on their kinks at once; it must lie in that sum.
-A Z that is 0 because every one of its terms is 0 is no accident: all ways find it 0, and
-relu'(0) = 0 binds them all.
+**Kinks.** Where a relu's |Z| is within its own bar, the sign of Z, and with it the slope, is an
+accident of the order of summation; so for every activation with a kink at 0. Each such unit
+contributes an interval: its slope is anywhere between those of the two sides (0 and 1), and
+`kink_radius` is the sum of the intervals, carried down the backward pass by absolute values. The
+gradient need not lie between the one-sided derivatives of the loss, where one weight puts several
+examples on their kinks at once; it must lie in that sum. A Z that is 0 because every one of its
+terms is 0 is no accident: all ways find it 0, and the convention of the slope there (relu'(0) = 0)
+binds them all.
 """
 
 from __future__ import annotations
@@ -41,16 +42,10 @@ from typing import NamedTuple
 import numpy as np
 
 import manual
+from verify.activations import ACTIVATIONS, KINKED, LIBRARY, exponential_rounding
 from verify.evidence.bars import sums
 from verify.evidence.bars.sums import Unit
 from verify.problem import Problem
-
-LIBRARY = 8.0
-"""Units of u by which a library's exp, log1p or tanh may be off.
-
-Measured against extended precision on two million points of [-25, 25], in both dtypes: 7 at
-most (XLA's float64 tanh near 20), 5 at most for the others and for NumPy.
-"""
 
 SAMPLES = 64
 """Draws of all local errors; fewer (at least 16) where a draw is expensive, with a wider bar."""
@@ -67,7 +62,7 @@ class Rounding:
     """Standard deviations of one evaluation's rounding, and what follows from them.
 
     `grads` has the shapes of the gradients; `Z` is one array (n_l, m) a layer; `loss` a number.
-    `kinked` marks, in one boolean (n_l, m) a layer, the relu units whose sign is an accident;
+    `kinked` marks, in one boolean (n_l, m) a layer, the units whose side of a kink is an accident;
     `kink_radius` is how far they can move each entry of the gradients.
     """
 
@@ -119,12 +114,12 @@ def analyse(problem: Problem, seed: int = 0) -> Rounding:
         cache,
         errorless,
         _dropout_scales(exact),
-        [_slope(layer) for layer in cache[:-1]],
+        [ACTIVATIONS[layer.activation].slope(layer.Z) for layer in cache[:-1]],
         _local_errors(exact, cache, errorless, unit),
     )
     Z, A, dZ = _propagate(network, count, np.random.default_rng(seed))
     kinked = [
-        (layer.activation == "relu")
+        (layer.activation in KINKED)
         & (sigma > 0)
         & (np.abs(layer.Z) <= np.sqrt(2) * quantile * sigma)
         for layer, sigma in zip(cache, Z, strict=True)
@@ -180,14 +175,15 @@ def _local_errors(
             above = cache[index]
             dA = sums.product_deviation(above.W.T, intermediates[f"dZ{index + 1}"], unit)
             dA += 4 * u * np.abs(intermediates[f"dA{index}"])
-            own_slope = np.abs(scale * intermediates[f"dA{index}"]) * _slope_error(layer)
+            own_slope = np.abs(scale * intermediates[f"dA{index}"])
+            own_slope *= ACTIVATIONS[layer.activation].slope_rounding(layer.A)
             dZ = u * (own_slope + 2 * dZ) + tiny * (dZ > 0)
         else:
             dZ = 4 * u * dZ
         result.append(
             _Local(
                 Z=sums.product_deviation(layer.W, layer.A_prev, unit) + u * np.abs(layer.Z),
-                A=_library_error(layer) * u * A + tiny * (A > 0),
+                A=_value_rounding(layer) * u * A + tiny * (A > 0),
                 masked=2 * u * np.abs(scale * layer.A),
                 dA=dA,
                 dZ=dZ,
@@ -197,16 +193,15 @@ def _local_errors(
 
 
 def _either_side(network: _Linearised, kinked: Sequence[np.ndarray]) -> _Linearised:
-    """Let errors through at kinked units, whose A may be Z by one way and 0 by the other."""
-    return network._replace(
-        slopes=[
-            np.where(units, 1, slope) for slope, units in zip(network.slopes, kinked, strict=False)
-        ],
-        local=[
-            own._replace(A=own.A + units * np.abs(layer.Z))
-            for own, layer, units in zip(network.local, network.cache, kinked, strict=True)
-        ],
-    )
+    """Let errors through at kinked units, where the ways may be on different sides of the kink."""
+    slopes, local = list(network.slopes), list(network.local)
+    for index, (layer, units) in enumerate(zip(network.cache, kinked, strict=True)):
+        if units.any():
+            activation = ACTIVATIONS[layer.activation]
+            slopes[index] = np.where(units, activation.steepest, slopes[index])
+            apart = activation.jump * np.abs(layer.Z)
+            local[index] = local[index]._replace(A=local[index].A + units * apart)
+    return network._replace(slopes=slopes, local=local)
 
 
 def _propagate(
@@ -257,7 +252,9 @@ def _draw(
         # counts where the unit and the output saturate and round g'(Z) and dA to 0.
         dZ_error = scale * (
             slopes[index - 1] * dA_error
-            + (dA + dA_error) * _slope_by_A(layer) * A_errors[index - 1]
+            + (dA + dA_error)
+            * ACTIVATIONS[layer.activation].bend_by_A(layer.A)
+            * A_errors[index - 1]
         )
         dZ_errors.append(dZ_error + noise(own.dZ))
     return Z_errors, read_errors, dZ_errors[::-1]
@@ -305,7 +302,7 @@ def _loss_error(
 
 
 def _kink_radius(network: _Linearised, kinked: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-    """Return how far slopes anywhere in [0, 1] at the kinked units move each gradient entry."""
+    """Return how far slopes between the two sides' at the kinked units move each gradient entry."""
     cache, intermediates, scales, slopes, _ = network
     m = cache[0].Z.shape[1]
     radius: dict[str, np.ndarray] = {}
@@ -314,7 +311,9 @@ def _kink_radius(network: _Linearised, kinked: Sequence[np.ndarray]) -> dict[str
         layer = cache[index - 1]
         if index < len(cache):
             dA_radius = np.abs(cache[index].W.T) @ dZ_radius
-            free = np.abs(intermediates[f"dA{index}"]) + dA_radius
+            activation = ACTIVATIONS[layer.activation]
+            free = activation.jump * np.abs(intermediates[f"dA{index}"])
+            free += activation.steepest * dA_radius
             dZ_radius = scales[index - 1] * np.where(
                 kinked[index - 1], free, np.abs(slopes[index - 1]) * dA_radius
             )
@@ -334,44 +333,19 @@ def _dropout_scales(problem: Problem) -> list[np.ndarray | float]:
     return [*scales, 1.0]
 
 
-def _slope(layer: manual.LayerCache) -> np.ndarray:
-    """Return g'(Z) of an elementwise activation."""
-    return manual.ACTIVATIONS[layer.activation].backward(np.ones_like(layer.Z), layer.Z, layer.A)
-
-
-def _slope_by_A(layer: manual.LayerCache) -> np.ndarray | float:
-    """Return the derivative of g'(Z), written as a function of A, by A."""
-    return {"relu": lambda A: 0.0, "tanh": lambda A: -2 * A, "sigmoid": lambda A: 1 - 2 * A}[
-        layer.activation
-    ](layer.A)
-
-
-def _slope_error(layer: manual.LayerCache) -> np.ndarray | float:
-    """Return the roundings of 1 - A^2 or A (1 - A) themselves, in units of u."""
-    return {"relu": lambda A: 0.0, "tanh": lambda A: 1 + A * A, "sigmoid": lambda A: A}[
-        layer.activation
-    ](layer.A)
-
-
 def _output(layer: manual.LayerCache, Z_errors: np.ndarray) -> np.ndarray:
     """Return the first-order errors of the last layer's A from those of its Z."""
     if layer.activation == "softmax":
         mean = (layer.A * Z_errors).sum(axis=-2, keepdims=True)
         return np.asarray(layer.A * (Z_errors - mean))
-    return np.asarray(_slope(layer) * Z_errors)
+    return np.asarray(ACTIVATIONS[layer.activation].slope(layer.Z) * Z_errors)
 
 
-def _library_error(layer: manual.LayerCache) -> np.ndarray | float:
-    """Return the error of A = g(Z) in units in the last place.
-
-    At the output the other way may reach A as exp(Z - log(1 + exp(Z))), or with softmax as
-    exp(Z - log(sum(exp(Z)))), whose argument is rounded in proportion to its terms.
-    """
-    if layer.activation == "relu":
-        return 0.0
-    if layer.activation == "tanh":
-        return LIBRARY
-    return np.asarray(LIBRARY * (1 + np.abs(layer.Z).max(axis=0, keepdims=True)))
+def _value_rounding(layer: manual.LayerCache) -> np.ndarray:
+    """Return the error of A = g(Z), or of the softmax of Z, in units of u |A|."""
+    if layer.activation == "softmax":
+        return exponential_rounding(layer.Z)
+    return ACTIVATIONS[layer.activation].value_rounding(layer.Z)
 
 
 def _sample_count(layers: Sequence[int], m: int) -> int:

@@ -13,20 +13,16 @@ through at once. A bias is a weight whose input is 1.
 **Differences are carried, not subtracted.** The loss at W + h and the loss at W - h share all
 but their last digits, so that subtracting them costs half of the digits. The change itself is
 carried instead, from Z to A to Z to the loss, by identities between values. None of them is a
-derivative, and but for relu's each holds for every d, however large:
+derivative, and but for those of activations with a kink each holds for every d, however large.
+Those from Z to A stand in `verify.activations`; to the loss they are
 
-    relu       g(z + d) - g(z) = [z > 0] d          as long as z + d is on the same side of 0
-    tanh       g(z + d) - g(z) = s T / (1 + g T)    T = tanh(d), s = 1 - g^2
-    sigmoid    g(z + d) - g(z) = s E / (1 + g E)    E = expm1(d), s = g (1 - g)
     sigmoid's cross-entropy   L(q + d) - L(q) = log1p(E)    E = p expm1(d), for Y = 1 p expm1(-d)
     softmax's cross-entropy   L(q + d) - L(q) = log1p(E)    E = sum of p_c expm1(d_c - d_y)
     either's   L(+) - L(-) = 2 atanh((E+ - E-) / (2 + E+ + E-))
     penalty    ((w + h)^2 - (w - h)^2) / 2h = 2 w           times l2 / 2m
 
 where p are the probabilities of the wrong classes and y is the right one, so that nothing
-cancels where the output saturates, on either side. s is computed from z, as 4e / (1 + e)^2 with
-e = e^-2|z| (for sigmoid e / (1 + e)^2 with e = e^-|z|), which keeps its digits where g has
-rounded to 1.
+cancels where the output saturates, on either side.
 
 **Step.** Each of these results is exact to a few units u = 2^-53 of its own size, whatever h:
 rounding is relative to the difference, and does not grow as h falls. (Where losses are
@@ -39,9 +35,9 @@ tanh, expm1 and atanh are the first terms of their series, to the last bit; that
 a library's function, and safer (in a fused reduction, XLA of JAX 0.10 makes 0 of
 expm1(x) - expm1(-x) for x near 1e-8).
 
-**Kinks.** h is also kept below half of the distance to the next kink, so that no relu changes
+**Kinks.** h is also kept below half of the distance to the next kink, so that no unit changes
 sides. Units that are `kinked`, which is to say that their Z is within its own rounding of 0, or
-that are at 0 itself, are held on the piece that their Z selects, slope [Z > 0]. An entry that
+that are at 0 itself, are held on the piece that their Z selects, as g'(Z) is. An entry that
 moves a held unit is marked as not smooth; its value is that of the piece.
 
 **Bars.** Truncation is measured on every entry, from a second step H = 2^10 h on the same piece:
@@ -108,7 +104,7 @@ def exhaustive_differences(
     """Return the central difference of the loss by every parameter, under the parameters' keys.
 
     Evaluated in float64 at the problem's parameters. `kinked` marks, in one boolean (n_l, m) a
-    layer, relu units to hold on the piece that the sign of their Z selects, beside those whose
+    layer, units to hold on the piece that the sign of their Z selects, beside those whose
     Z is 0; an entry that moves a held unit has smooth False. All entries of each tensor are
     there, in order.
 

@@ -13,6 +13,7 @@ from itertools import pairwise
 import numpy as np
 
 import manual
+from verify.activations import KINKED
 from verify.evidence.differences.central import (
     Function,
     Params,
@@ -133,7 +134,7 @@ def _black_box(
         _, cache = manual.forward(
             params, inputs, masks, hidden=hidden, output=problem.output, keep_prob=keep_prob
         )
-        return b"".join((of.Z > 0).tobytes() for of in cache if of.activation == "relu")
+        return b"".join((of.Z > 0).tobytes() for of in cache if of.activation in KINKED)
 
     entries = {"W1": np.ravel_multi_index((rows, columns), W.shape), "b1": sample["b"]}
     return loss, piece, params, entries

@@ -8,11 +8,12 @@ The formulas are explained in the package's docstring.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from verify.activations import ACTIVATIONS, KINKED, sigmoid
 from verify.problem import Problem
 
 UNIT = 2.0**-53
@@ -22,7 +23,7 @@ REACH = 2.0**-27
 DEVIATIONS = 8.0
 """k of the probabilistic bound."""
 NEVER = 2.0**-500
-"""A relu whose |Z| is below this is on its kink: there is no step for it."""
+"""A unit whose |Z| is below this is on its kink, if it has one: there is no step for it."""
 ACTIVATION = 16
 """Roundings, at most, that a change meets in an activation, its slope and its dropout."""
 LOSS = 24
@@ -61,34 +62,6 @@ class Output(NamedTuple):
     loss: float
 
 
-class _Activation(NamedTuple):
-    """g(Z), and the s and level of the identity g(z + d) - g(z) = s f(d) / (1 + level f(d))."""
-
-    value: Callable
-    slope: Callable
-    level: Callable
-
-
-def sigmoid(Z: np.ndarray) -> np.ndarray:
-    """Return 1 / (1 + e^-Z), to full relative precision on both sides."""
-    e = np.exp(-np.abs(Z))
-    return np.where(Z >= 0, 1, e) / (1 + e)
-
-
-def _bell(exponent: np.ndarray) -> np.ndarray:
-    e = np.exp(exponent)
-    return e / np.square(1 + e)
-
-
-ACTIVATIONS = {
-    "relu": _Activation(
-        lambda Z: np.where(Z > 0, Z, 0.0), lambda Z: (Z > 0).astype(float), np.zeros_like
-    ),
-    "tanh": _Activation(np.tanh, lambda Z: 4 * _bell(-2 * np.abs(Z)), np.tanh),
-    "sigmoid": _Activation(sigmoid, lambda Z: _bell(-np.abs(Z)), sigmoid),
-}
-
-
 def forward(problem: Problem, kinked: Sequence[np.ndarray] | None) -> tuple[list[Layer], Output]:
     """Return the base values of every layer, and of the loss, of a float64 problem."""
     A = problem.X
@@ -101,9 +74,10 @@ def forward(problem: Problem, kinked: Sequence[np.ndarray] | None) -> tuple[list
                 Layer("logit", A, W, Z, np.ones_like(Z), np.zeros_like(Z), np.zeros(Z.shape, bool))
             )
             break
-        value, slope, level = (function(Z) for function in ACTIVATIONS[activation])
+        row = ACTIVATIONS[activation]
+        value, slope, level = row.value(Z), row.slope(Z), row.level(Z)
         held = np.zeros(Z.shape, bool)
-        if activation == "relu":
+        if row.kinked:
             held = np.abs(Z) < NEVER
             if kinked is not None:
                 held |= kinked[index]
@@ -141,12 +115,12 @@ def step(layers: Sequence[Layer], inputs: np.ndarray) -> float:
     """Return h for weights of the first of these layers that read these inputs (n, m).
 
     The largest power of two that moves no logit and no Z of a curved activation by more than
-    `REACH`, and no relu that is not held by more than half of its distance to 0.
+    `REACH`, and no kinked unit that is not held by more than half of its distance to 0.
     """
     reach = np.broadcast_to(np.abs(inputs).max(axis=0), layers[0].Z.shape)
     limits = [1.0]
     for position, layer in enumerate(layers[:-1]):
-        if layer.activation == "relu":
+        if layer.activation in KINKED:
             free = ~layer.held & (reach > 0)
             limits.append(np.min(np.abs(layer.Z[free]) / reach[free], initial=math.inf) / 2)
         else:

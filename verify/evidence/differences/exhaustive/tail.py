@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from verify.activations import ACTIVATIONS, KINKED, carried_straight, expm1_of_small
 from verify.evidence.differences.exhaustive.network import Layer, Output
 
 FAR = 2.0**10
@@ -75,42 +76,13 @@ TOGETHER = Rows(
 """One array for all units: what BLAS multiplies."""
 
 
-def _tanh(x):
-    """Return tanh(x) for |x| <= 2^-16; the next term is below 2^-66 of it."""
-    return x * (1 - x * x * (1 / 3))
-
-
-def _expm1(x):
-    """Return e^x - 1 for |x| <= 2^-16; the next term is below 2^-70 of it."""
-    return x * (1 + x * (1 / 2 + x * (1 / 6 + x * (1 / 24))))
-
-
 def _atanh(x):
     """Return atanh(x) for |x| <= 2^-16; the next term is below 2^-66 of it."""
     return x * (1 + x * x * (1 / 3))
 
 
-def _carry_straight(d, slope, level):
-    return slope * d
-
-
-def _carry_tanh(d, slope, level):
-    T = _tanh(d)
-    return slope * T / (1 + level * T)
-
-
-def _carry_sigmoid(d, slope, level):
-    E = _expm1(d)
-    return slope * E / (1 + level * E)
-
-
-CARRY = {
-    "relu": _carry_straight,
-    "logit": _carry_straight,
-    "tanh": _carry_tanh,
-    "sigmoid": _carry_sigmoid,
-}
-CURVED = {"tanh", "sigmoid"}
+CARRY = {name: row.carried for name, row in ACTIVATIONS.items()} | {"logit": carried_straight}
+CURVED = ACTIVATIONS.keys() - KINKED
 
 
 def _times(a, b):
@@ -157,7 +129,7 @@ def half_differences(rows: Rows, names: Sequence[str], kind: str, delta, tail: T
 
     def excess(scale):
         wrong = WRONG[kind](rows, at(scale), tail.side)
-        return sum(rows.each(lambda odds, d: odds * _expm1(d), tail.odds, wrong))
+        return sum(rows.each(lambda odds, d: odds * expm1_of_small(d), tail.odds, wrong))
 
     def half(scale):
         up, down = excess(scale), excess(-scale)
