@@ -70,6 +70,8 @@ _BACKWARD: dict[str, Callable[..., Any]] = {
     "relu": _relu_backward,
     "tanh": _tanh_backward,
 }
+ACTIVATIONS = frozenset(_FORWARD)
+"""The hidden activations that the course has."""
 
 
 def _linear_forward(A: Array, W: Array, b: Array) -> tuple[Array, Any]:

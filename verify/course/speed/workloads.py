@@ -77,6 +77,7 @@ def implementations(workload: Workload) -> dict[str, Callable[[], Run]]:
 
     problem, rate = workload.problem, workload.learning_rate
     plain = problem.output == "sigmoid" and problem.masks is None and problem.l2 == 0
+    plain &= course_step.ACTIVATIONS.issuperset(problem.hidden)
     table: dict[str, Callable[[], Run]] = {}
     if plain:
         table["course"] = lambda: _course(problem, rate)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 import manual
+from verify.activations import ACTIVATIONS, KINKED
 from verify.evidence.trace import Traced, apply
 from verify.homework.read.syntax import words
 from verify.homework.report import AGREE
@@ -153,8 +154,8 @@ def judge_activation_backward(bench: Bench, role: Role) -> None:
     if own_forward is not None:
         own = _own_activation(bench, role, own_forward, Z, dA)
     settle(bench, role, [Result("dZ", found, expected, formula, scale, alternatives)], own)
-    if name == "relu" and bench.outcome.verdict_of(role.shown) == AGREE:
-        _at_zero(bench, role, dA, cache)
+    if name in KINKED and bench.outcome.verdict_of(role.shown) == AGREE:
+        _at_zero(bench, role, name, dA, cache)
 
 
 def _caches_of(bench: Bench, forward: Role | None, Z: np.ndarray) -> list[Any]:
@@ -212,8 +213,8 @@ def _derivative(bench: Bench, role: Role, name: str, Z: np.ndarray) -> None:
     settle(bench, role, [Result("dZ", found, expected, formula, scale, alternatives)])
 
 
-def _at_zero(bench: Bench, role: Role, dA: np.ndarray, cache: Any) -> None:
-    """Remark on relu'(0) where it is not the courses' 0."""
+def _at_zero(bench: Bench, role: Role, name: str, dA: np.ndarray, cache: Any) -> None:
+    """Remark on a slope at a kink that is not the course's, that of the left side."""
     if not is_array(cache) or np.shape(cache) != dA.shape:
         return
     zero = np.zeros_like(dA)
@@ -223,9 +224,11 @@ def _at_zero(bench: Bench, role: Role, dA: np.ndarray, cache: Any) -> None:
         )
     except CallError:
         return
-    if found is not None and found.any():
+    slope = ACTIVATIONS[name].slope(zero)
+    if found is not None and not np.allclose(found, dA * slope):
         bench.outcome.remark(
-            f"{role.shown} lets the gradient through at Z = 0; the course does not."
+            f"{role.shown} takes another slope at Z = 0 than the course, which has "
+            f"{ACTIVATIONS[name].symbol}'(0) = {slope.flat[0]:g}."
         )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from verify.activations import ACTIVATIONS
 from verify.homework.run.calls import CallError
 from verify.homework.textbook.activations import judge_activation, judge_activation_backward
 from verify.homework.textbook.costs import judge_cost
@@ -21,17 +22,14 @@ from verify.homework.textbook.linear import (
 from verify.homework.textbook.recognise import Role
 from verify.homework.textbook.workbench import Bench
 
+_ACTIVATIONS = (*ACTIVATIONS, "softmax")
+_BACKWARDS = tuple(f"{name}_backward" for name in _ACTIVATIONS)
+
 BLOCKS = (
-    "sigmoid",
-    "relu",
-    "tanh",
-    "softmax",
+    *_ACTIVATIONS,
     "linear_forward",
     "linear_activation_forward",
-    "sigmoid_backward",
-    "relu_backward",
-    "tanh_backward",
-    "softmax_backward",
+    *_BACKWARDS,
     "linear_backward",
     "linear_activation_backward",
     "cost",
@@ -49,11 +47,8 @@ def judge_block(bench: Bench, role: Role) -> None:
 
 
 _JUDGES: dict[str, Callable[[Bench, Role], None]] = {
-    **dict.fromkeys(("sigmoid", "relu", "tanh", "softmax"), judge_activation),
-    **dict.fromkeys(
-        ("sigmoid_backward", "relu_backward", "tanh_backward", "softmax_backward"),
-        judge_activation_backward,
-    ),
+    **dict.fromkeys(_ACTIVATIONS, judge_activation),
+    **dict.fromkeys(_BACKWARDS, judge_activation_backward),
     "linear_forward": judge_linear_forward,
     "linear_backward": judge_linear_backward,
     "linear_activation_forward": judge_linear_activation_forward,

@@ -1,8 +1,8 @@
 """Small problems at which a file's functions are compared with the textbook's.
 
 Small, so that every weight can be differenced; generic, so that no mistake hides: no two sizes
-are equal, m is no power of two, every relu unit is on for some examples and off for others, and
-none of it is near a bend, an overflow or a saturation. An output stays within [0.05, 0.95], so
+are equal, m is no power of two, every unit with a kink is on either side of it for some examples,
+and none of it is near a kink, an overflow or a saturation. An output stays within [0.05, 0.95], so
 that 1 - A, which a composed gradient divides by and a fused one does not, loses no more than a
 factor of 20 in relative precision.
 """
@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 
 import manual
+from verify.activations import KINKED
 from verify.problem import Problem
 
 L2, KEEP_PROB = 0.7, 0.6
@@ -27,7 +28,7 @@ LOWEST = 0.05
 """How close an output may come to 0 or to 1."""
 
 BEND = 0.02
-"""How close a relu's Z may come to 0."""
+"""How close the Z of an activation with a kink may come to 0."""
 
 _TRIES = 400
 
@@ -62,7 +63,7 @@ def is_generic(problem: Problem) -> bool:
     )
     if not LOWEST <= AL.min() <= AL.max() <= 1 - LOWEST:
         return False
-    return all(layer.activation != "relu" or _bends_well(layer.Z) for layer in cache)
+    return all(layer.activation not in KINKED or _bends_well(layer.Z) for layer in cache)
 
 
 def _bends_well(Z: np.ndarray) -> bool:
@@ -85,7 +86,7 @@ def saturated(problem: Problem) -> Problem:
 
 
 def _draw_one(layers, m, hidden, output, l2, rng: np.random.Generator) -> Problem:
-    """Draw a problem layer by layer, a relu layer again until it bends well, for a while."""
+    """Draw a problem layer by layer, a kinked layer again until it bends well, for a while."""
     params: dict[str, np.ndarray] = {}
     A = X = rng.standard_normal((layers[0], m))
     for layer, (n_in, n_out) in enumerate(itertools.pairwise(layers), start=1):
@@ -95,7 +96,7 @@ def _draw_one(layers, m, hidden, output, l2, rng: np.random.Generator) -> Proble
             W = scale * rng.standard_normal((n_out, n_in)) / np.sqrt(n_in)
             b = 0.3 * rng.standard_normal((n_out, 1))
             Z = manual.linear(A, W, b)
-            if activation != "relu" or _bends_well(Z):
+            if activation not in KINKED or _bends_well(Z):
                 break
         params |= {f"W{layer}": W, f"b{layer}": b}
         if activation != "none":

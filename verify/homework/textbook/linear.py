@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 import manual
+from verify.activations import ACTIVATIONS
 from verify.evidence.trace import apply
 from verify.homework.read.syntax import words
 from verify.homework.run.calls import array_of, fresh
@@ -152,12 +153,13 @@ def _own_linear(bench: Bench, role: Role, forward: Role, given: Arrays):
 # The linear step and the activation together.
 
 
-def _branches(bench: Bench, role: Role) -> list[str]:
-    """Return the activations that a function knows by name: at least the course's two."""
+def _branches(bench: Bench, role: Role) -> list[tuple[str, str]]:
+    """Return the activations that a function knows, at least the course's two, as it names them."""
     if not any(meaning(argument, {"activation"}) for argument in role.arguments):
         raise BindError(f"{role.shown} takes no activation")
     said = set(words(role.node))
-    return [name for name in ("sigmoid", "relu", "tanh") if name in said] or ["sigmoid", "relu"]
+    known = [(name, own) for name, row in ACTIVATIONS.items() for own in row.names if own in said]
+    return known or [("sigmoid", "sigmoid"), ("relu", "relu")]
 
 
 def judge_linear_activation_forward(bench: Bench, role: Role) -> None:
@@ -166,21 +168,20 @@ def judge_linear_activation_forward(bench: Bench, role: Role) -> None:
     A, W, b = (given[name] for name in ("A_prev", "W", "b"))
     Z = W @ A + b
     results = []
-    for name in _branches(bench, role):
-        values = fresh({**given, "activation": name})
+    for name, own in _branches(bench, role):
+        values = fresh({**given, "activation": own})
         result = bench.call(bench.plain, role, values)
         found = result[0] if isinstance(result, tuple) and result else result
         expected = manual.ACTIVATIONS[name].forward(Z)
         others = [
-            Alternative("activation-swapped", f'For "{name}" it applies {other}.', f"{other}(Z)",
-                        manual.ACTIVATIONS[other].forward(Z))
-            for other in ("sigmoid", "relu", "tanh") if other != name
+            Alternative("activation-swapped", f'For "{own}" it applies {row.symbol}.',
+                        f"{row.symbol}(Z)", row.value(Z))
+            for other, row in ACTIVATIONS.items() if other != name
         ]  # fmt: skip
-        others.append(
-            Alternative("activation-missing", f'For "{name}" it applies nothing.', "Z", Z)
-        )
+        others.append(Alternative("activation-missing", f'For "{own}" it applies nothing.', "Z", Z))
         scale = np.abs(W) @ np.abs(A) + np.abs(b) + np.abs(expected)
-        results.append(Result("A", found, expected, f'{name}(Z) for "{name}"', 4 * scale, others))
+        formula = f'{ACTIVATIONS[name].symbol}(Z) for "{own}"'
+        results.append(Result("A", found, expected, formula, 4 * scale, others))
     settle(bench, role, results)
 
 
@@ -207,19 +208,17 @@ def judge_linear_activation_backward(bench: Bench, role: Role) -> None:
     forward = bench.role("linear_activation_forward", role)
     results: list[Result] = []
     owns = []
-    for name in _branches(bench, role):
-        found = _both_results(bench, role, forward, given, name)
+    for name, own_name in _branches(bench, role):
+        found = _both_results(bench, role, forward, given, own_name)
         dZ = manual.ACTIVATIONS[name].backward(dA, Z)
         wrong = {
-            other: manual.ACTIVATIONS[other].backward(dA, Z)
-            for other in ("sigmoid", "relu", "tanh")
-            if other != name
+            row.symbol: dA * row.slope(Z) for other, row in ACTIVATIONS.items() if other != name
         } | {"no activation": dA}
         for position, result in enumerate(_linear_expected(found, A, W, dZ)):
             extra = [
                 Alternative(
                     "activation-swapped",
-                    f'For "{name}" it takes the derivative of {other}.',
+                    f'For "{own_name}" it takes the derivative of {other}.',
                     f"the backward of {other}",
                     _linear_expected(found, A, W, other_dZ)[position].expected,
                 )
@@ -236,7 +235,7 @@ def judge_linear_activation_backward(bench: Bench, role: Role) -> None:
                 )
             )
         if forward is not None:
-            owns.append(_own_both(bench, role, forward, given, name))
+            owns.append(_own_both(bench, role, forward, given, own_name))
     own = next(
         (o for o in owns if o is not None and o.faithful is False), owns[0] if owns else None
     )

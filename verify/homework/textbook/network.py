@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 import manual
+from verify.activations import ACTIVATIONS
 from verify.evidence.trace import Traced, UntraceableError
 from verify.homework.read.syntax import calls, words
 from verify.homework.run.calls import CallError, array_of, fresh, guarded, number_of
@@ -462,10 +463,9 @@ def textbook(network: Network) -> tuple[tuple[str, ...], str]:
 
 def alternatives(count: int, output: str) -> list[tuple[str, ...]]:
     """Return every assignment of activations to the hidden layers."""
-    names = ("relu", "tanh", "sigmoid")
     if count > 2:
-        return [(name,) * count for name in names]
-    return list(itertools.product(names, repeat=count))
+        return [(name,) * count for name in ACTIVATIONS]
+    return list(itertools.product(ACTIVATIONS, repeat=count))
 
 
 def find_masks(

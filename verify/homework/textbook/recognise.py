@@ -13,18 +13,25 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from verify.activations import ACTIVATIONS
 from verify.homework.read.extract import Extract
 from verify.homework.read.locate import locate
 from verify.homework.read.syntax import parameters, words
 
+_FORWARD_ALONE = {"sigmoid": ("sigm", "logistic")}
+"""Names of an activation alone: logistic_grad may be the gradient of the logistic loss."""
+
 ALIASES: dict[str, tuple[str, ...]] = {
-    "sigmoid": ("sigmoid", "sigm", "logistic"),
-    "relu": ("relu",),
-    "tanh": ("tanh",),
+    **{name: row.names + _FORWARD_ALONE.get(name, ()) for name, row in ACTIVATIONS.items()},
+    **{
+        f"{name}_backward": tuple(
+            f"{own}_{end}"
+            for own in row.names
+            for end in ("backward", "derivative", "prime", "grad")
+        )
+        for name, row in ACTIVATIONS.items()
+    },
     "softmax": ("softmax",),
-    "sigmoid_backward": ("sigmoid_backward", "sigmoid_derivative", "sigmoid_prime", "sigmoid_grad"),
-    "relu_backward": ("relu_backward", "relu_derivative", "relu_prime", "relu_grad"),
-    "tanh_backward": ("tanh_backward", "tanh_derivative", "tanh_prime", "tanh_grad"),
     "softmax_backward": ("softmax_backward",),
     "linear_forward": ("linear_forward",),
     "linear_backward": ("linear_backward",),
@@ -127,14 +134,11 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
 }
 """What an argument's name, in lower case, may mean; the first that a role has a value for."""
 
-_ONE_ARGUMENT = ("sigmoid", "relu", "tanh", "softmax")
-_DERIVATIVES = ("sigmoid_backward", "relu_backward", "tanh_backward")
+_ONE_ARGUMENT = (*ACTIVATIONS, "softmax")
+_DERIVATIVES = tuple(f"{name}_backward" for name in ACTIVATIONS)
 
 VALUES: dict[str, str] = {
-    "sigmoid_backward": "dA cache Z",
-    "relu_backward": "dA cache Z",
-    "tanh_backward": "dA cache Z",
-    "softmax_backward": "dA cache Z",
+    **dict.fromkeys((*_DERIVATIVES, "softmax_backward"), "dA cache Z"),
     "linear_forward": "A_prev W b",
     "linear_backward": "dZ cache",
     "linear_activation_forward": "A_prev W b activation",
@@ -286,6 +290,7 @@ SOUGHT = (
     "propagate, forward_propagation and backward_propagation (also _n, _with_regularization, "
     "_with_dropout), compute_cost, linear_forward, linear_backward, "
     "linear_activation_forward/backward, L_model_forward, L_model_backward, gradient_check, "
-    "sigmoid, relu, tanh, softmax and their backwards"
+    + ", ".join(row.symbol for row in ACTIVATIONS.values())
+    + ", softmax and their backwards"
 )
 """What is looked for, for a file in which nothing was found."""

@@ -50,14 +50,14 @@ def replaced(bench: Bench, wrong: Sequence[Role]) -> Iterator[None]:
 
 
 def _course_function(space: Workspace, role: Role) -> Any:
-    if role.role in ("sigmoid", "relu"):
-        return stand_ins.lookup(role.role, is_unpacked(space.extract, role.name))
-    if role.role in ("tanh", "softmax"):
-        pair = stand_ins.MODULES["dnn"][role.role]
+    if role.role in stand_ins.FORWARDS:
+        pair = stand_ins.FORWARDS[role.role]
         return pair if is_unpacked(space.extract, role.name) else lambda Z: pair(Z)[0]
+    if role.role in stand_ins.BACKWARDS:
+        return stand_ins.BACKWARDS[role.role]
     if role.role == "cost":
         return _course_cost(role)
-    return stand_ins.MODULES["dnn_app"].get(role.role) or stand_ins.MODULES["dnn"].get(role.role)
+    return stand_ins.MODULES["dnn_app"].get(role.role)
 
 
 def _course_cost(role: Role) -> Callable:

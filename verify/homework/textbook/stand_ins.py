@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from verify.activations import ACTIVATIONS
 from verify.homework.run.modules import Hollow, filled
 from verify.homework.run.workspace import Helpers
 from verify.homework.textbook.draws import M
@@ -53,41 +54,33 @@ def relu(Z):
     return np.maximum(0, Z)
 
 
-def sigmoid_pair(Z):
-    """Return sigmoid(Z), and Z as its cache."""
-    return sigmoid(Z), Z
-
-
-def relu_pair(Z):
-    """Return relu(Z), and Z as its cache."""
-    return relu(Z), Z
-
-
-def softmax_pair(Z):
-    """Return the softmax of every column, and Z as its cache."""
+def softmax(Z):
+    """Return the softmax of every column."""
     e = np.exp(Z - np.max(Z, axis=0, keepdims=True))
-    return e / np.sum(e, axis=0, keepdims=True), Z
+    return e / np.sum(e, axis=0, keepdims=True)
 
 
-def tanh_pair(Z):
-    """Return tanh(Z), and Z as its cache."""
-    return np.tanh(Z), Z
+def _with_cache(g: Callable) -> Callable:
+    """Return an activation as the course has it: it returns A, and Z as its cache."""
+    return lambda Z: (g(Z), Z)
 
 
-def sigmoid_backward(dA, cache):
-    """Return dA * s(Z) (1 - s(Z)), Z being the cache."""
-    s = sigmoid(cache)
-    return dA * s * (1 - s)
+def _backward(slope: Callable) -> Callable:
+    """Return the backward of an activation as the course has it: Z is the cache."""
+    return lambda dA, cache: dA * slope(cache)
 
 
-def relu_backward(dA, cache):
-    """Return dA where Z > 0, else 0, Z being the cache."""
-    return np.where(cache > 0, dA, 0)
+FORWARDS = {
+    **{name: _with_cache(row.value) for name, row in ACTIVATIONS.items()},
+    "softmax": _with_cache(softmax),
+}
+"""What returns A and Z, by the name of the activation."""
 
+BACKWARDS = {f"{name}_backward": _backward(row.slope) for name, row in ACTIVATIONS.items()}
+"""What returns dZ of dA and Z, by the name of the activation with `_backward`."""
 
-def tanh_backward(dA, cache):
-    """Return dA * (1 - tanh(Z)^2), Z being the cache."""
-    return dA * (1 - np.tanh(cache) ** 2)
+_SAID = {said: name for name, row in ACTIVATIONS.items() for said in row.names}
+"""Every activation by what an argument `activation` says."""
 
 
 def linear_forward(A, W, b):
@@ -102,26 +95,18 @@ def linear_backward(dZ, cache):
     return np.dot(W.T, dZ), np.dot(dZ, A_prev.T) / m, np.sum(dZ, axis=1, keepdims=True) / m
 
 
-_FORWARDS = {
-    "relu": relu_pair,
-    "sigmoid": sigmoid_pair,
-    "tanh": tanh_pair,
-    "softmax": softmax_pair,
-}
-_BACKWARDS = {"relu": relu_backward, "sigmoid": sigmoid_backward, "tanh": tanh_backward}
-
-
 def linear_activation_forward(A_prev, W, b, activation):
     """Return g(W A_prev + b), and the linear and the activation's cache."""
     Z, linear_cache = linear_forward(A_prev, W, b)
-    A, activation_cache = _FORWARDS[activation](Z)
+    A, activation_cache = FORWARDS[_SAID[activation]](Z)
     return A, (linear_cache, activation_cache)
 
 
 def linear_activation_backward(dA, cache, activation):
     """Return dA_prev, dW, db."""
     linear_cache, activation_cache = cache
-    return linear_backward(_BACKWARDS[activation](dA, activation_cache), linear_cache)
+    dZ = BACKWARDS[f"{_SAID[activation]}_backward"](dA, activation_cache)
+    return linear_backward(dZ, linear_cache)
 
 
 def L_model_forward(X, parameters):
@@ -280,10 +265,10 @@ def initialize_parameters(*sizes):
 
 
 _PAIRS: dict[str, Callable] = {
-    "sigmoid": sigmoid_pair,
-    "relu": relu_pair,
-    "sigmoid_backward": sigmoid_backward,
-    "relu_backward": relu_backward,
+    "sigmoid": FORWARDS["sigmoid"],
+    "relu": FORWARDS["relu"],
+    "sigmoid_backward": BACKWARDS["sigmoid_backward"],
+    "relu_backward": BACKWARDS["relu_backward"],
 }
 _BLOCKS: dict[str, Callable] = {
     "initialize_parameters": initialize_parameters,
@@ -307,7 +292,7 @@ _THREE_LAYERS: dict[str, Callable] = {
 }
 
 MODULES: dict[str, dict[str, Callable]] = {
-    "dnn": _PAIRS | {"softmax": softmax_pair, "tanh": tanh_pair, "tanh_backward": tanh_backward},
+    "dnn": FORWARDS | BACKWARDS,
     "dnn_app": _PAIRS | _BLOCKS,
     "init": _THREE_LAYERS | {"compute_loss": compute_cost_quietly},
     "reg": _THREE_LAYERS | {"compute_cost": compute_cost_quietly},
