@@ -184,3 +184,8 @@ ACTIVATIONS: dict[str, Activation] = {
 
 KINKED = frozenset(name for name, activation in ACTIVATIONS.items() if activation.kinked)
 """The names of those whose slope jumps at 0."""
+
+
+def written(name: str) -> str:
+    """Return what a formula calls an activation, or the softmax of an output."""
+    return ACTIVATIONS[name].symbol if name in ACTIVATIONS else name

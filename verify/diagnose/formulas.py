@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from verify.activations import ACTIVATIONS
+from verify.activations import ACTIVATIONS, written
 from verify.diagnose.chain import Tape
 
 _OUTER_PARENTHESES = re.compile(r"^(\w+ = )\(([^()]*)\)$")
@@ -38,7 +38,7 @@ def _names(t: Tape, layer: int, k: int) -> Mapping[str, object]:
         "masked": f" * mask{here} / {keep}" if 0 < layer < t.L and t.drops(layer) else "",
         "penalty": f" + l2 / m * W{here}" if t.l2 else "",
         "slope": "" if layer == t.L else ACTIVATIONS[t.g[layer]].derivative.format(Z=f"Z{here}"),
-        "g": t.g[layer],
+        "g": written(t.g[layer]),
         "m": t.m,
         "equals_m": f"m = {t.m}",
         "equals_keep": f"{keep} = {t.keep[layer]:g}",

@@ -19,7 +19,7 @@ import numpy as np
 
 import manual
 from manual.activations import sigmoid
-from verify.activations import ACTIVATIONS
+from verify.activations import ACTIVATIONS, written
 from verify.diagnose.chain import Chain, Formula, Tape, run
 
 CLIPS = tuple(10.0**-k for k in range(4, 17))
@@ -319,8 +319,8 @@ def _forwards(t: Tape) -> Iterator[Function]:
                 f"A{layer}",
                 layer,
                 f"Layer {layer} is {text}; it should be {own}.",
-                f"A{layer} = {_written(wrong, f'Z{layer}')}",
-                f"A{layer} = {_written(own, f'Z{layer}')}",
+                f"A{layer} = {_of(wrong, f'Z{layer}')}",
+                f"A{layer} = {_of(own, f'Z{layer}')}",
                 g=_put(t.g, layer, wrong),
             )
         if t.drops(layer):
@@ -350,8 +350,8 @@ def _everywhere(t: Tape) -> Iterator[Function]:
                 "A1",
                 1,
                 f"Every hidden layer is {text}; it should be {own}.",
-                f"A = {_written(wrong, 'Z')}",
-                f"A = {_written(own, 'Z')}",
+                f"A = {_of(wrong, 'Z')}",
+                f"A = {_of(own, 'Z')}",
                 g=("", *(wrong for _ in t.hidden), t.g[t.L]),
             )
     layers = [layer for layer in t.hidden if t.drops(layer)]
@@ -377,8 +377,8 @@ def _activations(t: Tape, layer: int) -> Iterator[tuple[str, str, str]]:
             yield own, wrong, "linear: its activation is missing" if wrong == "none" else wrong
 
 
-def _written(activation: str, Z: str) -> str:
-    return Z if activation == "none" else f"{ACTIVATIONS[activation].symbol}({Z})"
+def _of(activation: str, Z: str) -> str:
+    return Z if activation == "none" else f"{written(activation)}({Z})"
 
 
 def _dropouts(t: Tape, layers: list[int]) -> Iterator[Function]:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from verify.activations import ACTIVATIONS
+from verify.activations import ACTIVATIONS, written
 from verify.diagnose.chain import OPERATIONS, Formula, Tape, slope, slope_of
 from verify.diagnose.mistakes.base import (
     Misplaced,
@@ -193,7 +193,7 @@ def _of_another(own: str, other: str) -> Mistake:
         "of-another-activation",
         (own,),
         f"{{dZ}} is multiplied by the derivative of {other}, but layer {{layer}} is {own}.",
-        f" * {ACTIVATIONS[other].symbol}'({{Z}})",
+        f" * {written(other)}'({{Z}})",
         lambda t, n: slope_of(other, t.Z[n]),
     )
 
@@ -235,16 +235,15 @@ def _of_dropped(own: str) -> Mistake:
 
 
 def _of_kinked(own: str) -> list[Mistake]:
-    """Return the mistakes of which side of 0 a slope belongs to, and of whose sign decides."""
+    """Return the mistakes of what decides the side of the kink, and of which side 0 is on."""
     row = ACTIVATIONS[own]
     assert row.sides is not None
-    below, above = row.sides
+    right = row.sides[1]
     return [
         _slope_mistake(
             "inverted",
             (own,),
-            f"The derivative of {own} is the wrong way round: it is {above:g} where {{Z}} is "
-            "negative.",
+            "The derivative of {g} is the wrong way round: below 0 it is what it should be above.",
             " * " + row.derivative.replace("{Z}", "-{Z}"),
             lambda t, n: row.slope(-t.Z[n]),
         ),
@@ -252,8 +251,8 @@ def _of_kinked(own: str) -> list[Mistake]:
             "derivative-of-upstream",
             "dZ",
             with_activation(own),
-            f"{row.symbol}' is taken at {{dA}} instead of {{Z}}: it is {below:g} where {{dA}} is "
-            "negative, not where {Z} is.",
+            "{g}' is taken at {dA} instead of {Z}: the sign of the gradient decides, not that of "
+            "{Z}.",
             "{dZ} = {dA} * " + row.derivative.replace("{Z}", "{dA}"),
             lambda t, c, n: c["kept", n] * row.slope(c["kept", n]),
         ),
@@ -261,10 +260,10 @@ def _of_kinked(own: str) -> list[Mistake]:
             "derivative-at-zero",
             "dZ",
             lambda t: [n for n in with_activation(own)(t) if (t.Z[n] == 0).any()],
-            f"The derivative of {own} is taken to be {above:g} where {{Z}} is 0; the convention "
-            f"is {below:g}.",
-            f"{{dZ}} = {{dA}} * {row.symbol}'({{Z}}), {above:g} where {{Z}} is 0",
-            lambda t, c, n: c["kept", n] * np.where(t.Z[n] == 0, above, row.slope(t.Z[n])),
+            "Where {Z} is 0 the derivative of {g} is taken to be that on its right; the convention "
+            "is that on its left.",
+            f"{{dZ}} = {{dA}} * {row.derivative.replace('>', '>=')}",
+            lambda t, c, n: c["kept", n] * np.where(t.Z[n] == 0, right, row.slope(t.Z[n])),
         ),
     ]
 
