@@ -80,6 +80,11 @@ class Activation:
         return self.sides is not None
 
     @property
+    def leaky(self) -> bool:
+        """Whether something passes left of the kink; how much is then the author's choice."""
+        return self.sides is not None and self.sides[0] != 0
+
+    @property
     def steepest(self) -> float:
         """The largest slope anywhere, by absolute value, or a bound on it."""
         return 1.0 if self.sides is None else max(map(abs, self.sides))

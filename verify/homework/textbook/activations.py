@@ -27,6 +27,34 @@ def _grid(rng: np.random.Generator, shape: tuple[int, int] = (4, 6)) -> np.ndarr
     return values * rng.permutation(np.resize([1.0, -1.0], shape[0] * shape[1])).reshape(shape)
 
 
+def sloped(name: str, Z: np.ndarray, leak: float | None) -> np.ndarray:
+    """Return g'(Z), with this slope left of 0 where the file has one of its own."""
+    return ACTIVATIONS[name].slope(Z) if leak is None else np.where(Z > 0, 1.0, leak)
+
+
+def leak_of(
+    name: str, found: Any, Z: np.ndarray, made_of: Callable[[np.ndarray], np.ndarray]
+) -> float | None:
+    """Return the slope left of 0 that a file gives a leaky activation, any number in (0, 1).
+
+    `made_of`, which is linear, says what `found` has to be for a slope at each Z. None if it is
+    not that for any, or if the activation does not leak.
+    """
+    array, nothing = array_of(found), made_of(np.where(Z > 0, 1.0, 0.0))
+    leaky = name in ACTIVATIONS and ACTIVATIONS[name].leaky
+    if not leaky or array is None or np.shape(array) != nothing.shape:
+        return None
+    through = made_of(np.where(Z > 0, 0.0, 1.0))
+    leak = float(((array - nothing) * through).sum() / np.square(through).sum())
+    return leak if 0 < leak < 1 and np.allclose(array, nothing + leak * through) else None
+
+
+def _remark_on_leak(bench: Bench, role: Role, name: str, leak: float | None) -> None:
+    ours = ACTIVATIONS[name].sides
+    if leak is not None and ours is not None and not np.isclose(leak, ours[0]):
+        bench.outcome.remark(f"{role.shown} has the slope {leak:g} where Z is negative.")
+
+
 def judge_activation(bench: Bench, role: Role) -> None:
     """Judge A = g(Z)."""
     Z = _grid(np.random.default_rng(11))
@@ -37,6 +65,10 @@ def judge_activation(bench: Bench, role: Role) -> None:
         if np.shape(found) == Z.shape and np.allclose(found, by_rows, rtol=1e-4):
             expected = by_rows
             bench.outcome.remark(f"{role.shown} works along rows, one example a row.")
+    leak = leak_of(role.role, found, Z, lambda slope: Z * slope)
+    if leak is not None:
+        expected = Z * sloped(role.role, Z, leak)
+        _remark_on_leak(bench, role, role.role, leak)
     formula, wrongs = _FORWARD_FORMULAS[role.role]
     alternatives = [Alternative(bug, text, form, make(Z)) for bug, text, form, make in wrongs]
     scale = (1 + np.abs(Z)) * np.abs(expected)
@@ -124,38 +156,77 @@ def judge_activation_backward(bench: Bench, role: Role) -> None:
     name = role.role.removesuffix("_backward")
     rng = np.random.default_rng(12)
     Z, dA = _grid(rng), rng.standard_normal((4, 6))
-    forward, backward = manual.ACTIVATIONS[name]
     if not any(meaning(argument, {"dA"}) for argument in role.arguments):
         _derivative(bench, role, name, Z)
         return
     own_forward = bench.role(name, role)
-    expected = backward(dA, Z)
     caches = _caches_of(bench, own_forward, Z)
     caches.append(Z)
     if not {"Z", "z"} & set(words(role.node)):
-        caches.append(forward(Z))
+        caches.append(manual.ACTIVATIONS[name].forward(Z))
     tried: list[tuple[Any, Any]] = []
     for cache in caches:
         found = bench.call(bench.plain, role, fresh({"dA": dA, "cache": cache, "Z": cache}))
         tried.append((cache, found))
-        array = array_of(found)
-        if array is not None and np.shape(array) == Z.shape and np.allclose(array, expected):
+        if _is(found, _result(bench, role, Z, dA, found).expected):
             if np.shape(cache) == Z.shape and not np.array_equal(cache, Z):
                 bench.outcome.remark(f"{role.shown} takes A, not Z, as its cache.")
             break
     else:
         tried = tried[:1]
     cache, found = tried[-1]
-    formula, wrongs = _BACKWARD_FORMULAS[name]
-    values = {"dA": dA, "Z": Z, "A": forward(Z)}
-    alternatives = [Alternative(b, text, form, make(**values)) for b, text, form, make in wrongs]
-    scale = np.abs(dA) * (1 + np.abs(Z))
     own = None
     if own_forward is not None:
         own = _own_activation(bench, role, own_forward, Z, dA)
-    settle(bench, role, [Result("dZ", found, expected, formula, scale, alternatives)], own)
+    settle(bench, role, [_result(bench, role, Z, dA, found)], own)
     if name in KINKED and bench.outcome.verdict_of(role.shown) == AGREE:
-        _at_zero(bench, role, name, dA, cache)
+        leak = _leak_due(bench, role, Z, dA, found)
+        if own_forward is None:
+            _remark_on_leak(bench, role, name, leak)
+        _at_zero(bench, role, name, dA, cache, leak)
+
+
+def _is(found: Any, expected: np.ndarray) -> bool:
+    array = array_of(found)
+    return array is not None and array.shape == expected.shape and np.allclose(array, expected)
+
+
+def _result(bench: Bench, role: Role, Z: np.ndarray, dA: np.ndarray, found: Any) -> Result:
+    """Set what a backward returned beside dA * g'(Z), and beside what people write instead."""
+    name = role.role.removesuffix("_backward")
+    leak = _leak_due(bench, role, Z, dA, found)
+    A = manual.ACTIVATIONS[name].forward(Z) if leak is None else Z * sloped(name, Z, leak)
+    expected = manual.softmax_backward(dA, Z) if name == "softmax" else dA * sloped(name, Z, leak)
+    formula, wrongs = _BACKWARD_FORMULAS[name]
+    alternatives = [Alternative(b, text, form, make(dA, Z, A)) for b, text, form, make in wrongs]
+    theirs = leak_of(name, found, Z, lambda slope: dA * slope)
+    if theirs is not None:
+        sentence = f"The slope below 0 is {theirs:g}, which is not that of the activation."
+        alternatives.append(
+            Alternative(
+                "derivative-of-another-activation",
+                sentence,
+                f"dA * where(Z > 0, 1, {theirs:g})",
+                dA * sloped(name, Z, theirs),
+            )
+        )
+    return Result("dZ", found, expected, formula, np.abs(dA) * (1 + np.abs(Z)), alternatives)
+
+
+def _leak_due(bench: Bench, role: Role, Z: np.ndarray, dA: np.ndarray, found: Any) -> float | None:
+    """Return the slope left of 0 that a backward must have: that of the file's own activation.
+
+    Without one, it is whatever the backward has.
+    """
+    name = role.role.removesuffix("_backward")
+    forward = bench.role(name, role)
+    if forward is None:
+        return leak_of(name, found, Z, lambda slope: dA * slope)
+    try:
+        A = _activated(bench.plain, forward, Z, bench.instance(bench.plain, forward))
+    except CallError:
+        return None
+    return leak_of(name, A, Z, lambda slope: Z * slope)
 
 
 def _caches_of(bench: Bench, forward: Role | None, Z: np.ndarray) -> list[Any]:
@@ -193,28 +264,23 @@ def _own_activation(bench: Bench, role: Role, forward: Role, Z: np.ndarray, dA: 
 
 def _derivative(bench: Bench, role: Role, name: str, Z: np.ndarray) -> None:
     """Judge g'(Z) without dA; some take A = g(Z) and return the same."""
-    forward, backward = manual.ACTIVATIONS[name]
-    expected = backward(np.ones_like(Z), Z)
-    found = None
-    for argument in (Z, forward(Z)):
+    for argument in (Z, manual.ACTIVATIONS[name].forward(Z)):
         found = guarded(
             bench.plain,
             role.shown,
             function(bench.plain, role, bench.instance(bench.plain, role)),
             argument.copy(),
         )
-        array = array_of(found)
-        if array is not None and np.shape(array) == Z.shape and np.allclose(array, expected):
+        result = _result(bench, role, Z, np.ones_like(Z), found)
+        if _is(found, result.expected):
             break
-    formula, wrongs = _BACKWARD_FORMULAS[name]
-    values = {"dA": np.ones_like(Z), "Z": Z, "A": forward(Z)}
-    alternatives = [Alternative(b, text, form, make(**values)) for b, text, form, make in wrongs]
-    scale = 1 + np.abs(Z)
-    settle(bench, role, [Result("dZ", found, expected, formula, scale, alternatives)])
+    settle(bench, role, [result])
 
 
-def _at_zero(bench: Bench, role: Role, name: str, dA: np.ndarray, cache: Any) -> None:
-    """Remark on a slope at a kink that is not the course's, that of the left side."""
+def _at_zero(
+    bench: Bench, role: Role, name: str, dA: np.ndarray, cache: Any, leak: float | None
+) -> None:
+    """Remark on a slope at a kink that is not that of the left side, as the course has it."""
     if not is_array(cache) or np.shape(cache) != dA.shape:
         return
     zero = np.zeros_like(dA)
@@ -224,7 +290,7 @@ def _at_zero(bench: Bench, role: Role, name: str, dA: np.ndarray, cache: Any) ->
         )
     except CallError:
         return
-    slope = ACTIVATIONS[name].slope(zero)
+    slope = sloped(name, zero, leak)
     if found is not None and not np.allclose(found, dA * slope):
         bench.outcome.remark(
             f"{role.shown} takes another slope at Z = 0 than the course, which has "

@@ -14,6 +14,7 @@ from verify.homework.read.syntax import words
 from verify.homework.run.calls import array_of, fresh
 from verify.homework.run.workspace import Workspace
 from verify.homework.textbook import stand_ins
+from verify.homework.textbook.activations import leak_of, sloped
 from verify.homework.textbook.arguments import BindError
 from verify.homework.textbook.draws import BEND, M
 from verify.homework.textbook.recognise import Role, meaning
@@ -172,7 +173,10 @@ def judge_linear_activation_forward(bench: Bench, role: Role) -> None:
         values = fresh({**given, "activation": own})
         result = bench.call(bench.plain, role, values)
         found = result[0] if isinstance(result, tuple) and result else result
-        expected = manual.ACTIVATIONS[name].forward(Z)
+        leak = leak_of(name, found, Z, lambda slope: Z * slope)
+        expected = (
+            manual.ACTIVATIONS[name].forward(Z) if leak is None else Z * sloped(name, Z, leak)
+        )
         others = [
             Alternative("activation-swapped", f'For "{own}" it applies {row.symbol}.',
                         f"{row.symbol}(Z)", row.value(Z))
@@ -210,7 +214,12 @@ def judge_linear_activation_backward(bench: Bench, role: Role) -> None:
     owns = []
     for name, own_name in _branches(bench, role):
         found = _both_results(bench, role, forward, given, own_name)
-        dZ = manual.ACTIVATIONS[name].backward(dA, Z)
+        if forward is None:
+            leak = leak_of(name, found[0], Z, lambda slope: W.T @ (dA * slope))
+        else:
+            made = bench.call(bench.plain, forward, fresh({**given, "activation": own_name}))
+            leak = leak_of(name, made[0] if isinstance(made, tuple) else made, Z, lambda s: Z * s)
+        dZ = dA * sloped(name, Z, leak)
         wrong = {
             row.symbol: dA * row.slope(Z) for other, row in ACTIVATIONS.items() if other != name
         } | {"no activation": dA}
