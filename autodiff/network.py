@@ -11,7 +11,8 @@ settings, so it can be traced, differentiated and composed. `loss_and_grads` and
 call alone, and return NumPy arrays.
 
 No derivative is written here. relu is a choice between Z and 0, so that JAX differentiates it
-to 0 at 0, which is the convention of every course; `jnp.maximum` would give 0.5.
+to 0 at 0, which is the convention of every course; `jnp.maximum` would give 0.5. So is the leaky
+relu, between Z and 0.01 Z, and its derivative at 0 is 0.01.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from jaxtyping import Bool, Float
 
@@ -33,10 +34,11 @@ if TYPE_CHECKING:
     Params = Mapping[str, Float[Array, "_ _"]]
     Masks = Sequence[Bool[Array, "_ m"]]
 
-ACTIVATIONS = {
+ACTIVATIONS: dict[str, Callable[[Any], jax.Array]] = {
     "relu": lambda Z: jnp.where(jnp.greater(Z, 0), Z, 0),
     "tanh": jnp.tanh,
     "sigmoid": jax.nn.sigmoid,
+    "leaky-relu": lambda Z: jnp.where(jnp.greater(Z, 0), Z, 0.01 * Z),
 }
 """Every hidden activation by its name."""
 

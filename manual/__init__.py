@@ -2,7 +2,7 @@
 
 Each operation stands beside its backward, and each is usable alone:
 
-- `activations`: sigmoid, relu, tanh, softmax
+- `activations`: sigmoid, relu, tanh, leaky relu, softmax
 - `layers`: linear, inverted dropout
 - `losses`: cross-entropy from logits, the L2 penalty, the course's clipped cost
 - `network`: the layers composed
@@ -13,6 +13,8 @@ Each operation stands beside its backward, and each is usable alone:
 from manual.activations import (
     ACTIVATIONS,
     Activation,
+    leaky_relu,
+    leaky_relu_backward,
     relu,
     relu_backward,
     sigmoid,
@@ -73,6 +75,8 @@ __all__ = [
     "intermediate_grads",
     "l2_penalty",
     "l2_penalty_backward",
+    "leaky_relu",
+    "leaky_relu_backward",
     "linear",
     "linear_backward",
     "linear_backward_input",

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     Array = np.ndarray
 
+LEAK = 0.01
+"""The slope of leaky_relu where Z is not positive."""
+
 
 def sigmoid(Z: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Return 1 / (1 + e^-Z), without overflow and with full relative precision on both sides."""
@@ -54,6 +57,23 @@ def relu_backward(
 ) -> Float[Array, "*shape"]:
     """Return dZ = dA where Z > 0, else 0: the convention is relu'(0) = 0."""
     dZ: Array = np.multiply(dA, Z > 0, out=out)
+    return dZ
+
+
+def leaky_relu(Z: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Return Z where Z > 0, else 0.01 Z (Maas, Hannun & Ng, 2013)."""
+    A: Array = np.maximum(Z, LEAK * Z)
+    return A
+
+
+def leaky_relu_backward(
+    dA: Float[Array, "*shape"],
+    Z: Float[Array, "*shape"],
+    A: Float[Array, "*shape"] | None = None,
+    out: Float[Array, "*shape"] | None = None,
+) -> Float[Array, "*shape"]:
+    """Return dZ = dA where Z > 0, else 0.01 dA: the convention is leaky_relu'(0) = 0.01."""
+    dZ: Array = np.multiply(dA, np.where(Z > 0, 1, LEAK).astype(dA.dtype), out=out)
     return dZ
 
 
@@ -120,6 +140,7 @@ ACTIVATIONS = {
     "relu": Activation(relu, relu_backward),
     "tanh": Activation(tanh, tanh_backward),
     "sigmoid": Activation(sigmoid, sigmoid_backward),
+    "leaky-relu": Activation(leaky_relu, leaky_relu_backward),
     "softmax": Activation(softmax, softmax_backward),
 }
 """Every activation by its name."""

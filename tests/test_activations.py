@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import jax
 import numpy as np
 import precise
 import pytest
@@ -104,6 +105,26 @@ def test_relu_and_its_slope_on_both_sides_of_zero_and_at_it():
     np.testing.assert_array_equal(manual.relu(Z), [[0, 0, 0, 0, 5e-324, 3]])
     dA = np.array([[1.0, 2, 3, 4, 5, 6]])
     np.testing.assert_array_equal(manual.relu_backward(dA, Z), [[0, 0, 0, 0, 5, 6]])
+
+
+def test_leaky_relu_and_its_slope_on_both_sides_of_zero_and_at_it():
+    Z = np.array([[-2.0, -(2.0**-900), -0.0, 0.0, 2.0**-900, 3.0]])
+    np.testing.assert_array_equal(
+        manual.leaky_relu(Z), [[-0.02, -0.01 * 2.0**-900, 0, 0, 2.0**-900, 3]]
+    )
+    dA = np.array([[1.0, 2, 3, 4, 5, 6]])
+    np.testing.assert_array_equal(
+        manual.leaky_relu_backward(dA, Z), [[0.01, 0.02, 0.03, 0.04, 5, 6]]
+    )
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_by_hand_and_by_jax_a_kinked_activation_has_the_same_slopes_to_the_bit(dtype):
+    Z = np.array([-2.0, -0.0, 0.0, 3.0], dtype)
+    for name in KINKED:
+        with autodiff.network.full_precision():
+            slope = jax.grad(lambda Z, name=name: autodiff.network.ACTIVATIONS[name](Z).sum())(Z)
+        np.testing.assert_array_equal(manual.ACTIVATIONS[name].backward(np.ones_like(Z), Z), slope)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.unchecked
 
 ARCHITECTURES = {
     "relu": {"layers": (7, 5), "hidden": "relu"},
+    "leaky relu": {"layers": (7, 5), "hidden": "leaky-relu"},
     "tanh": {"layers": (6,), "hidden": "tanh"},
     "all three, square": {"layers": (5, 5, 5), "hidden": ("relu", "sigmoid", "tanh")},
 }

@@ -13,6 +13,7 @@ from problems import random_problem
 
 import manual
 from verify import Problem
+from verify.activations import ACTIVATIONS
 from verify.evidence.bars.derived import analyse
 from verify.evidence.differences.central import central_differences
 from verify.evidence.differences.exhaustive import (
@@ -66,6 +67,7 @@ def in_extended_precision(problem: Problem) -> dict[str, np.ndarray]:
             e = np.exp(-np.abs(below.Z.astype(LD)))
             slope = {
                 "relu": (below.Z > 0).astype(LD),
+                "leaky-relu": np.where(below.Z > 0, LD(1), LD(0.01)),
                 "tanh": 4 * (e / (1 + e * e)) ** 2,
                 "sigmoid": e / (1 + e) ** 2,
             }[below.activation]
@@ -86,7 +88,7 @@ def assert_as_manual(problem: Problem, differences: Mapping[str, Differences]) -
         assert (off <= difference.bar + rounding.bars[name].ravel()).all(), name
 
 
-HIDDEN = ["relu", "tanh", "sigmoid", ("tanh", "relu"), ("relu", "sigmoid")]
+HIDDEN = [*ACTIVATIONS, ("tanh", "relu"), ("relu", "sigmoid"), ("leaky-relu", "tanh")]
 
 
 @pytest.mark.parametrize("hidden", HIDDEN)

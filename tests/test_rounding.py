@@ -11,6 +11,7 @@ from scipy.stats import t as students_t
 
 import manual
 from verify import Problem
+from verify.activations import ACTIVATIONS
 from verify.evidence.bars.derived import (
     CHANCE,
     LIBRARY,
@@ -24,8 +25,8 @@ from verify.evidence.bars.sums import Unit, product_deviation, product_norm
 UNIT = 2.0**-53
 
 
-def one_unit(w, x, *, m=1):
-    """Return the problem of one relu unit that reads x by the weights w, under one sigmoid."""
+def one_unit(w, x, *, m=1, hidden="relu"):
+    """Return the problem of one unit that reads x by the weights w, under one sigmoid."""
     return Problem(
         params={
             "W1": np.array([w]),
@@ -35,6 +36,7 @@ def one_unit(w, x, *, m=1):
         },
         X=np.repeat(np.array([x]).T, m, axis=1),
         Y=np.zeros((1, m)),
+        hidden=hidden,
     )
 
 
@@ -77,7 +79,7 @@ def test_all_entries_together_leave_their_bars_with_the_stated_chance():
 
 
 @pytest.mark.parametrize("output", ["sigmoid", "softmax"])
-@pytest.mark.parametrize("hidden", ["relu", "tanh", "sigmoid"])
+@pytest.mark.parametrize("hidden", ACTIVATIONS)
 @pytest.mark.parametrize("l2", [0.0, 50.0])
 def test_the_error_of_float32_is_within_its_deviation_and_not_far_below(hidden, output, l2):
     # The bars allow for two evaluations and for all entries at once; the deviations alone
@@ -131,6 +133,17 @@ def test_a_unit_that_cancels_to_zero_moves_its_weights_by_all_that_its_slope_dec
     assert rounding.kink_radius["W1"] == pytest.approx(0.5 * 3)
     assert rounding.kink_radius["b1"] == pytest.approx(0.5)
     assert not rounding.kink_radius["W2"].any()
+
+
+def test_a_slope_on_a_kink_is_anywhere_between_those_of_its_two_sides():
+    rounding = analyse(one_unit([0.1, -0.1], [3.0, 3.0], hidden="leaky-relu"))
+    assert rounding.kinked[0].all()
+    # dA1 = AL - Y = 1/2, and its slope anywhere from 0.01 to 1.
+    assert rounding.kink_radius["W1"] == pytest.approx(0.99 * 0.5 * 3)
+    # Off the kink, on its left, nothing is left to chance.
+    left = analyse(one_unit([0.1, -0.2], [3.0, 3.0], hidden="leaky-relu"))
+    assert not left.kinked[0].any()
+    assert not left.kink_radius["W1"].any()
 
 
 def test_a_kink_moves_the_layers_below_it_too_through_kinks_of_their_own():

@@ -23,6 +23,8 @@ FEW = (
     "dropout_never_rescaled.ipynb",
     "gradient_checking_planted.ipynb",
     "l2_uppercase_lambd.py",
+    "leaky_relu_of_another_slope.py",
+    "leaky_relu_two_slopes.py",
     "network_class_wrong.py",
     "planar_blank.ipynb",
     "propagate_matrix.py",

@@ -42,6 +42,10 @@ def workspace(text, folder="."):
         ("gradient_check_n", "gradient_check", {"n"}, ""),
         ("sigmoid_derivative", "sigmoid_backward", set(), ""),
         ("stable_softmax", "softmax", set(), "stable"),
+        ("leaky_relu", "leaky-relu", set(), ""),
+        ("leakyReLU", "leaky-relu", set(), ""),
+        ("lrelu_prime", "leaky-relu_backward", set(), ""),
+        ("my_leaky_relu", "leaky-relu", set(), "my"),
     ],
 )
 def test_a_name_says_the_role(name, role, qualifiers, prefix):
@@ -50,7 +54,7 @@ def test_a_name_says_the_role(name, role, qualifiers, prefix):
 
 @pytest.mark.parametrize(
     "name",
-    ["leaky_relu", "log_softmax", "test_propagate", "plot_cost", "model", "propagate_test",
+    ["leaky_softmax", "log_softmax", "test_propagate", "plot_cost", "model", "propagate_test",
      "hard_sigmoid", "update_parameters", "print_cost"],
 )  # fmt: skip
 def test_a_word_that_makes_another_function_of_it_is_no_prefix(name):

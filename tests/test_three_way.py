@@ -13,6 +13,7 @@ from problems import random_problem
 import autodiff
 import manual
 from verify import Problem, three_way
+from verify.activations import ACTIVATIONS
 from verify.evidence.bars.derived import analyse
 from verify.evidence.witnesses import Compared
 from verify.report import PAIRS, Loss, Tensor
@@ -20,7 +21,7 @@ from verify.show.sentences import sentence
 from verify.verdict import conclude, judge
 
 DEPTHS = (0, 1, 2, 3, 4)
-HIDDEN = ("relu", "tanh", "sigmoid")
+HIDDEN = tuple(ACTIVATIONS)
 OUTPUTS = ("sigmoid", "softmax")
 PENALTIES = (0.0, 0.7)
 KEEP_PROBS = (1.0, 0.6)
@@ -28,7 +29,7 @@ DTYPES = ("float64", "float32")
 
 
 def combinations():
-    """Yield all 240; four in five compiled functions are slow, and every pair of options is not."""
+    """Yield all 320; four in five compiled functions are slow, and every pair of options is not."""
     compiled = itertools.product(*map(enumerate, (DEPTHS, HIDDEN, OUTPUTS, KEEP_PROBS, DTYPES)))
     for choices in compiled:
         indices, (depth, hidden, output, keep_prob, dtype) = zip(*choices, strict=True)
@@ -58,7 +59,7 @@ def test_all_three_ways_agree_on_identical_parameters_and_masks(
 @given(
     sizes=st.sampled_from([(1, 1), (3, 2, 1), (2, 4, 3), (5, 1, 1)]),
     m=st.integers(1, 3),
-    hidden=st.sampled_from(["relu", "tanh", "sigmoid"]),
+    hidden=st.sampled_from(HIDDEN),
     scale=st.sampled_from([0.0, 1e-3, 1.0, 30.0]),
     whole=st.booleans(),
     seed=st.integers(0, 10_000),

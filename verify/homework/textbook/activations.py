@@ -126,6 +126,20 @@ _FORWARD_FORMULAS: dict[str, tuple[str, list[tuple[str, str, str, Callable]]]] =
             ("relu-missing", "It returns Z as it is.", "Z", lambda Z: Z),
         ],
     ),
+    "leaky-relu": (
+        "maximum(0.01 * Z, Z)",
+        [
+            ("forward-activation", "It is relu(Z): nothing of what is negative is let through.",
+             "maximum(0, Z)", lambda Z: np.maximum(0, Z)),
+            ("forward-activation", "It returns Z as it is.", "Z", lambda Z: Z),
+            ("relu-minimum", "It keeps the smaller of the two.", "minimum(0.01 * Z, Z)",
+             lambda Z: np.minimum(0.01 * Z, Z)),
+            ("relu-absolute", "What is negative changes its sign.", "where(Z > 0, Z, -0.01 * Z)",
+             lambda Z: np.where(Z > 0, Z, -0.01 * Z)),
+            ("relu-step", "It is the derivative of the leaky relu.", "where(Z > 0, 1, 0.01)",
+             lambda Z: np.where(Z > 0, 1, 0.01)),
+        ],
+    ),
     "tanh": (
         "tanh(Z)",
         [("tanh-is-sigmoid", "It is the sigmoid of Z.", "sigmoid(Z)", manual.sigmoid)],
@@ -201,7 +215,7 @@ def _result(bench: Bench, role: Role, Z: np.ndarray, dA: np.ndarray, found: Any)
     alternatives = [Alternative(b, text, form, make(dA, Z, A)) for b, text, form, make in wrongs]
     theirs = leak_of(name, found, Z, lambda slope: dA * slope)
     if theirs is not None:
-        sentence = f"The slope below 0 is {theirs:g}, which is not that of the activation."
+        sentence = f"The slope below 0 is {theirs:g}; that of the activation is {(A / Z).min():g}."
         alternatives.append(
             Alternative(
                 "derivative-of-another-activation",
@@ -342,6 +356,28 @@ _BACKWARD_FORMULAS: dict[str, tuple[str, list[tuple[str, str, str, Callable]]]] 
              "dA * Z", lambda dA, Z, A: dA * Z),
             ("derivative-of-another-activation", "It is relu of dA.", "maximum(0, dA)",
              lambda dA, Z, A: np.maximum(0, dA)),
+        ],
+    ),
+    "leaky-relu": (
+        "dA where Z > 0, else leak * dA",
+        [
+            ("derivative-missing", "The slope below 0 is missing.", "dA",
+             lambda dA, Z, A: dA),
+            ("upstream-missing", "It is not multiplied by dA.", "where(Z > 0, 1, leak)",
+             lambda dA, Z, A: A / Z + 0 * dA),
+            ("derivative-of-another-activation", "The derivative is that of relu: it is 0 below 0.",
+             "dA * (Z > 0)", lambda dA, Z, A: dA * (Z > 0)),
+            ("derivative-inverted", "The slopes are the wrong way round.",
+             "dA * where(Z > 0, leak, 1)", lambda dA, Z, A: dA * np.where(Z > 0, (A / Z).min(), 1)),
+            ("derivative-of-upstream", "The sign is that of dA instead of Z.",
+             "dA * where(dA > 0, 1, leak)",
+             lambda dA, Z, A: dA * np.where(dA > 0, 1, (A / Z).min())),
+            ("derivative-is-activation", "It is multiplied by A, not by the derivative.",
+             "dA * A", lambda dA, Z, A: dA * A),
+            ("derivative-is-activation", "Below 0 it is leak * Z, not leak * dA.",
+             "where(Z > 0, dA, leak * Z)", lambda dA, Z, A: np.where(Z > 0, dA, A)),
+            ("upstream-missing", "Below 0 it is not multiplied by dA.",
+             "where(Z > 0, dA, leak)", lambda dA, Z, A: np.where(Z > 0, dA, A / Z)),
         ],
     ),
     "tanh": (
