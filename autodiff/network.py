@@ -133,7 +133,7 @@ def require_masks(masks: object, keep_probs: Sequence[float]) -> None:
     """Raise ValueError if anything is dropped and there are no masks."""
     if masks is None and any(not isinstance(k, jax.core.Tracer) and k < 1 for k in keep_probs):
         raise ValueError(
-            f"masks: got none with keep_prob={keep_probs}; dropout needs one a hidden layer"
+            f"masks: got none with keep_prob {keep_probs}, expected one mask a hidden layer"
         )
 
 

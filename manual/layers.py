@@ -23,8 +23,8 @@ def linear(
 ) -> Float[Array, "n_out m"]:
     """Return Z = W A_prev + b.
 
-    Flattened pictures lie in memory one after the other. Where each has more pixels than Z has
-    entries, the product is nothing but reading them, and BLAS reads them faster as rows.
+    Flattened pictures are in memory one after the other. If each has more pixels than Z has
+    entries, the time of the product is that of reading them, and BLAS reads them faster as rows.
     """
     as_rows = A_prev.flags.f_contiguous and len(A_prev) > len(W) * A_prev.shape[1]
     Z: Array = (A_prev.T @ W.T).T if as_rows else W @ A_prev
@@ -42,9 +42,9 @@ def linear_backward(
 def linear_backward_input(
     dZ: Float[Array, "n_out m"], W: Float[Array, "n_out n_in"]
 ) -> Float[Array, "n_in m"]:
-    """Return dA_prev = W^T dZ, which the first layer of a network has no use for.
+    """Return dA_prev = W^T dZ, which the first layer of a network does not need.
 
-    With a single output it is an outer product, which a plain multiplication makes faster.
+    With a single output it is an outer product, and a plain multiplication is faster.
     """
     dA_prev: Array = W.T * dZ if len(W) == 1 else W.T @ dZ
     return dA_prev
@@ -63,7 +63,7 @@ def linear_backward_params(
 def dropout(
     A: Float[Array, "n m"], mask: Bool[Array, "n m"], keep_prob: float
 ) -> Float[Array, "n m"]:
-    """Return A * mask / keep_prob: what is kept is scaled up, so that the mean stays."""
+    """Return A * mask / keep_prob: what is kept is scaled up, so that the mean is unchanged."""
     kept: Array = A * mask / float(keep_prob)  # a NumPy float64 would make a float32 A double
     return kept
 

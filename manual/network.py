@@ -14,8 +14,8 @@ and, backwards, with dZ and dA standing for m times the derivative of J,
 
 Shapes: X (features, m); Y (1, m) of 0 and 1 for a sigmoid output, (classes, m) one-hot for a
 softmax one; W_l (n_l, n_(l-1)); b_l (n_l, 1); one boolean mask (n_l, m) a hidden layer.
-Everything is computed in the dtype of the parameters. Inputs are trusted here beyond what a
-wrong answer would hide: `verify.Problem` is the door where they are checked.
+Everything is computed in the dtype of the parameters. Inputs are not checked here, except for a
+keep_prob without masks, which would give a wrong answer: `verify.Problem` checks them.
 
 Source: Rumelhart, Hinton & Williams (1986); the notation is the course's.
 """
@@ -101,7 +101,7 @@ def forward(
     keep_probs = per_layer(keep_prob, L - 1)
     if masks is None and min(keep_probs, default=1) < 1:
         raise ValueError(
-            f"masks: got none with keep_prob={keep_prob}; dropout needs one a hidden layer"
+            f"masks: got none with keep_prob {keep_prob}, expected one mask a hidden layer"
         )
     A = np.asarray(X, params["W1"].dtype)
     cache = []
@@ -229,9 +229,9 @@ def _downwards(
 ) -> Iterator[tuple[int, Float[Array, "_ m"], Float[Array, "_ m"] | None]]:
     """Yield (layer, dZ, dA_prev) from the last layer to the first.
 
-    One layer's gradients are let go before the next one's are computed, unless the caller keeps
-    them: on a wide network that is half the memory of a step. With `in_place` a layer's dZ is
-    written over the dA that was yielded before it, which then is for nobody to keep. The first
+    One layer's gradients are freed before the next one's are computed, unless the caller keeps
+    them: on a wide network that halves the memory of a step. With `in_place` a layer's dZ is
+    written over the dA that was yielded before it, which the caller then must not keep. The first
     layer has a dA_prev, the gradient of X, only if `input_gradient` asks for it.
     """
     keep_probs = per_layer(keep_prob, len(cache) - 1)

@@ -63,5 +63,5 @@ def test_the_loss_composes_with_jax():
 )
 def test_dropout_without_masks_is_refused(function):
     problem = random_problem()
-    with pytest.raises(ValueError, match="masks: got none with keep_prob="):
+    with pytest.raises(ValueError, match="masks: got none with keep_prob "):
         function(problem.params, problem.X, problem.Y, keep_prob=0.5)

@@ -320,7 +320,7 @@ def test_the_relu_slope_at_zero_is_zero():
 @pytest.mark.parametrize("keep_prob", [0.5, [1.0, 0.5]])
 def test_dropout_without_masks_is_refused(call, keep_prob):
     case = make_case((3, 4, 3, 1), 5)
-    with pytest.raises(ValueError, match="masks: got none with keep_prob="):
+    with pytest.raises(ValueError, match="masks: got none with keep_prob "):
         call(case, keep_prob=keep_prob)
 
 

@@ -132,9 +132,8 @@ def command(
 
     session = begin(settings) if resume_path is None else resumed(ctx, resume_path)
     save_path = save_path or resume_path
-    callback = keep(session, save_path, save_every)
     with interruptible() as caught:
-        training_report = trained(session, caught, callback)
+        training_report = trained(session, caught, keep(session, save_path, save_every))
         saved = save_path if training_report.good else None
         if saved is not None:
             save(training_report.model, saved)
@@ -151,9 +150,7 @@ def command(
         add_pictures(result, facts, draw(training_report, folder))
     if baseline:
         add_baseline(result, facts, session)
-    report = checked(training_report) if check else None
-    if report is not None:
-        result["check"] = report.to_dict()
+    report = add_check(result, training_report) if check else None
     text = "\n".join([training_report.text(), *([""] if facts else []), *facts])
     if format_ == "json":
         write_json(result, output_file)
@@ -261,13 +258,15 @@ def add_baseline(result: dict[str, Any], facts: list[str], session: Session) -> 
     facts += [f"LogisticRegressionCV: {accuracy(*each)}" for each in scores.items()]
 
 
-def checked(training_report: TrainingReport) -> Report:
-    """Return the three-way check of the trained parameters."""
+def add_check(result: dict[str, Any], training_report: TrainingReport) -> Report:
+    """Check the trained parameters three ways; add the report, and return it."""
     from verify.network import three_way
 
     session = training_report.session
     problem = session.problem.with_params(training_report.training.params)
-    return three_way(problem, seed=session.settings["seed"])
+    report = three_way(problem, seed=session.settings["seed"])
+    result["check"] = report.to_dict()
+    return report
 
 
 def together(text: str, report: Report) -> Any:

@@ -1,4 +1,4 @@
-"""The figures as facts, what a recipe returns, and the draws that the documents make.
+"""The printed figures, what a recipe returns, and the random draws of the documents.
 
 figures.json holds what the documents print, with their sources. Everything here
 draws from a legacy RandomState, in the course's order.
@@ -23,17 +23,17 @@ Figure = Mapping[str, Any]
 
 
 class Claim(NamedTuple):
-    """What a figure shows beside its numbers, in a sentence, and whether it holds."""
+    """A sentence about a figure, and whether it is true."""
 
     sentence: str
     holds: bool = True
 
     def __str__(self) -> str:
-        return self.sentence if self.holds else f"does not hold: {self.sentence}"
+        return self.sentence if self.holds else f"not true: {self.sentence}"
 
 
 class Computed(NamedTuple):
-    """Values under the names of the printed ones, and what else was found."""
+    """Values under the names of the printed ones, and sentences about them."""
 
     values: Mapping[str, Any]
     claims: tuple[Claim, ...] = ()
@@ -60,6 +60,6 @@ def draw_network(figure: Figure) -> tuple[dict[str, Array], Float[Array, "n_0 m"
 def course_masks(
     seed: int, widths: Sequence[int], m: int, keep_prob: float
 ) -> list[Bool[Array, "_ m"]]:
-    """Return the masks that the course draws, the same at every step for it seeds at every step."""
+    """Return the course's masks: the same at every step, because it seeds at every step."""
     rng = np.random.RandomState(seed)
     return [rng.rand(width, m) < keep_prob for width in widths]

@@ -1,7 +1,7 @@
-"""Recipes of the gradient checks: the course's rule, and the three-way check beside it.
+"""How to compute the figures of gradient checks: by the course's rule and by the three-way check.
 
 The course's rule is one central difference a parameter, with one fixed step, and one distance
-||g - g'|| / (||g|| + ||g'||) for all parameters together, held against one threshold.
+||g - g'|| / (||g|| + ||g'||) for all parameters together, compared with one threshold.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def false_alarm(figure: Figure) -> Computed:
-    """Check a correct gradient by the course's rule, which rejects it, and by three ways."""
+    """Check a correct gradient by the course's rule, which rejects it, and three ways."""
     from verify.network import three_way
 
     params, X = draw_network(figure)
@@ -64,7 +64,7 @@ def false_alarm(figure: Figure) -> Computed:
 
 
 def planted(figure: Figure) -> Computed:
-    """Plant the course's two faults, and say what the three-way check finds."""
+    """Plant the course's two mistakes, and report what the three-way check finds."""
     import autodiff
     from verify.network import three_way
 

@@ -1,4 +1,4 @@
-"""Recipes of the tables: single operations, and the network forward and backward.
+"""How to compute the tables: single operations, and the network forward and backward.
 
 The composed route of the documents, dA * g'(Z), is `manual.cross_entropy_backward` times an
 activation's backward; the fused one is `manual.output_backward`.

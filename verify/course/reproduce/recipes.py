@@ -1,8 +1,7 @@
 """How each figure of the course documents is computed: one small function a kind.
 
-A recipe takes a figure, as figures.json has it, and returns what it found under
-the names that the document prints. The network itself is nowhere here: everything goes through
-the public functions of `manual` and `autodiff`.
+A recipe takes a figure, as figures.json has it, and returns its values under the names that the
+document prints. It computes them by the public functions of `manual` and `autodiff` only.
 """
 
 from __future__ import annotations

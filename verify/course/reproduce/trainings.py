@@ -1,8 +1,8 @@
-"""Recipes of the trainings: costs as they were recorded, and accuracies.
+"""How to compute the figures of trainings: recorded costs, and accuracies.
 
-Two things of the course's own are kept, for its figures alone: dropout masks from a RandomState
-that is seeded anew at every step, and a second route, the composed output gradient
-dA * s * (1 - s) on a cost of clipped outputs.
+Two things are the course's own, and only its figures need them: dropout masks from a RandomState
+that is seeded again at every step, and the composed output gradient dA * s * (1 - s) with a cost
+of clipped outputs.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def training(figure: Figure) -> Computed:
 
 
 def training_on_pictures(figure: Figure) -> Computed:
-    """Train by the compiled loop, which takes a fraction of NumPy's time on wide inputs."""
+    """Train by the compiled loop, which is much faster than NumPy on wide inputs."""
     import autodiff
 
     dataset = load(figure["data"])
@@ -55,8 +55,8 @@ def training_from_large_weights(figure: Figure) -> Computed:
         computed.values,
         (
             Claim(
-                "chaotic: the outputs saturate, and a rounding anywhere moves all later costs, "
-                "so 1 % is asked of them"
+                "chaotic: the outputs saturate, and a rounding error anywhere changes all later "
+                "costs, so 1 % is enough"
             ),
             Claim(
                 f"the first cost, printed inf, is log(0) of a saturated output; from the logits "
@@ -68,7 +68,7 @@ def training_from_large_weights(figure: Figure) -> Computed:
 
 
 def training_stuck(figure: Figure) -> Computed:
-    """Train from the same weights by the composed route, which never moves them."""
+    """Train from the same weights by the composed route, which never changes them."""
     dataset = load(figure["data"])
     problem = problem_of(figure, dataset)
     values = _trained(figure, dataset, problem, steps=composed_steps, cost=clipped_cost)
@@ -77,7 +77,7 @@ def training_stuck(figure: Figure) -> Computed:
         (
             Claim(
                 "by the composed route dA * s * (1 - s), whose product is 0 where the output "
-                "saturates: not one cost moves",
+                "saturates: no cost changes",
                 len(set(values["costs"])) == 1,
             ),
         ),

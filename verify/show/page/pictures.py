@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -53,13 +53,8 @@ def heat_map(
     """
     rows, columns = ratio.shape
     image = _pixels(_largest(np.abs(difference)), _largest(ratio))
-    shown_rows, shown_columns = image.shape[:2]
     left, top = 44, 12
-    wide = (WIDTH - left - 12) / shown_columns
-    cell = min(wide, LARGEST)
-    width = cell * shown_columns
-    tall = min(LARGEST, max(cell, min(10.0, 160 / shown_rows)), max(1.0, 260 / shown_rows))
-    height = tall * shown_rows
+    width, height = _size(len(image), image.shape[1], WIDTH - left - 12)
     places = [
         (left + (j + 0.5) / columns * width, top + (i + 0.5) / rows * height) for i, j in worst
     ]
@@ -68,51 +63,61 @@ def heat_map(
         for k, place in enumerate(places)
         if all(math.dist(place, earlier) > 2 * RING for earlier in places[:k])
     ]
-    beyond = int((ratio > 1).sum())
-    ticks = [
-        element("text", 0, x=left, y=top + height + 13),
-        element("text", axes[1], x=left + max(width / 2, 34), y=top + height + 13,
-                text_anchor="middle"),
-        element("text", columns - 1, x=left + width, y=top + height + 13, text_anchor="end")
-        if width > 80 else None,
-    ]  # fmt: skip
-    if rows > 1:
-        ticks += [
-            element("text", 0, x=left - 6, y=top + 9, text_anchor="end"),
-            element("text", axes[0], **_upright(left - 30, top + max(height / 2, 14))),
-            element("text", rows - 1, x=left - 6, y=top + height, text_anchor="end")
-            if height > 24 else None,
-        ]  # fmt: skip
-    key_top = top + height + 24
-    largest = np.nanmax(np.abs(difference), initial=0)
-    key = [
-        (WITHIN[0], WITHIN[1], "within its error bar"),
-        (BEYOND[0], BEYOND[1], f"beyond it, up to {largest:.2g}"),
-    ][: 1 + (beyond > 0)]
-    if np.isnan(ratio).any():
-        key.append((UNSEEN, UNSEEN, "not compared"))
-    bottom = key_top + 15 * len(key)
+    box = {"x": left, "y": top, "width": f"{width:.2f}", "height": f"{height:.2f}"}
+    key, key_top = _key(difference, ratio), top + height + 24
     return element(
         "svg",
-        element(
-            "image",
-            href=_png(image),
-            x=left,
-            y=top,
-            width=f"{width:.2f}",
-            height=f"{height:.2f}",
-            preserveAspectRatio="none",
-            class_="cells",
-        ),
-        element("rect", x=left, y=top, width=f"{width:.2f}", height=f"{height:.2f}", class_="rim"),
-        ticks,
+        element("image", href=_png(image), preserveAspectRatio="none", class_="cells", **box),
+        element("rect", class_="rim", **box),
+        _ticks(ratio.shape, axes, left, top, width, height),
         marks,
         [_swatch(left, key_top + 15 * i, *entry) for i, entry in enumerate(key)],
-        viewBox=f"0 0 {WIDTH} {bottom + 4:.0f}",
+        viewBox=f"0 0 {WIDTH} {key_top + 15 * len(key) + 4:.0f}",
         role="img",
         aria_label=_said(name, pair, difference, ratio, worst),
         class_="picture",
     )
+
+
+def _size(rows: int, columns: int, room: float) -> tuple[float, float]:
+    """Return the width and height of a heat map: square entries, unless it would be too flat."""
+    cell = min(room / columns, LARGEST)
+    tall = min(LARGEST, max(cell, min(10.0, 160 / rows)), max(1.0, 260 / rows))
+    return cell * columns, tall * rows
+
+
+def _ticks(
+    shape: tuple[int, ...], axes: tuple[str, str], left: float, top: float, width: float,
+    height: float,
+) -> list[Html | None]:  # fmt: skip
+    """Return the names of both axes, with their first and last index where there is room."""
+    (rows, columns), below = shape, top + height + 13
+    across = [
+        element("text", 0, x=left, y=below),
+        element("text", axes[1], x=left + max(width / 2, 34), y=below, text_anchor="middle"),
+        element("text", columns - 1, x=left + width, y=below, text_anchor="end")
+        if width > 80 else None,
+    ]  # fmt: skip
+    if rows == 1:
+        return across
+    return [
+        *across,
+        element("text", 0, x=left - 6, y=top + 9, text_anchor="end"),
+        element("text", axes[0], **_upright(left - 30, top + max(height / 2, 14))),
+        element("text", rows - 1, x=left - 6, y=top + height, text_anchor="end")
+        if height > 24 else None,
+    ]  # fmt: skip
+
+
+def _key(difference: np.ndarray, ratio: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, str]]:
+    """Return the colours of a heat map, from light to dark, with what they mean."""
+    key = [(WITHIN[0], WITHIN[1], "within its error bar")]
+    if (ratio > 1).any():
+        largest = np.nanmax(np.abs(difference), initial=0)
+        key.append((BEYOND[0], BEYOND[1], f"beyond it, up to {largest:.2g}"))
+    if np.isnan(ratio).any():
+        key.append((UNSEEN, UNSEEN, "not compared"))
+    return key
 
 
 def bar_chart(ratios: Mapping[str, Mapping[str, np.ndarray]]) -> Html:
@@ -154,31 +159,32 @@ def bar_chart(ratios: Mapping[str, Mapping[str, np.ndarray]]) -> Html:
         element("text", "agree", x=x(1) - 4, y=top - 4, text_anchor="end"),
         element("text", "differ", x=x(1) + 4, y=top - 4),
     ]  # fmt: skip
-    said = []
     for i, (name, of_tensor) in enumerate(ratios.items()):
         y = top + row * i
         short = name if len(name) <= 10 else name[:9] + "…"
         parts.append(element("text", short, x=left - 9, y=y + row / 2 + 4, text_anchor="end"))
-        for pair, ratio in of_tensor.items():
-            k = pairs.index(pair)
-            at = y + 10 + 11 * k
-            most = float(ratio.max())
-            parts += [
-                element("line", x1=x(float(np.median(ratio))), x2=x(most), y1=at, y2=at,
-                        class_="span"),
-                _mark(k, x(most), at),
-            ]  # fmt: skip
-        worst = max((r.max(initial=0) for r in of_tensor.values()), default=0)
-        said.append(f"{name} at most {worst:.2g}")
+        parts += [
+            _line(pairs.index(pair), ratio, x, y + 10 + 11 * pairs.index(pair))
+            for pair, ratio in of_tensor.items()
+        ]
+    worst = {name: max(r.max(initial=0) for r in t.values()) for name, t in ratios.items() if t}
+    said = ", ".join(f"{name} at most {most:.2g}" for name, most in worst.items())
     return element(
         "svg",
         parts,
         viewBox=f"0 0 {WIDTH} {bottom + 34}",
         role="img",
         aria_label="Chart of the differences between the gradients over their error bars, from the "
-        f"median entry to the largest of each gradient; beyond 1 they differ: {', '.join(said)}.",
+        f"median entry to the largest of each gradient; beyond 1 they differ: {said}.",
         class_="picture",
     )
+
+
+def _line(kind: int, ratio: np.ndarray, x: Callable[[float], float], at: float) -> list[Html]:
+    """Return the line from the median ratio to the largest, which is marked."""
+    median, most = x(float(np.median(ratio))), x(float(ratio.max()))
+    line = element("line", x1=median, x2=most, y1=at, y2=at, class_="span")
+    return [line, _mark(kind, most, at)]
 
 
 def is_vector(shape: Sequence[int]) -> bool:
