@@ -70,7 +70,7 @@ def test_show_explains_one_bug_with_formulas_and_numbers(capsys):
         (
             ("--show", "upstream-doubled", *SMALL, "--keep-prob", "0.5"),
             "Error: show: got upstream-doubled, expected a bug that shows here: it makes the same "
-            "numbers as mask-rescaled-twice",
+            "numbers as a second division by keep_prob",
         ),
         (("--layer", "9", *SMALL), "Error: layer: got 9, expected 1 to 3"),
         (("--keep-prob", "1.2", *SMALL), "Error: keep_prob: got 1.2, expected a number in (0, 1]"),

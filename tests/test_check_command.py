@@ -9,7 +9,8 @@ from xml.etree import ElementTree
 import pytest
 
 from verify import cli
-from verify.homework.report import Fault, FileReport, FunctionVerdict
+from verify.findings import Finding
+from verify.homework.report import FileReport, FunctionVerdict
 from verify.show import files
 
 COURSE = Path(__file__).parent / "course"
@@ -38,13 +39,25 @@ def wrong(p):
 trained = open("weights.npz")
 """
 
-AGREES = FileReport("a.py", "agree", "1 function agrees.", (FunctionVerdict("propagate", "agree"),))
+AGREES = FileReport("a.py", "agree", functions=(FunctionVerdict("propagate", "agree"),))
+DOUBLED = Finding(
+    "weights-doubled",
+    "dW2",
+    2,
+    "{dW} is doubled.",
+    "2 * a",
+    "a",
+    values={"dW": "dW2"},
+    function="backward",
+    line=3,
+    source="dW2 = 2 * a",
+)
 WRONG = FileReport(
     "b<&>.ipynb",
     "disagree",
-    "dW2 is doubled.",
-    (FunctionVerdict("sigmoid", "agree"), FunctionVerdict("backward", "disagree", "dW2 ...")),
-    (Fault("backward", "dW2", 2, "x", "dW2 is doubled.", "2 * a", "a", "line 3", "dW2 = 2 * a"),),
+    "",
+    (FunctionVerdict("sigmoid", "agree"), FunctionVerdict("backward", "disagree")),
+    (DOUBLED,),
     ("A remark, with a control character \x1b.",),
 )
 REPORTS = [
@@ -52,7 +65,9 @@ REPORTS = [
     WRONG,
     FileReport("c.py", "timeout", "Timed out after 30 s in f."),
     FileReport("d.py", "unreadable", "It is Python 2."),
-    FileReport("e.py", "nothing-to-check", "Nothing to check: none. What is looked for: much."),
+    FileReport(
+        "e.py", "nothing-to-check", "Nothing to check: none.", hint="What is looked for: 1."
+    ),
 ]
 
 
@@ -80,6 +95,17 @@ def test_one_wrong_file_is_shown_in_full_and_ends_with_1(capsys):
     assert "db1 = 1/m * np.sum(dZ1, axis=1)" in out
     assert "cell 4, line 16" in out
     assert err == ""
+
+
+def test_json_has_the_line_of_a_mistake_as_numbers_and_what_is_known_as_data(capsys):
+    status, out, _ = run(capsys, COURSE / "planar_no_keepdims.ipynb", "--format", "json")
+    found = json.loads(out)
+    assert (status, found["schema"]) == (1, 2)
+    [finding] = found["files"][0]["diagnosis"]
+    assert (finding["cell"], finding["line"]) == (4, 16)
+    assert finding["source"] == "db1 = 1/m * np.sum(dZ1, axis=1)"
+    assert (finding["kind"], finding["bug"]) == ("shape", "bias-keepdims-missing")
+    assert (finding["function"], finding["role"]) == ("backward_propagation", "backward")
 
 
 def test_a_folder_is_a_row_a_file_and_json_has_what_the_table_has(capsys, tmp_path):
@@ -118,7 +144,7 @@ def test_ones_own_architecture_is_checked_by_the_names_of_its_functions(
     [file] = json.loads(out)["files"]
     assert file["remarks"] == []
     if status:
-        assert file["message"] == "The gradient of W is exactly 3 times the true gradient."
+        assert file["message"] == "wrong: The gradient of W is exactly 3 times the true gradient."
         [fault] = file["diagnosis"]
         assert (fault["function"], fault["tensor"]) == ("wrong", "W")
 

@@ -12,8 +12,9 @@ from student import Work, bars, exercise
 import autodiff
 import manual
 from verify import Problem
-from verify.diagnose import Finding, diagnose
+from verify.diagnose import diagnose
 from verify.evidence.bars.derived import analyse
+from verify.findings import Finding
 
 pytestmark = pytest.mark.unchecked
 
@@ -545,7 +546,8 @@ def test_a_keep_prob_of_one_half_says_that_other_mistakes_make_the_same_numbers(
     problem = exercise(keep_prob=(0.5, 0.5))
     (finding,) = diagnosed(problem, dA1d="dA1 * D1 / keep1 / keep1")
     assert finding.bug == "mask-rescaled-twice"
-    assert "upstream-doubled" in finding.detail
+    assert "upstream-doubled" in finding.equals
+    assert "Here a dA or dZ that is doubled" in finding.detail
 
 
 def test_a_slope_of_one_at_zero_is_named_where_a_unit_sits_on_its_kink():

@@ -10,8 +10,9 @@ import pytest
 
 import manual
 import verify
-from verify.diagnose import Finding
-from verify.homework.report import Fault, FileReport, FunctionVerdict, Gradient
+from verify.catalogue import CATALOGUE, Named
+from verify.findings import Finding
+from verify.homework.report import FileReport, FunctionVerdict, Gradient
 from verify.report import Fact, Loss, Report
 from verify.show.page import files_page, fragment, page
 
@@ -121,9 +122,10 @@ def test_printed_command_repeats_the_check(report):
 
 
 @pytest.mark.parametrize("render", [page, fragment])
-def test_hostile_names_appear_as_text(render):
+def test_hostile_names_appear_as_text(render, monkeypatch):
     report = planted(data=HOSTILE, layers=['"><img src=x onerror=alert(1)>'])
-    finding = Finding(HOSTILE, 1, HOSTILE, HOSTILE, HOSTILE, HOSTILE)
+    monkeypatch.setitem(CATALOGUE, HOSTILE, Named("backward", HOSTILE))
+    finding = Finding(HOSTILE, HOSTILE, 1, "{x}", "{x}", "{x}", values={"x": HOSTILE})
     tensors = [
         dataclasses.replace(report.tensors[0], name=HOSTILE),
         *report.tensors[1:],
@@ -245,18 +247,19 @@ def test_reports_of_other_functions_than_the_network_make_pages_too(render, chec
 
 
 def judged(path="homework.py", verdict="disagree"):
-    fault = Fault(
-        "backward", "dW1", 1, "weights-doubled", "dW1 is exactly 2 times the true gradient.",
-        "dW1 = 2 / m * dZ1 @ X.T", "dW1 = 1 / m * dZ1 @ X.T", "line 12", "dW1 = 2 / m * dZ1 @ X.T",
+    finding = Finding(
+        "weights-doubled", "dW1", 1, "dW1 is exactly 2 times the true gradient.",
+        "dW1 = 2 / m * dZ1 @ X.T", "dW1 = 1 / m * dZ1 @ X.T",
+        function="backward", line=12, source="dW1 = 2 / m * dZ1 @ X.T",
     )  # fmt: skip
     gradient = Gradient("backward", "W1", [[2.0, 4.0]], [[1.0, 2.0]], [[1e-15, 1e-15]])
     wrong = verdict == "disagree"
     return FileReport(
         path,
         verdict,
-        fault.detail if wrong else "1 function agrees.",
+        "",
         (FunctionVerdict("backward", verdict, ""),),
-        (fault,) * wrong,
+        (finding,) * wrong,
         ("A helper was stood in for.",),
         (gradient,) * wrong,
         0.5,
@@ -266,7 +269,10 @@ def judged(path="homework.py", verdict="disagree"):
 def test_page_of_a_file_says_what_its_json_says_and_shows_where_it_is_wrong():
     report = judged()
     read, facts = Reader(files_page([report])), report.to_dict()
-    assert all(value in read.text for value in facts["diagnosis"][0].values() if value != 1)
+    (said,) = facts["diagnosis"]
+    shown = ("function", "tensor", "bug", "detail", "found", "expected", "source")
+    assert all(said[key] in read.text for key in shown)
+    assert "line 12" in read.text
     assert facts["remarks"][0] in read.text
     assert "✗ disagree homework.py" in read.text
     assert "backproof check homework.py" in read.text

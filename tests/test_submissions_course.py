@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from verify.catalogue import CATALOGUE
 from verify.homework.judge import judge_all
 from verify.homework.run.sandbox import Limits
 
@@ -39,7 +40,9 @@ def judged(names):
 
 
 def as_expected(report):
-    faults = [[fault.function, fault.tensor, fault.bug] for fault in report.diagnosis]
+    found = json.loads(json.dumps(report.to_dict()))["diagnosis"]
+    assert {finding["bug"] for finding in found} <= set(CATALOGUE)
+    faults = [[finding[key] for key in ("function", "tensor", "bug")] for finding in found]
     return {"verdict": report.verdict} | ({"faults": faults} if faults else {})
 
 

@@ -280,8 +280,11 @@ def test_what_a_function_raises_is_said_with_its_line():
     text = "def propagate(w, b, X, Y):\n    return undefined\n"
     space = workspace(text)
     [role] = roles(text).values()
-    with pytest.raises(CallError, match="raised NameError at line 2: name 'undefined' is not"):
+    match = "raised NameError at line 2: name 'undefined' is not"
+    with pytest.raises(CallError, match=match) as caught:
         call(space, role, {"w": 1, "b": 1, "X": 1, "Y": 1})
+    assert (caught.value.function, caught.value.raised) == ("propagate", "NameError")
+    assert (caught.value.place.cell, caught.value.place.line) == (None, 2)
 
 
 def test_what_a_function_raises_is_said_with_the_way_there_and_the_shapes():

@@ -101,6 +101,20 @@ def test_an_endless_file_times_out_and_the_others_do_not(tmp_path):
     assert time.monotonic() - start < 20
 
 
+def test_what_was_found_before_the_time_was_up_is_kept(tmp_path):
+    path = tmp_path / "homework.py"
+    path.write_text(
+        "import numpy as np\n"
+        "def sigmoid(z):\n    return 1 / (1 + np.exp(z))\n"
+        "def propagate(w, b, X, Y):\n    while True: pass\n"
+    )
+    [report] = judge_all([path], Limits(timeout=3), 1)
+    assert (report.verdict, report.message) == ("timeout", "Timed out after 3 s in propagate.")
+    assert [(f.function, f.bug) for f in report.diagnosis] == [("sigmoid", "sigmoid-sign")]
+    rows = {row["name"]: row["message"] for row in report.to_dict()["functions"]}
+    assert rows["sigmoid"] == report.diagnosis[0].detail
+
+
 def is_running(pid):
     try:
         status = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]

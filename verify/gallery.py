@@ -15,19 +15,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
+from verify.catalogue import in_words
 from verify.diagnose import right_chain
 from verify.diagnose.chain import Chain, Tape
-from verify.diagnose.formulas import expected, fill
+from verify.diagnose.formulas import expected, general_names
 from verify.diagnose.given import given, one_blas_thread
 from verify.diagnose.mistakes import MISTAKES, Fault, Misplaced, Mistake
 from verify.diagnose.search import rms
 from verify.evidence.network import Witnesses
+from verify.findings import Finding
 from verify.network import weigh
 from verify.problem import Problem
-from verify.report import Finding
 
 Grads = Mapping[str, np.ndarray]
 
@@ -42,17 +44,17 @@ class Bug:
     @property
     def sentence(self) -> str:
         """What is wrong, for any layer."""
-        return fill(self.forms[0].sentence, None)
+        return self.forms[0].sentence.format_map(general_names())
 
     @property
     def found(self) -> str:
         """The wrong formula, for any layer."""
-        return fill(self.forms[0].found, None)
+        return self.forms[0].found.format_map(general_names())
 
     @property
     def expected(self) -> str:
         """The right formula, for any layer."""
-        return expected(None, self.forms[0].operation)
+        return expected(self.forms[0].operation).format_map(general_names())
 
     def makes_sense(self, tape: Tape, layers: Iterable[int]) -> bool:
         """Whether any form of the bug can be written in one of these layers."""
@@ -94,12 +96,28 @@ class Trial:
         return [finding.bug for finding in self.findings] == [self.bug]
 
 
+class LeftOut(NamedTuple):
+    """Why a bug is not planted: it makes the same numbers as its twin, or as no bug at all."""
+
+    makes_sense: bool
+    twin: str = ""
+
+    @property
+    def why(self) -> str:
+        """The reason, in words."""
+        if not self.makes_sense:
+            return "makes no sense in this network"
+        if not self.twin:
+            return "changes nothing here"
+        return f"makes the same numbers as {in_words([self.twin])}"
+
+
 @dataclass(frozen=True)
 class Gallery:
     """Where bugs can be told on a problem, and those that can nowhere, with the reason."""
 
     places: Sequence[Place]
-    left_out: Mapping[str, str]
+    left_out: Mapping[str, LeftOut]
 
 
 def with_biases(problem: Problem, seed: int) -> Problem:
@@ -148,13 +166,9 @@ def fill_gallery(problem: Problem, bars: Grads, layers: Iterable[int]) -> Galler
     return Gallery(places, reasons)
 
 
-def _reason(twins: Sequence[str]) -> str:
-    if not twins:
-        return "makes no sense in this network"
+def _reason(twins: Sequence[str]) -> LeftOut:
     bugs = [twin for twin in twins if twin]
-    return f"makes the same numbers as {max(bugs, key=bugs.count)}" if bugs else (
-        "changes nothing here"
-    )  # fmt: skip
+    return LeftOut(bool(twins), max(bugs, key=bugs.count, default=""))
 
 
 def _told_apart(
@@ -211,7 +225,7 @@ def trials(
         )
 
 
-def summary(results: Sequence[Trial], left_out: Mapping[str, str]) -> dict:
+def summary(results: Sequence[Trial], left_out: Mapping[str, LeftOut]) -> dict:
     """Return the JSON of `backproof bugs`: a bug counts where it counts in all of its layers."""
     bugs = []
     for name in dict.fromkeys(trial.bug for trial in results):
@@ -231,5 +245,8 @@ def summary(results: Sequence[Trial], left_out: Mapping[str, str]) -> dict:
         "bugs": bugs,
         "total": len(bugs),
         **{count: sum(bug[count] for bug in bugs) for count in counts},
-        "left_out": [{"id": name, "why": why} for name, why in left_out.items()],
+        "left_out": [
+            {"id": name, "why": reason.why, "twin": reason.twin or None}
+            for name, reason in left_out.items()
+        ],
     }

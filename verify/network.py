@@ -15,9 +15,10 @@ import numpy as np
 import manual
 from verify.evidence.network import METHODS, Witnesses, call_witnesses, evidence_on
 from verify.evidence.witnesses import Array, Arrays
+from verify.findings import Finding
 from verify.function import check_functions
 from verify.problem import Problem, check_choice, check_problem, check_unmasked
-from verify.report import Finding, Report
+from verify.report import Report
 from verify.verdict import decide
 
 

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from verify.findings import Finding
+
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
     from rich.console import RenderableType
@@ -90,23 +92,6 @@ class Loss:
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One mistake: which gradient, which layer, its name, and in words.
-
-    `bug` is the name of a mistake of the gallery or of `verify.diagnose`, or "unknown" where
-    the numbers fit none. `found` and `expected` are formulas, empty where there is none.
-    `layer` is that of the gradient; None for the loss.
-    """
-
-    tensor: str
-    layer: int | None
-    bug: str
-    detail: str
-    found: str = ""
-    expected: str = ""
-
-
-@dataclass(frozen=True)
 class Fact:
     """One thing that a report states: its kind, and the names and numbers in it.
 
@@ -172,15 +157,7 @@ class Report:
                 },
                 "parameters": sum(math.prod(tensor.shape) for tensor in self.tensors),
                 "tensors": [_tensor_dict(tensor) for tensor in self.tensors],
-                "diagnosis": [
-                    {
-                        "tensor": finding.tensor,
-                        "layer": finding.layer,
-                        "bug": finding.bug,
-                        "detail": finding.detail,
-                    }
-                    for finding in self.diagnosis
-                ],
+                "diagnosis": [finding.to_dict() for finding in self.diagnosis],
                 "remarks": list(self.remarks),
                 "seconds": dict(self.seconds),
             }

@@ -93,7 +93,7 @@ def chosen(gallery: Gallery, name: str) -> Sequence[Place]:
     places = [place for place in gallery.places if place.bug.id == name]
     if not places:
         raise ValueError(
-            f"show: got {name}, expected a bug that shows here: it {gallery.left_out[name]}"
+            f"show: got {name}, expected a bug that shows here: it {gallery.left_out[name].why}"
         )
     return places
 
@@ -164,6 +164,8 @@ def explanation(
     from verify.diagnose.formulas import expected
 
     tape, fault, trial = right_chain(problem).tape, places[-1].fault, results[-1]
+    names = fault.names(tape)
+    right = expected(fault.operation, fault.layer == tape.L)
     layers = sorted({place.fault.layer for place in places} - {fault.layer})
     elsewhere = f" (--layer for {', '.join(map(str, layers))})" if layers else ""
     said = [
@@ -172,9 +174,9 @@ def explanation(
     ]
     return Group(
         Text(fault.bug, "bold"),
-        Text(fault.in_words(tape)),
-        Text(f"  wrong  {fault.as_written(tape)}"),
-        Text(f"  right  {expected(tape, fault.operation, fault.layer)}"),
+        Text(fault.sentence.format_map(names)),
+        Text(f"  wrong  {fault.found.format_map(names)}"),
+        Text(f"  right  {right.format_map(names)}"),
         Text(f"\nPlanted in layer {fault.layer}{elsewhere}, it changes the gradients:"),
         _spoiled(problem, fault),
         Text(f"\nThe check {'disagrees:' if trial.caught else 'AGREES.'}"),

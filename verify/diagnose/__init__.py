@@ -15,15 +15,17 @@ from typing import Any
 
 import numpy as np
 
+from verify.catalogue import CATALOGUE, UNNAMED
 from verify.diagnose.chain import Tape
-from verify.diagnose.functions import Function, cost, functions
+from verify.diagnose.formulas import names
+from verify.diagnose.functions import Function, cost, functions, right_loss
 from verify.diagnose.given import as_right, given, one_blas_thread, right_chain, with_intermediates
-from verify.diagnose.search import UNNAMED, Case, explain
+from verify.diagnose.search import Case, explain
 from verify.evidence.bars.derived import analyse
+from verify.findings import Finding, used
 from verify.problem import Problem
-from verify.report import Finding
 
-__all__ = ["Finding", "diagnose", "right_chain"]
+__all__ = ["diagnose", "right_chain"]
 
 
 def diagnose(
@@ -62,15 +64,33 @@ def _simplest(problem: Problem, case: Case, loss: float | None) -> tuple[Finding
     if abs(loss - right) <= bar:
         return plain
     if not np.isfinite(loss):
-        return Finding("loss", None, "not-finite", f"The loss is {loss}."), *plain
+        values = {"loss": loss}
+        return Finding("not-finite", "loss", says="The loss is {loss}.", values=values), *plain
     explanations = [
-        (Finding(f.tensor, f.layer, f.bug, f.sentence, f.found, f.expected), *gradients)
+        (_finding(case.tape, f, gradients), *gradients)
         for f in functions(case.tape, loss)
         if abs(f.cost - loss) <= bar * max(1.0, abs(f.cost / right))
         and (gradients := _under(case, f, plain)) is not None
     ]
     unexplained = _unknown_loss(case.tape, loss, right, plain)
     return min([unexplained, *explanations], key=_complexity)
+
+
+def _finding(t: Tape, function: Function, gradients: tuple[Finding, ...]) -> Finding:
+    """Return the finding that this function was written, and what that means for the gradients."""
+    if CATALOGUE[function.bug].kind == "forward":
+        follows: tuple[str, ...] = ("gradients-faithful",)
+    else:
+        follows = () if gradients else ("gradients-right",)
+    templates = (function.says, function.wrong, function.right)
+    return Finding(
+        function.bug,
+        function.tensor,
+        function.layer,
+        *templates,
+        values=used(names(t, function.layer or t.L) | dict(function.values), *templates),
+        follows=follows,
+    )
 
 
 def _under(
@@ -100,25 +120,16 @@ def _unknown_loss(
     not held against the backward pass.
     """
     named = tuple(finding for finding in gradients if finding.bug not in UNNAMED)
-    says = f"The loss is {loss:.10g}; it should be {right:.10g}."
     if not gradients:
-        consequence = "The gradients are right, so the mistake is in the cost alone."
-    elif named == gradients:
-        consequence = "The gradients hold mistakes of their own."
+        follows = "cost-alone"
     else:
-        consequence = (
-            "The gradients differ too; they may be those of the function that was written, so "
-            "mend the forward pass first."
-        )
-    return (
-        Finding(
-            "loss",
-            None,
-            "unknown",
-            f"{says} {consequence}",
-            expected="J = cross-entropy(A{}, Y){}".format(
-                t.L, " + l2 / (2 * m) * (sum of all W**2)" if t.l2 else ""
-            ),
-        ),
-        *named,
+        follows = "gradients-wrong-too" if named == gradients else "gradients-unclear"
+    finding = Finding(
+        "unknown",
+        "loss",
+        says="The loss is {loss:.10g}; it should be {due:.10g}.",
+        right=right_loss(t),
+        values={"loss": loss, "due": right, "A": f"A{t.L}"},
+        follows=(follows,),
     )
+    return finding, *named

@@ -1,29 +1,21 @@
 """Formulas in words: how a layer's gradients are written, in NumPy, with its own names.
 
-A template such as "{dW} = {dZ} @ {A_prev}.T / m" is filled for a layer ("dW2 = dZ2 @ A1.T / m"),
-for a layer and another layer k, or in general ("dW = dZ @ A_prev.T / m").
+A template such as "{dW} = {dZ} @ {A_prev}.T / m" is filled with the names of a layer ("dW2 = dZ2 @
+A1.T / m"), of a layer and another layer k, or with general ones ("dW = dZ @ A_prev.T / m").
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from typing import Any
 
 from verify.activations import ACTIVATIONS, written
 from verify.diagnose.chain import Tape
 
-_OUTER_PARENTHESES = re.compile(r"^(\w+ = )\(([^()]*)\)$")
-"""Those that a template needs for what follows, where nothing does."""
 
-
-def fill(template: str, t: Tape | None, layer: int = 0, k: int = 0) -> str:
-    """Write a template for a layer (and another layer k), or in general where there is no tape."""
-    text = template.format_map(_general_names() if t is None else _names(t, layer, k))
-    return _OUTER_PARENTHESES.sub(r"\1\2", text)
-
-
-def _names(t: Tape, layer: int, k: int) -> Mapping[str, object]:
+def names(t: Tape, layer: int, k: int = 0) -> dict[str, Any]:
+    """Return what the names in a template stand for in a layer (and another layer k)."""
     here, below, above = str(layer), str(layer - 1), str(layer + 1)
+    dropped = 0 < layer < t.L and t.drops(layer)
     keep = "keep_prob" if len(set(t.keep[1:-1])) <= 1 else f"keep_prob{layer}"
     return {
         **{name: name + here for name in ("W", "b", "Z", "A", "dW", "db", "dZ", "dA", "mask")},
@@ -35,7 +27,10 @@ def _names(t: Tape, layer: int, k: int) -> Mapping[str, object]:
         "mask_prev": f"mask{below}",
         "keep": keep,
         "keep_prev": "keep_prob" if keep == "keep_prob" else f"keep_prob{below}",
-        "masked": f" * mask{here} / {keep}" if 0 < layer < t.L and t.drops(layer) else "",
+        "masked": f" * mask{here} / {keep}" if dropped else "",
+        "open": "(" if dropped else "",
+        "close": ")" if dropped else "",
+        "product": f"dZ{here} @ {'X' if layer == 1 else f'A{below}'}.T",
         "penalty": f" + l2 / m * W{here}" if t.l2 else "",
         "slope": "" if layer == t.L else ACTIVATIONS[t.g[layer]].derivative.format(Z=f"Z{here}"),
         "g": written(t.g[layer]),
@@ -48,7 +43,8 @@ def _names(t: Tape, layer: int, k: int) -> Mapping[str, object]:
     }
 
 
-def _general_names() -> Mapping[str, object]:
+def general_names() -> dict[str, Any]:
+    """Return what the names in a template stand for in any layer."""
     plain = ("W", "b", "Z", "A", "dW", "db", "dZ", "dA", "mask")
     return {
         **{name: name for name in plain},
@@ -59,6 +55,9 @@ def _general_names() -> Mapping[str, object]:
         "keep": "keep_prob",
         "keep_prev": "keep_prob",
         "masked": " * mask / keep_prob",
+        "open": "(",
+        "close": ")",
+        "product": "dZ @ A_prev.T",
         "penalty": " + l2 / m * W",
         "slope": "g'(Z)",
         "g": "g",
@@ -71,19 +70,17 @@ def _general_names() -> Mapping[str, object]:
     }
 
 
-def expected(t: Tape | None, operation: str, layer: int = 0) -> str:
-    """Return the right formula of the gradient that an operation makes."""
-    if operation == "dZ" and t is not None and layer == t.L:
-        return fill("{dZ} = {A} - Y", t, layer)
-    return fill(_EXPECTED[operation], t, layer)
+def expected(operation: str, is_output: bool = False) -> str:
+    """Return the template of the right formula of the gradient that an operation makes."""
+    return "{dZ} = {A} - Y" if is_output and operation == "dZ" else _EXPECTED[operation]
 
 
 _EXPECTED = {
-    "dA": "{dA} = ({W_next}.T @ {dZ_next}){masked}",
-    "kept": "{dA} = ({W_next}.T @ {dZ_next}){masked}",
+    "dA": "{dA} = {open}{W_next}.T @ {dZ_next}{close}{masked}",
+    "kept": "{dA} = {open}{W_next}.T @ {dZ_next}{close}{masked}",
     "dZ": "{dZ} = {dA} * {slope}",
-    "product": "{dW} = {dZ} @ {A_prev}.T / m{penalty}",
-    "penalty": "{dW} = {dZ} @ {A_prev}.T / m{penalty}",
-    "dW": "{dW} = {dZ} @ {A_prev}.T / m{penalty}",
+    "product": "{dW} = {product} / m{penalty}",
+    "penalty": "{dW} = {product} / m{penalty}",
+    "dW": "{dW} = {product} / m{penalty}",
     "db": "{db} = {dZ}.sum(axis=1, keepdims=True) / m",
 }

@@ -5,15 +5,16 @@ here is one that people write, with its value and with the backward pass that wo
 to it. So "the backward pass is wrong" and "the forward pass is wrong, and the backward pass is
 faithful to it" are told apart: in the second case the gradients are those of the chain here.
 
-Names that begin with `cost` leave the gradients what they should be; those that begin with
-`forward` come with the gradients of the function that was written.
+Mistakes of the kind `cost` leave the gradients what they should be; those of the kind `forward`
+come with the gradients of the function that was written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from math import log
+from typing import Any
 
 import numpy as np
 
@@ -28,16 +29,21 @@ CLIPS = tuple(10.0**-k for k in range(4, 17))
 
 @dataclass(frozen=True, eq=False)
 class Function:
-    """A function in the place of the loss: in words, its value, its faithful backward pass."""
+    """A function in the place of the loss: in words, its value, its faithful backward pass.
+
+    `says`, `wrong` and `right` are templates for the names of its layer (`formulas`), of the
+    output where it has none, and for `values`.
+    """
 
     bug: str
     tensor: str
     layer: int | None
-    sentence: str
-    found: str
-    expected: str
+    says: str
+    wrong: str
+    right: str
     cost: float
     chain: Chain
+    values: Mapping[str, Any] = field(default_factory=dict)
 
 
 def cost(t: Tape) -> float:
@@ -74,6 +80,24 @@ def _through_output(t: Tape, dA: np.ndarray) -> np.ndarray:
     return manual.ACTIVATIONS[t.g[t.L]].backward(dA, t.Z[t.L], t.A[t.L])
 
 
+def _both(
+    t: Tape, name: str, says: str, wrong: str, value: float, faithful, **values: Any
+) -> Iterator[Function]:
+    """Yield another loss: in the cost alone, and with the gradients of what was written."""
+    for kind, formulas in (("cost", {}), ("forward", faithful)):
+        yield Function(
+            f"{kind}-{name}",
+            "loss",
+            None,
+            says,
+            wrong,
+            right_loss(t),
+            value,
+            Chain(t, formulas),
+            values,
+        )
+
+
 # Costs: another measure of how wrong the output is.
 
 
@@ -83,26 +107,14 @@ def _costs(t: Tape) -> Iterator[Function]:
     plain = _cross_entropy(t)
     log_A, log_rest = _logs(t)
 
-    def both(name: str, sentence: str, found: str, value: float, dZ: np.ndarray):
-        for kind, chain in (
-            ("cost", Chain(t)),
-            ("forward", Chain(t, {("dZ", t.L): lambda t, c, layer: dZ})),
-        ):
-            faithful = " The gradients are those of this cost." if kind == "forward" else ""
-            yield Function(
-                f"{kind}-{name}",
-                "loss",
-                None,
-                sentence + faithful,
-                f"J = {found}{_penalty_text(t)}",
-                _expected(t),
-                value + _penalty(t),
-                chain,
-            )
+    def both(name: str, says: str, wrong: str, value: float, dZ: np.ndarray, **values: Any):
+        formula = f"J = {wrong}{_penalty_text(t)}"
+        faithful = {("dZ", t.L): lambda t, c, layer: dZ}
+        yield from _both(t, name, says, formula, value + _penalty(t), faithful, **values)
 
     factors = [
-        ("summed", m, f"The cost is summed over the {m} examples, not averaged.", "sum of "),
-        ("averaged-twice", 1 / m, f"The cost is divided by m twice (m = {m}).", "1/m * "),
+        ("summed", m, "The cost is summed over the {m} examples, not averaged.", "sum of "),
+        ("averaged-twice", 1 / m, "The cost is divided by m twice (m = {m}).", "1/m * "),
         ("doubled", 2, "The cost of the data is twice too large.", "2 * "),
         ("halved", 0.5, "The cost of the data is half of what it should be.", "1/2 * "),
         ("negated", -1, "The cost of the data has the wrong sign.", "-"),
@@ -111,21 +123,20 @@ def _costs(t: Tape) -> Iterator[Function]:
         (
             "averaged-over-classes",
             1 / len(Y),
-            f"The cost is averaged over the {len(Y)} classes as well as over the examples.",
-            f"1/{len(Y)} * ",
+            "The cost is averaged over the {classes} classes as well as over the examples.",
+            "1/{classes} * ",
         ),
     ]
     for name, factor, sentence, text in factors:
         if factor != 1:
-            yield from both(
-                name, sentence, text + "cross-entropy", factor * plain, factor * (A - Y)
-            )
+            value, dZ = factor * plain, factor * (A - Y)
+            yield from both(name, sentence, text + "cross-entropy", value, dZ, classes=len(Y))
 
     if softmax:
         yield from both(
             "binary-under-softmax",
             "The cost adds (1 - Y) * log(1 - A), as for a sigmoid output; this one is a softmax.",
-            f"mean of -(Y * log(A{t.L}) + (1 - Y) * log(1 - A{t.L}))",
+            "mean of -(Y * log({A}) + (1 - Y) * log(1 - {A}))",
             -_dot(Y, log_A, 1 - Y, log_rest) / m,
             _through_output(t, -Y / A + (1 - Y) / (1 - A)),
         )
@@ -133,7 +144,7 @@ def _costs(t: Tape) -> Iterator[Function]:
         yield from both(
             "sigmoid-under-softmax",
             "The cost takes every output for a sigmoid of its own; they should be a softmax.",
-            f"mean of -(Y * log(s) + (1 - Y) * log(1 - s)) with s = sigmoid(Z{t.L})",
+            "mean of -(Y * log(s) + (1 - Y) * log(1 - s)) with s = sigmoid({Z})",
             float((np.logaddexp(0, Z) - Y * Z).sum()) / m,
             sigmoid(Z) - Y,
         )
@@ -142,14 +153,14 @@ def _costs(t: Tape) -> Iterator[Function]:
             "ones-only",
             "The cost counts only the examples of label 1: the term (1 - Y) * log(1 - A) is "
             "missing.",
-            f"mean of -Y * log(A{t.L})",
+            "mean of -Y * log({A})",
             -_dot(Y, log_A) / m,
             -Y * (1 - A),
         )
         yield from both(
             "zeros-only",
             "The cost counts only the examples of label 0: the term Y * log(A) is missing.",
-            f"mean of -(1 - Y) * log(1 - A{t.L})",
+            "mean of -(1 - Y) * log(1 - {A})",
             -_dot(1 - Y, log_rest) / m,
             (1 - Y) * A,
         )
@@ -157,7 +168,7 @@ def _costs(t: Tape) -> Iterator[Function]:
         yield from both(
             name,
             "The cost is the squared error; it should be the cross-entropy.",
-            f"{text} (A{t.L} - Y)**2",
+            text + " ({A} - Y)**2",
             factor * float(np.square(A - Y).sum()) / m,
             _through_output(t, 2 * factor * (A - Y)),
         )
@@ -187,17 +198,21 @@ def _guarded(t: Tape, both: Callable[..., Iterator[Function]]) -> Iterator[Funct
         inside = (clip <= A) & (top >= A)
         yield from both(
             "clipped",
-            f"The cost clips A{t.L} at {clip:g}, so an example costs at most {-log(clip):.3g}.",
-            f"cross-entropy(clip(A{t.L}, {clip:g}, {top:g}), Y)",
+            "The cost clips {A} at {clip:g}, so an example costs at most {most:.3g}.",
+            "cross-entropy(clip({A}, {clip:g}, {top:g}), Y)",
             -_dot(Y, np.log(kept), rest, np.log(1 - kept) if not softmax else 0.0) / m,
             _through_output(t, inside * (-Y / kept + rest / (1 - kept if not softmax else 1))),
+            clip=clip,
+            top=top,
+            most=-log(clip),
         )
         yield from both(
             "guarded",
-            f"The cost adds {clip:g} inside the logarithm.",
-            f"mean of -Y * log(A{t.L} + {clip:g}) ...",
+            "The cost adds {clip:g} inside the logarithm.",
+            "mean of -Y * log({A} + {clip:g}) ...",
             -_dot(Y, np.log(A + clip), rest, np.log(1 - A + clip)) / m,
             _through_output(t, -Y / (A + clip) + rest / (1 - A + clip)),
+            clip=clip,
         )
 
 
@@ -213,12 +228,12 @@ def _penalties(t: Tape, seen: float) -> Iterator[Function]:
             "forward-l2-uninvited",
             "loss",
             None,
-            f"The loss holds an L2 penalty with lambda = {extra:.6g}; there should be none. The "
-            "gradients are those of this loss.",
-            f"J = cross-entropy + {extra:.6g} / (2 * m) * (sum of all W**2)",
-            _expected(t),
+            "The loss holds an L2 penalty with lambda = {factor:.6g}; there should be none.",
+            "J = cross-entropy + {factor:.6g} / (2 * m) * (sum of all W**2)",
+            right_loss(t),
             plain + extra * squares,
             Chain(t, _all_penalties(t, lambda t, c, layer: extra / t.m * t.W[layer])),
+            {"factor": extra},
         )
         return
     named = [
@@ -232,7 +247,7 @@ def _penalties(t: Tape, seen: float) -> Iterator[Function]:
          "twice."),
     ]  # fmt: skip
     for name, factor, text, sentence in named:
-        yield from _both_penalties(
+        yield from _both(
             t,
             name,
             sentence,
@@ -242,7 +257,7 @@ def _penalties(t: Tape, seen: float) -> Iterator[Function]:
         )
     if any(b.any() for b in t.b[1:]):
         biases = float(manual.l2_penalty(t.b[1:], l2, m))
-        yield from _both_penalties(
+        yield from _both(
             t,
             "l2-on-biases",
             "The L2 penalty holds the biases too; only weights are penalised.",
@@ -251,7 +266,7 @@ def _penalties(t: Tape, seen: float) -> Iterator[Function]:
             {("db", layer): _penalised_bias for layer in t.layers},
         )
     norms = sum(float(np.linalg.norm(W)) for W in t.W[1:])
-    yield from _both_penalties(
+    yield from _both(
         t,
         "l2-not-squared",
         "The L2 penalty holds the norm of the weights; it should hold their squares.",
@@ -263,35 +278,27 @@ def _penalties(t: Tape, seen: float) -> Iterator[Function]:
     )
     for layer in t.layers:
         own = float(manual.l2_penalty([t.W[layer]], l2, m))
-        yield from _both_penalties(
+        yield from _both(
             t,
             "l2-misses-a-layer",
-            f"The L2 penalty misses W{layer}.",
-            f"J = cross-entropy + l2 / (2 * m) * (sum of all W**2 but W{layer})",
+            "The L2 penalty misses {missed}.",
+            "J = cross-entropy + l2 / (2 * m) * (sum of all W**2 but {missed})",
             plain + penalty - own,
             {("penalty", layer): _penalty_slope(0.0)},
+            missed=f"W{layer}",
         )
     factor = (seen - plain) / penalty if penalty else 1.0
     yield Function(
         "forward-l2-scaled",
         "loss",
         None,
-        f"The L2 penalty is {factor:.6g} times what it should be, in the loss and its gradients.",
-        f"J = cross-entropy + {factor:.6g} * l2 / (2 * m) * (sum of all W**2)",
-        _expected(t),
+        "The L2 penalty is {factor:.6g} times what it should be, in the loss and its gradients.",
+        "J = cross-entropy + {factor:.6g} * l2 / (2 * m) * (sum of all W**2)",
+        right_loss(t),
         plain + factor * penalty,
         Chain(t, _all_penalties(t, _penalty_slope(factor))),
+        {"factor": factor},
     )
-
-
-def _both_penalties(t, name, sentence, found, value, faithful) -> Iterator[Function]:
-    for kind, chain, addition in (
-        ("cost", Chain(t), " The gradients are right."),
-        ("forward", Chain(t, faithful), " The gradients are those of this loss."),
-    ):
-        yield Function(
-            f"{kind}-{name}", "loss", None, sentence + addition, found, _expected(t), value, chain
-        )
 
 
 def _all_penalties(t: Tape, formula: Formula):
@@ -318,9 +325,9 @@ def _forwards(t: Tape) -> Iterator[Function]:
                 "activation",
                 f"A{layer}",
                 layer,
-                f"Layer {layer} is {text}; it should be {own}.",
-                f"A{layer} = {_of(wrong, f'Z{layer}')}",
-                f"A{layer} = {_of(own, f'Z{layer}')}",
+                f"Layer {{layer}} is {text}; it should be {own}.",
+                f"{{A}} = {_of(wrong, '{Z}')}",
+                f"{{A}} = {_of(own, '{Z}')}",
                 g=_put(t.g, layer, wrong),
             )
         if t.drops(layer):
@@ -332,9 +339,9 @@ def _forwards(t: Tape) -> Iterator[Function]:
                 "bias-missing",
                 f"Z{layer}",
                 layer,
-                f"Z{layer} lacks its bias b{layer}.",
-                f"Z{layer} = W{layer} @ A_prev",
-                f"Z{layer} = W{layer} @ A_prev + b{layer}",
+                "{Z} lacks its bias {b}.",
+                "{Z} = {W} @ {A_prev}",
+                "{Z} = {W} @ {A_prev} + {b}",
                 b=_put(t.b, layer, np.zeros_like(t.b[layer])),
             )
     if len(t.hidden) > 1:
@@ -383,25 +390,24 @@ def _of(activation: str, Z: str) -> str:
 
 def _dropouts(t: Tape, layers: list[int]) -> Iterator[Function]:
     """Yield the ways to get dropout wrong in these layers."""
-    where = f"layer {layers[0]}" if len(layers) == 1 else "every hidden layer"
-    name = str(layers[0]) if len(layers) == 1 else ""
-    A, D, keep = f"A{name}", f"mask{name}", "keep_prob"
-    right = f"{A} = {A} * {D} / {keep}"
+    values: dict[str, Any] = {"place": "every hidden layer", "A": "A", "mask": "mask"}
+    if len(layers) == 1:
+        values = {"place": f"layer {layers[0]}"}
     wrongs: list[tuple[str, str, str, Callable, Callable]] = [
-        ("mask-forgotten", f"Dropout is not applied in {where}.", f"{A} = {A}",
+        ("mask-forgotten", "Dropout is not applied in {place}.", "{A} = {A}",
          np.ones_like, lambda keep: 1.0),
-        ("mask-not-rescaled", f"What {where} hands on is masked but not divided by keep_prob.",
-         f"{A} = {A} * {D}", lambda mask: mask, lambda keep: 1.0),
-        ("mask-only-rescaled", f"What {where} hands on is divided by keep_prob but not masked.",
-         f"{A} = {A} / {keep}", np.ones_like, lambda keep: keep),
-        ("mask-rescaled-twice", f"What {where} hands on is divided by keep_prob twice.",
-         f"{A} = {A} * {D} / {keep}**2", lambda mask: mask, lambda keep: keep**2),
-        ("mask-multiplied", f"What {where} hands on is multiplied by keep_prob instead of "
-         "divided.", f"{A} = {A} * {D} * {keep}", lambda mask: mask, lambda keep: 1 / keep),
-        ("mask-inverted", f"The mask of {where} is applied the wrong way round.",
-         f"{A} = {A} * (1 - {D}) / {keep}", np.logical_not, lambda keep: keep),
+        ("mask-not-rescaled", "What {place} hands on is masked but not divided by keep_prob.",
+         "{A} = {A} * {mask}", lambda mask: mask, lambda keep: 1.0),
+        ("mask-only-rescaled", "What {place} hands on is divided by keep_prob but not masked.",
+         "{A} = {A} / keep_prob", np.ones_like, lambda keep: keep),
+        ("mask-rescaled-twice", "What {place} hands on is divided by keep_prob twice.",
+         "{A} = {A} * {mask} / keep_prob**2", lambda mask: mask, lambda keep: keep**2),
+        ("mask-multiplied", "What {place} hands on is multiplied by keep_prob instead of divided.",
+         "{A} = {A} * {mask} * keep_prob", lambda mask: mask, lambda keep: 1 / keep),
+        ("mask-inverted", "The mask of {place} is applied the wrong way round.",
+         "{A} = {A} * (1 - {mask}) / keep_prob", np.logical_not, lambda keep: keep),
     ]  # fmt: skip
-    for bug, sentence, found, mask_of, keep_of in wrongs:
+    for bug, says, wrong, mask_of, keep_of in wrongs:
         mask, keeps = list(t.mask), list(t.keep)
         for layer in layers:
             mask[layer], keeps[layer] = mask_of(t.mask[layer]), keep_of(t.keep[layer])
@@ -410,26 +416,28 @@ def _dropouts(t: Tape, layers: list[int]) -> Iterator[Function]:
             bug,
             f"A{layers[0]}",
             layers[0],
-            sentence,
-            found,
-            right,
+            says,
+            wrong,
+            "{A} = {A} * {mask} / keep_prob",
+            values,
             mask=tuple(mask),
             keep=tuple(keeps),
         )
 
 
-def _forward(t, name, tensor, layer, sentence, found, expected, **changes) -> Function:
+def _forward(t, name, tensor, layer, says, wrong, right, values=None, **changes) -> Function:
     other = {"g": t.g, "W": t.W, "b": t.b, "mask": t.mask, "keep": t.keep} | changes
-    wrong = run(t.eps, t.A[0], t.Y, t.l2, **other)
+    written = run(t.eps, t.A[0], t.Y, t.l2, **other)
     return Function(
         f"forward-{name}",
         tensor,
         layer,
-        f"In the forward pass: {sentence} The gradients are those of this network.",
-        found,
-        expected,
-        cost(wrong),
-        Chain(wrong),
+        f"In the forward pass: {says}",
+        wrong,
+        right,
+        cost(written),
+        Chain(written),
+        values or {},
     )
 
 
@@ -446,8 +454,9 @@ def _dot(*pairs) -> float:
     return total
 
 
-def _expected(t: Tape) -> str:
-    return f"J = cross-entropy(A{t.L}, Y){_penalty_text(t)}"
+def right_loss(t: Tape) -> str:
+    """Return the template of the right loss."""
+    return "J = cross-entropy({A}, Y)" + _penalty_text(t)
 
 
 def _penalty_text(t: Tape) -> str:

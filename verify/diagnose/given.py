@@ -20,8 +20,8 @@ from verify.activations import ACTIVATIONS
 from verify.diagnose.chain import Chain, Key, Tape, record, shaken
 from verify.diagnose.search import SHAKES, Case, beyond, follows
 from verify.evidence.bars.derived import Rounding
+from verify.findings import Finding, used
 from verify.problem import Problem
-from verify.report import Finding
 
 _RIGHT: WeakKeyDictionary[Problem, Chain] = WeakKeyDictionary()
 
@@ -81,20 +81,31 @@ def _observed(t: Tape, grads: Mapping[str, Any]) -> tuple[dict[Key, np.ndarray],
     findings = []
     for layer in reversed(t.layers):
         for kind, parameter in (("W", t.W[layer]), ("b", t.b[layer])):
-            array, bug, detail = _fitted_shape(
-                f"{kind}{layer}", grads.get(f"{kind}{layer}"), parameter.shape, t.m
-            )
+            name, value = f"{kind}{layer}", grads.get(f"{kind}{layer}")
+            array, bug, says = _fitted_shape(name, value, parameter.shape, t.m)
             if array is not None:
                 seen[f"d{kind}", layer] = array
             if bug:
+                values = {
+                    "name": name,
+                    "shape": str(np.asarray(value).shape) if bug != "not-a-number" else "",
+                    "due": str(parameter.shape),
+                    "square": str((len(parameter), len(parameter))),
+                }
                 findings.append(
-                    Finding(f"d{kind}{layer}", layer, bug, detail, expected=_shape_text(parameter))
+                    Finding(
+                        bug,
+                        f"d{name}",
+                        layer,
+                        says=says,
+                        right=_DUE,
+                        values=used(values, says, _DUE),
+                    )
                 )
     return seen, findings
 
 
-def _shape_text(parameter: np.ndarray) -> str:
-    return f"the shape {parameter.shape}"
+_DUE = "the shape {due}"
 
 
 def _fitted_shape(
@@ -102,11 +113,11 @@ def _fitted_shape(
 ) -> tuple[np.ndarray | None, str, str]:
     """Return a gradient in its right shape if it can be had, and the mistake in its shape."""
     if value is None:
-        return None, "missing", f"There is no gradient of {name}."
+        return None, "missing", "There is no gradient of {name}."
     try:
         array = np.asarray(value, np.float64)
     except (TypeError, ValueError):
-        return None, "not-a-number", f"d{name} is not an array of real numbers."
+        return None, "not-a-number", "d{name} is not an array of real numbers."
     if array.shape == shape:
         return array, "", ""
     if array.size == 1:
@@ -115,23 +126,23 @@ def _fitted_shape(
         return (
             array.reshape(shape),
             "bias-keepdims-missing",
-            f"d{name} has the shape {array.shape}: keepdims=True is missing, so {name} - d{name} "
-            f"broadcasts to {(shape[0], shape[0])}.",
+            "d{name} has the shape {shape}: keepdims=True is missing, so {name} - d{name} "
+            "broadcasts to {square}.",
         )
     if name[0] == "b" and array.squeeze().shape == (m,):
         return (
             None,
             "bias-wrong-axis",
-            f"d{name} has the shape {array.shape}, one entry an example: it is summed over the "
+            "d{name} has the shape {shape}, one entry an example: it is summed over the "
             "units (axis=0) instead of the examples (axis=1).",
         )
     if array.shape == shape[::-1]:
         return (
             array.T,
             "weights-transposed" if name[0] == "W" else "bias-transposed",
-            f"d{name} is transposed: it has the shape {array.shape}.",
+            "d{name} is transposed: it has the shape {shape}.",
         )
-    return None, "wrong-shape", f"d{name} has the shape {array.shape}; {name} has {shape}."
+    return None, "wrong-shape", "d{name} has the shape {shape}; {name} has {due}."
 
 
 def with_intermediates(case: Case, intermediates: Mapping[str, Any], rounding: Rounding) -> Case:

@@ -33,11 +33,12 @@ from itertools import combinations, product
 import numpy as np
 
 from verify.activations import ACTIVATIONS, KINKED
+from verify.catalogue import UNNAMED
 from verify.diagnose.chain import UPSTREAM, Chain, Key, Tape
-from verify.diagnose.formulas import expected
+from verify.diagnose.formulas import expected, names
 from verify.diagnose.mistakes import Fault, faults, fitted
 from verify.evidence.bars import sums
-from verify.report import Finding
+from verify.findings import Evidence, Extent, Finding, used
 
 SHAKES = 3
 DEVIATIONS = 8
@@ -318,10 +319,7 @@ def _blank(case: Case, fault: Fault) -> bool:
     )
 
 
-# In words.
-
-UNNAMED = ("unknown", "not-finite")
-"""What a finding is called that no mistake known by name explains."""
+# What is found.
 
 
 def _findings(
@@ -331,36 +329,38 @@ def _findings(
     keys: Sequence[Key],
     equals: Sequence[Sequence[Fault]] = (),
 ) -> Iterator[Finding]:
-    """Say what the mistakes in an explained layer are, how well they explain it, and what else
+    """Yield the mistakes in an explained layer, with how well they explain it, and what else
     of another name would."""
     others = dict.fromkeys(
         option[0].bug
         for option in equals
         if len(option) == len(explanation) == 1
         and option[0].bug != explanation[0].bug
-        and not option[0].bug.endswith("-scaled")
+        and "factor" not in option[0].values
     )
-    aliases = f" Here {' or '.join(others)} would give the same numbers." if others else ""
     evidence = _evidence(case, chain, explanation, keys)
     for fault in explanation:
+        right = expected(fault.operation, fault.layer == case.tape.L)
         yield Finding(
-            tensor=fault.tensor,
-            layer=fault.layer,
-            bug=fault.bug,
-            detail=f"{fault.in_words(case.tape)} {evidence}{aliases}",
-            found=fault.as_written(case.tape),
-            expected=expected(case.tape, fault.operation, fault.layer),
+            fault.bug,
+            fault.tensor,
+            fault.layer,
+            says=fault.sentence,
+            wrong=fault.found,
+            right=right,
+            values=used(fault.names(case.tape), fault.sentence, fault.found, right),
+            evidence=evidence,
+            equals=tuple(others),
         )
 
 
-def _evidence(case: Case, chain: Chain, explanation: Sequence[Fault], keys: Sequence[Key]) -> str:
-    """Say how near a pass that is right but for these mistakes comes to what was found."""
-    mistakes = "this one mistake" if len(explanation) == 1 else "these two mistakes"
-    says = f"A right pass with {mistakes} gives your {' and '.join(sorted(map(_tensor, keys)))}"
+def _evidence(
+    case: Case, chain: Chain, explanation: Sequence[Fault], keys: Sequence[Key]
+) -> Evidence:
+    """Measure how near a pass that is right but for these mistakes comes to what was found."""
     error = max(_relative(case.seen[key], chain[key]) for key in keys)
-    if error > NEAR:  # and yet within the bars
-        return f"{says}, which here is 0 but for rounding."
-    return f"{says} up to rounding ({error:.0e})." if error else f"{says} to the last digit."
+    tensors = tuple(sorted(map(_tensor, keys)))
+    return Evidence(len(explanation), tensors, error, at_zero=error > NEAR)
 
 
 def _tensor(key: Key) -> str:
@@ -371,71 +371,63 @@ def _tensor(key: Key) -> str:
 
 def _unknown(case: Case, chain: Chain, keys: Sequence[Key]) -> Finding:
     """Say where one gradient is wrong, and how far."""
-    (operation, layer) = key = keys[0]
-    tensor = _tensor(key)
-    finite = bool(np.isfinite(case.seen[key]).all())
-    return Finding(
-        tensor=tensor,
-        layer=layer,
-        bug="unknown" if finite else "not-finite",
-        detail=_extent(case, chain, key) + (" No mistake known by name makes it so." * finite),
-        expected=expected(case.tape, operation, layer),
-    )
+    how_far = _extent(case, chain, keys[0])
+    return _unnamed(case, keys[0], [how_far], ("no-name",) if how_far.finite else ())
 
 
 def _unknown_upstream(case: Case, chain: Chain, layer: int, wrong: Sequence[Key]) -> Finding:
-    finite = all(np.isfinite(case.seen[key]).all() for key in wrong)
-    extents = " ".join(_extent(case, chain, key) for key in sorted(wrong, reverse=True))
-    below = " The layers below follow from it and cannot be judged yet." if layer > 1 else ""
+    extents = [_extent(case, chain, key) for key in sorted(wrong, reverse=True)]
+    return _unnamed(case, ("dZ", layer), extents, ("upstream", *["below-unjudged"] * (layer > 1)))
+
+
+def _unnamed(case: Case, key: Key, extents: Sequence[Extent], follows: tuple[str, ...]) -> Finding:
+    operation, layer = key
+    right = expected(operation, layer == case.tape.L)
     return Finding(
-        tensor=f"dZ{layer}",
-        layer=layer,
-        bug="unknown" if finite else "not-finite",
-        detail=f"{extents} So the fault is in dZ{layer} or in what it is made from; no mistake "
-        f"known by name makes it so.{below}",
-        expected=expected(case.tape, "dZ", layer),
+        "unknown" if all(one.finite for one in extents) else "not-finite",
+        _tensor(key),
+        layer,
+        right=right,
+        values=used(names(case.tape, layer), right),
+        extents=tuple(extents),
+        follows=follows,
     )
 
 
-def _extent(case: Case, chain: Chain, key: Key) -> str:
-    """Say how many entries of a gradient are wrong, where, and how far."""
+def _extent(case: Case, chain: Chain, key: Key) -> Extent:
+    """Measure how many entries of a gradient are wrong, where, and how far."""
     seen, right = case.seen[key], chain[key]
-    tensor = _tensor(key)
     if bad := int((~np.isfinite(seen)).sum()):
-        return f"{tensor} is not finite in {_count(bad, seen.size)}."
-    far = beyond(seen, right, case.tolerance(chain, key))
+        return Extent(_tensor(key), bad, seen.size, finite=False)
+    return extent(_tensor(key), seen, right, beyond(seen, right, case.tolerance(chain, key)))
+
+
+def extent(tensor: str, seen: np.ndarray, right: np.ndarray, far: np.ndarray) -> Extent:
+    """Return how far a matrix is wrong, which it is in the entries that are `far`."""
     error = np.where(far, np.abs(seen - right), 0.0)
-    row, column = (int(i) for i in np.unravel_index(error.argmax(), error.shape))
-    wrong, truth = _apart(seen[row, column], right[row, column])
-    return (
-        f"{tensor} is wrong in {_count(int(far.sum()), seen.size)}{_region(far)}, by "
-        f"{_relative(right, seen):.1e} of its size, most at [{row}, {column}]: {wrong} where "
-        f"{truth} is right."
+    index = tuple(int(i) for i in np.unravel_index(error.argmax(), error.shape))
+    row, column = _region(far)
+    return Extent(
+        tensor,
+        int(far.sum()),
+        seen.size,
+        _relative(right, seen),
+        row,
+        column,
+        index,
+        float(seen[index]),
+        float(right[index]),
     )
 
 
-def _apart(a: float, b: float) -> tuple[str, str]:
-    """Write two numbers with as many digits as it takes to tell them apart."""
-    for digits in (6, 9, 12, 15, 17):
-        if f"{a:.{digits}g}" != f"{b:.{digits}g}":
-            break
-    return f"{a:.{digits}g}", f"{b:.{digits}g}"
-
-
-def _count(some: int, size: int) -> str:
-    if some == size:
-        return "every entry" if size > 1 else "its one entry"
-    return f"{some} of {size} entries"
-
-
-def _region(far: np.ndarray) -> str:
-    """Say whether the wrong entries keep to one row or one column of several."""
+def _region(far: np.ndarray) -> tuple[int | None, int | None]:
+    """Return the one row or the one column of several that the wrong entries keep to."""
     rows, columns = np.flatnonzero(far.any(axis=1)), np.flatnonzero(far.any(axis=0))
     if len(rows) == 1 < len(far) and len(columns) > 1:
-        return f", all in row {rows[0]}"
+        return int(rows[0]), None
     if len(columns) == 1 < far.shape[1] and len(rows) > 1:
-        return f", all in column {columns[0]}"
-    return ""
+        return None, int(columns[0])
+    return None, None
 
 
 def _relative(seen: np.ndarray, value: np.ndarray) -> float:

@@ -15,15 +15,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from verify.findings import Finding, listed
 from verify.homework.passes.named import judge_named
 from verify.homework.read.extract import Broken, Extract, UnreadableError, extract
 from verify.homework.read.syntax import calls
 from verify.homework.report import (
     AGREE,
-    DISAGREE,
     NOTHING,
     UNREADABLE,
-    Fault,
     FileReport,
     FunctionVerdict,
     worst,
@@ -41,7 +40,7 @@ from verify.homework.textbook.judgement import Judgement
 from verify.homework.textbook.network import (
     networks,
 )
-from verify.homework.textbook.recognise import SOUGHT, Role, recognise, role_by_name
+from verify.homework.textbook.recognise import FORWARDS, SOUGHT, Role, recognise, role_by_name
 from verify.homework.textbook.replaced import once, replaced, wrong_within
 from verify.homework.textbook.stand_ins import HELPERS
 
@@ -73,7 +72,7 @@ def _judge(path: Path, shown: str, named: NamedFunctions | None, progress: Progr
 
 def judge_file(
     path: Path,
-    progress: Progress = lambda name, functions: None,
+    progress: Progress = lambda name, functions, findings: None,
     shown: str | None = None,
 ) -> FileReport:
     """Judge a file. Whatever it calls, it calls here: run it where that does no harm.
@@ -107,14 +106,15 @@ def _judged(path: str, found: Extract, progress: Progress) -> FileReport:
     bench = Bench(plain_workspace, mirrored, roles, outcome)
     for kind in BLOCKS:
         for role in (role for role in roles if role.role == kind):
-            progress(role.shown, outcome.functions)
+            progress(role.shown, outcome.functions, outcome.findings)
             _judge_block(bench, role)
     for network in networks(roles, plain_workspace):
-        progress((network.backward or network.forward or roles[0]).shown, outcome.functions)
+        first = network.backward or network.forward or roles[0]
+        progress(first.shown, outcome.functions, outcome.findings)
         judge_network(bench, network)
     for role in roles:
         if role.role == "gradient_check" or "1d" in role.qualifiers:
-            progress(role.shown, outcome.functions)
+            progress(role.shown, outcome.functions, outcome.findings)
             gradient_checks.judge(bench, role)
     for name in dict.fromkeys(role.name for role in roles if role.owner is None):
         if (times := found.count(name)) > 1:
@@ -128,8 +128,7 @@ def _judged(path: str, found: Extract, progress: Progress) -> FileReport:
 def _judge_block(bench: Bench, role: Role) -> None:
     """Judge a block, with the course's in the place of what it calls and what is wrong."""
     # A backward is tried on the cache of the forward that belongs to it.
-    kind = role.role.removesuffix("_backward")
-    partners = [bench.role(name, role) for name in (kind, f"{kind}_forward") if kind != role.role]
+    partners = [bench.role(name, role) for name in FORWARDS.get(role.role, ())]
     wrong = wrong_within(bench, [role, *(p for p in partners if p is not None)])
     wrong = [block for block in wrong if block is not role]
     if wrong:
@@ -151,45 +150,32 @@ def _summary(path: str, found: Extract, outcome: Judgement, needed: Sequence[Bro
     ]
     if not functions:
         return _nothing(path, found, ())
-    faults = _by_line(dict.fromkeys(outcome.faults))
     verdict = worst(function.verdict for function in functions)
-    if verdict == AGREE:
-        count = len(functions)
-        message = f"{count} function{'s' * (count != 1)} agree{'s' * (count == 1)}."
-    elif verdict == DISAGREE and faults:
-        message = faults[0].detail
-        if len(faults) > 1:
-            message += f" And {len(faults) - 1} more."
-    else:
-        message = next((f.message for f in functions if f.verdict == verdict and f.message), "")
-        if verdict == UNREADABLE:
-            broken = next(iter(needed), None)
-            if broken is not None:
-                lost = " and ".join(sorted(broken.defines))
-                message = f"{lost} cannot be read ({broken.where}: {broken.why})."
+    reason = ""
+    if verdict == UNREADABLE and needed:
+        broken = needed[0]
+        lost = listed(sorted(broken.defines))
+        reason = f"{lost} cannot be read ({broken.where}: {broken.why})."
     return FileReport(
         path,
         verdict,
-        message,
+        reason,
         tuple(functions),
-        tuple(faults),
+        tuple(_by_line(outcome.findings)),
         tuple(outcome.remarks),
         tuple(outcome.gradients),
     )
 
 
-def _by_line(faults: Iterable[Fault]) -> list[Fault]:
-    """Return the faults, those of one line of a loop told once."""
-    first: dict[Any, list[Fault]] = {}
-    for fault in faults:
-        key = (fault.function, fault.bug, fault.line) if fault.line else fault
-        first.setdefault(key, []).append(fault)
-    told = []
-    for fault, *others in first.values():
-        also = " and ".join(dict.fromkeys(other.tensor for other in others))
-        detail = f"{fault.detail} So it is for {also}." if also else fault.detail
-        told.append(replace(fault, detail=detail))
-    return told
+def _by_line(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """Yield the findings, those of one line of a loop as one."""
+    groups: dict[Any, list[Finding]] = {}
+    for finding in findings:
+        line = (finding.function, finding.bug, finding.cell, finding.line)
+        groups.setdefault(finding if finding.line is None else line, []).append(finding)
+    for first, *others in groups.values():
+        also = dict.fromkeys(other.tensor for other in others if other != first)
+        yield replace(first, also=tuple(also))
 
 
 def _in_order(functions: Sequence[FunctionVerdict]) -> list[FunctionVerdict]:
@@ -234,8 +220,9 @@ def _nothing(path: str, found: Extract, needed: Sequence[Broken]) -> FileReport:
     return FileReport(
         path,
         NOTHING,
-        f"Nothing to check: {has}. What is looked for: {SOUGHT}.",
+        f"Nothing to check: {has}.",
         remarks=(*found.remarks, *_skipped(found, ())),
+        hint=f"What is looked for: {SOUGHT}.",
     )
 
 

@@ -1,4 +1,4 @@
-"""What is said of a file: of each function a verdict, of each mistake a fault."""
+"""What is said of a file: of each function a verdict, of each mistake a finding."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from verify import findings
+from verify.findings import Finding
 from verify.report import finite
 
 AGREE, DISAGREE, UNDECIDED = "agree", "disagree", "undecided"
@@ -16,23 +18,8 @@ ORDER = (AGREE, UNDECIDED, NOTHING, UNREADABLE, CRASHED, TIMEOUT, DISAGREE)
 
 
 @dataclass(frozen=True)
-class Fault:
-    """One mistake, where it is, and in words; `line` and `source` are empty where not known."""
-
-    function: str
-    tensor: str
-    layer: int | None
-    bug: str
-    detail: str
-    found: str = ""
-    expected: str = ""
-    line: str = ""
-    source: str = ""
-
-
-@dataclass(frozen=True)
 class FunctionVerdict:
-    """What is said of one function of a file."""
+    """What is said of one function of a file, besides its findings."""
 
     name: str
     verdict: str
@@ -52,16 +39,44 @@ class Gradient:
 
 @dataclass(frozen=True)
 class FileReport:
-    """The verdict of one file, with what it rests on."""
+    """The verdict of one file, with what it rests on.
+
+    `reason` is what neither its findings nor its functions say, and `hint` what may help.
+    """
 
     path: str
     verdict: str
-    message: str
+    reason: str = ""
     functions: Sequence[FunctionVerdict] = ()
-    diagnosis: Sequence[Fault] = ()
+    diagnosis: Sequence[Finding] = ()
     remarks: Sequence[str] = ()
     gradients: Sequence[Gradient] = ()
     seconds: float = 0.0
+    hint: str = ""
+
+    @property
+    def brief(self) -> str:
+        """What is said of the file as a whole, in a sentence or two."""
+        count = len(self.functions)
+        if self.reason:
+            return self.reason
+        if self.verdict == AGREE:
+            return f"{count} function{'s' * (count != 1)} agree{'s' * (count == 1)}."
+        if self.diagnosis:
+            first, *rest = self.diagnosis
+            return f"{first.function}: {first.detail}" + f" And {len(rest)} more." * bool(rest)
+        of_verdict = (f.message for f in self.functions if f.verdict == self.verdict)
+        return next(filter(None, of_verdict), "")
+
+    @property
+    def message(self) -> str:
+        """What is said of the file as a whole, with what may help."""
+        return f"{self.brief} {self.hint}" if self.hint else self.brief
+
+    def message_of(self, function: FunctionVerdict) -> str:
+        """Return what is said of a function: the first of its findings where it has any."""
+        own = (finding.detail for finding in self.diagnosis if finding.function == function.name)
+        return function.message or next(own, "")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the file's part of the JSON of `backproof check`."""
@@ -69,8 +84,22 @@ class FileReport:
             {
                 "path": self.path,
                 "verdict": self.verdict,
-                "functions": [asdict(function) for function in self.functions],
-                "diagnosis": [asdict(fault) for fault in self.diagnosis],
+                "functions": [
+                    {"name": f.name, "verdict": f.verdict, "message": self.message_of(f)}
+                    for f in self.functions
+                ],
+                "diagnosis": [
+                    {
+                        "function": finding.function,
+                        "role": finding.role,
+                        **finding.to_dict(),
+                        "also": list(finding.also),
+                        "cell": finding.cell,
+                        "line": finding.line,
+                        "source": finding.source,
+                    }
+                    for finding in self.diagnosis
+                ],
                 "remarks": list(self.remarks),
                 "message": self.message,
                 "gradients": [asdict(gradient) for gradient in self.gradients],
@@ -79,17 +108,16 @@ class FileReport:
         )
 
 
-def from_dict(data: dict[str, Any]) -> FileReport:
-    """Return the report that `to_dict` was made of."""
+def from_data(data: dict[str, Any]) -> FileReport:
+    """Return the report of which `dataclasses.asdict` made this, be it by way of JSON."""
     return FileReport(
-        path=data["path"],
-        verdict=data["verdict"],
-        message=data["message"],
-        functions=tuple(FunctionVerdict(**item) for item in data["functions"]),
-        diagnosis=tuple(Fault(**item) for item in data["diagnosis"]),
-        remarks=tuple(data["remarks"]),
-        gradients=tuple(Gradient(**item) for item in data["gradients"]),
-        seconds=data["seconds"],
+        **{
+            **data,
+            "functions": tuple(FunctionVerdict(**item) for item in data["functions"]),
+            "diagnosis": tuple(findings.from_data(item) for item in data["diagnosis"]),
+            "remarks": tuple(data["remarks"]),
+            "gradients": tuple(Gradient(**item) for item in data["gradients"]),
+        }
     )
 
 

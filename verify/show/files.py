@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
+from verify.findings import Finding
 from verify.homework.report import (
     AGREE,
     CRASHED,
@@ -18,7 +19,6 @@ from verify.homework.report import (
     TIMEOUT,
     UNDECIDED,
     UNREADABLE,
-    Fault,
     FileReport,
 )
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.text import Text
 
-SCHEMA = 1
+SCHEMA = 2
 STATUS = {
     AGREE: 0,
     DISAGREE: 1,
@@ -120,14 +120,9 @@ def _printable(text: str) -> str:
     return re.sub(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "?", text)
 
 
-def _sentence(fault: Fault) -> str:
-    where = f" ({fault.line}: {fault.source})" if fault.source else ""
-    return f"{fault.function}: {_without(fault)}{where}"
-
-
-def _without(fault: Fault) -> str:
-    """Return the detail, which may begin with the function's name already."""
-    return fault.detail.removeprefix(f"{fault.function}: ")
+def _sentence(finding: Finding) -> str:
+    line = f" ({finding.where}: {finding.source})" if finding.source else ""
+    return f"{finding.function}: {finding.detail}{line}"
 
 
 def table(reports: Sequence[FileReport]) -> RenderableType:
@@ -163,9 +158,8 @@ def _says(report: FileReport) -> list[str]:
     """Return what is said of a file in its row: its mistakes, or its message if it has none."""
     if report.verdict == AGREE:
         return []
-    if report.verdict == NOTHING:
-        return [report.message.split(" What is looked for")[0]]
-    return [_sentence(fault) for fault in report.diagnosis] or [report.message]
+    said = list(map(_sentence, report.diagnosis))
+    return said if report.verdict == DISAGREE and said else [report.brief, *said]
 
 
 def _counts(reports: Sequence[FileReport]) -> Text:
@@ -195,19 +189,19 @@ def _in_full(report: FileReport) -> RenderableType:
     functions.add_column(no_wrap=True)
     functions.add_column(no_wrap=True)
     functions.add_column(overflow="fold")
-    named = {fault.function for fault in report.diagnosis}
+    named = {finding.function for finding in report.diagnosis}
     for function in report.functions:
         says = "" if function.name in named else function.message
         functions.add_row(Text(function.name), _verdict(function.verdict), Text(says))
     parts += ["", functions]
-    for fault in report.diagnosis:
-        parts += ["", Text.assemble((f"{fault.function}: ", "bold"), _without(fault))]
-        if fault.source:
-            parts.append(Text(f"    {fault.line}:  {fault.source}"))
-        if fault.found:
-            parts.append(Text(f"    found      {fault.found}"))
-        if fault.expected:
-            parts.append(Text(f"    expected   {fault.expected}"))
+    for finding in report.diagnosis:
+        parts += ["", Text.assemble((f"{finding.function}: ", "bold"), finding.detail)]
+        if finding.source:
+            parts.append(Text(f"    {finding.where}:  {finding.source}"))
+        if finding.found:
+            parts.append(Text(f"    found      {finding.found}"))
+        if finding.expected:
+            parts.append(Text(f"    expected   {finding.expected}"))
     return Group(*parts, *_notes(report))
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from verify.diagnose.chain import Chain, Formula, Key, Tape
-from verify.diagnose.formulas import fill
+from verify.diagnose.formulas import names
 
 TENSORS = {
     "dA": "dA",
@@ -26,7 +27,9 @@ TENSORS = {
 class Fault(NamedTuple):
     """A mistake at a layer (that may read something of another layer k), as a formula.
 
-    `sentence` and `found` say what is wrong and how it was written: templates for `fill`.
+    `sentence` and `found` say what is wrong and how it was written: templates, filled with the
+    layer's names (`formulas`) and with `values`, which are read off the gradients. One of these
+    is `factor`, a constant that was fitted.
     """
 
     bug: str
@@ -36,6 +39,7 @@ class Fault(NamedTuple):
     found: str
     formula: Formula
     k: int = 0
+    values: Mapping[str, Any] = MappingProxyType({})
 
     @property
     def key(self) -> Key:
@@ -47,13 +51,9 @@ class Fault(NamedTuple):
         """The gradient that the mistake is in."""
         return f"{TENSORS[self.operation]}{self.layer}"
 
-    def in_words(self, t: Tape) -> str:
-        """Return what is wrong, as a sentence."""
-        return fill(self.sentence, t, self.layer, self.k)
-
-    def as_written(self, t: Tape) -> str:
-        """Return the wrong formula."""
-        return fill(self.found, t, self.layer, self.k)
+    def names(self, t: Tape) -> dict[str, Any]:
+        """Return what its templates are filled with."""
+        return names(t, self.layer, self.k) | dict(self.values)
 
 
 @dataclass(frozen=True)

@@ -86,14 +86,14 @@ class _Family(NamedTuple):
     found: str
 
 
-_WEIGHTS = _Family("weights", "dW", every, "{dW}", "{dW} = {c} * ({dZ} @ {A_prev}.T / m{penalty})")
+_WEIGHTS = _Family("weights", "dW", every, "{dW}", "{dW} = {c} * ({product} / m{penalty})")
 _PENALISED = _WEIGHTS._replace(layers=penalised, tensor="{dW}, the L2 term included,")
 _PRODUCT = _Family(
     "weights",
     "product",
     every,
-    "The product {dZ} @ {A_prev}.T / m in {dW}",
-    "{dW} = {c} * {dZ} @ {A_prev}.T / m{penalty}",
+    "The product {product} / m in {dW}",
+    "{dW} = {c} * {product} / m{penalty}",
 )
 _BIAS = _Family("bias", "db", every, "{db}", "{db} = {c} * {dZ}.sum(axis=1, keepdims=True) / m")
 _OUTPUT = _Family(
@@ -147,7 +147,7 @@ def _in_single_precision(family: _Family, tensor: str) -> Mistake:
         lambda t: family.layers(t) if t.eps < np.finfo(np.float32).eps else (),
         f"{tensor} is right, but rounded to float32: it was stored or computed in single "
         "precision.",
-        family.found.replace("{c} * ", "").replace(" = ", " = float32(") + ")",
+        family.found.replace("{c} *", "float32 of"),
         lambda t, c, n: OPERATIONS[family.operation](t, c, n).astype(np.float32).astype(float),
     )
 
@@ -216,10 +216,11 @@ def _copied(t: Tape, seen: Mapping[Key, np.ndarray], layer: int) -> Iterator[Fau
                     "gradient-of-another-layer",
                     operation,
                     layer,
-                    f"{operation}{layer} holds {operation}{k}: the gradient of another layer "
+                    f"{{{operation}}} holds {{{operation}_k}}: the gradient of another layer "
                     "under this name.",
-                    f"{operation}{layer} = {operation}{k}",
+                    f"{{{operation}}} = {{{operation}_k}}",
                     _always(other),
+                    k,
                 )
 
 
@@ -233,10 +234,11 @@ def _another_mask(t: Tape, layer: int, seen: np.ndarray, undropped: np.ndarray) 
             "mask-of-another-draw",
             "kept",
             layer,
-            f"dA{layer} is masked with another mask than A{layer} was: they differ in "
-            f"{int((lost | gained).sum())} of {mask.size} entries.",
+            "{dA} is masked with another mask than {A} was: they differ in {entries} of {size} "
+            "entries.",
             "{dA} = ({W_next}.T @ {dZ_next}) * (another mask) / {keep}",
             lambda t, c, layer: c["dA", layer] * mask / t.keep[layer],
+            values={"entries": int((lost | gained).sum()), "size": mask.size},
         )
 
 
@@ -254,9 +256,10 @@ def _fitted_factor(
             f"{family.name}-scaled",
             family.operation,
             layer,
-            f"{family.tensor} is {factor:.10g} times the true gradient.",
-            family.found.replace("{c}", f"{factor:.10g}"),
+            family.tensor + " is {factor:.10g} times the true gradient.",
+            family.found.replace("{c}", "{factor:.10g}"),
             _times(lambda t, layer: factor, family.operation),
+            values={"factor": factor},
         )
 
 
@@ -264,32 +267,33 @@ def _fitted_penalty(t: Tape, layer: int, extra: np.ndarray) -> Iterator[Fault]:
     factor = _factor(extra, t.W[layer])
     if factor is not None:
         says = (
-            f"{{dW}} holds the L2 term {factor:.6g} * {{W}}; it should be l2 / m * {{W}}, which "
-            f"is {t.l2 / t.m:.6g} * {{W}}."
+            "{dW} holds the L2 term {factor:.6g} * {W}; it should be l2 / m * {W}, which is "
+            "{due:.6g} * {W}."
             if t.l2
-            else f"{{dW}} holds the extra term {factor:.6g} * {{W}}, but nothing is penalised."
+            else "{dW} holds the extra term {factor:.6g} * {W}, but nothing is penalised."
         )
         yield Fault(
             "l2-scaled" if t.l2 else "l2-uninvited",
             "penalty",
             layer,
             says,
-            f"{{dW}} = {{dZ}} @ {{A_prev}}.T / m + {factor:.6g} * {{W}}",
+            "{dW} = {product} / m + {factor:.6g} * {W}",
             lambda t, c, layer: factor * t.W[layer],
+            values={"factor": factor, "due": t.l2 / t.m},
         )
 
 
 def _fitted_bias_penalty(t: Tape, layer: int, extra: np.ndarray) -> Iterator[Fault]:
     factor = _factor(extra, t.b[layer])
     if factor is not None:
-        term = f"{factor:.6g} * {{b}}"
         yield Fault(
             "bias-penalised",
             "db",
             layer,
-            f"{{db}} holds the extra term {term}; biases are not penalised.",
-            f"{{db}} = {{dZ}}.sum(axis=1, keepdims=True) / m + {term}",
+            "{db} holds the extra term {factor:.6g} * {b}; biases are not penalised.",
+            "{db} = {dZ}.sum(axis=1, keepdims=True) / m + {factor:.6g} * {b}",
             lambda t, c, layer: OPERATIONS["db"](t, c, layer) + factor * t.b[layer],
+            values={"factor": factor},
         )
 
 

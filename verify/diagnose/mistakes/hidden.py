@@ -53,14 +53,14 @@ UPSTREAM: list[Mistake | Misplaced] = [
         hidden,
         "{dA} is carried down from {dA_next} instead of {dZ_next}: the activation of the layer "
         "above is passed over.",
-        "({W_next}.T @ {dA_next})",
+        "{open}{W_next}.T @ {dA_next}{close}",
         lambda t, c, n: t.W[n + 1].T @ c["kept", n + 1],
     ),
     _upstream(
         "untransposed",
         below_square,
         "{W_next} is not transposed in {dA}; it is square, so the shapes do not give it away.",
-        "({W_next} @ {dZ_next})",
+        "{open}{W_next} @ {dZ_next}{close}",
         lambda t, c, n: t.W[n + 1] @ c["dZ", n + 1],
     ),
     *(
@@ -83,7 +83,7 @@ UPSTREAM: list[Mistake | Misplaced] = [
             k for k in t.layers if n < t.L and k > n + 1 and len(t.W[k]) == len(t.W[n + 1])
         ],
         "{dA} is carried down from {dZ_k} instead of {dZ_next}: the gradient of another layer.",
-        "{dA} = ({W_next}.T @ {dZ_k}){masked}",
+        "{dA} = {open}{W_next}.T @ {dZ_k}{close}{masked}",
         lambda t, c, n, k: t.W[n + 1].T @ c["dZ", k],
     ),
     Misplaced(
@@ -93,7 +93,7 @@ UPSTREAM: list[Mistake | Misplaced] = [
             k for k in t.layers if n < t.L and k != n + 1 and t.W[k].shape == t.W[n + 1].shape
         ],
         "{dA} is carried down through {W_k} instead of {W_next}: the weights of another layer.",
-        "{dA} = ({W_k}.T @ {dZ_next}){masked}",
+        "{dA} = {open}{W_k}.T @ {dZ_next}{close}{masked}",
         lambda t, c, n, k: t.W[k].T @ c["dZ", n + 1],
     ),
 ]
@@ -108,7 +108,7 @@ def _mask(name: str, sentence: str, found: str, formula: Formula) -> Mistake:
         "kept",
         dropped,
         sentence,
-        "{dA} = ({W_next}.T @ {dZ_next})" + found,
+        "{dA} = " + found,
         formula,
     )
 
@@ -118,39 +118,39 @@ DROPOUT: list[Mistake | Misplaced] = [
         "forgotten",
         "{dA} does not go back through dropout: neither the mask of layer {layer} nor the "
         "division by {equals_keep} is applied.",
-        "",
+        "{W_next}.T @ {dZ_next}",
         lambda t, c, n: c["dA", n],
     ),
     _mask(
         "not-rescaled",
         "{dA} is masked but not divided by {equals_keep}, as the forward pass was.",
-        " * {mask}",
+        "({W_next}.T @ {dZ_next}) * {mask}",
         lambda t, c, n: c["dA", n] * t.mask[n],
     ),
     _mask(
         "only-rescaled",
         "{dA} is divided by {equals_keep} but not masked: units that were dropped receive a "
         "gradient.",
-        " / {keep}",
+        "({W_next}.T @ {dZ_next}) / {keep}",
         lambda t, c, n: c["dA", n] / t.keep[n],
     ),
     _mask(
         "rescaled-twice",
         "{dA} is divided by {equals_keep} twice.",
-        " * {mask} / {keep}**2",
+        "({W_next}.T @ {dZ_next}) * {mask} / {keep}**2",
         lambda t, c, n: c["dA", n] * t.mask[n] / t.keep[n] ** 2,
     ),
     _mask(
         "multiplied",
         "{dA} is multiplied by {equals_keep}; it should be divided by it.",
-        " * {mask} * {keep}",
+        "({W_next}.T @ {dZ_next}) * {mask} * {keep}",
         lambda t, c, n: c["dA", n] * t.mask[n] * t.keep[n],
     ),
     _mask(
         "inverted",
         "The mask of layer {layer} is applied the wrong way round: only the units that were "
         "dropped receive a gradient.",
-        " * (1 - {mask}) / {keep}",
+        "({W_next}.T @ {dZ_next}) * (1 - {mask}) / {keep}",
         lambda t, c, n: c["dA", n] * np.logical_not(t.mask[n]) / t.keep[n],
     ),
     Misplaced(

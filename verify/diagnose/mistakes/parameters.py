@@ -26,7 +26,7 @@ from verify.diagnose.mistakes.base import (
 
 def _penalty(name: str, found: str, sentence: str, formula: Formula, layers=penalised) -> Mistake:
     return Mistake(
-        f"l2-{name}", "penalty", layers, sentence, "{dW} = {dZ} @ {A_prev}.T / m" + found, formula
+        f"l2-{name}", "penalty", layers, sentence, "{dW} = {product} / m" + found, formula
     )
 
 
@@ -98,7 +98,7 @@ PENALTY: list[Mistake | Misplaced] = [
         "penalty",
         lambda t, n: [k for k in t.layers if t.l2 and k != n and t.W[k].shape == t.W[n].shape],
         "The L2 term in {dW} holds the weights of layer {k}, not of layer {layer}.",
-        "{dW} = {dZ} @ {A_prev}.T / m + l2 / m * {W_k}",
+        "{dW} = {product} / m + l2 / m * {W_k}",
         lambda t, c, n, k: t.l2 / t.m * t.W[k],
     ),
 ]
@@ -174,7 +174,7 @@ PRODUCT: list[Mistake | Misplaced] = [
         "transposed",
         square,
         "{dW} is transposed: {W} is square, so the shapes do not give it away.",
-        "({dZ} @ {A_prev}.T).T / m",
+        "({product}).T / m",
         lambda t, c, n: (c["dZ", n] @ t.out[n - 1].T).T / t.m,
     ),
     Misplaced(

@@ -65,7 +65,7 @@ def own_gradient(
     except UntraceableError as fault:
         by_jax, remark = None, f"JAX cannot follow {fault}"
     except CallError as fault:
-        by_jax, remark = None, f"over jax.numpy {str(fault).rstrip('.')}"
+        by_jax, remark = None, f"over jax.numpy {fault.clause}"
     report = _checked(loss, grads, by_jax, at)
     lost = by_jax is not None and trace.losses
     if report is not None and lost and not _within(report, *PAIRS) and _within(report, PAIRS[1]):

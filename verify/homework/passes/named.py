@@ -27,6 +27,7 @@ import numpy as np
 from verify.evidence.measurement import RANDOM
 from verify.evidence.trace import Traced, UntraceableError
 from verify.evidence.trees import Tree, flatten_parameters
+from verify.findings import Extent, Finding
 from verify.homework.passes.derivative import own_gradient
 from verify.homework.read.extract import Extract, UnreadableError, extract
 from verify.homework.report import (
@@ -35,14 +36,13 @@ from verify.homework.report import (
     DISAGREE,
     UNDECIDED,
     UNREADABLE,
-    Fault,
     FileReport,
     FunctionVerdict,
 )
 from verify.homework.run.calls import CallError, attempted, guarded, number_of
 from verify.homework.run.sandbox import NamedFunctions
 from verify.homework.run.workspace import Workspace, mirror_workspace, numpy_workspace
-from verify.report import PAIRS, Report, Tensor
+from verify.report import PAIRS, Report, Tensor, over_bar
 
 
 def judge_named(path: Path, named: NamedFunctions, shown: str) -> FileReport:
@@ -78,7 +78,7 @@ def _judged(plain: Workspace, mirrored: Workspace, named: NamedFunctions, shown:
     def loss(arrays: Mapping[str, np.ndarray]) -> Any:
         value = number_of(guarded(plain, named.loss, plain.names[named.loss], tree.build(arrays)))
         if value is None:
-            raise CallError(f"{named.loss} does not return one number.")
+            raise CallError(named.loss, "does not return one number")
         return np.asarray(value)
 
     def grads(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -161,15 +161,13 @@ def _report(
         message = f"{named.grads} is the gradient of {named.loss}."
         functions = (FunctionVerdict(named.grads, AGREE),)
         return FileReport(shown, AGREE, message, functions, remarks=tuple(remarks))
-    faults = tuple(_fault(named, tensor) for tensor in report.tensors if not tensor.agree)
-    message = faults[0].detail if faults else report.meaning
-    if len(faults) > 1:
-        message += f" And {len(faults) - 1} more."
-    functions = (FunctionVerdict(named.grads, DISAGREE, message),)
-    return FileReport(shown, DISAGREE, message, functions, faults, tuple(remarks))
+    findings = tuple(_finding(named, tensor) for tensor in report.tensors if not tensor.agree)
+    reason = "" if findings else report.meaning
+    functions = (FunctionVerdict(named.grads, DISAGREE, reason),)
+    return FileReport(shown, DISAGREE, reason, functions, findings, tuple(remarks))
 
 
-def _fault(named: NamedFunctions, tensor: Tensor) -> Fault:
+def _finding(named: NamedFunctions, tensor: Tensor) -> Finding:
     """Return what is wrong with one gradient: a factor, or how far it is off and where."""
     pair = tensor.pairs.get(PAIRS[0]) or tensor.pairs[PAIRS[1]]
     found = tensor.value.ravel()[pair.index]
@@ -177,13 +175,24 @@ def _fault(named: NamedFunctions, tensor: Tensor) -> Fault:
     size = float(truth @ truth)
     factor = float(found @ truth) / size if size else float("nan")
     if np.allclose(found, factor * truth, rtol=1e-6, atol=1e-12 * np.sqrt(size)) and size:
-        sentence = f"The gradient of {tensor.name} is exactly {factor:.6g} times the true gradient."
-        return Fault(named.grads, tensor.name, None, "scaled", sentence)
-    worst = pair.worst
-    where = ""
-    if worst is not None and tensor.shape:
-        at = ", ".join(str(i) for i in np.unravel_index(worst, tensor.shape))
-        mine, right = tensor.value.ravel()[worst], truth[list(pair.index).index(worst)]
-        where = f", worst at [{at}]: {mine:.6g} where it should be {right:.6g}"
-    sentence = f"The gradient of {tensor.name} is wrong (relative {pair.relative:.2g}{where})."
-    return Fault(named.grads, tensor.name, None, "unknown", sentence)
+        return Finding(
+            "gradient-scaled",
+            tensor.name,
+            says="The gradient of {name} is exactly {factor:.6g} times the true gradient.",
+            values={"name": tensor.name, "factor": factor},
+            function=named.grads,
+        )
+    extents: tuple[Extent, ...] = ()
+    if pair.worst is not None:
+        at = int(np.flatnonzero(pair.index == pair.worst)[0])
+        extent = Extent(
+            f"The gradient of {tensor.name}",
+            int((over_bar(pair.difference, pair.bar) > 1).sum()),
+            found.size,
+            pair.relative,
+            index=tuple(int(i) for i in np.unravel_index(pair.worst, tensor.shape)),
+            found=float(found[at]),
+            right=float(truth[at]),
+        )
+        extents = (extent,)
+    return Finding("unknown", tensor.name, extents=extents, function=named.grads)

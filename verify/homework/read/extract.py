@@ -30,6 +30,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from verify.findings import where
+
 SUFFIXES = (".py", ".ipynb")
 
 PURE_CALLS = frozenset(
@@ -58,7 +60,7 @@ class Cell(NamedTuple):
 
     def where(self, line: int) -> str:
         """Say where a line of this cell is, as an editor shows it."""
-        return _where(self.number, line + self.first_line - 1)
+        return where(self.number, line + self.first_line - 1)
 
 
 class Statement(NamedTuple):
@@ -70,7 +72,7 @@ class Statement(NamedTuple):
 
     def where(self, line: int) -> str:
         """Say where a line of this statement is."""
-        return _where(self.cell, line)
+        return where(self.cell, line)
 
 
 class Broken(NamedTuple):
@@ -94,6 +96,10 @@ class Extract:
     """Modules that a notebook writes for itself with `%%writefile`: name and text."""
     unrun: frozenset[str] = frozenset()
     """Names that the top level gives to what is not run: data, trained parameters."""
+
+    def label(self, cell: int | None) -> str:
+        """Return the name of a cell's code in a traceback."""
+        return self.path.name if cell is None else f"{self.path.name}, cell {cell}"
 
     @property
     def functions(self) -> dict[str, ast.FunctionDef]:
@@ -527,7 +533,3 @@ def _inside(node: ast.stmt) -> Iterator[ast.stmt]:
     if isinstance(node, ast.Try):
         for part in (*node.body, *(s for h in node.handlers for s in h.body), *node.orelse):
             yield from _inside(part)
-
-
-def _where(cell: int | None, line: int) -> str:
-    return f"line {line}" if cell is None else f"cell {cell}, line {line}"

@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import ast
+from typing import NamedTuple
 
 from verify.homework.read.extract import Extract, Statement
 
 
-def locate(found: Extract, definition: str, node: ast.FunctionDef, tensor: str) -> tuple[str, str]:
-    """Return where a function last assigns a gradient, and the line's text, or empty strings.
+class Line(NamedTuple):
+    """A line of a file: its number, in a cell (None in a script), and its text."""
+
+    cell: int | None = None
+    line: int | None = None
+    source: str = ""
+
+
+NOWHERE = Line()
+
+
+def locate(found: Extract, definition: str, node: ast.FunctionDef, tensor: str) -> Line:
+    """Return where a function last assigns a gradient, or `NOWHERE`.
 
     Looks for the name (`dW2 = ...`), for the key (`grads["dW2"] = ...`), and in a loop for the
     kind of it (`grads["dW" + str(l)] = ...`, `dW = ...`).
     """
     statement = found.statement_of(definition)
     if statement is None:
-        return "", ""
+        return NOWHERE
     kind = tensor.rstrip("0123456789")
     for wanted in dict.fromkeys((tensor, kind)):
         for assignment in _assignments(node, wanted):
-            return statement.where(assignment.lineno), _source(statement, assignment)
-    return "", ""
+            return Line(statement.cell, assignment.lineno, _source(statement, assignment))
+    return NOWHERE
 
 
 def _source(statement: Statement, node: ast.stmt) -> str:

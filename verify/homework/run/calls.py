@@ -4,26 +4,58 @@ from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from verify.evidence.trace import Traced, UntraceableError, apply
+from verify.findings import where
 from verify.homework.report import CRASHED, UNDECIDED, UNREADABLE
 from verify.homework.run.modules import AbsentError
 from verify.homework.run.workspace import Workspace
 
 
+class Place(NamedTuple):
+    """A line of the file, in a cell (None in a script), and the function that it is in."""
+
+    cell: int | None
+    line: int
+    function: str
+
+    def __str__(self) -> str:
+        return where(self.cell, self.line)
+
+
 class CallError(Exception):
     """A function of the file raised, or could not be called.
 
-    The message is a sentence, and `verdict` what follows for the function.
+    `function` is its name and `what` it did, so that both make a sentence. `verdict` is what
+    follows for it. Where it raised, `raised` is the name of the exception, and `place` the line.
     """
 
-    def __init__(self, sentence: str, verdict: str = CRASHED):
-        super().__init__(f"{sentence.rstrip('.')}.")
+    def __init__(
+        self,
+        function: str,
+        what: str,
+        verdict: str = CRASHED,
+        raised: str = "",
+        place: Place | None = None,
+    ):
+        super().__init__(function, what)
+        self.function = function
+        self.what = what
         self.verdict = verdict
+        self.raised = raised
+        self.place = place
+
+    @property
+    def clause(self) -> str:
+        """The sentence without its full stop."""
+        return f"{self.function} {self.what}" if self.function else self.what
+
+    def __str__(self) -> str:
+        return f"{self.clause}."
 
 
 def guarded(workspace: Workspace, name: str, func: Callable, *args: Any, **kwargs: Any) -> Any:
@@ -40,49 +72,44 @@ def attempted(workspace: Workspace, name: str, func: Callable, *args: Any, **kwa
             return func(*args, **kwargs)
     except (UntraceableError, CallError):
         raise
-    except AbsentError as fault:
-        sentence = f"{name} calls {fault}{_where(workspace, fault)}"
-        raise CallError(sentence, UNREADABLE) from fault
-    except RecursionError as fault:
-        raise CallError(f"{name} calls itself without end{_where(workspace, fault)}.") from fault
-    except SystemExit as fault:
-        raise CallError(f"{name} ends the program (sys.exit){_where(workspace, fault)}.") from fault
-    except NameError as fault:
-        text = f"{name} raised {_raised(workspace, fault)}"
-        if fault.name in PYTHON_2_NAMES:
-            raise CallError(f"{text}: that is Python 2", UNREADABLE) from fault
-        if fault.name in workspace.extract.unrun:
-            text += ". The file makes it outside of its functions, by code that is not run here"
-            raise CallError(text, UNDECIDED) from fault
-        raise CallError(text) from fault
     except BaseException as fault:
-        given = ", ".join(
-            [
-                *map(_described, args),
-                *(f"{key} {_described(value)}" for key, value in kwargs.items()),
-            ]
-        )
-        given = given if len(given) <= 300 else f"{given[:297]}..."
-        text = f"{name} raised {_raised(workspace, fault)}"
-        raise CallError(f"{text}. It was called with {given}" if given else text) from fault
+        what, verdict = _outcome(workspace, fault, args, kwargs)
+        places = _places(workspace, fault)
+        place = places[-1] if places else None
+        raise CallError(name, what, verdict, type(fault).__name__, place) from fault
     finally:
         if os.getpid() != me:
             os._exit(0)  # the function forked, and this is the copy
 
 
+def _outcome(
+    workspace: Workspace, fault: BaseException, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> tuple[str, str]:
+    """Return what a function did when it raised, in words, and the verdict that follows."""
+    if isinstance(fault, AbsentError):
+        return f"calls {fault}{_where(workspace, fault)}", UNREADABLE
+    if isinstance(fault, RecursionError):
+        return f"calls itself without end{_where(workspace, fault)}", CRASHED
+    if isinstance(fault, SystemExit):
+        return f"ends the program (sys.exit){_where(workspace, fault)}", CRASHED
+    text = f"raised {_raised(workspace, fault)}"
+    if isinstance(fault, NameError):
+        if fault.name in PYTHON_2_NAMES:
+            return f"{text}: that is Python 2", UNREADABLE
+        if fault.name in workspace.extract.unrun:
+            return (
+                f"{text}. The file makes it outside of its functions, by code that is not run here",
+                UNDECIDED,
+            )
+        return text, CRASHED
+    named = (f"{key} {_described(value)}" for key, value in kwargs.items())
+    given = ", ".join([*map(_described, args), *named])
+    given = given if len(given) <= 300 else f"{given[:297]}..."
+    return (f"{text}. It was called with {given}" if given else text), CRASHED
+
+
 PYTHON_2_NAMES = frozenset(tuple("xrange unicode raw_input basestring reduce unichr long".split()))
 """Builtins that went with Python 2."""
-
-
-class _Place(NamedTuple):
-    """A line of the file, in a cell (None in a script), and the function that it is in."""
-
-    cell: int | None
-    line: int
-    function: str
-
-    def __str__(self) -> str:
-        return f"cell {self.cell}, line {self.line}" if self.cell else f"line {self.line}"
 
 
 def _raised(workspace: Workspace, fault: BaseException) -> str:
@@ -129,15 +156,15 @@ def _source(workspace: Workspace, fault: BaseException) -> str:
     return ""
 
 
-def _places(workspace: Workspace, fault: BaseException) -> list[_Place]:
+def _places(workspace: Workspace, fault: BaseException) -> list[Place]:
     """Return the lines of the file that led to a fault, that on which it arose last."""
-    home = workspace.extract.path.name
-    found = []
-    for frame in traceback.extract_tb(fault.__traceback__):
-        if frame.filename.startswith(home) and frame.lineno is not None:
-            cell = frame.filename[len(home) :].removeprefix(", cell ")
-            found.append(_Place(int(cell) if cell else None, frame.lineno, frame.name))
-    return found
+    found = workspace.extract
+    cells = {found.label(statement.cell): statement.cell for statement in found.statements}
+    return [
+        Place(cells[frame.filename], frame.lineno, frame.name)
+        for frame in traceback.extract_tb(fault.__traceback__)
+        if frame.filename in cells and frame.lineno is not None
+    ]
 
 
 def fresh(value: Any) -> Any:

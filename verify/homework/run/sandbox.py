@@ -34,7 +34,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from verify.homework.report import CRASHED, FileReport, from_dict
+from verify.homework.report import CRASHED, FileReport, from_data
 
 MEGABYTE = 1 << 20
 
@@ -96,7 +96,7 @@ def run_all(
         _send(channel, {"end": len(paths)})
         for line in answers:
             answer = json.loads(line)
-            report = from_dict(answer["report"])
+            report = from_data(answer["report"])
             reports[answer["id"]] = report
             done(report)
     for number, path in enumerate(paths):

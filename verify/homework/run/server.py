@@ -24,13 +24,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from verify import findings
+from verify.findings import Finding
 from verify.homework.report import (
     CRASHED,
     TIMEOUT,
     UNREADABLE,
     FileReport,
     FunctionVerdict,
-    from_dict,
+    from_data,
 )
 from verify.homework.run import processes
 from verify.homework.run.sandbox import MEGABYTE, Limits, NamedFunctions
@@ -46,8 +48,8 @@ SLACK = 512 * MEGABYTE
 """Memory that XLA's threads ask for and hardly use, on top of what a file may hold."""
 
 
-Progress = Callable[[str, Sequence[FunctionVerdict]], None]
-"""Takes the name of a function before it is judged, and the verdicts so far."""
+Progress = Callable[[str, Sequence[FunctionVerdict], Sequence[Finding]], None]
+"""Takes the name of a function before it is judged, and the verdicts and findings so far."""
 
 Judge = Callable[[Path, str, NamedFunctions | None, Progress], FileReport]
 """From a file, the path to show for it, and what to judge in it, to its report."""
@@ -120,7 +122,7 @@ def _supervised(judge: Judge, job: dict[str, Any], scratch: str, connection: soc
             os._exit(1)
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
         report = _supervise(judge, job, scratch)
-        answer = json.dumps({"id": job["id"], "report": report.to_dict()}).encode() + b"\n"
+        answer = json.dumps({"id": job["id"], "report": asdict(report)}).encode() + b"\n"
         with os.fdopen(writer, "wb") as stream:
             stream.write(answer)
     except BaseException:
@@ -269,16 +271,20 @@ def _report(
     final = next((s["report"] for s in said if isinstance(s, dict) and "report" in s), None)
     if final is not None and excess is None:
         with contextlib.suppress(KeyError, TypeError):
-            return from_dict(final)
+            return from_data(final)
     now = next((s for s in reversed(said) if isinstance(s, dict) and "now" in s), None)
     verdict, what = excess or (CRASHED, _end(watch.status))
     functions: list[FunctionVerdict] = []
+    diagnosis: list[Finding] = []
     if now is not None:
         what += f" in {now['now']}" if verdict == TIMEOUT else f" while {now['now']} was judged"
         functions = [FunctionVerdict(**item) for item in now["functions"]]
         functions = [f for f in functions if f.name != now["now"]]
         functions.append(FunctionVerdict(now["now"], verdict, f"{what}."))
-    return FileReport(job["path"], verdict, f"{what}.", tuple(functions), seconds=seconds)
+        diagnosis = [findings.from_data(item) for item in now["diagnosis"]]
+    return FileReport(
+        job["path"], verdict, f"{what}.", tuple(functions), tuple(diagnosis), seconds=seconds
+    )
 
 
 def _end(status: int | None) -> str:
@@ -314,7 +320,7 @@ def _work(
             while data:
                 data = data[os.write(report, data) :]
 
-        say({"report": _judged(judge, job, say).to_dict()})
+        say({"report": asdict(_judged(judge, job, say))})
     except BaseException:
         traceback.print_exc()
         os._exit(70)
@@ -351,8 +357,9 @@ def _limit(what: int, value: int) -> None:
 
 
 def _judged(judge: Judge, job: dict[str, Any], say: Callable[[dict[str, Any]], None]) -> FileReport:
-    def progress(name: str, functions: Any) -> None:
-        say({"now": name, "functions": [asdict(function) for function in functions]})
+    def progress(name: str, functions: Any, diagnosis: Any) -> None:
+        so_far = {"functions": functions, "diagnosis": diagnosis}
+        say({"now": name, **{key: [asdict(item) for item in so_far[key]] for key in so_far}})
 
     path, shown, named = Path(job["absolute"]), job["path"], job["named"]
     try:

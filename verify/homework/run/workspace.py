@@ -229,9 +229,7 @@ class Workspace:
     def _run_statements(self) -> None:
         flags = _future_flags(self.extract)
         for statement in self.extract.statements:
-            where = self.extract.path.name
-            if statement.cell is not None:
-                where += f", cell {statement.cell}"
+            where = self.extract.label(statement.cell)
             try:
                 tree = ast.Module([statement.node], [])
                 exec(compile(tree, where, "exec", flags, dont_inherit=True), self.names)

@@ -15,7 +15,7 @@ from verify.homework.report import AGREE
 from verify.homework.run.calls import CallError, array_of, fresh, guarded, is_array
 from verify.homework.run.workspace import Workspace
 from verify.homework.textbook.arguments import function
-from verify.homework.textbook.recognise import Role, meaning
+from verify.homework.textbook.recognise import FORWARDS, Role, meaning
 from verify.homework.textbook.workbench import Alternative, Bench, Result, own_of, settle
 
 Arrays = dict[str, np.ndarray]
@@ -101,7 +101,7 @@ _FORWARD_FORMULAS: dict[str, tuple[str, list[tuple[str, str, str, Callable]]]] =
                 "1 / (1 + exp(Z))",
                 lambda Z: 1 / (1 + np.exp(Z)),
             ),
-            ("sigmoid-is-tanh", "It is tanh(Z).", "tanh(Z)", np.tanh),
+            ("forward-activation", "It is tanh(Z).", "tanh(Z)", np.tanh),
             (
                 "sigmoid-one-missing",
                 "The 1 under the bar has the wrong sign.",
@@ -117,13 +117,13 @@ _FORWARD_FORMULAS: dict[str, tuple[str, list[tuple[str, str, str, Callable]]]] =
              lambda Z: np.minimum(0, Z)),
             ("relu-absolute", "It is |Z|.", "abs(Z)", np.abs),
             (
-                "relu-leaky",
+                "forward-activation",
                 "It lets a hundredth of what is negative through: that is a leaky relu.",
                 "maximum(0.01 * Z, Z)",
                 lambda Z: np.maximum(0.01 * Z, Z),
             ),
             ("relu-step", "It is the derivative of relu.", "Z > 0", lambda Z: (Z > 0) * 1.0),
-            ("relu-missing", "It returns Z as it is.", "Z", lambda Z: Z),
+            ("forward-activation", "It returns Z as it is.", "Z", lambda Z: Z),
         ],
     ),
     "leaky-relu": (
@@ -142,7 +142,7 @@ _FORWARD_FORMULAS: dict[str, tuple[str, list[tuple[str, str, str, Callable]]]] =
     ),
     "tanh": (
         "tanh(Z)",
-        [("tanh-is-sigmoid", "It is the sigmoid of Z.", "sigmoid(Z)", manual.sigmoid)],
+        [("forward-activation", "It is the sigmoid of Z.", "sigmoid(Z)", manual.sigmoid)],
     ),
     "softmax": (
         "exp(Z) / sum of exp(Z) down each column",
@@ -159,7 +159,7 @@ _FORWARD_FORMULAS: dict[str, tuple[str, list[tuple[str, str, str, Callable]]]] =
                 "exp(Z)",
                 np.exp,
             ),
-            ("softmax-is-sigmoid", "It is the sigmoid of Z.", "sigmoid(Z)", manual.sigmoid),
+            ("forward-activation", "It is the sigmoid of Z.", "sigmoid(Z)", manual.sigmoid),
         ],
     ),
 }  # fmt: skip
@@ -167,7 +167,7 @@ _FORWARD_FORMULAS: dict[str, tuple[str, list[tuple[str, str, str, Callable]]]] =
 
 def judge_activation_backward(bench: Bench, role: Role) -> None:
     """Judge dZ = dA * g'(Z), or g'(Z) alone."""
-    name = role.role.removesuffix("_backward")
+    (name,) = FORWARDS[role.role]
     rng = np.random.default_rng(12)
     Z, dA = _grid(rng), rng.standard_normal((4, 6))
     if not any(meaning(argument, {"dA"}) for argument in role.arguments):
@@ -207,7 +207,7 @@ def _is(found: Any, expected: np.ndarray) -> bool:
 
 def _result(bench: Bench, role: Role, Z: np.ndarray, dA: np.ndarray, found: Any) -> Result:
     """Set what a backward returned beside dA * g'(Z), and beside what people write instead."""
-    name = role.role.removesuffix("_backward")
+    (name,) = FORWARDS[role.role]
     leak = _leak_due(bench, role, Z, dA, found)
     A = manual.ACTIVATIONS[name].forward(Z) if leak is None else Z * sloped(name, Z, leak)
     expected = manual.softmax_backward(dA, Z) if name == "softmax" else dA * sloped(name, Z, leak)
@@ -232,7 +232,7 @@ def _leak_due(bench: Bench, role: Role, Z: np.ndarray, dA: np.ndarray, found: An
 
     Without one, it is whatever the backward has.
     """
-    name = role.role.removesuffix("_backward")
+    (name,) = FORWARDS[role.role]
     forward = bench.role(name, role)
     if forward is None:
         return leak_of(name, found, Z, lambda slope: dA * slope)
@@ -316,15 +316,15 @@ _BACKWARD_FORMULAS: dict[str, tuple[str, list[tuple[str, str, str, Callable]]]] 
     "sigmoid": (
         "dA * s * (1 - s) with s = sigmoid(Z)",
         [
-            ("activation-derivative-missing", "The derivative of the sigmoid is missing.", "dA",
+            ("derivative-missing", "The derivative of the sigmoid is missing.", "dA",
              lambda dA, Z, A: dA),
-            ("derivative-half", "The factor (1 - s) is missing.", "dA * s",
+            ("derivative-is-activation", "The factor (1 - s) is missing.", "dA * s",
              lambda dA, Z, A: dA * A),
-            ("derivative-half", "The factor s is missing.", "dA * (1 - s)",
+            ("derivative-one-minus-activation", "The factor s is missing.", "dA * (1 - s)",
              lambda dA, Z, A: dA * (1 - A)),
             ("upstream-missing", "It is not multiplied by dA.", "s * (1 - s)",
              lambda dA, Z, A: A * (1 - A) + 0 * dA),
-            ("derivative-of-wrong-argument", "The derivative is taken of Z instead of the sigmoid.",
+            ("derivative-of-preactivation", "The derivative is taken of Z instead of the sigmoid.",
              "dA * Z * (1 - Z)", lambda dA, Z, A: dA * Z * (1 - Z)),
             ("derivative-of-another-activation", "The derivative is that of tanh.",
              "dA * (1 - s**2)", lambda dA, Z, A: dA * (1 - A**2)),
@@ -332,9 +332,9 @@ _BACKWARD_FORMULAS: dict[str, tuple[str, list[tuple[str, str, str, Callable]]]] 
              "dA * (1 - tanh(Z)**2)", lambda dA, Z, A: dA * (1 - np.tanh(Z) ** 2)),
             ("derivative-of-another-activation", "The derivative is that of relu.", "dA * (Z > 0)",
              lambda dA, Z, A: dA * (Z > 0)),
-            ("derivative-sign", "It is s * (1 + s): the sign is wrong.", "dA * s * (1 + s)",
+            ("derivative-with-plus", "It is s * (1 + s): the sign is wrong.", "dA * s * (1 + s)",
              lambda dA, Z, A: dA * A * (1 + A)),
-            ("derivative-of-wrong-argument", "The sigmoid is taken of the sigmoid.",
+            ("derivative-of-activation", "The sigmoid is taken of the sigmoid.",
              "dA * sigmoid(s) * (1 - sigmoid(s))",
              lambda dA, Z, A: dA * manual.sigmoid(A) * (1 - manual.sigmoid(A))),
         ],
@@ -342,20 +342,18 @@ _BACKWARD_FORMULAS: dict[str, tuple[str, list[tuple[str, str, str, Callable]]]] 
     "relu": (
         "dA where Z > 0, else 0",
         [
-            ("activation-derivative-missing", "The mask Z > 0 is missing.", "dA",
+            ("derivative-missing", "The mask Z > 0 is missing.", "dA",
              lambda dA, Z, A: dA),
             ("upstream-missing", "It is not multiplied by dA.", "Z > 0",
              lambda dA, Z, A: (Z > 0) + 0 * dA),
-            ("relu-mask-of-gradient", "The mask is taken of dA instead of Z.", "dA * (dA > 0)",
+            ("derivative-of-upstream", "The mask is taken of dA instead of Z.", "dA * (dA > 0)",
              lambda dA, Z, A: dA * (dA > 0)),
-            ("relu-mask-inverted", "The mask is the wrong way round.", "dA * (Z < 0)",
+            ("derivative-inverted", "The mask is the wrong way round.", "dA * (Z < 0)",
              lambda dA, Z, A: dA * (Z < 0)),
-            ("derivative-of-another-activation", "It is multiplied by relu(Z), not by its "
-             "derivative.", "dA * maximum(0, Z)", lambda dA, Z, A: dA * A),
-            ("derivative-of-another-activation", "It is multiplied by Z, not by the derivative.",
+            ("derivative-is-activation", "It is multiplied by relu(Z), not by its derivative.",
+             "dA * maximum(0, Z)", lambda dA, Z, A: dA * A),
+            ("derivative-is-preactivation", "It is multiplied by Z, not by the derivative.",
              "dA * Z", lambda dA, Z, A: dA * Z),
-            ("derivative-of-another-activation", "It is relu of dA.", "maximum(0, dA)",
-             lambda dA, Z, A: np.maximum(0, dA)),
         ],
     ),
     "leaky-relu": (
@@ -383,26 +381,26 @@ _BACKWARD_FORMULAS: dict[str, tuple[str, list[tuple[str, str, str, Callable]]]] 
     "tanh": (
         "dA * (1 - tanh(Z)**2)",
         [
-            ("activation-derivative-missing", "The derivative of tanh is missing.", "dA",
+            ("derivative-missing", "The derivative of tanh is missing.", "dA",
              lambda dA, Z, A: dA),
             ("upstream-missing", "It is not multiplied by dA.", "1 - tanh(Z)**2",
              lambda dA, Z, A: 1 - A**2 + 0 * dA),
-            ("derivative-of-wrong-argument", "The derivative is taken of Z instead of tanh(Z).",
+            ("derivative-of-preactivation", "The derivative is taken of Z instead of tanh(Z).",
              "dA * (1 - Z**2)", lambda dA, Z, A: dA * (1 - Z**2)),
             ("derivative-not-squared", "tanh(Z) is not squared.", "dA * (1 - tanh(Z))",
              lambda dA, Z, A: dA * (1 - A)),
             ("derivative-of-another-activation", "The derivative is that of the sigmoid.",
              "dA * A * (1 - A)", lambda dA, Z, A: dA * A * (1 - A)),
-            ("derivative-sign", "The sign is wrong.", "dA * (1 + tanh(Z)**2)",
+            ("derivative-with-plus", "The sign is wrong.", "dA * (1 + tanh(Z)**2)",
              lambda dA, Z, A: dA * (1 + A**2)),
         ],
     ),
     "softmax": (
         "A * (dA - sum of A * dA down each column)",
         [
-            ("activation-derivative-missing", "The derivative of the softmax is missing.", "dA",
+            ("derivative-missing", "The derivative of the softmax is missing.", "dA",
              lambda dA, Z, A: dA),
-            ("softmax-diagonal-only", "Only the diagonal of the Jacobian is taken.",
+            ("derivative-diagonal-only", "Only the diagonal of the Jacobian is taken.",
              "dA * A * (1 - A)", lambda dA, Z, A: dA * A * (1 - A)),
         ],
     ),

@@ -19,8 +19,8 @@ from verify.homework.textbook.recognise import Role, meaning
 class BindError(CallError):
     """A function asks for something that there is no value for."""
 
-    def __init__(self, sentence: str):
-        super().__init__(sentence, UNDECIDED)
+    def __init__(self, function: str, what: str):
+        super().__init__(function, what, UNDECIDED)
 
 
 def function(workspace: Workspace, role: Role, instance: Any = None) -> Callable:
@@ -30,7 +30,7 @@ def function(workspace: Workspace, role: Role, instance: Any = None) -> Callable
     found = workspace.names.get(role.name)
     if not callable(found):
         why = workspace.failed.get(role.name, "it is not defined")
-        raise CallError(f"{role.name} cannot be used ({why}).")
+        raise CallError(role.name, f"cannot be used ({why})")
     return found
 
 
@@ -48,7 +48,8 @@ def bind(role: Role, values: Mapping[str, Any]) -> dict[str, Any]:
         if wanted is not None:
             bound[name] = values[wanted]
         elif not has_default:
-            raise BindError(f"{role.shown} asks for {name}, which is not an argument that is known")
+            what = f"asks for {name}, which is not an argument that is known"
+            raise BindError(role.shown, what)
     return bound
 
 

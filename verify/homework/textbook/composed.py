@@ -14,7 +14,6 @@ against differences of the file's own cost. From who agrees with whom:
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -22,8 +21,9 @@ from typing import Any
 import numpy as np
 
 import manual
+from verify.findings import Finding
 from verify.homework.passes.derivative import Own, own_gradient
-from verify.homework.report import AGREE, DISAGREE, UNDECIDED, Fault
+from verify.homework.report import AGREE, DISAGREE, UNDECIDED
 from verify.homework.run.calls import CallError, array_of, number_of
 from verify.homework.textbook.blocks import Bench
 from verify.homework.textbook.caches import textbook_values
@@ -31,19 +31,19 @@ from verify.homework.textbook.draws import M, draw, saturated
 from verify.homework.textbook.findings import (
     Blame,
     Numbers,
-    faults_in,
+    findings_in,
     guard_of,
     is_single,
     plain,
     says_single,
 )
-from verify.homework.textbook.forwards import forward_faults
+from verify.homework.textbook.forwards import forward_findings
 from verify.homework.textbook.gradients import wrong_gradients
 from verify.homework.textbook.network import (
     Network,
     Runner,
 )
-from verify.homework.textbook.recognise import Role
+from verify.homework.textbook.recognise import Role, blamed
 from verify.homework.textbook.recognised_network import CLOSE, Trial, find_trial
 from verify.homework.textbook.replaced import names_of, once, replaced, wrong_within
 
@@ -66,7 +66,7 @@ def judge_network(bench: Bench, network: Network) -> None:
                 _judge(bench, rest)
         for role in _own_roles(bench, network):
             if bench.outcome.verdict_of(role.shown) is None:
-                says = f"It was not judged: {str(fault).split(' ')[0]} cannot be run."
+                says = f"It was not judged: {fault.function or 'the network'} cannot be run."
                 bench.outcome.say(role, UNDECIDED, says)
 
 
@@ -87,7 +87,7 @@ def _without(network: Network, fault: CallError) -> Network | None:
 
 
 def _is_of(fault: CallError, role: Role) -> bool:
-    return str(fault).startswith((f"{role.shown} ", f"{role.name} "))
+    return fault.function in (role.shown, role.name)
 
 
 def _judge(bench: Bench, network: Network) -> None:
@@ -95,29 +95,29 @@ def _judge(bench: Bench, network: Network) -> None:
     outcome = bench.outcome
     wrong = wrong_within(bench, network.roles)
     try:
-        faults, own, trial = _attempt(bench, network)
+        findings, own, trial = _attempt(bench, network)
     except CallError:
         if not wrong:
             raise
         with replaced(bench, wrong):
-            faults, own, trial = _attempt(bench, network)
-            _conclude(bench, network, trial, faults, own, wrong)
+            findings, own, trial = _attempt(bench, network)
+            _conclude(bench, network, trial, findings, own, wrong)
         return
-    if faults and wrong and not (own is not None and own.faithful):
+    if findings and wrong and not (own is not None and own.faithful):
         with replaced(bench, wrong):
             try:
                 again, its_own, its_trial = _attempt(bench, network)
             except CallError:
                 again = None
         if again is None:
-            # The course's functions do not fit into the file's: its faults are not told apart.
+            # The course's functions do not fit into the file's: its mistakes are not told apart.
             for role in _own_roles(bench, network):
                 says = f"{role.shown} is wrong as long as {names_of(wrong)} is."
                 outcome.say(role, DISAGREE, says)
             return
         _conclude(bench, network, its_trial, again, its_own, wrong)
         return
-    _conclude(bench, network, trial, faults, own, wrong if faults else [])
+    _conclude(bench, network, trial, findings, own, wrong if findings else [])
 
 
 def _own_roles(bench: Bench, network: Network) -> list[Role]:
@@ -137,30 +137,30 @@ def _give_up(bench: Bench, network: Network, fault: CallError) -> None:
             bench.outcome.say(role, fault.verdict, str(fault))
 
 
-def _attempt(bench: Bench, network: Network) -> tuple[list[Fault], Own | None, Trial]:
+def _attempt(bench: Bench, network: Network) -> tuple[list[Finding], Own | None, Trial]:
     """Return what is wrong with a network, on the first problem on which anything is."""
-    faults: list[Fault] = []
+    findings: list[Finding] = []
     for number, sizes in enumerate(network.sizes):
         trial = find_trial(bench, network, sizes, number)
-        faults, remarks = _faults(bench, trial)
+        findings, remarks = _findings(bench, trial)
         own = None
-        if network.backward is not None and (number == 0 or faults):
+        if network.backward is not None and (number == 0 or findings):
             own = _own(bench, trial)
             if own is not None and own.remark:
                 remarks = [
                     *remarks,
                     f"{network.backward.shown}: {own.remark}; finite differences stood in.",
                 ]
-        if trial.course is not None and not faults:
+        if trial.course is not None and not findings:
             remarks = [_other_activations(trial), *remarks]
         elif trial.course is not None:
-            faults = _by_the_course(bench, trial, seed=number) or faults
+            findings = _by_the_course(bench, trial, seed=number) or findings
         for remark in remarks:
             bench.outcome.remark(remark)
         if number == 0:
-            first = (faults, own, trial)
-        if faults:
-            return faults, own, trial
+            first = (findings, own, trial)
+        if findings:
+            return findings, own, trial
     return first
 
 
@@ -174,8 +174,8 @@ _MIXED = "forward-activation-mixed"
 """The mistake of one activation in the forward pass and the course's in the backward pass."""
 
 
-def _by_the_course(bench: Bench, trial: Trial, seed: int) -> list[Fault] | None:
-    """Return the fault of a forward pass whose backward pass is right for the course's network.
+def _by_the_course(bench: Bench, trial: Trial, seed: int) -> list[Finding] | None:
+    """Return the mistake of a forward pass whose backward pass is right for the course's network.
 
     None if the backward pass is wrong for that too.
     """
@@ -189,26 +189,28 @@ def _by_the_course(bench: Bench, trial: Trial, seed: int) -> list[Fault] | None:
     )
     runner = Runner(network, bench.plain, other)
     again = Trial(other, runner, runner.evaluate(other.params), False)
-    faults = _by_itself(bench, network, again)
-    if faults is None or faults:
+    findings = _by_itself(bench, network, again)
+    if findings is None or findings:
         return None
-    has, due = problem.hidden[0], trial.course[0]
-    sentence = (
-        f"The hidden layers are {has} in the forward pass; they should be {due}, whose derivative "
-        "the backward pass rightly has."
+    finding = Finding(
+        _MIXED,
+        "A1",
+        1,
+        says="The hidden layers are {has} in the forward pass; they should be {due}, whose "
+        "derivative the backward pass rightly has.",
+        wrong="A1 = {has}(Z1)",
+        right="A1 = {due}(Z1)",
+        values={"has": problem.hidden[0], "due": trial.course[0]},
     )
-    return [
-        Fault(forward.shown, "A1", 1, _MIXED, sentence, f"A1 = {has}(Z1)",
-              f"A1 = {due}(Z1)")
-    ]  # fmt: skip
+    return [blamed(finding, forward)]
 
 
-def _faults(bench: Bench, trial: Trial) -> tuple[list[Fault], list[str]]:
+def _findings(bench: Bench, trial: Trial) -> tuple[list[Finding], list[str]]:
     """Return what the textbook says is wrong, and what is to be remarked."""
     network, problem = trial.runner.network, trial.problem
     cost = number_of(trial.evaluated.cost)
     if cost is None:
-        raise CallError(f"{trial.runner.cost_name} does not return one number.")
+        raise CallError(trial.runner.cost_name, "does not return one number")
     grads, intermediates = _given(trial)
     blame = Blame(
         network.forward,
@@ -222,13 +224,13 @@ def _faults(bench: Bench, trial: Trial) -> tuple[list[Fault], list[str]]:
         intermediates,
         is_single(trial.evaluated.forward.AL, trial.evaluated.cost, *grads.values()),
     )
-    faults, remarks = faults_in(bench.plain.extract, blame, problem, numbers)
-    faults += _mask_faults(trial)
+    findings, remarks = findings_in(bench.plain.extract, blame, problem, numbers)
+    findings += _mask_findings(trial)
     remarks += _shape_remarks(trial, grads)
     if network.cost is not None and bench.outcome.verdict_of(network.cost.shown) == AGREE:
         # The cost was judged by itself, and is right.
-        faults = [_not_the_cost(fault, network) for fault in faults]
-    return faults, remarks
+        findings = [_not_the_cost(finding, network) for finding in findings]
+    return findings, remarks
 
 
 def _shape_remarks(trial: Trial, grads: Mapping[str, Any]) -> list[str]:
@@ -244,8 +246,8 @@ def _shape_remarks(trial: Trial, grads: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _mask_faults(trial: Trial) -> list[Fault]:
-    """Return a fault where the masks keep what should be dropped, as the draws behind them show."""
+def _mask_findings(trial: Trial) -> list[Finding]:
+    """Return the mistake where the masks keep what should be dropped, by the draws behind them."""
     forward, problem = trial.runner.network.forward, trial.problem
     if forward is None or problem.masks is None:
         return []
@@ -254,21 +256,25 @@ def _mask_faults(trial: Trial) -> list[Fault]:
         for values in trial.evaluated.draws:
             uniform = values.shape == mask.shape and len(np.unique(values)) > 2
             if uniform and np.array_equal(mask, values >= keep_prob):
-                sentence = (
-                    f"D{layer} keeps a unit where rand > keep_prob: with the probability "
-                    "1 - keep_prob, while A is divided by keep_prob."
+                finding = Finding(
+                    "forward-mask-wrong-share",
+                    f"D{layer}",
+                    layer,
+                    says="{D} keeps a unit where rand > keep_prob: with the probability "
+                    "1 - keep_prob, while A is divided by keep_prob.",
+                    wrong="{D} = rand > keep_prob",
+                    right="{D} = rand < keep_prob",
+                    values={"D": f"D{layer}"},
                 )
-                return [
-                    Fault(forward.shown, f"D{layer}", layer, "forward-mask-wrong-share", sentence,
-                          f"D{layer} = rand > keep_prob", f"D{layer} = rand < keep_prob")
-                ]  # fmt: skip
+                return [blamed(finding, forward)]
     return []
 
 
-def _not_the_cost(fault: Fault, network: Network) -> Fault:
-    if network.cost is None or fault.function != network.cost.shown or network.forward is None:
-        return fault
-    return replace(fault, function=network.forward.shown)
+def _not_the_cost(finding: Finding, network: Network) -> Finding:
+    cost, forward = network.cost, network.forward
+    if cost is None or finding.function != cost.shown or forward is None:
+        return finding
+    return blamed(finding, forward)
 
 
 def _given(trial: Trial) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -295,7 +301,7 @@ def _own(bench: Bench, trial: Trial) -> Own | None:
         found, _ = runner.grads(params)
         arrays = {name: array_of(found.get(name)) for name in params}
         if any(array is None or array.size != params[n].size for n, array in arrays.items()):
-            raise CallError("a gradient is missing, or has another size.")
+            raise CallError(runner.network.roles[-1].shown, "returns no gradient of some parameter")
         return {n: np.asarray(array).reshape(params[n].shape) for n, array in arrays.items()}
 
     cost = number_of(trial.evaluated.cost)
@@ -312,13 +318,13 @@ def _conclude(
     bench: Bench,
     network: Network,
     trial: Trial,
-    faults: Sequence[Fault],
+    findings: Sequence[Finding],
     own: Own | None,
     wrong: Sequence[Role],
 ) -> None:
-    """Set the verdicts of a network's functions from its faults and from its own forward pass."""
-    if faults:
-        _conclude_wrong(bench, network, trial, faults, own)
+    """Set the verdicts of a network's functions from its findings and from its own forward pass."""
+    if findings:
+        _conclude_wrong(bench, network, trial, findings, own)
         return
     found = bench.plain.extract
     doubt = own is not None and own.faithful is False and not wrong
@@ -338,21 +344,21 @@ def _conclude(
 
 
 def _conclude_wrong(
-    bench: Bench, network: Network, trial: Trial, faults: Sequence[Fault], own: Own | None
+    bench: Bench, network: Network, trial: Trial, findings: Sequence[Finding], own: Own | None
 ) -> None:
-    """Lay each fault at the door of the forward pass, the cost or the backward pass."""
+    """Set the verdicts of functions in which, or in whose company, mistakes were found."""
     outcome = bench.outcome
     if network.is_propagate:
-        faults = [_of_propagate(fault) for fault in faults]
-    of_forward = [f for f in faults if f.tensor == "loss" or f.bug.startswith("forward")]
-    of_backward = [f for f in faults if f not in of_forward]
-    misshapen = [f for f in of_backward if f.bug in MISSHAPEN]
+        findings = [_of_propagate(finding) for finding in findings]
+    of_forward = [f for f in findings if f.kind in ("cost", "forward", "loss")]
+    of_backward = [f for f in findings if f not in of_forward]
+    misshapen = [f for f in of_backward if f.kind == "shape"]
     faithful = own is not None and own.faithful is True and not trial.forward_is_right
     if own is not None and own.faithful and network.is_propagate:
         faithful = bool(of_forward)
     if not trial.forward_is_right:
         right = not of_backward and network.backward is not None
-        of_forward = forward_faults(network, trial, of_forward, faithful, right)
+        of_forward = forward_findings(network, trial, of_forward, faithful, right)
     if faithful:
         of_backward = misshapen
     elif of_forward and of_forward[0].bug == _MIXED:
@@ -361,60 +367,61 @@ def _conclude_wrong(
         by_itself = _by_itself(bench, network, trial)
         of_backward = of_backward if by_itself is None else by_itself
     if not faithful:
-        of_forward = [_without_consequence(fault) for fault in of_forward]
-    outcome.faults.extend([*of_forward, *of_backward])
+        of_forward = [_without_consequence(finding) for finding in of_forward]
+    outcome.findings.extend([*of_forward, *of_backward])
     if of_backward and network.backward is not None:
         outcome.gradients.extend(
             wrong_gradients(network.backward.shown, trial.problem, _given(trial)[0])
         )
-    blamed = {fault.function for fault in (*of_forward, *of_backward)}
+    wrong = {finding.function for finding in (*of_forward, *of_backward)}
     for role in network.roles:
-        mine = [f for f in (*of_forward, *of_backward) if f.function == role.shown]
-        if role.shown in blamed:
-            outcome.say(role, DISAGREE, mine[0].detail)
+        if role.shown in wrong:
+            outcome.say(role, DISAGREE)
         elif role is network.backward and faithful:
             outcome.say(role, AGREE, "It is the exact gradient of the file's own cost.")
         elif role in _own_roles(bench, network):
             outcome.say(role, AGREE)
 
 
-MISSHAPEN = frozenset(
-    tuple(
-        (
-            "missing not-a-number bias-keepdims-missing bias-wrong-axis weights-transposed "
-            "bias-transposed wrong-shape"
-        ).split()
-    )
-)
-"""What `verify.diagnose` calls gradients that are wrong whatever their forward pass is."""
+def _without_consequence(finding: Finding) -> Finding:
+    """Return a forward pass's finding without what it says of gradients that are not its own."""
+    said = ("gradients-right", "gradients-faithful")
+    return replace(finding, follows=tuple(key for key in finding.follows if key not in said))
 
 
-def _without_consequence(fault: Fault) -> Fault:
-    """Return a forward pass's fault without what it says of gradients that are not its own."""
-    detail = re.sub(r" The gradients are (?:right|those of this \w+)\.", "", fault.detail)
-    return replace(fault, detail=detail)
-
-
-def _of_propagate(fault: Fault) -> Fault:
-    """Return a fault of a one-layer network in the names of logistic regression."""
-
-    def renamed(text: str) -> str:
-        text = text.replace("dZ1 @ X.T", "X @ dZ1.T")
-        for name, own in (("dW1", "dw"), ("db1", "db"), ("W1", "w"), ("b1", "b"), ("A1", "A")):
-            text = re.sub(rf"\b{name}\b", own, text)
-        return re.sub(r"\bdZ1\b", "dZ", text)
-
+def _of_propagate(finding: Finding) -> Finding:
+    """Return a finding of a one-layer network in the names of logistic regression."""
+    values = {
+        name: _LOGISTIC.get(value, value) if isinstance(value, str) else value
+        for name, value in finding.values.items()
+    }
+    evidence = finding.evidence
     return replace(
-        fault,
-        tensor=renamed(fault.tensor),
-        detail=renamed(fault.detail),
-        found=renamed(fault.found),
-        expected=renamed(fault.expected),
+        finding,
+        tensor=_LOGISTIC.get(finding.tensor, finding.tensor),
+        values=values,
+        extents=tuple(replace(e, tensor=_LOGISTIC[e.tensor]) for e in finding.extents),
+        evidence=evidence
+        and replace(evidence, tensors=tuple(_LOGISTIC[t] for t in evidence.tensors)),
     )
 
 
-def _by_itself(bench: Bench, network: Network, trial: Trial) -> list[Fault] | None:
-    """Return the faults that a backward pass has on the textbook's values.
+_LOGISTIC = {
+    "W1": "w",
+    "b1": "b",
+    "Z1": "Z",
+    "A1": "A",
+    "dW1": "dw",
+    "db1": "db",
+    "dZ1": "dZ",
+    "dZ1 @ X.T": "X @ dZ.T",
+    " + l2 / m * W1": " + l2 / m * w",
+}
+"""What the names of a network's first layer, and what is made of them, are in `propagate`."""
+
+
+def _by_itself(bench: Bench, network: Network, trial: Trial) -> list[Finding] | None:
+    """Return the findings that a backward pass has on the textbook's values.
 
     None if it does not take them.
     """
@@ -428,7 +435,7 @@ def _by_itself(bench: Bench, network: Network, trial: Trial) -> list[Fault] | No
     blame = Blame(network.forward, network.cost, network.backward, True)
     single = is_single(*grads.values())
     numbers = Numbers(None, plain(grads), plain(intermediates), single)
-    found, _ = faults_in(bench.plain.extract, blame, trial.problem, numbers)
+    found, _ = findings_in(bench.plain.extract, blame, trial.problem, numbers)
     return found
 
 

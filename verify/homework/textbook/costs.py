@@ -7,17 +7,18 @@ from dataclasses import replace
 import numpy as np
 
 import manual
-from verify.homework.report import AGREE, DISAGREE, Fault
+from verify.findings import Finding
+from verify.homework.report import AGREE, DISAGREE
 from verify.homework.run.calls import array_of, fresh, number_of
 from verify.homework.textbook.draws import L2, M, draw
 from verify.homework.textbook.findings import (
     Blame,
     Numbers,
-    faults_in,
+    findings_in,
     is_single,
 )
 from verify.homework.textbook.network import output_of
-from verify.homework.textbook.recognise import Role, depth, meaning
+from verify.homework.textbook.recognise import Role, blamed, depth, meaning
 from verify.homework.textbook.workbench import Bench, text_of
 
 Arrays = dict[str, np.ndarray]
@@ -29,24 +30,21 @@ def judge_cost(bench: Bench, role: Role) -> None:
         return  # it is a network's part, and judged there
     regularised = any(meaning(argument, {"lambd"}) for argument in role.arguments)
     layers = {2: (3, 4, 1), 1: (4, 1)}.get(depth([role.node]) or 3, (4, 5, 3, 1))
-    faults, remarks = _cost_faults(bench, role, layers, "sigmoid", regularised)
-    if faults and "softmax" in text_of(bench.plain):
+    findings, remarks = _cost_findings(bench, role, layers, "sigmoid", regularised)
+    if findings and "softmax" in text_of(bench.plain):
         multiple = (*layers[:-2], layers[-2] + 1, 3)
-        other, its_remarks = _cost_faults(bench, role, multiple, "softmax", regularised)
+        other, its_remarks = _cost_findings(bench, role, multiple, "softmax", regularised)
         if not other:
-            faults, remarks = other, its_remarks
+            findings, remarks = other, its_remarks
     for remark in remarks:
         bench.outcome.remark(remark)
-    if not faults:
-        bench.outcome.say(role, AGREE)
-        return
-    bench.outcome.faults.extend(faults)
-    bench.outcome.say(role, DISAGREE, faults[0].detail)
+    bench.outcome.findings.extend(findings)
+    bench.outcome.say(role, DISAGREE if findings else AGREE)
 
 
-def _cost_faults(
+def _cost_findings(
     bench: Bench, role: Role, layers: tuple[int, ...], output: str, regularised: bool
-) -> tuple[list[Fault], list[str]]:
+) -> tuple[list[Finding], list[str]]:
     hidden = ("relu",) * (len(layers) - 2)
     problem = draw(layers, M, hidden=hidden, output=output, l2=L2 if regularised else 0.0, seed=2)
     values = {
@@ -62,15 +60,15 @@ def _cost_faults(
     if cost is None:
         array = array_of(found)
         what = "no number" if array is None else f"an array of the shape {array.shape}"
-        sentence = f"{role.shown} returns {what}; a cost is one number."
-        return [Fault(role.shown, "loss", None, "not-a-number", sentence)], []
+        says = "It returns {what}; a cost is one number."
+        finding = Finding("not-a-number", "loss", says=says, values={"what": what})
+        return [blamed(finding, role)], []
     _, grads = manual.loss_and_grads(*problem.arguments, **problem.options)
-    faults, remarks = faults_in(
+    findings, remarks = findings_in(
         bench.plain.extract,
         Blame(None, role, None, True),
         problem,
         Numbers(float(cost), grads, {}, is_single(found)),
     )
     # The gradients were the textbook's, so what is said of them is nothing of the file's.
-    said = " The gradients are right."
-    return [replace(f, detail=f.detail.replace(said, "")) for f in faults], remarks
+    return [replace(finding, follows=()) for finding in findings], remarks

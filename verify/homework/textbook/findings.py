@@ -1,4 +1,4 @@
-"""From a file's numbers to its faults: what is a mistake, what only rounding, what a remark.
+"""From a file's numbers to its findings: what is a mistake, what only rounding, what a remark.
 
 A file's cost and gradients are held against the textbook's three times, each time with more
 allowed, until nothing stands against them:
@@ -16,28 +16,26 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 import manual
+from verify.catalogue import GUARDS
 from verify.diagnose import diagnose
 from verify.evidence.bars.derived import analyse
+from verify.findings import Finding
 from verify.homework.passes.derivative import ROUTES
 from verify.homework.read.extract import Extract
-from verify.homework.report import Fault
+from verify.homework.read.locate import NOWHERE
 from verify.homework.run.calls import array_of
 from verify.homework.textbook.draws import LOWEST
-from verify.homework.textbook.recognise import Role, place_of
+from verify.homework.textbook.recognise import Role, blamed, place_of
 from verify.problem import Problem
-from verify.report import Finding
 
 LARGEST_GUARD = 1e-4
 """What is larger is no guard but another function."""
-
-GUARDS = frozenset({"cost-clipped", "cost-guarded", "forward-clipped", "forward-guarded"})
-"""What `verify.diagnose` calls a cost that only keeps log(0) away."""
 
 _SINGLE = ("float32", "float16", "single", "half", "f4")
 
@@ -63,11 +61,12 @@ class Blame:
 
     def of(self, finding: Finding) -> Role | None:
         """Return the function in which the mistake of a finding is."""
-        if finding.bug.startswith("cost") or (finding.tensor == "loss" and self.forward_is_right):
-            return self.cost or self.forward or self.backward
-        if finding.bug.startswith("forward") or finding.tensor == "loss":
-            return self.forward or self.cost or self.backward
-        return self.backward or self.forward or self.cost
+        forward, cost, backward = self.forward, self.cost, self.backward
+        if finding.kind == "cost" or (finding.tensor == "loss" and self.forward_is_right):
+            return cost or forward or backward
+        if finding.kind in ("forward", "loss"):
+            return forward or cost or backward
+        return backward or forward or cost
 
 
 def guard_of(found: Extract) -> float:
@@ -117,17 +116,16 @@ def bars_of(problem: Problem) -> dict[str, np.ndarray]:
     return {name: ROUTES * bar for name, bar in analyse(problem).bars.items()}
 
 
-def faults_in(
+def findings_in(
     found: Extract, blame: Blame, problem: Problem, numbers: Numbers
-) -> tuple[list[Fault], list[str]]:
+) -> tuple[list[Finding], list[str]]:
     """Return the mistakes in a file's numbers, or none, and what is to be remarked."""
     loss, grads = manual.loss_and_grads(*problem.arguments, **problem.options)
     cost = numbers.cost
     strict = _findings(problem, float(loss), numbers, ROUTES * analyse(problem).loss_bar, {})
-    follows = " The gradients are those of this cost."
-    guards = [f.detail.removesuffix(follows) for f in strict if f.bug in GUARDS]
-    faults = [finding for finding in strict if finding.bug not in GUARDS]
-    if not faults:
+    guards = [replace(f, follows=()).detail for f in strict if f.bug in GUARDS]
+    mistakes = [finding for finding in strict if finding.bug not in GUARDS]
+    if not mistakes:
         return [], guards
     where = blame.backward or blame.cost or blame.forward
     name = where.shown if where is not None else ""
@@ -149,7 +147,7 @@ def faults_in(
                 f"{name} guards against log(0) or division by zero with {guard:g}: its cost is "
                 f"{off:.0e} off the textbook's, and that is all the difference."
             ]
-    return [_fault(found, blame, finding) for finding in faults], guards
+    return [_placed(found, blame, finding) for finding in mistakes], guards
 
 
 def _findings(
@@ -194,24 +192,17 @@ def _reach(problem: Problem) -> dict[str, np.ndarray]:
     return {name: np.abs(value) for name, value in grads.items()}
 
 
-def _fault(found: Extract, blame: Blame, finding: Finding) -> Fault:
+def _placed(found: Extract, blame: Blame, finding: Finding) -> Finding:
+    """Return a finding with the function to blame, and the line."""
     role = blame.of(finding)
-    line, source = ("", "")
-    if role is not None and role is blame.backward and finding.tensor != "loss":
-        named = _LOGISTIC[finding.tensor] if role.role == "propagate" else (finding.tensor,)
-        places = (place_of(found, role, name) for name in named)
-        line, source = next((place for place in places if any(place)), ("", ""))
-    return Fault(
-        role.shown if role is not None else "",
-        finding.tensor,
-        finding.layer,
-        finding.bug,
-        finding.detail,
-        finding.found,
-        finding.expected,
-        line,
-        source,
-    )
+    if role is None:
+        return finding
+    line = NOWHERE
+    if role is blame.backward and finding.tensor != "loss":
+        names = _LOGISTIC[finding.tensor] if role.role == "propagate" else (finding.tensor,)
+        places = (place_of(found, role, name) for name in names)
+        line = next((place for place in places if place.source), line)
+    return blamed(finding, role, line)
 
 
 _LOGISTIC = {"dW1": ("dw",), "db1": ("db",), "dZ1": ("dZ", "dz", "dw")}

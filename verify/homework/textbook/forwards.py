@@ -3,70 +3,85 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 import manual
-from verify.homework.report import Fault
+from verify.catalogue import UNNAMED
+from verify.findings import Finding
 from verify.homework.run.calls import array_of, number_of
 from verify.homework.textbook.network import (
     Network,
 )
+from verify.homework.textbook.recognise import blamed
 from verify.homework.textbook.recognised_network import CLOSE, Trial
 from verify.problem import Problem
 
 
-def forward_faults(
+def forward_findings(
     network: Network,
     trial: Trial,
-    faults: Sequence[Fault],
+    findings: Sequence[Finding],
     faithful: bool,
     gradients_are_right: bool,
-) -> list[Fault]:
+) -> list[Finding]:
     """Return what is wrong with a forward pass, by the best name that there is for it."""
-    named = [fault for fault in faults if fault.bug not in ("unknown", "not-finite")]
+    named = [finding for finding in findings if finding.bug not in UNNAMED]
     role = network.forward or network.cost or network.backward
     if named or role is None:
         return named
-    follows = " The backward pass is the exact gradient of it." if faithful else ""
+    finding = _wrong_output(trial) or _wrong_cost(trial, network, gradients_are_right)
+    if faithful:
+        finding = replace(finding, follows=("gradients-faithful",))
+    return [blamed(finding, role)]
+
+
+def _wrong_output(trial: Trial) -> Finding | None:
+    """Return the finding that the output has another activation, where it has one that is known."""
+    problem, AL = trial.problem, array_of(trial.evaluated.forward.AL)
+    if AL is None or problem.masks is not None or AL.shape != problem.Y.shape:
+        return None
+    Z, L = _last_Z(problem), len(problem.layers) - 1
+    fitting = [text for text, value in _OUTPUTS.items() if np.allclose(AL, value(Z), rtol=CLOSE)]
+    if not fitting:
+        return None
+    written = " or ".join(fitting)  # relu(Z) and Z are one where every Z is positive
+    return Finding(
+        "forward-output",
+        f"A{L}",
+        L,
+        says=f"The output is {written}; it should be {problem.output}({{Z}}).",
+        wrong=f"{{A}} = {written}",
+        right=f"{{A}} = {problem.output}({{Z}})",
+        values={"A": f"A{L}", "Z": f"Z{L}"},
+    )
+
+
+def _wrong_cost(trial: Trial, network: Network, gradients_are_right: bool) -> Finding:
+    """Return the finding that the cost is another, which is all that is known."""
     problem = trial.problem
-    last = problem.output
-    AL = array_of(trial.evaluated.forward.AL)
-    if AL is not None and problem.masks is None and AL.shape == problem.Y.shape:
-        Z = _last_Z(problem)
-        L = len(problem.layers) - 1
-        fitting = [
-            text.format(f"Z{L}")
-            for text, value in _OUTPUTS.items()
-            if np.allclose(AL, value(Z), rtol=CLOSE)
-        ]
-        if fitting:  # relu(Z) and Z are one where every Z is positive
-            is_ = " or ".join(fitting)
-            sentence = f"The output is {is_}; it should be {last}(Z{L})."
-            return [
-                Fault(role.shown, f"A{L}", L, "forward-output", sentence + follows,
-                      f"A{L} = {is_}", f"A{L} = {last}(Z{L})")
-            ]  # fmt: skip
-    cost = float(number_of(trial.evaluated.cost))
-    expected = float(manual.loss(*problem.arguments, **problem.options))
-    sentence = f"its cost is {cost:.6g} where that is {expected:.6g}."
+    values = {
+        "cost": float(number_of(trial.evaluated.cost)),
+        "due": float(manual.loss(*problem.arguments, **problem.options)),
+    }
     if gradients_are_right and network.makes_cost:
-        sentence = (
-            f"The cost is {cost:.6g}; it should be {expected:.6g}. The gradients are right, so "
-            "the mistake is in the cost alone."
-        )
-        return [Fault(role.shown, "loss", None, "cost-unknown", sentence)]
-    sentence = f"The forward pass is another function than the textbook's: {sentence}{follows}"
-    return [Fault(role.shown, "loss", None, "forward-unknown", sentence)]
+        says = "The cost is {cost:.6g}; it should be {due:.6g}."
+        return Finding("cost-unknown", "loss", says=says, values=values, follows=("cost-alone",))
+    says = (
+        "The forward pass is another function than the textbook's: its cost is {cost:.6g} where "
+        "that is {due:.6g}."
+    )
+    return Finding("forward-unknown", "loss", says=says, values=values)
 
 
 _OUTPUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "{}": lambda Z: Z,
-    "relu({})": lambda Z: np.maximum(Z, 0),
-    "tanh({})": np.tanh,
-    "sigmoid(-{})": lambda Z: manual.sigmoid(-Z),
-    "sigmoid({})": manual.sigmoid,
-    "sigmoid(relu({}))": lambda Z: manual.sigmoid(np.maximum(Z, 0)),
+    "{Z}": lambda Z: Z,
+    "relu({Z})": lambda Z: np.maximum(Z, 0),
+    "tanh({Z})": np.tanh,
+    "sigmoid(-{Z})": lambda Z: manual.sigmoid(-Z),
+    "sigmoid({Z})": manual.sigmoid,
+    "sigmoid(relu({Z}))": lambda Z: manual.sigmoid(np.maximum(Z, 0)),
 }
 """What people put at the output instead."""
 

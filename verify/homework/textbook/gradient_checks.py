@@ -16,8 +16,9 @@ import numpy as np
 
 import manual
 from verify.evidence.trace import Traced, UntraceableError
+from verify.findings import Finding
 from verify.homework.passes.derivative import own_gradient
-from verify.homework.report import AGREE, DISAGREE, UNDECIDED, Fault
+from verify.homework.report import AGREE, UNDECIDED
 from verify.homework.run.calls import CallError, array_of, fresh, number_of
 from verify.homework.textbook.arguments import call
 from verify.homework.textbook.draws import M, draw
@@ -75,26 +76,27 @@ def _settle(bench: Bench, role: Role, trials: Mapping[str, Any]) -> None:
             role, UNDECIDED, f"{role.shown} returns nothing by which it accepts or rejects."
         )
         return
-    shown = "" if number is None else f": it returns {number:.3g}"
     if says == "rejects":
-        _fault(bench, role, "rejects-right", f"{role.shown} rejects the true gradient{shown}.")
+        _disagree(bench, role, "rejects-right", "It rejects the true gradient", number)
         return
     for wrong, value in trials.items():
         says, number = _verdict(value)
         small = number is not None and abs(number) < REJECTS
         if wrong != "the true gradient" and (says == "accepts" or small):
-            shown = "" if number is None else f": it returns {number:.3g}"
-            _fault(bench, role, "accepts-wrong", f"{role.shown} accepts {wrong}{shown}.")
+            _disagree(bench, role, "accepts-wrong", f"It accepts {wrong}", number)
             return
     outcome.say(role, AGREE)
 
 
-def _fault(bench: Bench, role: Role, bug: str, sentence: str) -> None:
-    line, source = place_of(bench.plain.extract, role, "difference")
-    bench.outcome.faults.append(
-        Fault(role.shown, "difference", None, bug, sentence, "", _FORMULA, line, source)
+def _disagree(bench: Bench, role: Role, bug: str, says: str, number: float | None) -> None:
+    finding = Finding(
+        bug,
+        "difference",
+        says=f"{says}." if number is None else f"{says}: it returns {{number:.3g}}.",
+        right=_FORMULA,
+        values={"number": number},
     )
-    bench.outcome.say(role, DISAGREE, sentence)
+    bench.outcome.disagree(role, finding, place_of(bench.plain.extract, role, "difference"))
 
 
 _FORMULA = "norm(grad - gradapprox) / (norm(grad) + norm(gradapprox)), step 2 * epsilon"
@@ -145,7 +147,7 @@ def _of_own_forward(bench: Bench, role: Role, params, problem, textbook):
         items = result if isinstance(result, tuple) else (result,)
         number = next((n for x in items if (n := number_of(x)) is not None), None)
         if number is None:
-            raise CallError(f"{forward.shown} returns no cost.")
+            raise CallError(forward.shown, "returns no cost")
         return float(number)
 
     entries = {key: np.arange(value.size) for key, value in params.items()}
@@ -161,16 +163,17 @@ def _of_own_forward(bench: Bench, role: Role, params, problem, textbook):
 
 def _forward_1d(bench: Bench, role: Role) -> None:
     found = number_of(_at(bench, role, 2.0, 4.0))
+    values: dict[str, Any] = {}
     if found is None:
-        sentence = f"{role.shown} does not return one number."
+        bug, says = "not-a-number", "It does not return one number."
     elif abs(float(found) - 8.0) > 1e-12:
-        sentence = f"{role.shown} is {float(found):.6g} at x = 2, theta = 4; theta * x is 8."
+        bug, says = "forward-unknown", "It is {value:.6g} at x = 2, theta = 4; theta * x is 8."
+        values = {"value": float(found)}
     else:
         bench.outcome.say(role, AGREE)
         return
-    fault = Fault(role.shown, "J", None, "wrong", sentence, "", "theta * x")
-    bench.outcome.faults.append(fault)
-    bench.outcome.say(role, DISAGREE, sentence)
+    finding = Finding(bug, "J", says=says, right="theta * x", values=values)
+    bench.outcome.disagree(role, finding)
 
 
 def _at(bench: Bench, role: Role, x: float, theta: float) -> Any:
@@ -189,13 +192,15 @@ def _backward_1d(bench: Bench, role: Role) -> None:
     if own is not None and own.faithful:
         bench.outcome.say(role, AGREE, "It is the derivative of the file's own forward function.")
         return
-    shown = "nothing" if value is None else f"{value:.6g}"
-    line, source = place_of(bench.plain.extract, role, "dtheta")
-    sentence = f"{role.shown} returns {shown} at x = {x}; the derivative of theta * x is x."
-    bench.outcome.faults.append(
-        Fault(role.shown, "dtheta", None, "wrong", sentence, "", "x", line, source)
+    shown = "nothing" if value is None else "{value:.6g}"
+    finding = Finding(
+        "missing" if value is None else "unknown",
+        "dtheta",
+        says=f"It returns {shown} at x = {{x}}; the derivative of theta * x is x.",
+        right="x",
+        values={"x": x, "value": value},
     )
-    bench.outcome.say(role, DISAGREE, sentence)
+    bench.outcome.disagree(role, finding, place_of(bench.plain.extract, role, "dtheta"))
 
 
 def _own_1d(bench: Bench, role: Role, forward: Role, x: float, theta: float):

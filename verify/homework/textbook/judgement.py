@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from verify.homework.report import Fault, FunctionVerdict, Gradient
-from verify.homework.textbook.recognise import Role
+from verify.findings import Finding
+from verify.homework.read.locate import NOWHERE, Line
+from verify.homework.report import DISAGREE, FunctionVerdict, Gradient
+from verify.homework.textbook.recognise import Role, blamed
 
 
 @dataclass
@@ -13,13 +15,18 @@ class Judgement:
     """What one part of the judgement of a file came to."""
 
     functions: list[FunctionVerdict] = field(default_factory=list)
-    faults: list[Fault] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     gradients: list[Gradient] = field(default_factory=list)
 
     def say(self, role: Role, verdict: str, message: str = "") -> None:
         """Set the verdict of a function."""
         self.functions.append(FunctionVerdict(role.shown, verdict, message))
+
+    def disagree(self, role: Role, finding: Finding, line: Line = NOWHERE) -> None:
+        """Set the verdict of a function in which one mistake was found, and where."""
+        self.findings.append(blamed(finding, role, line))
+        self.say(role, DISAGREE)
 
     def remark(self, sentence: str) -> None:
         """Add a remark, once."""

@@ -41,8 +41,8 @@ def judge_linear_forward(bench: Bench, role: Role) -> None:
     found = result[0] if isinstance(result, tuple) and result else result
     expected, scale = W @ A + b, np.abs(W) @ np.abs(A) + np.abs(b)
     alternatives = [
-        Alternative("bias-missing", "The bias is not added.", "W @ A", W @ A),
-        Alternative("bias-sign", "The bias is subtracted.", "W @ A - b", W @ A - b),
+        Alternative("forward-bias-missing", "The bias is not added.", "W @ A", W @ A),
+        Alternative("forward-bias-negated", "The bias is subtracted.", "W @ A - b", W @ A - b),
     ]
     settle(bench, role, [Result("Z", found, expected, "W @ A + b", 4 * scale, alternatives)])
 
@@ -70,13 +70,14 @@ def _linear_expected(found: Sequence[Any], A: np.ndarray, W: np.ndarray, dZ: np.
             "dZ @ A_prev.T / m",
             4 * size @ np.abs(A).T / m,
             [
-                Alternative("mean-missing", f"dW is not divided by m: it is m = {m} times too "
-                            "large.", "dZ @ A_prev.T", m * dW_right),
-                Alternative("averaged-twice", "dW is divided by m twice.", "dZ @ A_prev.T / m**2",
-                            dW_right / m),
-                Alternative("sign", "dW has the wrong sign.", "-dZ @ A_prev.T / m", -dW_right),
-                Alternative("divided-by-units", "dW is divided by the number of units instead of "
-                            "examples.", f"dZ @ A_prev.T / {A.shape[0]}",
+                Alternative("weights-not-averaged", f"dW is not divided by m: it is m = {m} "
+                            "times too large.", "dZ @ A_prev.T", m * dW_right),
+                Alternative("weights-averaged-twice", "dW is divided by m twice.",
+                            "dZ @ A_prev.T / m**2", dW_right / m),
+                Alternative("weights-negated", "dW has the wrong sign.", "-dZ @ A_prev.T / m",
+                            -dW_right),
+                Alternative("weights-averaged-over-units", "dW is divided by the number of units "
+                            "instead of examples.", f"dZ @ A_prev.T / {A.shape[0]}",
                             dW_right * m / A.shape[0]),
             ],
         ),
@@ -87,11 +88,12 @@ def _linear_expected(found: Sequence[Any], A: np.ndarray, W: np.ndarray, dZ: np.
             "mean of dZ over the examples",
             4 * size.sum(axis=1, keepdims=True) / m,
             [
-                Alternative("mean-missing", f"db is not divided by m: it is m = {m} times too "
+                Alternative("bias-not-averaged", f"db is not divided by m: it is m = {m} times too "
                             "large.", "np.sum(dZ, axis=1, keepdims=True)", m * db_right),
-                Alternative("averaged-twice", "db is divided by m twice.",
+                Alternative("bias-averaged-twice", "db is divided by m twice.",
                             "np.sum(dZ, axis=1, keepdims=True) / m**2", db_right / m),
-                Alternative("sign", "db has the wrong sign.", "-np.sum(dZ, ...) / m", -db_right),
+                Alternative("bias-negated", "db has the wrong sign.", "-np.sum(dZ, ...) / m",
+                            -db_right),
             ],
         ),
         Result(
@@ -101,9 +103,10 @@ def _linear_expected(found: Sequence[Any], A: np.ndarray, W: np.ndarray, dZ: np.
             "W.T @ dZ",
             4 * np.abs(W.T) @ size,
             [
-                Alternative("mean-not-due", "dA_prev is divided by m, which dW and db are too.",
-                            "W.T @ dZ / m", W.T @ dZ / m),
-                Alternative("sign", "dA_prev has the wrong sign.", "-W.T @ dZ", -W.T @ dZ),
+                Alternative("upstream-averaged-twice", "dA_prev is divided by m, which dW and db "
+                            "are too.", "W.T @ dZ / m", W.T @ dZ / m),
+                Alternative("upstream-negated", "dA_prev has the wrong sign.", "-W.T @ dZ",
+                            -W.T @ dZ),
             ],
         ),
     ]  # fmt: skip
@@ -157,7 +160,7 @@ def _own_linear(bench: Bench, role: Role, forward: Role, given: Arrays):
 def _branches(bench: Bench, role: Role) -> list[tuple[str, str]]:
     """Return the activations that a function knows, at least the course's two, as it names them."""
     if not any(meaning(argument, {"activation"}) for argument in role.arguments):
-        raise BindError(f"{role.shown} takes no activation")
+        raise BindError(role.shown, "takes no activation")
     said = set(words(role.node))
     known = [(name, own) for name, row in ACTIVATIONS.items() for own in row.names if own in said]
     return known or [("sigmoid", "sigmoid"), ("relu", "relu")]
@@ -178,11 +181,11 @@ def judge_linear_activation_forward(bench: Bench, role: Role) -> None:
             manual.ACTIVATIONS[name].forward(Z) if leak is None else Z * sloped(name, Z, leak)
         )
         others = [
-            Alternative("activation-swapped", f'For "{own}" it applies {row.symbol}.',
+            Alternative("forward-activation", f'For "{own}" it applies {row.symbol}.',
                         f"{row.symbol}(Z)", row.value(Z))
             for other, row in ACTIVATIONS.items() if other != name
         ]  # fmt: skip
-        others.append(Alternative("activation-missing", f'For "{own}" it applies nothing.', "Z", Z))
+        others.append(Alternative("forward-activation", f'For "{own}" it applies nothing.', "Z", Z))
         scale = np.abs(W) @ np.abs(A) + np.abs(b) + np.abs(expected)
         formula = f'{ACTIVATIONS[name].symbol}(Z) for "{own}"'
         results.append(Result("A", found, expected, formula, 4 * scale, others))
@@ -202,6 +205,9 @@ def _generic_linear_problem() -> Arrays:
         if np.abs(given["W"] @ given["A_prev"] + given["b"]).min() > BEND:
             return given
     raise AssertionError("no linear step without a Z near 0 in 100 draws")
+
+
+_SWAPPED = "derivative-of-another-activation"
 
 
 def judge_linear_activation_backward(bench: Bench, role: Role) -> None:
@@ -226,7 +232,7 @@ def judge_linear_activation_backward(bench: Bench, role: Role) -> None:
         for position, result in enumerate(_linear_expected(found, A, W, dZ)):
             extra = [
                 Alternative(
-                    "activation-swapped",
+                    "derivative-missing" if other == "no activation" else _SWAPPED,
                     f'For "{own_name}" it takes the derivative of {other}.',
                     f"the backward of {other}",
                     _linear_expected(found, A, W, other_dZ)[position].expected,

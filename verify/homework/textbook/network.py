@@ -196,7 +196,7 @@ class Runner:
         """Return the cost as one number, or raise if it is none."""
         cost = number_of(self.evaluate(params).cost)
         if cost is None:
-            raise CallError(f"{self.cost_name} does not return one number.")
+            raise CallError(self.cost_name, "does not return one number")
         return float(cost)
 
     def traced_loss(self, tracers: Mapping[str, Any], at: Mapping[str, np.ndarray]) -> Any:
@@ -231,8 +231,9 @@ class Runner:
             return self._from_propagate(grads, result), {}
         if not grads and next(_arrays_in(result), None) is not None:
             raise BindError(
-                f"{backward.shown} returns arrays that are known as gradients neither by their "
-                "names nor by their number"
+                backward.shown,
+                "returns arrays that are known as gradients neither by their names nor by their "
+                "number",
             )
         return grads, intermediates
 
@@ -277,10 +278,10 @@ class Runner:
         else:
             result = call(self.workspace, network.forward, fresh(dict(values)), instance)
         if result is None:
-            raise CallError(f"{self._name(network.forward)} returns nothing.")
+            raise CallError(self._name(network.forward), "returns nothing")
         forward = read_forward(result, network.forward, self.width, network.makes_cost)
         if forward.AL is None and not network.makes_cost:
-            raise CallError(f"{self._name(network.forward)} returns no output of the last layer.")
+            raise CallError(self._name(network.forward), "returns no output of the last layer")
         return forward
 
     def _cost(self, values: Mapping[str, Any], instance: Any) -> Any:
@@ -308,7 +309,7 @@ class Runner:
             # (dw, db, cost): the cost comes last, or before the dict of the gradients.
             cost = scalars[-1] if scalars else None
         if cost is None:
-            raise CallError(f"{role.shown} returns no cost beside the gradients.")
+            raise CallError(role.shown, "returns no cost beside the gradients")
         return Evaluated(Forward(None, None, cost), cost, values, [])
 
     def _from_propagate(self, grads: Mapping[str, Any], result: Any) -> dict[str, Any]:
@@ -352,7 +353,7 @@ def construct(workspace: Workspace, owner: str, layers: Sequence[int]) -> Any:
     """Return an object of a class of the file, made for these layer sizes."""
     kind = workspace.names.get(owner)
     if not isinstance(kind, type):
-        raise CallError(f"{owner} cannot be used ({workspace.failed.get(owner, 'not defined')}).")
+        raise CallError(owner, f"cannot be used ({workspace.failed.get(owner, 'not defined')})")
     sizes: dict[str, Any] = {
         "sizes": list(layers),
         "n_x": layers[0],
@@ -372,7 +373,7 @@ def construct(workspace: Workspace, owner: str, layers: Sequence[int]) -> Any:
         if wanted is not None:
             arguments[name] = sizes[wanted]
         elif parameter.default is parameter.empty:
-            raise BindError(f"{owner} is made with {name}, which is not an argument that is known")
+            raise BindError(owner, f"is made with {name}, which is not an argument that is known")
     return guarded(workspace, owner, kind, **arguments)
 
 

@@ -11,11 +11,12 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from verify.activations import ACTIVATIONS
+from verify.findings import Finding
 from verify.homework.read.extract import Extract
-from verify.homework.read.locate import locate
+from verify.homework.read.locate import NOWHERE, Line, locate
 from verify.homework.read.syntax import parameters, words
 
 _FORWARD_ALONE = {"sigmoid": ("sigm", "logistic")}
@@ -60,6 +61,13 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "gradient_check": ("gradient_check", "grad_check", "gradient_checking"),
 }
 """The names that a role goes by, in lower case."""
+
+FORWARDS = {
+    **{f"{name}_backward": (name,) for name in (*ACTIVATIONS, "softmax")},
+    "linear_backward": ("linear_forward",),
+    "linear_activation_backward": ("linear_activation_forward",),
+}
+"""The forward functions in whose cache each backward looks."""
 
 QUALIFIERS = {
     "reg": r"_(?:with_)?(?:l2_?)?(?:regulari[sz](?:ation|ed)|reg|l2)$",
@@ -267,9 +275,14 @@ def meaning(argument: str, available: Mapping | set[str]) -> str | None:
     return None
 
 
-def place_of(found: Extract, role: Role, tensor: str) -> tuple[str, str]:
-    """Return the line in which a function last assigns a gradient, and its text."""
+def place_of(found: Extract, role: Role, tensor: str) -> Line:
+    """Return the line in which a function last assigns a gradient."""
     return locate(found, role.owner or role.name, role.node, tensor)
+
+
+def blamed(finding: Finding, role: Role, line: Line = NOWHERE) -> Finding:
+    """Return a finding with the function that is to blame, and the line where it is known."""
+    return replace(finding, function=role.shown, role=role.role, **line._asdict())
 
 
 def depth(nodes: list[ast.FunctionDef]) -> int | None:

@@ -89,8 +89,7 @@ def _evaluated(
     if network.keep_prob < 1:
         if not masks:
             raise BindError(
-                f"{runner.cost_name}: the masks of its dropout are neither in its cache nor among "
-                "its draws"
+                "", f"The masks of {runner.cost_name} are neither in its cache nor among its draws"
             )
         problem = with_masks(problem, masks[0], keep)  # type: ignore[arg-type]
         runner = Runner(network, bench.plain, problem)

@@ -8,14 +8,17 @@ formula that it computes instead, where that is one that people write.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from verify.diagnose.search import extent
 from verify.evidence.trace import Traced, UntraceableError
+from verify.findings import Finding
 from verify.homework.passes.derivative import ROUTES, Own, own_gradient
-from verify.homework.report import AGREE, DISAGREE, Fault
+from verify.homework.read.locate import NOWHERE
+from verify.homework.report import AGREE, DISAGREE
 from verify.homework.run.calls import CallError, array_of, fresh
 from verify.homework.run.workspace import Workspace
 from verify.homework.textbook.arguments import call
@@ -27,12 +30,9 @@ from verify.homework.textbook.findings import (
 )
 from verify.homework.textbook.judgement import Judgement
 from verify.homework.textbook.network import construct
-from verify.homework.textbook.recognise import Role, place_of
+from verify.homework.textbook.recognise import Role, blamed, place_of
 
 Arrays = dict[str, np.ndarray]
-
-VISIBLE = 1e-5
-"""From what relative difference on an entry is counted as different in a sentence."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +40,8 @@ class Alternative:
     """A formula that is written by mistake: its name, in words, and what it gives."""
 
     bug: str
-    sentence: str
-    found: str
+    says: str
+    wrong: str
     value: Any
 
 
@@ -88,12 +88,12 @@ class Bench:
 def settle(bench: Bench, role: Role, results: Sequence[Result], own: Any = None) -> None:
     """Set a function's verdict from its results and from what its own forward says."""
     outcome = bench.outcome
-    faults, remarks = weigh(bench.plain, role, results)
+    findings, remarks = weigh(bench.plain, role, results)
     for remark in remarks:
         outcome.remark(remark)
     if own is not None and own.remark:
         outcome.remark(f"{role.shown}: {own.remark}; finite differences stood in.")
-    if not faults:
+    if not findings:
         outcome.say(role, AGREE)
         return
     faithful = own is not None and own.faithful
@@ -102,18 +102,18 @@ def settle(bench: Bench, role: Role, results: Sequence[Result], own: Any = None)
         outcome.say(role, AGREE, says)
         outcome.remark(f"{role.shown} is the gradient of the file's own forward function.")
         return
-    outcome.faults.extend(faults)
-    outcome.say(role, DISAGREE, faults[0].detail)
+    outcome.findings.extend(findings)
+    outcome.say(role, DISAGREE)
 
 
 def weigh(
     workspace: Workspace, role: Role, results: Sequence[Result]
-) -> tuple[list[Fault], list[str]]:
-    """Return the faults in a function's results, and what is only worth a remark."""
-    faults, remarks = [], []
+) -> tuple[list[Finding], list[str]]:
+    """Return the mistakes in a function's results, and what is only worth a remark."""
+    findings, remarks = [], []
     for result in results:
-        fault = _shape_fault(result)
-        if fault is None:
+        finding = _misshapen(result)
+        if finding is None:
             found = np.asarray(array_of(result.found)).reshape(result.expected.shape)
             gap = np.abs(found - result.expected)
             if np.isfinite(found).all():
@@ -121,25 +121,13 @@ def weigh(
                 if remark is not None:
                     remarks += [remark] if remark else []
                     continue
-            fault = _named(result, found)
-        line, source = place_of(workspace.extract, role, result.tensor)
-        if result.tensor in _PLAIN_RESULTS:
-            line, source = "", ""
-        bug, sentence, formula = fault
-        faults.append(
-            Fault(
-                role.shown,
-                result.tensor,
-                None,
-                bug,
-                f"{role.shown}: {sentence}",
-                formula,
-                result.formula,
-                line,
-                source,
-            )
-        )
-    return faults, list(dict.fromkeys(remarks))
+            finding = _named(result, found)
+        values = {**finding.values, "formula": result.formula, "tensor": result.tensor}
+        finding = replace(finding, right="{formula}", values=values)
+        is_plain = result.tensor in _PLAIN_RESULTS
+        line = NOWHERE if is_plain else place_of(workspace.extract, role, result.tensor)
+        findings.append(blamed(finding, role, line))
+    return findings, list(dict.fromkeys(remarks))
 
 
 _PLAIN_RESULTS = ("A", "Z", "J")
@@ -165,56 +153,70 @@ def text_of(workspace: Workspace) -> str:
     return " ".join(statement.text for statement in workspace.extract.statements)
 
 
-def _shape_fault(result: Result) -> tuple[str, str, str] | None:
+_FAMILIES = {"dW": "weights", "db": "bias", "dA_prev": "upstream", "dZ": "upstream"}
+"""Which of the catalogue's families a result belongs to; all others are of a forward pass."""
+
+
+def _of_family(result: Result, mistake: str) -> str:
+    return f"{_FAMILIES.get(result.tensor, 'forward')}-{mistake}"
+
+
+def _misshapen(result: Result) -> Finding | None:
     found = array_of(result.found)
     name, shape = result.tensor, result.expected.shape
     if found is None:
-        return "missing", f"{name} is not there; it should be {result.formula}.", ""
+        return Finding("missing", name, says="{tensor} is not there; it should be {formula}.")
     if found.shape == shape or (found.size == 1 == result.expected.size):
         return None
+    values = {"shape": str(found.shape), "due": str(shape), "square": str((shape[0],) * 2)}
     if name == "db" and found.shape == shape[:1]:
-        return (
+        return Finding(
             "bias-keepdims-missing",
-            f"db has the shape {found.shape}: keepdims=True is missing, so b - db broadcasts to "
-            f"{(shape[0], shape[0])}.",
-            "np.sum(dZ, axis=1) / m",
+            name,
+            says="db has the shape {shape}: keepdims=True is missing, so b - db broadcasts to "
+            "{square}.",
+            wrong="np.sum(dZ, axis=1) / m",
+            values=values,
         )
     if name == "db" and found.size == 1:
-        return (
-            "bias-summed-over-units",
-            "db is one number: it is summed over the units too; axis=1, keepdims=True is missing.",
-            "np.sum(dZ) / m",
+        return Finding(
+            "bias-summed-over-everything",
+            name,
+            says="db is one number: it is summed over the units too; axis=1, keepdims=True is "
+            "missing.",
+            wrong="np.sum(dZ) / m",
         )
     if found.shape == shape[::-1]:
-        return "transposed", f"{name} is transposed: it has the shape {found.shape}.", ""
-    return "wrong-shape", f"{name} has the shape {found.shape}; it should have {shape}.", ""
+        says = "{tensor} is transposed: it has the shape {shape}."
+        return Finding(_of_family(result, "transposed"), name, says=says, values=values)
+    says = "{tensor} has the shape {shape}; it should have {due}."
+    return Finding("wrong-shape", name, says=says, values=values)
 
 
-def _named(result: Result, found: np.ndarray) -> tuple[str, str, str]:
-    """Return the name, the sentence and the formula of what was found instead."""
+def _named(result: Result, found: np.ndarray) -> Finding:
+    """Return the finding of what was found instead, by its name if it has one."""
+    name, expected = result.tensor, result.expected
     for alternative in result.alternatives:
         value = np.asarray(alternative.value)
         if value.shape == found.shape and np.allclose(found, value, rtol=1e-6, atol=1e-12):
-            return alternative.bug, alternative.sentence, alternative.found
-    expected = result.expected
+            return Finding(alternative.bug, name, says=alternative.says, wrong=alternative.wrong)
     if not np.isfinite(found).all():
-        return "not-finite", f"{result.tensor} is not finite.", ""
+        return Finding("not-finite", name, says="{tensor} is not finite.")
     if not found.any():
-        return "zero", f"{result.tensor} is 0; it should be {result.formula}.", "0"
-    ratio = float((found * expected).sum() / (expected**2).sum())
-    if np.allclose(found, ratio * expected, rtol=1e-6, atol=1e-12):
-        return (
-            "scaled",
-            f"{result.tensor} is exactly {ratio:.6g} times what it should be, {result.formula}.",
-            f"{ratio:.6g} * {result.formula}",
+        says = "{tensor} is 0; it should be {formula}."
+        return Finding(_of_family(result, "zero"), name, says=says, wrong="0")
+    factor = float((found * expected).sum() / (expected**2).sum())
+    if np.allclose(found, factor * expected, rtol=1e-6, atol=1e-12):
+        return Finding(
+            _of_family(result, "scaled"),
+            name,
+            says="{tensor} is exactly {factor:.6g} times what it should be, {formula}.",
+            wrong="{factor:.6g} * {formula}",
+            values={"factor": factor},
         )
-    off = np.abs(found - expected) / (np.abs(found) + np.abs(expected) + 1e-300)
-    return (
-        "unknown",
-        f"{result.tensor} is not {result.formula}: {int((off > VISIBLE).sum())} of {off.size} "
-        f"entries differ, by a relative {float(off.max()):.2g} at most.",
-        "",
-    )
+    far = np.abs(found - expected) > ROUTES * 2.0**-53 * result.scale
+    how_far = extent(name, found, expected, far)
+    return Finding("unknown", name, extents=(how_far,), follows=("no-name",))
 
 
 def own_of(bench: Bench, cost: Callable, gradient: Callable, at: Arrays) -> Own | None:

@@ -15,7 +15,8 @@ from verify.show.page.entries import Compared, worst_entries
 from verify.show.page.markup import Html, document, element, number, table
 
 if TYPE_CHECKING:
-    from verify.homework.report import Fault, FileReport, Gradient
+    from verify.findings import Finding
+    from verify.homework.report import FileReport, Gradient
 
 SIGNS = {AGREE: "✓", DISAGREE: "✗"}
 """What stands before a verdict, so that it reads without its colour; before all others a ?."""
@@ -66,7 +67,9 @@ def _overview(reports: Sequence[FileReport]) -> list[Html]:
                 element("a", report.path, href=f"#file-{place}"),
                 badge(report.verdict),
                 f"{right} of {len(report.functions)}" if report.functions else "",
-                [element("div", fault.detail) for fault in report.diagnosis] or _message(report),
+                [element("div", finding.detail) for finding in report.diagnosis]
+                if report.verdict == DISAGREE and report.diagnosis
+                else ("" if report.verdict == AGREE else report.brief),
             ]
         )
     return [
@@ -80,16 +83,13 @@ def _overview(reports: Sequence[FileReport]) -> list[Html]:
     ]
 
 
-def _message(report: FileReport) -> str:
-    """Return what is said of a file that has no fault to name, in a few words."""
-    return "" if report.verdict == AGREE else report.message.split(" What is looked for")[0]
-
-
 def _section(place: int, report: FileReport, count: int) -> Html:
     """Show one file in full; of many, those that agree stay closed."""
     content: list[Any] = [
-        element("p", report.message, class_="meaning") if not report.diagnosis else None,
-        [_finding(fault) for fault in report.diagnosis],
+        element("p", report.message, class_="meaning")
+        if report.verdict != DISAGREE or not report.diagnosis
+        else None,
+        [_finding(finding) for finding in report.diagnosis],
         [_entries(gradient) for gradient in report.gradients],
         _functions(report),
         [
@@ -111,13 +111,13 @@ def _section(place: int, report: FileReport, count: int) -> Html:
     )
 
 
-def _finding(fault: Fault) -> Html:
+def _finding(finding: Finding) -> Html:
     formulas = [
         (term, formula)
         for term, formula in (
-            (fault.line, fault.source),
-            ("found", fault.found),
-            ("expected", fault.expected),
+            (finding.where, finding.source),
+            ("found", finding.found),
+            ("expected", finding.expected),
         )
         if formula
     ]
@@ -125,11 +125,11 @@ def _finding(fault: Fault) -> Html:
         "section",
         element(
             "h3",
-            element("strong", f"{fault.function}: {fault.tensor}"),
+            element("strong", f"{finding.function}: {finding.tensor}"),
             " ",
-            element("code", fault.bug),
+            element("code", finding.bug),
         ),
-        element("p", fault.detail),
+        element("p", finding.detail),
         element(
             "dl",
             [
@@ -160,7 +160,7 @@ def _entries(gradient: Gradient) -> Html:
 
 
 def _functions(report: FileReport) -> Html | None:
-    named = {fault.function for fault in report.diagnosis}
+    named = {finding.function for finding in report.diagnosis}
     rows = [
         [
             element("code", function.name),

@@ -111,20 +111,20 @@ def _word(agree: bool) -> Html:
     return _badge(*("agree", "✓ agree") if agree else ("disagree", "✗ differ"))
 
 
-def _titles(report: Report) -> dict[str, str]:
-    """Name the pairs that the report has, as headings."""
-    titles = dict(
-        zip(
-            PAIRS,
-            ("by hand and JAX", "by hand and finite difference", "JAX and finite difference"),
-            strict=True,
-        )
-    )
+def _compared(report: Report) -> dict[str, tuple[str, str]]:
+    """Name the two sides of each pair that the report has."""
+    hand, jax, difference = "by hand", "JAX", "finite difference"
+    sides = dict(zip(PAIRS, ((hand, jax), (hand, difference), (jax, difference)), strict=True))
     return {
-        pair: title
-        for pair, title in titles.items()
+        pair: names
+        for pair, names in sides.items()
         if any(pair in tensor.pairs for tensor in report.tensors)
     }
+
+
+def _titles(report: Report) -> dict[str, str]:
+    """Name the pairs that the report has, as headings."""
+    return {pair: " and ".join(names) for pair, names in _compared(report).items()}
 
 
 def _losses(report: Report, facts: Mapping[str, Any]) -> Html:
@@ -237,11 +237,10 @@ def _details(report: Report, tensor: Tensor, heading: str, *, opened: bool) -> H
         content: Any = element("p", "No entry by entry comparison was made.")
     else:
         pair = tensor.pairs[shown]
-        first, second = _titles(report)[shown].split(" and ", 1)
         content = worst_entries(
             name,
             tensor.shape,
-            (first, second),
+            _compared(report)[shown],
             Compared(pair.index, pair.value, pair.difference, pair.bar),
         )
     return element("details", element("summary", title), content, open=opened)
