@@ -22,7 +22,7 @@ from verify.homework.textbook.linear import (
 from verify.homework.textbook.recognise import Role
 from verify.homework.textbook.workbench import Bench
 
-_ACTIVATIONS = (*ACTIVATIONS, "softmax")
+_ACTIVATIONS = (*sorted(ACTIVATIONS), "softmax")
 _BACKWARDS = tuple(f"{name}_backward" for name in _ACTIVATIONS)
 
 BLOCKS = (
