@@ -1,35 +1,15 @@
-r"""How far rounding alone can carry a correct gradient: the error bar between two right ways.
+"""How far rounding alone can carry a right gradient of the built-in network: its error bars.
 
-Two correct programs that add in different orders, or take tanh from different libraries,
-disagree in the last digits. A fixed tolerance cannot tell that from a bug: near convergence the
-terms of a sum cancel and the last digits are all that is left, and in a sum of 12288 products
-the worst-case bound :math:`n u \sum |t|` is thousands of times what happens. So the rounding
-of this network, at these parameters, is estimated from the arithmetic itself.
+Every operation's result carries a random relative error of the order of the unit roundoff; what
+that does to a sum is in `verify.evidence.bars.sums`. `SAMPLES` draws of all these errors are
+carried forward and back by the linearised network, to the standard deviation of every entry. A
+unit whose Z is within its own bar of a kink may have the slope of either side: `kink_radius` is how
+far all such units together move each entry.
 
-**Local errors.** Every operation's result is taken to carry a random relative error of the
-order of the unit roundoff u (Higham, *Accuracy and Stability of Numerical Algorithms*, 2002,
-section 2.2), independent from one to the next. What that does to a sum is derived in
-`verify.evidence.bars.sums`. A library function is allowed `LIBRARY` units.
+`docs/rounding.md` derives each step.
 
-**Propagation.** Local errors travel through the network linearly, with all the correlations
-that the weights give them: `SAMPLES` independent draws of all local errors are carried forward
-and back by the linearised network (Parker's Monte Carlo arithmetic, 1997, to first order). That
-gives the variance of dZ and of A at every unit and example; rounding errors of different
-examples are independent, so the variances of dW = dZ A^T / m add up over the examples.
-
-**The bar** between two ways is `sqrt(2) * quantile * sigma`, with the two-sided quantile of
-Student's t with `SAMPLES` degrees of freedom at a family-wise chance of 1e-9 over all entries
-(Bonferroni). The constants err to the safe side: a rounding error's deviation is u / sqrt(3),
-not u, and partial sums are mostly smaller than their maximum.
-
-**Kinks.** Where a relu's |Z| is within its own bar, the sign of Z, and with it the slope, is an
-accident of the order of summation; so for every activation with a kink at 0. Each such unit
-contributes an interval: its slope is anywhere between those of the two sides (0 and 1), and
-`kink_radius` is the sum of the intervals, carried down the backward pass by absolute values. The
-gradient need not lie between the one-sided derivatives of the loss, where one weight puts several
-examples on their kinks at once; it must lie in that sum. A Z that is 0 because every one of its
-terms is 0 is no accident: all ways find it 0, and the convention of the slope there (relu'(0) = 0)
-binds them all.
+Sources: Higham & Mary, *A new approach to probabilistic rounding error analysis*, SIAM J. Sci.
+Comput. 41 (2019); Parker, *Monte Carlo arithmetic* (1997).
 """
 
 from __future__ import annotations
