@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -225,7 +225,7 @@ def trials(
         )
 
 
-def summary(results: Sequence[Trial], left_out: Mapping[str, LeftOut]) -> dict:
+def summary(results: Sequence[Trial], left_out: Mapping[str, LeftOut]) -> dict[str, Any]:
     """Return the JSON of `backproof bugs`: a bug counts where it counts in all of its layers."""
     bugs = []
     for name in dict.fromkeys(trial.bug for trial in results):

@@ -92,7 +92,19 @@ def record(problem: Problem) -> Tape:
     )
 
 
-def run(eps, X, Y, l2, *, g, W, b, mask, keep, errors=None) -> Tape:
+def run(
+    eps: float,
+    X: np.ndarray,
+    Y: np.ndarray,
+    l2: float,
+    *,
+    g: tuple[str, ...],
+    W: tuple[np.ndarray, ...],
+    b: tuple[np.ndarray, ...],
+    mask: tuple[np.ndarray, ...],
+    keep: tuple[float, ...],
+    errors: Sequence[np.ndarray] | None = None,
+) -> Tape:
     """Run the forward pass that these activations, parameters and masks describe, by layer.
 
     `errors`, where given, are added to each Z.
@@ -163,7 +175,8 @@ class Chain(dict[Key, np.ndarray]):
     def __missing__(self, key: Key) -> np.ndarray:
         operation, layer = key
         formula = self.formulas.get(key, OPERATIONS[operation])
-        self[key] = value = formula(self.tape, self, layer)
+        value: np.ndarray = formula(self.tape, self, layer)
+        self[key] = value
         return value
 
     def planted(self, formulas: Mapping[Key, Formula]) -> Chain:
@@ -204,7 +217,8 @@ def _kept_gradient(t: Tape, c: Chain, layer: int) -> np.ndarray:
 
 
 def _linear_gradient(t: Tape, c: Chain, layer: int) -> np.ndarray:
-    return t.A[layer] - t.Y if layer == t.L else c["kept", layer] * slope(t, layer)
+    dZ: np.ndarray = t.A[layer] - t.Y if layer == t.L else c["kept", layer] * slope(t, layer)
+    return dZ
 
 
 OPERATIONS: dict[str, Formula] = {

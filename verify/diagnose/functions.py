@@ -21,7 +21,7 @@ import numpy as np
 import manual
 from manual.activations import sigmoid
 from verify.activations import ACTIVATIONS, written
-from verify.diagnose.chain import Chain, Formula, Tape, run
+from verify.diagnose.chain import Chain, Formula, Key, Tape, run
 
 CLIPS = tuple(10.0**-k for k in range(4, 17))
 """Where people clip A before they take its logarithm, and what they add to it."""
@@ -81,7 +81,13 @@ def _through_output(t: Tape, dA: np.ndarray) -> np.ndarray:
 
 
 def _both(
-    t: Tape, name: str, says: str, wrong: str, value: float, faithful, **values: Any
+    t: Tape,
+    name: str,
+    says: str,
+    wrong: str,
+    value: float,
+    faithful: Mapping[Key, Formula],
+    **values: Any,
 ) -> Iterator[Function]:
     """Yield another loss: in the cost alone, and with the gradients of what was written."""
     for kind, formulas in (("cost", {}), ("forward", faithful)):
@@ -107,7 +113,9 @@ def _costs(t: Tape) -> Iterator[Function]:
     plain = _cross_entropy(t)
     log_A, log_rest = _logs(t)
 
-    def both(name: str, says: str, wrong: str, value: float, dZ: np.ndarray, **values: Any):
+    def both(
+        name: str, says: str, wrong: str, value: float, dZ: np.ndarray, **values: Any
+    ) -> Iterator[Function]:
         formula = f"J = {wrong}{_penalty_text(t)}"
         faithful = {("dZ", t.L): lambda t, c, layer: dZ}
         yield from _both(t, name, says, formula, value + _penalty(t), faithful, **values)
@@ -301,7 +309,7 @@ def _penalties(t: Tape, seen: float) -> Iterator[Function]:
     )
 
 
-def _all_penalties(t: Tape, formula: Formula):
+def _all_penalties(t: Tape, formula: Formula) -> dict[Key, Formula]:
     return {("penalty", layer): formula for layer in t.layers}
 
 
@@ -310,7 +318,8 @@ def _penalty_slope(factor: float) -> Formula:
 
 
 def _penalised_bias(t: Tape, c: Chain, layer: int) -> np.ndarray:
-    return (c["dZ", layer].sum(axis=1, keepdims=True) + t.l2 * t.b[layer]) / t.m
+    summed: np.ndarray = c["dZ", layer].sum(axis=1, keepdims=True)
+    return (summed + t.l2 * t.b[layer]) / t.m
 
 
 # Forward passes.
@@ -393,7 +402,7 @@ def _dropouts(t: Tape, layers: list[int]) -> Iterator[Function]:
     values: dict[str, Any] = {"place": "every hidden layer", "A": "A", "mask": "mask"}
     if len(layers) == 1:
         values = {"place": f"layer {layers[0]}"}
-    wrongs: list[tuple[str, str, str, Callable, Callable]] = [
+    wrongs: list[tuple[str, str, str, Callable[..., Any], Callable[..., Any]]] = [
         ("mask-forgotten", "Dropout is not applied in {place}.", "{A} = {A}",
          np.ones_like, lambda keep: 1.0),
         ("mask-not-rescaled", "What {place} hands on is masked but not divided by keep_prob.",
@@ -425,8 +434,18 @@ def _dropouts(t: Tape, layers: list[int]) -> Iterator[Function]:
         )
 
 
-def _forward(t, name, tensor, layer, says, wrong, right, values=None, **changes) -> Function:
-    other = {"g": t.g, "W": t.W, "b": t.b, "mask": t.mask, "keep": t.keep} | changes
+def _forward(
+    t: Tape,
+    name: str,
+    tensor: str,
+    layer: int | None,
+    says: str,
+    wrong: str,
+    right: str,
+    values: Mapping[str, Any] | None = None,
+    **changes: Any,
+) -> Function:
+    other: dict[str, Any] = {"g": t.g, "W": t.W, "b": t.b, "mask": t.mask, "keep": t.keep} | changes
     written = run(t.eps, t.A[0], t.Y, t.l2, **other)
     return Function(
         f"forward-{name}",
@@ -441,11 +460,11 @@ def _forward(t, name, tensor, layer, says, wrong, right, values=None, **changes)
     )
 
 
-def _put(values: tuple, index: int, value) -> tuple:
+def _put(values: tuple[Any, ...], index: int, value: Any) -> tuple[Any, ...]:
     return (*values[:index], value, *values[index + 1 :])
 
 
-def _dot(*pairs) -> float:
+def _dot(*pairs: np.ndarray | float) -> float:
     """Return the sum of a * b over every entry of every pair a, b, with 0 * inf = 0."""
     total = 0.0
     for a, b in zip(pairs[::2], pairs[1::2], strict=True):

@@ -33,9 +33,10 @@ def right_chain(problem: Problem) -> Chain:
     return _RIGHT[problem]
 
 
-def one_blas_thread() -> AbstractContextManager:
+def one_blas_thread() -> AbstractContextManager[object]:
     """Keep BLAS to one thread: in hundreds of small products more would wait than multiply."""
-    return _thread_pools().limit(limits=1, user_api="blas")
+    limited: AbstractContextManager[object] = _thread_pools().limit(limits=1, user_api="blas")
+    return limited
 
 
 @cache
@@ -190,7 +191,9 @@ def _kept_apart(case: Case, known: Mapping[Key, np.ndarray]) -> dict[Key, np.nda
             if ("dZ", layer + 1) in known:
                 chain = chain.knowing(("dZ", layer + 1), known["dZ", layer + 1])
 
-            def fits(what: str, layer: int = layer, array=array, chain: Chain = chain) -> int:
+            def fits(
+                what: str, layer: int = layer, array: np.ndarray = array, chain: Chain = chain
+            ) -> int:
                 trial = replace(case, seen={**case.seen, ("kept", layer): array})
                 below = chain.knowing((what, layer), array)
                 return trial.agrees(chain, (what, layer)) + (

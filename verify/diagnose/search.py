@@ -98,13 +98,16 @@ class Case:
     def _wrong_tolerance(self, chain: Chain, key: Key) -> np.ndarray:
         value, bars = chain[key], self.bars[key]
         adding = sums.deviation(self.tape.eps, self.tape.m, np.abs(value), rms(value))
-        return bars + rms(bars) + adding
+        tolerance: np.ndarray = bars + rms(bars) + adding
+        return tolerance
 
 
 def beyond(seen: np.ndarray, value: np.ndarray, bars: np.ndarray) -> np.ndarray:
     """Return where two arrays are further apart than their bars; not finite equals not finite."""
     finite = np.isfinite(seen) & np.isfinite(value)
-    return np.where(finite, np.abs(seen - value) > bars, np.isfinite(seen) | np.isfinite(value))
+    one_finite = np.isfinite(seen) | np.isfinite(value)
+    apart: np.ndarray = np.where(finite, np.abs(seen - value) > bars, one_finite)
+    return apart
 
 
 def rms(array: np.ndarray) -> float:

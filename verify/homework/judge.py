@@ -34,7 +34,7 @@ from verify.homework.run.workspace import (
     numpy_workspace,
 )
 from verify.homework.textbook import gradient_checks
-from verify.homework.textbook.blocks import BLOCKS, Bench, judge_block
+from verify.homework.textbook.blocks import BLOCKS, judge_block
 from verify.homework.textbook.composed import judge_network
 from verify.homework.textbook.judgement import Judgement
 from verify.homework.textbook.network import (
@@ -43,6 +43,7 @@ from verify.homework.textbook.network import (
 from verify.homework.textbook.recognise import FORWARDS, SOUGHT, Role, recognise, role_by_name
 from verify.homework.textbook.replaced import once, replaced, wrong_within
 from verify.homework.textbook.stand_ins import HELPERS
+from verify.homework.textbook.workbench import Bench
 
 
 def judge_all(

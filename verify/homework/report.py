@@ -32,9 +32,9 @@ class Gradient:
 
     function: str
     name: str
-    found: list
-    expected: list
-    bar: list
+    found: list[Any]
+    expected: list[Any]
+    bar: list[Any]
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class FileReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the file's part of the JSON of `backproof check`."""
-        return finite(
+        shown: dict[str, Any] = finite(
             {
                 "path": self.path,
                 "verdict": self.verdict,
@@ -106,6 +106,7 @@ class FileReport:
                 "seconds": round(self.seconds, 3),
             }
         )
+        return shown
 
 
 def from_data(data: dict[str, Any]) -> FileReport:

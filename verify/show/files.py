@@ -24,6 +24,7 @@ from verify.homework.report import (
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.table import Table
     from rich.text import Text
 
 SCHEMA = 2
@@ -134,7 +135,7 @@ def table(reports: Sequence[FileReport]) -> RenderableType:
     return Group(_summary(reports), "", _counts(reports))
 
 
-def _summary(reports: Sequence[FileReport]):
+def _summary(reports: Sequence[FileReport]) -> Table:
     from rich.table import Table
     from rich.text import Text
 

@@ -12,6 +12,9 @@ import numpy as np
 from verify.diagnose.chain import Chain, Formula, Key, Tape
 from verify.diagnose.formulas import names
 
+Layers = Callable[[Tape], Iterable[int]]
+"""The layers of a network at which a mistake makes sense."""
+
 TENSORS = {
     "dA": "dA",
     "kept": "dA",
@@ -62,7 +65,7 @@ class Mistake:
 
     bug: str
     operation: str
-    layers: Callable[[Tape], Iterable[int]]
+    layers: Layers
     sentence: str
     found: str
     formula: Formula
@@ -148,7 +151,7 @@ def below_square(t: Tape) -> Iterable[int]:
     return [layer - 1 for layer in square(t) if layer > 1]
 
 
-def with_activation(*names: str) -> Callable[[Tape], Iterable[int]]:
+def with_activation(*names: str) -> Layers:
     """Hidden layers of these activations."""
     return lambda t: [layer for layer in t.hidden if t.g[layer] in names]
 

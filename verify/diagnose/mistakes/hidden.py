@@ -7,13 +7,14 @@ dZ = dA * g'(Z)
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
 from verify.activations import ACTIVATIONS, written
 from verify.diagnose.chain import OPERATIONS, Formula, Tape, slope, slope_of
 from verify.diagnose.mistakes.base import (
+    Layers,
     Misplaced,
     Mistake,
     below_square,
@@ -30,7 +31,7 @@ Slope = Callable[[Tape, int], np.ndarray]
 # dA = W_next.T @ dZ_next: what comes from above.
 
 
-def _upstream(name: str, layers, sentence: str, found: str, formula: Formula) -> Mistake:
+def _upstream(name: str, layers: Layers, sentence: str, found: str, formula: Formula) -> Mistake:
     return Mistake(
         f"upstream-{name}", "dA", layers, sentence, "{dA} = " + found + "{masked}", formula
     )
@@ -176,7 +177,9 @@ _SMOOTH = tuple(name for name in _ANY if name not in _KINKED)
 _NOT_ITS_OWN_SQUARE = tuple(name for name in _ANY if ACTIVATIONS[name].sides != (0, 1))
 
 
-def _slope_mistake(name: str, activations, sentence: str, found: str, wrong: Slope) -> Mistake:
+def _slope_mistake(
+    name: str, activations: Iterable[str], sentence: str, found: str, wrong: Slope
+) -> Mistake:
     """Return the mistake of multiplying dA by wrong(tape, layer) instead of g'(Z)."""
     return Mistake(
         f"derivative-{name}",

@@ -7,6 +7,7 @@ import numpy as np
 from manual.activations import sigmoid
 from verify.diagnose.chain import OPERATIONS, Formula, Tape
 from verify.diagnose.mistakes.base import (
+    Layers,
     Misplaced,
     Mistake,
     last,
@@ -19,7 +20,7 @@ CLIPS = range(4, 17)
 """The k of the places 1e-k where people clip A."""
 
 
-def _output(name: str, layers, sentence: str, found: str, formula: Formula) -> Mistake:
+def _output(name: str, layers: Layers, sentence: str, found: str, formula: Formula) -> Mistake:
     return Mistake(f"output-{name}", "dZ", layers, sentence, "{dZ} = " + found, formula)
 
 
@@ -142,4 +143,6 @@ OUTPUT: list[Mistake | Misplaced] = [
 def _composed(t: Tape, layer: int, clip: float) -> np.ndarray:
     A = t.A[layer]
     clipped = np.clip(A, clip, 1 - clip)
-    return np.where(t.Y == 1, -1 / clipped, 1 / (1 - clipped)) * A * (1 - A)
+    dA = np.where(t.Y == 1, -1 / clipped, 1 / (1 - clipped))
+    dZ: np.ndarray = dA * A * (1 - A)
+    return dZ

@@ -10,6 +10,7 @@ import numpy as np
 
 from verify.diagnose.chain import OPERATIONS, Formula
 from verify.diagnose.mistakes.base import (
+    Layers,
     Misplaced,
     Mistake,
     above_first,
@@ -24,7 +25,9 @@ from verify.diagnose.mistakes.base import (
 # The L2 term.
 
 
-def _penalty(name: str, found: str, sentence: str, formula: Formula, layers=penalised) -> Mistake:
+def _penalty(
+    name: str, found: str, sentence: str, formula: Formula, layers: Layers = penalised
+) -> Mistake:
     return Mistake(
         f"l2-{name}", "penalty", layers, sentence, "{dW} = {product} / m" + found, formula
     )
@@ -107,7 +110,7 @@ PENALTY: list[Mistake | Misplaced] = [
 # The product dZ @ A_prev.T / m.
 
 
-def _product(name: str, layers, sentence: str, found: str, formula: Formula) -> Mistake:
+def _product(name: str, layers: Layers, sentence: str, found: str, formula: Formula) -> Mistake:
     return Mistake(
         f"weights-{name}", "product", layers, sentence, "{dW} = " + found + "{penalty}", formula
     )
@@ -199,7 +202,7 @@ PRODUCT: list[Mistake | Misplaced] = [
 # The bias.
 
 
-def _bias(name: str, layers, sentence: str, found: str, formula: Formula) -> Mistake:
+def _bias(name: str, layers: Layers, sentence: str, found: str, formula: Formula) -> Mistake:
     return Mistake(f"bias-{name}", "db", layers, sentence, "{db} = " + found, formula)
 
 
@@ -279,8 +282,10 @@ BIAS: list[Mistake | Misplaced] = [
 
 
 def _mean(dZ: np.ndarray) -> np.ndarray:
-    return dZ.sum(axis=1, keepdims=True) / dZ.shape[1]
+    mean: np.ndarray = dZ.sum(axis=1, keepdims=True) / dZ.shape[1]
+    return mean
 
 
 def _column_mean(array: np.ndarray) -> np.ndarray:
-    return array.mean(axis=1, keepdims=True)
+    mean: np.ndarray = array.mean(axis=1, keepdims=True)
+    return mean

@@ -22,6 +22,10 @@ from verify.homework.run.calls import CallError
 from verify.report import PAIRS, Report
 
 Arrays = dict[str, np.ndarray]
+Loss = Callable[[Arrays], Any]
+Gradients = Callable[[Arrays], Arrays]
+Traced = Callable[[Mapping[str, Any]], Any]
+ByJax = Callable[[Arrays], tuple[float, Arrays]]
 
 ROUTES = 32.0
 """How many times the bars of one right way another right way may be off.
@@ -49,9 +53,9 @@ class Own:
 
 
 def own_gradient(
-    loss: Callable[[Arrays], Any],
-    grads: Callable[[Arrays], Mapping[str, Any]],
-    traced: Callable[[Mapping[str, Any]], Any],
+    loss: Loss,
+    grads: Gradients,
+    traced: Traced,
     at: Mapping[str, np.ndarray],
     value: float,
 ) -> Own:
@@ -77,7 +81,9 @@ def own_gradient(
     return Own(_within(report, PAIRS[0], PAIRS[1]), remark, report)
 
 
-def _checked(loss, grads, by_jax, at) -> Report | None:
+def _checked(
+    loss: Loss, grads: Gradients, by_jax: ByJax | None, at: Mapping[str, np.ndarray]
+) -> Report | None:
     """Return the report, or None where the functions give nothing to compare."""
     claim = Claim(flatten("params", dict(at)), loss, grads, by_jax, ("the cost", "the gradient"))
     try:
@@ -95,7 +101,7 @@ def _within(report: Report, *pairs: str) -> bool:
     )
 
 
-def _differentiated(traced, at, value: float) -> Callable[[Arrays], tuple[float, Arrays]]:
+def _differentiated(traced: Traced, at: Mapping[str, np.ndarray], value: float) -> ByJax:
     """Return JAX's value and gradient, compiled.
 
     Raises UntraceableError if the value is not NumPy's.

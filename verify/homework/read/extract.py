@@ -28,7 +28,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from verify.findings import where
 
@@ -256,17 +256,17 @@ _PYTHON_2 = (
 """What CPython says of Python 2, or what stands on the line where it says no more than no."""
 
 
-def _language(notebook: dict) -> str:
+def _language(notebook: dict[str, Any]) -> str:
     metadata = notebook.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
     for key, name in (("language_info", "name"), ("kernelspec", "language")):
         part = metadata.get(key)
-        if isinstance(part, dict) and isinstance(part.get(name), str):
-            return part[name]
+        if isinstance(part, dict) and isinstance(found := part.get(name), str):
+            return found
     return ""
 
 
-def _kernel_is_python2(notebook: dict) -> bool:
+def _kernel_is_python2(notebook: dict[str, Any]) -> bool:
     metadata = notebook.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
     info, kernel = metadata.get("language_info"), metadata.get("kernelspec")

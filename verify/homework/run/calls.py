@@ -58,13 +58,17 @@ class CallError(Exception):
         return f"{self.clause}."
 
 
-def guarded(workspace: Workspace, name: str, func: Callable, *args: Any, **kwargs: Any) -> Any:
+def guarded(
+    workspace: Workspace, name: str, func: Callable[..., Any], *args: Any, **kwargs: Any
+) -> Any:
     """Call a function of the file, and say in a sentence what it raised and where."""
     workspace.random.restart()
     return attempted(workspace, name, func, *args, **kwargs)
 
 
-def attempted(workspace: Workspace, name: str, func: Callable, *args: Any, **kwargs: Any) -> Any:
+def attempted(
+    workspace: Workspace, name: str, func: Callable[..., Any], *args: Any, **kwargs: Any
+) -> Any:
     """Call a function of the file as `guarded` does, but let random numbers go on."""
     me = os.getpid()
     try:

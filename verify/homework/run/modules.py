@@ -50,13 +50,15 @@ def special_module() -> Hollow:
     return filled("scipy.special", {name: getattr(special, name) for name in ufuncs} | own)
 
 
-def special_softmax(x, axis=None):
+def special_softmax(x: Any, axis: int | None = None) -> Any:
     """Return e^x / sum(e^x)."""
     e = np.exp(x - np.max(x, axis=axis, keepdims=True))
     return e / np.sum(e, axis=axis, keepdims=True)
 
 
-def special_logsumexp(a, axis=None, b=None, keepdims=False):
+def special_logsumexp(
+    a: Any, axis: int | None = None, b: Any = None, keepdims: bool = False
+) -> Any:
     """Return log(sum(b e^a))."""
     largest = np.max(a, axis=axis, keepdims=True)
     e = np.exp(a - largest) if b is None else b * np.exp(a - largest)
@@ -64,6 +66,6 @@ def special_logsumexp(a, axis=None, b=None, keepdims=False):
     return result if keepdims else np.squeeze(result, axis=axis)
 
 
-def special_log_softmax(x, axis=None):
+def special_log_softmax(x: Any, axis: int | None = None) -> Any:
     """Return x - log(sum(e^x))."""
     return x - special_logsumexp(x, axis=axis, keepdims=True)

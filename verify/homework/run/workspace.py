@@ -126,8 +126,8 @@ class Workspace:
     def importer(
         self,
         name: str,
-        globals: Mapping | None = None,
-        locals: Mapping | None = None,
+        globals: Mapping[str, Any] | None = None,
+        locals: Mapping[str, Any] | None = None,
         fromlist: Sequence[str] | None = (),
         level: int = 0,
     ) -> Any:

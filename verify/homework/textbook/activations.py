@@ -10,6 +10,7 @@ import numpy as np
 import manual
 from verify.activations import ACTIVATIONS, KINKED
 from verify.evidence.trace import Traced, apply
+from verify.homework.passes.derivative import Own
 from verify.homework.read.syntax import words
 from verify.homework.report import AGREE
 from verify.homework.run.calls import CallError, array_of, fresh, guarded, is_array
@@ -23,8 +24,10 @@ Arrays = dict[str, np.ndarray]
 
 def _grid(rng: np.random.Generator, shape: tuple[int, int] = (4, 6)) -> np.ndarray:
     """Return values of both signs and several sizes, none near 0."""
-    values = rng.uniform(0.1, 3.0, shape)
-    return values * rng.permutation(np.resize([1.0, -1.0], shape[0] * shape[1])).reshape(shape)
+    sizes = rng.uniform(0.1, 3.0, shape)
+    signs = rng.permutation(np.resize([1.0, -1.0], shape[0] * shape[1])).reshape(shape)
+    values: np.ndarray = sizes * signs
+    return values
 
 
 def sloped(name: str, Z: np.ndarray, leak: float | None) -> np.ndarray:
@@ -91,7 +94,7 @@ def _activated(workspace: Workspace, role: Role, Z: Any, instance: Any) -> Any:
         return np.array([array_of(first(float(z))) for z in Z.flat], float).reshape(Z.shape)
 
 
-_FORWARD_FORMULAS: dict[str, tuple[str, list[tuple[str, str, str, Callable]]]] = {
+_FORWARD_FORMULAS: dict[str, tuple[str, list[tuple[str, str, str, Callable[..., Any]]]]] = {
     "sigmoid": (
         "1 / (1 + exp(-Z))",
         [
@@ -259,7 +262,9 @@ def _caches_of(bench: Bench, forward: Role | None, Z: np.ndarray) -> list[Any]:
     return [result[1]] if isinstance(result, tuple) and len(result) == 2 else []
 
 
-def _own_activation(bench: Bench, role: Role, forward: Role, Z: np.ndarray, dA: np.ndarray):
+def _own_activation(
+    bench: Bench, role: Role, forward: Role, Z: np.ndarray, dA: np.ndarray
+) -> Own | None:
     """Check a backward as the gradient of <dA, g(Z)>, g being the file's own activation."""
 
     def cost(workspace: Workspace, values: Any) -> Any:
@@ -312,7 +317,7 @@ def _at_zero(
         )
 
 
-_BACKWARD_FORMULAS: dict[str, tuple[str, list[tuple[str, str, str, Callable]]]] = {
+_BACKWARD_FORMULAS: dict[str, tuple[str, list[tuple[str, str, str, Callable[..., Any]]]]] = {
     "sigmoid": (
         "dA * s * (1 - s) with s = sigmoid(Z)",
         [

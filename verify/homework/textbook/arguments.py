@@ -23,11 +23,13 @@ class BindError(CallError):
         super().__init__(function, what, UNDECIDED)
 
 
-def function(workspace: Workspace, role: Role, instance: Any = None) -> Callable:
+def function(workspace: Workspace, role: Role, instance: Any = None) -> Callable[..., Any]:
     """Return the live function, or the bound method, of a role."""
+    found: Callable[..., Any] | None
     if role.owner is not None:
-        return getattr(instance, role.name)
-    found = workspace.names.get(role.name)
+        found = getattr(instance, role.name)
+    else:
+        found = workspace.names.get(role.name)
     if not callable(found):
         why = workspace.failed.get(role.name, "it is not defined")
         raise CallError(role.name, f"cannot be used ({why})")

@@ -25,7 +25,6 @@ from verify.findings import Finding
 from verify.homework.passes.derivative import Own, own_gradient
 from verify.homework.report import AGREE, DISAGREE, UNDECIDED
 from verify.homework.run.calls import CallError, array_of, number_of
-from verify.homework.textbook.blocks import Bench
 from verify.homework.textbook.caches import textbook_values
 from verify.homework.textbook.draws import M, draw, saturated
 from verify.homework.textbook.findings import (
@@ -46,6 +45,7 @@ from verify.homework.textbook.network import (
 from verify.homework.textbook.recognise import Role, blamed
 from verify.homework.textbook.recognised_network import CLOSE, Trial, find_trial
 from verify.homework.textbook.replaced import names_of, once, replaced, wrong_within
+from verify.homework.textbook.workbench import Bench
 
 
 def judge_network(bench: Bench, network: Network) -> None:

@@ -85,7 +85,14 @@ def saturated(problem: Problem) -> Problem:
     return problem.with_params({**problem.params, last: problem.params[last] * 2000})
 
 
-def _draw_one(layers, m, hidden, output, l2, rng: np.random.Generator) -> Problem:
+def _draw_one(
+    layers: Sequence[int],
+    m: int,
+    hidden: Sequence[str],
+    output: str,
+    l2: float,
+    rng: np.random.Generator,
+) -> Problem:
     """Draw a problem layer by layer, a kinked layer again until it bends well, for a while."""
     params: dict[str, np.ndarray] = {}
     A = X = rng.standard_normal((layers[0], m))

@@ -17,7 +17,7 @@ import numpy as np
 import manual
 from verify.evidence.trace import Traced, UntraceableError
 from verify.findings import Finding
-from verify.homework.passes.derivative import own_gradient
+from verify.homework.passes.derivative import Own, own_gradient
 from verify.homework.report import AGREE, UNDECIDED
 from verify.homework.run.calls import CallError, array_of, fresh, number_of
 from verify.homework.textbook.arguments import call
@@ -25,7 +25,10 @@ from verify.homework.textbook.draws import M, draw
 from verify.homework.textbook.recognise import Role, meaning, place_of
 
 if TYPE_CHECKING:
-    from verify.homework.textbook.blocks import Bench
+    from verify.homework.textbook.workbench import Bench
+    from verify.problem import Problem
+
+Arrays = dict[str, np.ndarray]
 
 ACCEPTS = 1e-5
 """A right gradient's difference: with steps of 1e-7 its rounding is some 1e-8, and the course
@@ -126,7 +129,9 @@ def _check_n(bench: Bench, role: Role) -> None:
     _settle(bench, role, trials)
 
 
-def _of_own_forward(bench: Bench, role: Role, params, problem, textbook):
+def _of_own_forward(
+    bench: Bench, role: Role, params: Arrays, problem: Problem, textbook: Arrays
+) -> Arrays:
     """Return the gradient of the forward pass that the checker differences, not the textbook's.
 
     A checker is not to blame for a forward pass that is wrong.
@@ -203,7 +208,7 @@ def _backward_1d(bench: Bench, role: Role) -> None:
     bench.outcome.disagree(role, finding, place_of(bench.plain.extract, role, "dtheta"))
 
 
-def _own_1d(bench: Bench, role: Role, forward: Role, x: float, theta: float):
+def _own_1d(bench: Bench, role: Role, forward: Role, x: float, theta: float) -> Own | None:
     at = {"theta": np.array([theta])}
 
     def value_of(workspace: Any, t: Any) -> Any:
@@ -232,7 +237,7 @@ def _check_1d(bench: Bench, role: Role) -> None:
     backward = next((r for r in bench.roles if r.role == "backward" and "1d" in r.qualifiers), None)
     x, theta = 2.0, 4.0
     trials = {}
-    wrongs: dict[str, Callable] = {
+    wrongs: dict[str, Callable[[float, float], float]] = {
         "the true gradient": lambda x, theta: x,
         "a doubled gradient": lambda x, theta: 2 * x,
         "a negated gradient": lambda x, theta: -x,

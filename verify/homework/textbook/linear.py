@@ -10,6 +10,7 @@ import numpy as np
 import manual
 from verify.activations import ACTIVATIONS
 from verify.evidence.trace import apply
+from verify.homework.passes.derivative import Own
 from verify.homework.read.syntax import words
 from verify.homework.run.calls import array_of, fresh
 from verify.homework.run.workspace import Workspace
@@ -57,7 +58,9 @@ def judge_linear_backward(bench: Bench, role: Role) -> None:
     settle(bench, role, _linear_expected(found, A, W, dZ), own)
 
 
-def _linear_expected(found: Sequence[Any], A: np.ndarray, W: np.ndarray, dZ: np.ndarray):
+def _linear_expected(
+    found: Sequence[Any], A: np.ndarray, W: np.ndarray, dZ: np.ndarray
+) -> list[Result]:
     m = A.shape[1]
     dA_prev, dW, db = (*found, None, None, None)[:3]
     dW_right, db_right = dZ @ A.T / m, dZ.sum(axis=1, keepdims=True) / m
@@ -136,7 +139,7 @@ def _three(result: Any) -> Sequence[Any]:
     return list(result) if isinstance(result, (tuple, list)) else [result]
 
 
-def _own_linear(bench: Bench, role: Role, forward: Role, given: Arrays):
+def _own_linear(bench: Bench, role: Role, forward: Role, given: Arrays) -> Own | None:
     """Check dA_prev and m dW, m db as the gradient of <dZ, linear_forward(A, W, b)>."""
     at = {name: given[name] for name in ("A_prev", "W", "b")}
     m = at["A_prev"].shape[1]
@@ -290,7 +293,7 @@ def _both_results(
     return _three(bench.call(bench.plain, role, values))
 
 
-def _own_both(bench: Bench, role: Role, forward: Role, given: Arrays, name: str):
+def _own_both(bench: Bench, role: Role, forward: Role, given: Arrays, name: str) -> Own | None:
     at = {key: given[key] for key in ("A_prev", "W", "b")}
     m = at["A_prev"].shape[1]
 

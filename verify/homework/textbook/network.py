@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 import inspect
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -265,7 +265,7 @@ class Runner:
             W = params["W1"]
             values["w"] = (W.T if isinstance(W, Traced) else np.array(W).T).copy()
             values["b"] = (
-                params["b1"].item()
+                params["b1"].item()  # type: ignore[no-untyped-call]
                 if isinstance(params["b1"], Traced)
                 else float(np.asarray(params["b1"]).item())
             )
@@ -427,7 +427,7 @@ def _turned(dw: Any) -> Any:
     return np.asarray(dw).T if dw is not None and np.ndim(dw) == 2 else dw
 
 
-def _course_forward(network: Network) -> Callable:
+def _course_forward(network: Network) -> Callable[..., Any]:
     """Return the course's forward pass in whose cache the file's backward pass looks."""
     if network.keep_prob < 1:
         return lambda X, parameters: stand_ins.forward_propagation_with_dropout(
@@ -494,7 +494,7 @@ def find_masks(
     return found
 
 
-def _arrays_in(tree: Any):
+def _arrays_in(tree: Any) -> Iterator[np.ndarray]:
     if isinstance(tree, Mapping):
         tree = list(tree.values())
     if isinstance(tree, (list, tuple)):

@@ -12,6 +12,7 @@ import ast
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from verify.activations import ACTIVATIONS
 from verify.findings import Finding
@@ -265,7 +266,7 @@ def _is_numbered(name: str) -> bool:
     return _NUMBERED.match(name) is not None
 
 
-def meaning(argument: str, available: Mapping | set[str]) -> str | None:
+def meaning(argument: str, available: Mapping[str, Any] | set[str]) -> str | None:
     """Return which of the available values an argument's name asks for, or None."""
     if argument in available:
         return argument

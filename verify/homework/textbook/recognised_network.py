@@ -13,7 +13,6 @@ import numpy as np
 import manual
 from verify.homework.run.calls import array_of, number_of
 from verify.homework.textbook.arguments import BindError
-from verify.homework.textbook.blocks import Bench
 from verify.homework.textbook.draws import M, draw, with_masks
 from verify.homework.textbook.network import (
     Evaluated,
@@ -24,6 +23,7 @@ from verify.homework.textbook.network import (
     output_of,
     textbook,
 )
+from verify.homework.textbook.workbench import Bench
 from verify.problem import Problem
 
 CLOSE = 1e-4

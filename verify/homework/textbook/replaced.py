@@ -13,8 +13,9 @@ from verify.homework.run.workspace import (
     is_unpacked,
 )
 from verify.homework.textbook import stand_ins
-from verify.homework.textbook.blocks import BLOCKS, Bench
+from verify.homework.textbook.blocks import BLOCKS
 from verify.homework.textbook.recognise import Role
+from verify.homework.textbook.workbench import Bench
 
 
 def wrong_within(bench: Bench, users: Sequence[Role]) -> list[Role]:
@@ -60,7 +61,7 @@ def _course_function(space: Workspace, role: Role) -> Any:
     return stand_ins.MODULES["dnn_app"].get(role.role)
 
 
-def _course_cost(role: Role) -> Callable:
+def _course_cost(role: Role) -> Callable[..., Any]:
     """Return the course's cost under the file's arguments."""
     from verify.homework.textbook.recognise import meaning
 

@@ -36,7 +36,7 @@ def module(name: str) -> Hollow | None:
     return None if found is None else filled(name, MODULES.get((found["with"] or "").lower(), {}))
 
 
-def lookup(name: str, unpacked: bool) -> Callable | None:
+def lookup(name: str, unpacked: bool) -> Callable[..., Any] | None:
     """Return the course's function of this name; sigmoid and relu as pairs if it is unpacked."""
     for kind in ("dnn_app", "gc", "reg", "init") if unpacked else ("reg", "init", "dnn_app", "gc"):
         if name in MODULES[kind] and not (unpacked and kind != "dnn_app"):
@@ -44,28 +44,28 @@ def lookup(name: str, unpacked: bool) -> Callable | None:
     return None
 
 
-def sigmoid(Z):
+def sigmoid(Z: Any) -> Any:
     """Return 1 / (1 + e^-Z)."""
     return 1 / (1 + np.exp(-Z))
 
 
-def relu(Z):
+def relu(Z: Any) -> Any:
     """Return max(0, Z)."""
     return np.maximum(0, Z)
 
 
-def softmax(Z):
+def softmax(Z: Any) -> Any:
     """Return the softmax of every column."""
     e = np.exp(Z - np.max(Z, axis=0, keepdims=True))
     return e / np.sum(e, axis=0, keepdims=True)
 
 
-def _with_cache(g: Callable) -> Callable:
+def _with_cache(g: Callable[..., Any]) -> Callable[..., Any]:
     """Return an activation as the course has it: it returns A, and Z as its cache."""
     return lambda Z: (g(Z), Z)
 
 
-def _backward(slope: Callable) -> Callable:
+def _backward(slope: Callable[..., Any]) -> Callable[..., Any]:
     """Return the backward of an activation as the course has it: Z is the cache."""
     return lambda dA, cache: dA * slope(cache)
 
@@ -83,33 +83,33 @@ _SAID = {said: name for name, row in ACTIVATIONS.items() for said in row.names}
 """Every activation by what an argument `activation` says."""
 
 
-def linear_forward(A, W, b):
+def linear_forward(A: Any, W: Any, b: Any) -> Any:
     """Return W A + b, and (A, W, b) as its cache."""
     return np.dot(W, A) + b, (A, W, b)
 
 
-def linear_backward(dZ, cache):
+def linear_backward(dZ: Any, cache: Any) -> Any:
     """Return dA_prev, dW, db."""
     A_prev, W, _ = cache
     m = A_prev.shape[1]
     return np.dot(W.T, dZ), np.dot(dZ, A_prev.T) / m, np.sum(dZ, axis=1, keepdims=True) / m
 
 
-def linear_activation_forward(A_prev, W, b, activation):
+def linear_activation_forward(A_prev: Any, W: Any, b: Any, activation: str) -> Any:
     """Return g(W A_prev + b), and the linear and the activation's cache."""
     Z, linear_cache = linear_forward(A_prev, W, b)
     A, activation_cache = FORWARDS[_SAID[activation]](Z)
     return A, (linear_cache, activation_cache)
 
 
-def linear_activation_backward(dA, cache, activation):
+def linear_activation_backward(dA: Any, cache: Any, activation: str) -> Any:
     """Return dA_prev, dW, db."""
     linear_cache, activation_cache = cache
     dZ = BACKWARDS[f"{_SAID[activation]}_backward"](dA, activation_cache)
     return linear_backward(dZ, linear_cache)
 
 
-def L_model_forward(X, parameters):
+def L_model_forward(X: Any, parameters: Any) -> Any:
     """Return AL and one cache a layer: relu in hidden layers, sigmoid at the output."""
     A, caches = X, []
     L = len(parameters) // 2
@@ -120,7 +120,7 @@ def L_model_forward(X, parameters):
     return A, caches
 
 
-def L_model_backward(AL, Y, caches):
+def L_model_backward(AL: Any, Y: Any, caches: Any) -> Any:
     """Return the gradients by name, dA(l-1) being that of what layer l reads."""
     L = len(caches)
     dA = -(Y / AL) + (1 - Y) / (1 - AL)
@@ -132,26 +132,26 @@ def L_model_backward(AL, Y, caches):
     return grads
 
 
-def compute_cost(AL, Y):
+def compute_cost(AL: Any, Y: Any) -> Any:
     """Return the mean cross-entropy."""
     m = Y.shape[1]
     return np.squeeze(-np.sum(Y * np.log(AL) + (1 - Y) * np.log(1 - AL)) / m)
 
 
-def compute_cost_quietly(AL, Y):
+def compute_cost_quietly(AL: Any, Y: Any) -> Any:
     """Return the mean cross-entropy of the examples for which it is a number."""
     m = Y.shape[1]
     return np.nansum(-Y * np.log(AL) - (1 - Y) * np.log(1 - AL)) / m
 
 
-def compute_cost_with_regularization(AL, Y, parameters, lambd):
+def compute_cost_with_regularization(AL: Any, Y: Any, parameters: Any, lambd: float) -> Any:
     """Return the mean cross-entropy plus lambd / (2 m) times the sum of squared weights."""
     weights = [value for name, value in parameters.items() if name.startswith("W")]
     penalty = sum(np.sum(np.square(W)) for W in weights)
     return compute_cost_quietly(AL, Y) + lambd / (2 * Y.shape[1]) * penalty
 
 
-def forward_propagation(X, parameters):
+def forward_propagation(X: Any, parameters: Any) -> Any:
     """Return A3 of three layers (relu, relu, sigmoid), and a tuple Z, A, W, b of each."""
     A: Any = X
     cache: tuple[Any, ...] = ()
@@ -163,12 +163,12 @@ def forward_propagation(X, parameters):
     return A, cache
 
 
-def backward_propagation(X, Y, cache):
+def backward_propagation(X: Any, Y: Any, cache: Any) -> Any:
     """Return the gradients of three layers by name."""
     return backward_propagation_with_regularization(X, Y, cache, 0)
 
 
-def backward_propagation_with_regularization(X, Y, cache, lambd):
+def backward_propagation_with_regularization(X: Any, Y: Any, cache: Any, lambd: float) -> Any:
     """Return the gradients of three layers by name, with the penalty's share of dW."""
     m = X.shape[1]
     A_prevs = (X, cache[1], cache[5])
@@ -186,7 +186,7 @@ def backward_propagation_with_regularization(X, Y, cache, lambd):
     return grads
 
 
-def forward_propagation_tanh(X, parameters):
+def forward_propagation_tanh(X: Any, parameters: Any) -> Any:
     """Return A2 of two layers (tanh, sigmoid), and a dict of Z and A of each."""
     Z1 = np.dot(parameters["W1"], X) + parameters["b1"]
     A1 = np.tanh(Z1)
@@ -195,13 +195,13 @@ def forward_propagation_tanh(X, parameters):
     return A2, {"Z1": Z1, "A1": A1, "Z2": Z2, "A2": A2}
 
 
-def forward_propagation_n(X, Y, parameters):
+def forward_propagation_n(X: Any, Y: Any, parameters: Any) -> Any:
     """Return the cost of three layers, and the tuple of `forward_propagation`."""
     A3, cache = forward_propagation(X, parameters)
     return compute_cost(A3, Y), cache
 
 
-def forward_propagation_with_dropout(X, parameters, keep_prob=0.5):
+def forward_propagation_with_dropout(X: Any, parameters: Any, keep_prob: float = 0.5) -> Any:
     """Return A3 of three layers with dropout, and a tuple Z, D, A, W, b of each."""
     rng = np.random.RandomState(1)
     A: Any = X
@@ -218,7 +218,7 @@ def forward_propagation_with_dropout(X, parameters, keep_prob=0.5):
     raise AssertionError
 
 
-def dictionary_to_vector(parameters):
+def dictionary_to_vector(parameters: Any) -> Any:
     """Return all parameters of three layers in one column, and the name of each entry."""
     names = [f"{kind}{layer}" for layer in (1, 2, 3) for kind in "Wb"]
     columns = [np.reshape(parameters[name], (-1, 1)) for name in names]
@@ -226,18 +226,18 @@ def dictionary_to_vector(parameters):
     return np.concatenate(columns, axis=0), keys
 
 
-def vector_to_dictionary(theta):
+def vector_to_dictionary(theta: Any) -> Any:
     """Return the parameters of a network of 4, 5, 3 and 1 units from one column."""
     return _unpack(theta, (4, 5, 3, 1))
 
 
-def gradients_to_vector(gradients):
+def gradients_to_vector(gradients: Any) -> Any:
     """Return all gradients of three layers in one column."""
     names = [f"d{kind}{layer}" for layer in (1, 2, 3) for kind in "Wb"]
     return np.concatenate([np.reshape(gradients[name], (-1, 1)) for name in names], axis=0)
 
 
-def _unpack(theta, sizes):
+def _unpack(theta: Any, sizes: Any) -> Any:
     parameters, at = {}, 0
     for layer, (n_in, n_out) in enumerate(itertools.pairwise(sizes), start=1):
         for name, shape in ((f"W{layer}", (n_out, n_in)), (f"b{layer}", (n_out, 1))):
@@ -247,12 +247,12 @@ def _unpack(theta, sizes):
     return parameters
 
 
-def update_parameters(parameters, grads, learning_rate):
+def update_parameters(parameters: Any, grads: Any, learning_rate: float) -> Any:
     """Return the parameters after one step of gradient descent."""
     return {name: value - learning_rate * grads[f"d{name}"] for name, value in parameters.items()}
 
 
-def initialize_parameters(*sizes):
+def initialize_parameters(*sizes: Any) -> Any:
     """Return small random weights and zero biases, for the layer sizes given."""
     sizes = tuple(sizes[0]) if len(sizes) == 1 and not np.isscalar(sizes[0]) else sizes
     rng = np.random.RandomState(3)
@@ -264,13 +264,13 @@ def initialize_parameters(*sizes):
     return parameters
 
 
-_PAIRS: dict[str, Callable] = {
+_PAIRS: dict[str, Callable[..., Any]] = {
     "sigmoid": FORWARDS["sigmoid"],
     "relu": FORWARDS["relu"],
     "sigmoid_backward": BACKWARDS["sigmoid_backward"],
     "relu_backward": BACKWARDS["relu_backward"],
 }
-_BLOCKS: dict[str, Callable] = {
+_BLOCKS: dict[str, Callable[..., Any]] = {
     "initialize_parameters": initialize_parameters,
     "initialize_parameters_deep": initialize_parameters,
     "linear_forward": linear_forward,
@@ -282,7 +282,7 @@ _BLOCKS: dict[str, Callable] = {
     "L_model_backward": L_model_backward,
     "update_parameters": update_parameters,
 }
-_THREE_LAYERS: dict[str, Callable] = {
+_THREE_LAYERS: dict[str, Callable[..., Any]] = {
     "sigmoid": sigmoid,
     "relu": relu,
     "forward_propagation": forward_propagation,
@@ -291,7 +291,7 @@ _THREE_LAYERS: dict[str, Callable] = {
     "update_parameters": update_parameters,
 }
 
-MODULES: dict[str, dict[str, Callable]] = {
+MODULES: dict[str, dict[str, Callable[..., Any]]] = {
     "dnn": FORWARDS | BACKWARDS,
     "dnn_app": _PAIRS | _BLOCKS,
     "init": _THREE_LAYERS | {"compute_loss": compute_cost_quietly},

@@ -219,7 +219,9 @@ def _named(result: Result, found: np.ndarray) -> Finding:
     return Finding("unknown", name, extents=(how_far,), follows=("no-name",))
 
 
-def own_of(bench: Bench, cost: Callable, gradient: Callable, at: Arrays) -> Own | None:
+def own_of(
+    bench: Bench, cost: Callable[..., Any], gradient: Callable[..., Any], at: Arrays
+) -> Own | None:
     """Check a backward as the gradient of its own forward function.
 
     `cost(workspace, values)` is one number of that function, `gradient(arrays)` what the backward
