@@ -1,6 +1,7 @@
 """Which function is which: by its name, its arguments, and what it is imported from."""
 
 import ast
+import math
 import textwrap
 from pathlib import Path
 
@@ -9,12 +10,12 @@ import pytest
 
 from verify.homework.read.extract import extract_script
 from verify.homework.run.calls import CallError
-from verify.homework.run.modules import AbsentError
-from verify.homework.run.workspace import mirror_workspace, numpy_workspace
-from verify.homework.textbook import stand_ins
+from verify.homework.run.modules import FLOAT, AbsentError, NumpyModule
+from verify.homework.run.workspace import open_workspace
+from verify.homework.textbook import helpers
 from verify.homework.textbook.arguments import BindError, bind, read_forward, read_grads
 from verify.homework.textbook.network import networks
-from verify.homework.textbook.recognise import depth, recognise, role_by_name
+from verify.homework.textbook.roles import depth, recognise, role_by_name
 
 
 def roles(text):
@@ -24,7 +25,7 @@ def roles(text):
 
 def workspace(text, folder="."):
     found = extract_script(Path(folder, "homework.py"), textwrap.dedent(text))
-    return numpy_workspace(found, helpers=stand_ins.HELPERS)
+    return open_workspace(found, helpers=helpers.HELPERS)
 
 
 @pytest.mark.parametrize(
@@ -126,8 +127,7 @@ def test_a_regularised_backward_pass_goes_with_the_regularised_cost():
     def backward_propagation_with_regularization(X, Y, cache, lambd): pass
     def backward_propagation_with_dropout(X, Y, cache, keep_prob): pass
     """
-    space = workspace(text)
-    found = {n.backward.name: n for n in networks(list(roles(text).values()), space)}
+    found = {n.backward.name: n for n in networks(list(roles(text).values()))}
     plain, reg, dropout = found.values()
     assert (plain.cost.name, plain.l2, plain.keep_prob) == ("compute_cost", 0, 1)
     assert reg.cost.name == "compute_cost_with_regularization"
@@ -192,7 +192,7 @@ def test_the_output_is_told_from_the_cache():
     ],
 )
 def test_the_courses_helper_modules_are_stood_in_for(name):
-    assert stand_ins.module(name) is not None
+    assert helpers.module(name) is not None
     space = workspace(f"from {name} import *\nimport {name}\nfrom {name} import whatever\n")
     assert not space.failed
 
@@ -248,28 +248,40 @@ def test_random_numbers_are_the_files_own_and_begin_again():
     np.testing.assert_array_equal(np.random.get_state()[1], before)
 
 
-def test_both_workspaces_compute_the_same_values():
-    text = "import numpy as np\ndef f(x): return float(np.asscalar(np.array([[x]])))"
-    found = extract_script(Path("homework.py"), text)
-    assert numpy_workspace(found).names["f"](2.0) == mirror_workspace(found).names["f"](2.0) == 2.0
+def test_a_1_by_1_array_is_a_number_to_float_and_math_as_it_used_to_be():
+    space = workspace("import numpy as np, math\ndef f(x): return float(np.array([[x]]))")
+    assert space.names["f"](2.0) == 2.0
+    assert space.names["math"].exp(np.array([[0.0]])) == 1.0
+    assert FLOAT("3") == 3.0
+    assert isinstance(2.0, FLOAT)
+    assert np.zeros(2, dtype=FLOAT).dtype == np.float64
+
+
+def test_names_that_numpy_has_dropped_are_replaced_and_noted():
+    module = NumpyModule(np.random)
+    assert module.product([2, 3]) == 6
+    assert module.Inf == math.inf
+    assert module.legacy == {"np.product", "np.Inf"}
+    with pytest.raises(AttributeError):
+        _ = module.no_such_name
 
 
 def test_the_stand_ins_forward_and_backward_agree_with_the_textbook():
     import manual
-    from verify.homework.textbook.draws import draw
+    from verify.homework.textbook.problems import draw
 
     problem = draw((4, 5, 3, 1), 7, hidden=("relu", "relu"), output="sigmoid", l2=0.7)
     _, grads = manual.loss_and_grads(*problem.arguments, **problem.options)
-    A3, cache = stand_ins.forward_propagation(problem.X, problem.params)
-    found = stand_ins.backward_propagation_with_regularization(problem.X, problem.Y, cache, 0.7)
-    cost = stand_ins.compute_cost_with_regularization(A3, problem.Y, problem.params, 0.7)
+    A3, cache = helpers.forward_propagation(problem.X, problem.params)
+    found = helpers.backward_propagation_with_regularization(problem.X, problem.Y, cache, 0.7)
+    cost = helpers.compute_cost_with_regularization(A3, problem.Y, problem.params, 0.7)
     np.testing.assert_allclose(cost, manual.loss(*problem.arguments, **problem.options))
     for name in grads:
         np.testing.assert_allclose(found[f"d{name}"], grads[name], rtol=1e-10, atol=1e-15)
-    AL, caches = stand_ins.L_model_forward(problem.X, problem.params)
+    AL, caches = helpers.L_model_forward(problem.X, problem.params)
     np.testing.assert_allclose(AL, A3)
-    deep = stand_ins.L_model_backward(AL, problem.Y, caches)
-    plain = stand_ins.backward_propagation(problem.X, problem.Y, cache)
+    deep = helpers.L_model_backward(AL, problem.Y, caches)
+    plain = helpers.backward_propagation(problem.X, problem.Y, cache)
     for name in grads:
         np.testing.assert_allclose(deep[f"d{name}"], plain[f"d{name}"], rtol=1e-10, atol=1e-15)
 
@@ -353,10 +365,10 @@ def test_what_raises_costs_no_other_function_its_verdict(tmp_path):
 
 @pytest.mark.parametrize("depth", [4, 6, 9])
 def test_there_is_a_generic_problem_for_a_network_of_any_depth_that_is_numbered(depth):
-    from verify.homework.textbook.draws import draw, is_generic
+    from verify.homework.textbook.problems import draw, is_generic
 
     forward = roles(f"def forward_propagation(X, parameters): W{depth} = 1")
-    [network] = networks(list(forward.values()), workspace(""))
+    [network] = networks(list(forward.values()))
     [sizes] = network.sizes
     assert len(sizes) == depth + 1
     assert is_generic(draw(sizes, 7, hidden=("relu",) * (depth - 1), output="sigmoid"))

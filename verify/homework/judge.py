@@ -1,9 +1,9 @@
 """One file, from its text to its verdict.
 
-First every block by itself (`blocks`), then the networks that they make up (`composed`), then
-the file's own gradient checking (`gradient_checks`). A block that uses another which is wrong is
-tried again with the course's in its place (`replaced`), so that a mistake is laid at the door
-of the function that holds it and of no other.
+First every single function (`single_functions`), then the networks that they make up
+(`network_verdict`), then the file's own gradient checking (`gradient_checks`). A function that
+uses another which is wrong is tried again with the course's in its place (`replacements`), so
+that only the function with the mistake is reported.
 """
 
 from __future__ import annotations
@@ -29,21 +29,15 @@ from verify.homework.report import (
 )
 from verify.homework.run.sandbox import Limits, NamedFunctions, run_all
 from verify.homework.run.server import Progress, serve
-from verify.homework.run.workspace import (
-    mirror_workspace,
-    numpy_workspace,
-)
+from verify.homework.run.workspace import open_workspace
 from verify.homework.textbook import gradient_checks
-from verify.homework.textbook.blocks import BLOCKS, judge_block
-from verify.homework.textbook.composed import judge_network
-from verify.homework.textbook.judgement import Judgement
-from verify.homework.textbook.network import (
-    networks,
-)
-from verify.homework.textbook.recognise import FORWARDS, SOUGHT, Role, recognise, role_by_name
-from verify.homework.textbook.replaced import once, replaced, wrong_within
-from verify.homework.textbook.stand_ins import HELPERS
-from verify.homework.textbook.workbench import Bench
+from verify.homework.textbook.helpers import HELPERS
+from verify.homework.textbook.network import networks
+from verify.homework.textbook.network_verdict import judge_network
+from verify.homework.textbook.replacements import once, replaced, wrong_within
+from verify.homework.textbook.roles import FORWARDS, SOUGHT, Role, recognise, role_by_name
+from verify.homework.textbook.single_functions import SINGLE_FUNCTIONS, judge_function
+from verify.homework.textbook.submission import Submission
 
 
 def judge_all(
@@ -97,75 +91,71 @@ def _judged(path: str, found: Extract, progress: Progress) -> FileReport:
     needed = _needed(found, roles)
     if not roles:
         return _nothing(path, found, needed)
-    plain_workspace, mirrored = (
-        numpy_workspace(found, helpers=HELPERS),
-        mirror_workspace(found, helpers=HELPERS),
-    )
-    outcome = Judgement(
-        remarks=[*found.remarks, *_skipped(found, needed), *plain_workspace.remarks]
-    )
-    bench = Bench(plain_workspace, mirrored, roles, outcome)
-    for kind in BLOCKS:
+    workspace = open_workspace(found, helpers=HELPERS)
+    remarks = [*found.remarks, *_skipped(found, needed), *workspace.remarks]
+    submission = Submission(workspace, roles, remarks=remarks)
+
+    def tell(role: Role) -> None:
+        progress(role.shown, submission.functions, submission.findings)
+
+    for kind in SINGLE_FUNCTIONS:
         for role in (role for role in roles if role.role == kind):
-            progress(role.shown, outcome.functions, outcome.findings)
-            _judge_block(bench, role)
-    for network in networks(roles, plain_workspace):
-        first = network.backward or network.forward or roles[0]
-        progress(first.shown, outcome.functions, outcome.findings)
-        judge_network(bench, network)
+            tell(role)
+            _judge_function(submission, role)
+    for network in networks(roles):
+        tell(network.backward or network.forward or roles[0])
+        judge_network(submission, network)
     for role in roles:
         if role.role == "gradient_check" or "1d" in role.qualifiers:
-            progress(role.shown, outcome.functions, outcome.findings)
-            gradient_checks.judge(bench, role)
+            tell(role)
+            gradient_checks.judge(submission, role)
     for name in dict.fromkeys(role.name for role in roles if role.owner is None):
         if (times := found.count(name)) > 1:
-            outcome.remark(f"{name} is defined {times} times; the last was judged.")
-    if plain_workspace.numpy.legacy:
-        gone = ", ".join(sorted(plain_workspace.numpy.legacy))
-        outcome.remark(f"NumPy has dropped {gone}; it was stood in for.")
-    return _summary(path, found, outcome, needed)
-
-
-def _judge_block(bench: Bench, role: Role) -> None:
-    """Judge a block, with the course's in the place of what it calls and what is wrong."""
-    # A backward is tried on the cache of the forward that belongs to it.
-    partners = [bench.role(name, role) for name in FORWARDS.get(role.role, ())]
-    wrong = wrong_within(bench, [role, *(p for p in partners if p is not None)])
-    wrong = [block for block in wrong if block is not role]
-    if wrong:
-        alone = Bench(bench.plain, bench.mirrored, bench.roles, Judgement())
-        with replaced(bench, wrong):
-            judge_block(alone, role)
-        if alone.outcome.verdict_of(role.shown) == AGREE:
-            bench.outcome.say(role, AGREE, once(wrong))
-            return
-    judge_block(bench, role)
-
-
-def _summary(path: str, found: Extract, outcome: Judgement, needed: Sequence[Broken]) -> FileReport:
-    functions = _in_order(outcome.functions)
-    functions += [
-        FunctionVerdict(name, UNREADABLE, f"{broken.where}: {broken.why}")
-        for broken in needed
-        for name in sorted(broken.defines)
-    ]
+            submission.remark(f"{name} is defined {times} times; the last was judged.")
+    if gone := ", ".join(sorted(workspace.numpy.legacy)):
+        submission.remark(f"NumPy no longer has {gone}; ours was used instead.")
+    functions = [*_worst_of_each(submission.functions), *_unread(needed)]
     if not functions:
         return _nothing(path, found, ())
     verdict = worst(function.verdict for function in functions)
-    reason = ""
-    if verdict == UNREADABLE and needed:
-        broken = needed[0]
-        lost = listed(sorted(broken.defines))
-        reason = f"{lost} cannot be read ({broken.where}: {broken.why})."
     return FileReport(
         path,
         verdict,
-        reason,
+        _lost(needed) if verdict == UNREADABLE else "",
         tuple(functions),
-        tuple(_by_line(outcome.findings)),
-        tuple(outcome.remarks),
-        tuple(outcome.gradients),
+        tuple(_by_line(submission.findings)),
+        tuple(submission.remarks),
+        tuple(submission.gradients),
     )
+
+
+def _judge_function(submission: Submission, role: Role) -> None:
+    """Judge a single function; what it uses that is wrong is replaced by the course's."""
+    # A backward function is called with the cache of the forward function that belongs to it.
+    partners = [submission.role(name, role) for name in FORWARDS.get(role.role, ())]
+    users = [role, *(p for p in partners if p is not None)]
+    wrong = [used for used in wrong_within(submission, users) if used is not role]
+    if wrong:
+        alone = Submission(submission.workspace, submission.roles)
+        with replaced(submission, wrong):
+            judge_function(alone, role)
+        if alone.verdict_of(role) == AGREE:
+            submission.say(role, AGREE, once(wrong))
+            return
+    judge_function(submission, role)
+
+
+def _unread(needed: Sequence[Broken]) -> Iterator[FunctionVerdict]:
+    for broken in needed:
+        for name in sorted(broken.defines):
+            yield FunctionVerdict(name, UNREADABLE, f"{broken.where}: {broken.why}")
+
+
+def _lost(needed: Sequence[Broken]) -> str:
+    """Say what could not be read of the first piece that does not parse."""
+    for broken in needed:
+        return f"{listed(sorted(broken.defines))} cannot be read ({broken.where}: {broken.why})."
+    return ""
 
 
 def _by_line(findings: Iterable[Finding]) -> Iterator[Finding]:
@@ -179,8 +169,8 @@ def _by_line(findings: Iterable[Finding]) -> Iterator[Finding]:
         yield replace(first, also=tuple(also))
 
 
-def _in_order(functions: Sequence[FunctionVerdict]) -> list[FunctionVerdict]:
-    """Return one verdict a function, the worst that was found."""
+def _worst_of_each(functions: Sequence[FunctionVerdict]) -> list[FunctionVerdict]:
+    """Return one verdict for each function, the worst that was found."""
     by_name: dict[str, FunctionVerdict] = {}
     for function in functions:
         previous = by_name.get(function.name)
@@ -210,7 +200,8 @@ def _skipped(found: Extract, needed: Sequence[Broken]) -> Iterator[str]:
 
 def _nothing(path: str, found: Extract, needed: Sequence[Broken]) -> FileReport:
     if needed:
-        return _summary(path, found, Judgement(remarks=list(found.remarks)), needed)
+        functions = tuple(_unread(needed))
+        return FileReport(path, UNREADABLE, _lost(needed), functions, remarks=found.remarks)
     defined = [*found.functions, *found.classes]
     has = f"its functions are {', '.join(defined[:12])}" if defined else "it defines no functions"
     broken = next(iter(found.broken), None)

@@ -80,7 +80,7 @@ class FileReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the file's part of the JSON of `backproof check`."""
-        shown: dict[str, Any] = finite(
+        report: dict[str, Any] = finite(
             {
                 "path": self.path,
                 "verdict": self.verdict,
@@ -106,7 +106,7 @@ class FileReport:
                 "seconds": round(self.seconds, 3),
             }
         )
-        return shown
+        return report
 
 
 def from_data(data: dict[str, Any]) -> FileReport:

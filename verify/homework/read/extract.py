@@ -261,8 +261,8 @@ def _language(notebook: dict[str, Any]) -> str:
     metadata = metadata if isinstance(metadata, dict) else {}
     for key, name in (("language_info", "name"), ("kernelspec", "language")):
         part = metadata.get(key)
-        if isinstance(part, dict) and isinstance(found := part.get(name), str):
-            return found
+        if isinstance(part, dict) and isinstance(part.get(name), str):
+            return str(part[name])
     return ""
 
 

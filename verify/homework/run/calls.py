@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from verify.evidence.trace import Traced, UntraceableError, apply
 from verify.findings import where
 from verify.homework.report import CRASHED, UNDECIDED, UNREADABLE
 from verify.homework.run.modules import AbsentError
@@ -74,7 +73,7 @@ def attempted(
     try:
         with np.errstate(all="ignore"):
             return func(*args, **kwargs)
-    except (UntraceableError, CallError):
+    except CallError:
         raise
     except BaseException as fault:
         what, verdict = _outcome(workspace, fault, args, kwargs)
@@ -134,7 +133,7 @@ def _raised(workspace: Workspace, fault: BaseException) -> str:
 
 def _described(value: Any) -> str:
     """Return the shape of an array, and of those in a tuple, a list or a dict; else the value."""
-    if isinstance(value, (np.ndarray, Traced)):
+    if isinstance(value, np.ndarray):
         return str(value.shape)
     if isinstance(value, dict):
         inside = ", ".join(f"{key} {_described(item)}" for key, item in value.items())
@@ -177,7 +176,7 @@ def fresh(value: Any) -> Any:
         return {key: fresh(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)) and type(value) in (list, tuple):
         return type(value)(fresh(item) for item in value)
-    if isinstance(value, (np.ndarray, Traced)):
+    if isinstance(value, np.ndarray):
         return value.copy()
     return value
 
@@ -188,7 +187,7 @@ def array_of(value: Any) -> np.ndarray | None:
         return None
     try:
         array = np.asarray(value)
-    except (ValueError, TypeError, UntraceableError):
+    except (ValueError, TypeError):
         return None
     if array.dtype.kind not in "fiub":
         return None
@@ -197,14 +196,12 @@ def array_of(value: Any) -> np.ndarray | None:
 
 def is_array(value: Any) -> bool:
     """Say whether a result is an array, a number, or lists of numbers."""
-    if isinstance(value, (Traced, np.ndarray, np.generic, float, int)):
+    if isinstance(value, (np.ndarray, np.generic, float, int)):
         return True
     return isinstance(value, list) and array_of(value) is not None and np.size(value) > 0
 
 
 def number_of(value: Any) -> Any:
-    """Return the one number in a result, traced if it is, or None if it is not one number."""
-    if isinstance(value, Traced):
-        return apply(np.reshape, apply(np.asarray, value), ()) if value.size == 1 else None
+    """Return the one number in a result, or None if it is not one number."""
     array = array_of(value)
     return array.reshape(())[()] if array is not None and array.size == 1 else None

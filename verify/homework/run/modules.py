@@ -1,15 +1,21 @@
-"""Modules in the place of those that are not run: hollow ones, and scipy.special in plain NumPy."""
+"""Modules that a file gets in the place of real ones.
+
+NumPy and `math` with what older files expect of them, modules that can be imported and not used,
+and scipy.special.
+"""
 
 from __future__ import annotations
 
+import builtins
 import types
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 
 class AbsentError(Exception):
-    """The code wants something that is not run here."""
+    """The code calls something that is not run here."""
 
 
 class Hollow(types.ModuleType):
@@ -21,7 +27,7 @@ class Hollow(types.ModuleType):
         return Hollow(f"{self.__name__}.{name}")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Refuse to be called, but as a decorator."""
+        """Refuse to be called, except as a decorator."""
         # As a decorator (`@njit`, `@njit(cache=True)`) it leaves the function as it is.
         if len(args) == 1 and isinstance(args[0], (types.FunctionType, type)) and not kwargs:
             return args[0]
@@ -37,35 +43,96 @@ def filled(name: str, contents: dict[str, Any]) -> Hollow:
     return result
 
 
+class _FloatType(type):
+    """What makes `FLOAT` pass for `float` in comparisons and `isinstance`."""
+
+    def __instancecheck__(cls, x: Any) -> bool:
+        return isinstance(x, builtins.float)
+
+    def __subclasscheck__(cls, kind: type) -> bool:
+        return issubclass(kind, builtins.float)
+
+    def __call__(cls, *args: Any) -> Any:
+        return builtins.float(*map(as_scalar, args))
+
+    def __eq__(cls, other: object) -> bool:
+        return other is cls or other is builtins.float
+
+    def __hash__(cls) -> int:
+        return hash(builtins.float)
+
+    def __repr__(cls) -> str:
+        return repr(builtins.float)
+
+
+FLOAT: Any = _FloatType("float", (), {"dtype": np.dtype(float)})
+"""`float` as a file sees it: NumPy no longer turns a (1, 1) array into a number, as it used to."""
+
+
+def as_scalar(x: Any) -> Any:
+    """Return an array of one entry as a number, and anything else as it is."""
+    return x.item() if isinstance(x, (np.ndarray, np.generic)) and x.size == 1 else x
+
+
+def math_module() -> types.ModuleType:
+    """Return the module `math` whose functions also take arrays of one entry."""
+    import math
+
+    module = types.ModuleType("math", math.__doc__)
+    for name in filter(str.isalnum, dir(math)):
+        value = getattr(math, name)
+        module.__dict__[name] = _of_scalars(value) if callable(value) else value
+    return module
+
+
+def _of_scalars(func: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *args, **kwargs: func(*map(as_scalar, args), **kwargs)
+
+
+LEGACY: dict[str, Any] = {
+    "float": FLOAT,
+    "int": int,
+    "object": object,
+    "str": str,
+    "complex": complex,
+    "float_": np.float64,
+    "product": np.prod,
+    "cumproduct": np.cumprod,
+    "sometrue": np.any,
+    "alltrue": np.all,
+    "in1d": np.isin,
+    "mat": np.asmatrix,
+    "Inf": np.inf,
+    "infty": np.inf,
+    "NaN": np.nan,
+    "row_stack": np.vstack,
+    "trapz": getattr(np, "trapezoid", None),
+    "asscalar": lambda x: x.item(),
+    "math": math_module(),
+}
+"""Names that NumPy has dropped, which the files of older courses still use."""
+
+
+class NumpyModule(types.ModuleType):
+    """NumPy as a file gets it: with the names it has dropped, and this `random`."""
+
+    def __init__(self, random: Any):
+        super().__init__("numpy", np.__doc__)
+        self.random = random
+        self.__all__ = [name for name in np.__all__ if name not in ("long", "ulong")]
+        self.legacy: set[str] = set()
+        """The dropped names that the file used."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in np.__dict__ and name in LEGACY:
+            self.legacy.add(f"np.{name}")
+            return LEGACY[name]
+        return getattr(np, name)
+
+
 def special_module() -> Hollow:
     """Return the part of scipy.special that losses and activations use."""
     from scipy import special
 
-    ufuncs = ("expit", "logit", "xlogy", "xlog1py", "log_expit", "entr")
-    own = {
-        "softmax": special_softmax,
-        "log_softmax": special_log_softmax,
-        "logsumexp": special_logsumexp,
-    }
-    return filled("scipy.special", {name: getattr(special, name) for name in ufuncs} | own)
-
-
-def special_softmax(x: Any, axis: int | None = None) -> Any:
-    """Return e^x / sum(e^x)."""
-    e = np.exp(x - np.max(x, axis=axis, keepdims=True))
-    return e / np.sum(e, axis=axis, keepdims=True)
-
-
-def special_logsumexp(
-    a: Any, axis: int | None = None, b: Any = None, keepdims: bool = False
-) -> Any:
-    """Return log(sum(b e^a))."""
-    largest = np.max(a, axis=axis, keepdims=True)
-    e = np.exp(a - largest) if b is None else b * np.exp(a - largest)
-    result = np.log(np.sum(e, axis=axis, keepdims=True)) + largest
-    return result if keepdims else np.squeeze(result, axis=axis)
-
-
-def special_log_softmax(x: Any, axis: int | None = None) -> Any:
-    """Return x - log(sum(e^x))."""
-    return x - special_logsumexp(x, axis=axis, keepdims=True)
+    names = "expit logit xlogy xlog1py log_expit entr softmax log_softmax logsumexp".split()
+    return filled("scipy.special", {name: getattr(special, name) for name in names})

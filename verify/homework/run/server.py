@@ -69,7 +69,7 @@ def serve(judge: Judge, channel: str, scratch: str, jobs: str) -> None:
 
 def _import_everything() -> None:
     """Import what workers need, so that they inherit it. Nothing of JAX is started by that."""
-    for name in ("jax.numpy", "jax.scipy.special", "scipy.special"):
+    for name in ("jax.numpy", "scipy.special"):
         importlib.import_module(name)
 
 

@@ -3,7 +3,7 @@
 Each statement that was taken from a file is run by itself, so that one which fails costs what
 it would have defined and no more. An import inside gets
 
-- numpy: NumPy or its mirror in JAX, whichever the workspace is built for,
+- numpy, math: themselves, with what older files expect of them (`modules`),
 - a module beside the file: what is taken from it in the same way,
 - a helper of the course that is not there: ours, from `Helpers`,
 - Python's own library: itself,
@@ -28,9 +28,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from verify.evidence.trace import FLOAT, Face, math_face, mirror_face, numpy_face
 from verify.homework.read.extract import Extract, UnreadableError, extract, extract_script
-from verify.homework.run.modules import Hollow, special_module
+from verify.homework.run.modules import (
+    FLOAT,
+    Hollow,
+    NumpyModule,
+    math_module,
+    special_module,
+)
 
 
 class Helpers(NamedTuple):
@@ -104,10 +109,10 @@ def _remembering(func: Any, draws: list[np.ndarray]) -> Any:
 
 @dataclass(eq=False)
 class Workspace:
-    """The namespace of one file over one face of numpy, and what was found on the way."""
+    """The namespace of one file, and what was found while it was filled."""
 
     extract: Extract
-    numpy: Face
+    numpy: NumpyModule
     random: ObservedRandom
     names: dict[str, Any] = field(default_factory=dict)
     modules: dict[str, Any] = field(default_factory=dict)
@@ -163,7 +168,7 @@ class Workspace:
                 found = getattr(found, part, Hollow(name))
             return found
         if name == "math":
-            return math_face()
+            return math_module()
         if name == "random":
             return self.random.library
         if (beside := self._beside(name)) is not None:
@@ -278,28 +283,13 @@ def _registered(module: types.ModuleType) -> Iterator[None]:
             sys.modules[module.__name__] = before
 
 
-def numpy_workspace(
+def open_workspace(
     found: Extract, *, helpers: Helpers | None = None, everything: bool = False
 ) -> Workspace:
-    """Return a file's definitions over NumPy itself."""
-    return _filled(found, numpy_face, helpers, everything)
-
-
-def mirror_workspace(
-    found: Extract, *, helpers: Helpers | None = None, everything: bool = False
-) -> Workspace:
-    """Return a file's definitions over the mirror of NumPy in JAX."""
-    return _filled(found, mirror_face, helpers, everything)
-
-
-def _filled(
-    found: Extract,
-    face: Callable[[ObservedRandom], Face],
-    helpers: Helpers | None,
-    everything: bool,
-) -> Workspace:
+    """Return the workspace of a file, its definitions run."""
     random = ObservedRandom()
-    workspace = Workspace(found, face(random), random, helpers=helpers, everything=everything)
+    numpy = NumpyModule(random)
+    workspace = Workspace(found, numpy, random, helpers=helpers, everything=everything)
     workspace.run()
     return workspace
 

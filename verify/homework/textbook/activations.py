@@ -9,25 +9,28 @@ import numpy as np
 
 import manual
 from verify.activations import ACTIVATIONS, KINKED
-from verify.evidence.trace import Traced, apply
-from verify.homework.passes.derivative import Own
 from verify.homework.read.syntax import words
 from verify.homework.report import AGREE
-from verify.homework.run.calls import CallError, array_of, fresh, guarded, is_array
-from verify.homework.run.workspace import Workspace
-from verify.homework.textbook.arguments import function
-from verify.homework.textbook.recognise import FORWARDS, Role, meaning
-from verify.homework.textbook.workbench import Alternative, Bench, Result, own_of, settle
+from verify.homework.run.calls import CallError, array_of, is_array
+from verify.homework.textbook.results import (
+    Alternative,
+    Result,
+    first_of,
+    is_derivative_of,
+    settle,
+)
+from verify.homework.textbook.roles import FORWARDS, Role, meaning
+from verify.homework.textbook.submission import Submission
 
 Arrays = dict[str, np.ndarray]
 
 
 def _grid(rng: np.random.Generator, shape: tuple[int, int] = (4, 6)) -> np.ndarray:
     """Return values of both signs and several sizes, none near 0."""
-    sizes = rng.uniform(0.1, 3.0, shape)
-    signs = rng.permutation(np.resize([1.0, -1.0], shape[0] * shape[1])).reshape(shape)
-    values: np.ndarray = sizes * signs
-    return values
+    values = rng.uniform(0.1, 3.0, shape)
+    signs = rng.permutation(np.resize([1.0, -1.0], values.size)).reshape(shape)
+    signed: np.ndarray = values * signs
+    return signed
 
 
 def sloped(name: str, Z: np.ndarray, leak: float | None) -> np.ndarray:
@@ -52,46 +55,42 @@ def leak_of(
     return leak if 0 < leak < 1 and np.allclose(array, nothing + leak * through) else None
 
 
-def _remark_on_leak(bench: Bench, role: Role, name: str, leak: float | None) -> None:
+def _remark_on_leak(submission: Submission, role: Role, name: str, leak: float | None) -> None:
     ours = ACTIVATIONS[name].sides
     if leak is not None and ours is not None and not np.isclose(leak, ours[0]):
-        bench.outcome.remark(f"{role.shown} has the slope {leak:g} where Z is negative.")
+        submission.remark(f"{role.shown} has the slope {leak:g} where Z is negative.")
 
 
-def judge_activation(bench: Bench, role: Role) -> None:
+def judge_activation(submission: Submission, role: Role) -> None:
     """Judge A = g(Z)."""
     Z = _grid(np.random.default_rng(11))
-    found = _activated(bench.plain, role, Z, bench.instance(bench.plain, role))
+    found = _activated(submission, role, Z)
     expected = manual.ACTIVATIONS[role.role].forward(Z)
     if role.role == "softmax":
         by_rows = manual.softmax(Z.T).T
         if np.shape(found) == Z.shape and np.allclose(found, by_rows, rtol=1e-4):
             expected = by_rows
-            bench.outcome.remark(f"{role.shown} works along rows, one example a row.")
+            submission.remark(f"{role.shown} works along rows, one example a row.")
     leak = leak_of(role.role, found, Z, lambda slope: Z * slope)
     if leak is not None:
         expected = Z * sloped(role.role, Z, leak)
-        _remark_on_leak(bench, role, role.role, leak)
+        _remark_on_leak(submission, role, role.role, leak)
     formula, wrongs = _FORWARD_FORMULAS[role.role]
     alternatives = [Alternative(bug, text, form, make(Z)) for bug, text, form, make in wrongs]
     scale = (1 + np.abs(Z)) * np.abs(expected)
-    settle(bench, role, [Result("A", found, expected, formula, scale, alternatives)])
+    settle(submission, role, [Result("A", found, expected, formula, scale, alternatives)])
 
 
-def _activated(workspace: Workspace, role: Role, Z: Any, instance: Any) -> Any:
-    """Return an activation's A, of one number at a time where it takes no arrays."""
-    func = function(workspace, role, instance)
-
-    def first(value: Any) -> Any:
-        result = guarded(workspace, role.shown, func, fresh(value))
-        return result[0] if isinstance(result, tuple) and result else result
-
+def _activated(submission: Submission, role: Role, Z: np.ndarray) -> Any:
+    """Return an activation's A, computed entry by entry where the function takes no arrays."""
     try:
-        return first(Z)
+        return first_of(submission.apply(role, Z))
     except CallError:
-        if isinstance(Z, Traced) or role.role == "softmax":
+        if role.role == "softmax":
             raise
-        return np.array([array_of(first(float(z))) for z in Z.flat], float).reshape(Z.shape)
+        return np.array(
+            [array_of(first_of(submission.apply(role, float(z)))) for z in Z.flat], float
+        ).reshape(Z.shape)
 
 
 _FORWARD_FORMULAS: dict[str, tuple[str, list[tuple[str, str, str, Callable[..., Any]]]]] = {
@@ -168,39 +167,37 @@ _FORWARD_FORMULAS: dict[str, tuple[str, list[tuple[str, str, str, Callable[..., 
 }  # fmt: skip
 
 
-def judge_activation_backward(bench: Bench, role: Role) -> None:
+def judge_activation_backward(submission: Submission, role: Role) -> None:
     """Judge dZ = dA * g'(Z), or g'(Z) alone."""
     (name,) = FORWARDS[role.role]
     rng = np.random.default_rng(12)
     Z, dA = _grid(rng), rng.standard_normal((4, 6))
     if not any(meaning(argument, {"dA"}) for argument in role.arguments):
-        _derivative(bench, role, name, Z)
+        _derivative(submission, role, name, Z)
         return
-    own_forward = bench.role(name, role)
-    caches = _caches_of(bench, own_forward, Z)
+    own_forward = submission.role(name, role)
+    caches = _caches_of(submission, own_forward, Z)
     caches.append(Z)
     if not {"Z", "z"} & set(words(role.node)):
         caches.append(manual.ACTIVATIONS[name].forward(Z))
     tried: list[tuple[Any, Any]] = []
     for cache in caches:
-        found = bench.call(bench.plain, role, fresh({"dA": dA, "cache": cache, "Z": cache}))
+        found = submission.call(role, {"dA": dA, "cache": cache, "Z": cache})
         tried.append((cache, found))
-        if _is(found, _result(bench, role, Z, dA, found).expected):
+        if _is(found, _result(submission, role, Z, dA, found).expected):
             if np.shape(cache) == Z.shape and not np.array_equal(cache, Z):
-                bench.outcome.remark(f"{role.shown} takes A, not Z, as its cache.")
+                submission.remark(f"{role.shown} takes A, not Z, as its cache.")
             break
     else:
         tried = tried[:1]
     cache, found = tried[-1]
-    own = None
-    if own_forward is not None:
-        own = _own_activation(bench, role, own_forward, Z, dA)
-    settle(bench, role, [_result(bench, role, Z, dA, found)], own)
-    if name in KINKED and bench.outcome.verdict_of(role.shown) == AGREE:
-        leak = _leak_due(bench, role, Z, dA, found)
+    faithful = _is_derivative(submission, role, own_forward, Z, dA)
+    settle(submission, role, [_result(submission, role, Z, dA, found)], faithful)
+    if name in KINKED and submission.verdict_of(role) == AGREE:
+        leak = _leak_due(submission, role, Z, dA, found)
         if own_forward is None:
-            _remark_on_leak(bench, role, name, leak)
-        _at_zero(bench, role, name, dA, cache, leak)
+            _remark_on_leak(submission, role, name, leak)
+        _at_zero(submission, role, name, dA, cache, leak)
 
 
 def _is(found: Any, expected: np.ndarray) -> bool:
@@ -208,10 +205,12 @@ def _is(found: Any, expected: np.ndarray) -> bool:
     return array is not None and array.shape == expected.shape and np.allclose(array, expected)
 
 
-def _result(bench: Bench, role: Role, Z: np.ndarray, dA: np.ndarray, found: Any) -> Result:
-    """Set what a backward returned beside dA * g'(Z), and beside what people write instead."""
+def _result(
+    submission: Submission, role: Role, Z: np.ndarray, dA: np.ndarray, found: Any
+) -> Result:
+    """Return what a backward function returned, dA * g'(Z), and what people write instead."""
     (name,) = FORWARDS[role.role]
-    leak = _leak_due(bench, role, Z, dA, found)
+    leak = _leak_due(submission, role, Z, dA, found)
     A = manual.ACTIVATIONS[name].forward(Z) if leak is None else Z * sloped(name, Z, leak)
     expected = manual.softmax_backward(dA, Z) if name == "softmax" else dA * sloped(name, Z, leak)
     formula, wrongs = _BACKWARD_FORMULAS[name]
@@ -230,88 +229,76 @@ def _result(bench: Bench, role: Role, Z: np.ndarray, dA: np.ndarray, found: Any)
     return Result("dZ", found, expected, formula, np.abs(dA) * (1 + np.abs(Z)), alternatives)
 
 
-def _leak_due(bench: Bench, role: Role, Z: np.ndarray, dA: np.ndarray, found: Any) -> float | None:
+def _leak_due(
+    submission: Submission, role: Role, Z: np.ndarray, dA: np.ndarray, found: Any
+) -> float | None:
     """Return the slope left of 0 that a backward must have: that of the file's own activation.
 
     Without one, it is whatever the backward has.
     """
     (name,) = FORWARDS[role.role]
-    forward = bench.role(name, role)
+    forward = submission.role(name, role)
     if forward is None:
         return leak_of(name, found, Z, lambda slope: dA * slope)
     try:
-        A = _activated(bench.plain, forward, Z, bench.instance(bench.plain, forward))
+        A = _activated(submission, forward, Z)
     except CallError:
         return None
     return leak_of(name, A, Z, lambda slope: Z * slope)
 
 
-def _caches_of(bench: Bench, forward: Role | None, Z: np.ndarray) -> list[Any]:
+def _caches_of(submission: Submission, forward: Role | None, Z: np.ndarray) -> list[Any]:
     """Return the cache that the file's own activation makes of Z, if it makes one."""
     if forward is None:
         return []
     try:
-        result = guarded(
-            bench.plain,
-            forward.shown,
-            function(bench.plain, forward, bench.instance(bench.plain, forward)),
-            Z.copy(),
-        )
+        result = submission.apply(forward, Z)
     except CallError:
         return []
     return [result[1]] if isinstance(result, tuple) and len(result) == 2 else []
 
 
-def _own_activation(
-    bench: Bench, role: Role, forward: Role, Z: np.ndarray, dA: np.ndarray
-) -> Own | None:
-    """Check a backward as the gradient of <dA, g(Z)>, g being the file's own activation."""
-
-    def cost(workspace: Workspace, values: Any) -> Any:
-        instance = bench.instance(workspace, forward)
-        A = _activated(workspace, forward, values["Z"], instance)
-        return apply(np.sum, apply(np.multiply, dA, A))
+def _is_derivative(
+    submission: Submission, role: Role, forward: Role | None, Z: np.ndarray, dA: np.ndarray
+) -> bool | None:
+    """Say whether a backward is the derivative of <dA, g(Z)>, g being the file's own activation."""
+    if forward is None:
+        return None
 
     def gradient(at: Arrays) -> Arrays:
-        caches = _caches_of(bench, forward, at["Z"]) or [at["Z"]]
-        values = fresh({"dA": dA, "cache": caches[0], "Z": at["Z"]})
-        found = bench.call(bench.plain, role, values)
+        caches = _caches_of(submission, forward, at["Z"]) or [at["Z"]]
+        found = submission.call(role, {"dA": dA, "cache": caches[0], "Z": at["Z"]})
         return {"Z": np.asarray(array_of(found))}
 
-    return own_of(bench, cost, gradient, {"Z": Z})
+    return is_derivative_of(
+        lambda at: _activated(submission, forward, at["Z"]), dA, gradient, {"Z": Z}
+    )
 
 
-def _derivative(bench: Bench, role: Role, name: str, Z: np.ndarray) -> None:
+def _derivative(submission: Submission, role: Role, name: str, Z: np.ndarray) -> None:
     """Judge g'(Z) without dA; some take A = g(Z) and return the same."""
     for argument in (Z, manual.ACTIVATIONS[name].forward(Z)):
-        found = guarded(
-            bench.plain,
-            role.shown,
-            function(bench.plain, role, bench.instance(bench.plain, role)),
-            argument.copy(),
-        )
-        result = _result(bench, role, Z, np.ones_like(Z), found)
+        found = submission.apply(role, argument)
+        result = _result(submission, role, Z, np.ones_like(Z), found)
         if _is(found, result.expected):
             break
-    settle(bench, role, [result])
+    settle(submission, role, [result])
 
 
 def _at_zero(
-    bench: Bench, role: Role, name: str, dA: np.ndarray, cache: Any, leak: float | None
+    submission: Submission, role: Role, name: str, dA: np.ndarray, cache: Any, leak: float | None
 ) -> None:
     """Remark on a slope at a kink that is not that of the left side, as the course has it."""
     if not is_array(cache) or np.shape(cache) != dA.shape:
         return
     zero = np.zeros_like(dA)
     try:
-        found = array_of(
-            bench.call(bench.plain, role, {"dA": dA.copy(), "cache": zero, "Z": zero.copy()})
-        )
+        found = array_of(submission.call(role, {"dA": dA, "cache": zero, "Z": zero}))
     except CallError:
         return
     slope = sloped(name, zero, leak)
     if found is not None and not np.allclose(found, dA * slope):
-        bench.outcome.remark(
+        submission.remark(
             f"{role.shown} takes another slope at Z = 0 than the course, which has "
             f"{ACTIVATIONS[name].symbol}'(0) = {slope.flat[0]:g}."
         )

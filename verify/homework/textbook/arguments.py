@@ -11,9 +11,9 @@ import numpy as np
 
 from verify.homework.read.syntax import parameters, returned
 from verify.homework.report import UNDECIDED
-from verify.homework.run.calls import CallError, guarded, is_array, number_of
+from verify.homework.run.calls import CallError, fresh, guarded, is_array, number_of
 from verify.homework.run.workspace import Workspace
-from verify.homework.textbook.recognise import Role, meaning
+from verify.homework.textbook.roles import Role, meaning
 
 
 class BindError(CallError):
@@ -23,13 +23,11 @@ class BindError(CallError):
         super().__init__(function, what, UNDECIDED)
 
 
-def function(workspace: Workspace, role: Role, instance: Any = None) -> Callable[..., Any]:
+def function(workspace: Workspace, role: Role, instance: Any = None) -> Any:
     """Return the live function, or the bound method, of a role."""
-    found: Callable[..., Any] | None
     if role.owner is not None:
-        found = getattr(instance, role.name)
-    else:
-        found = workspace.names.get(role.name)
+        return getattr(instance, role.name)
+    found = workspace.names.get(role.name)
     if not callable(found):
         why = workspace.failed.get(role.name, "it is not defined")
         raise CallError(role.name, f"cannot be used ({why})")
@@ -37,8 +35,8 @@ def function(workspace: Workspace, role: Role, instance: Any = None) -> Callable
 
 
 def call(workspace: Workspace, role: Role, values: Mapping[str, Any], instance: Any = None) -> Any:
-    """Call a function with the values that its arguments' names ask for."""
-    arguments = bind(role, values)
+    """Call a function with copies of the values that its arguments' names ask for."""
+    arguments = fresh(bind(role, values))
     return guarded(workspace, role.shown, function(workspace, role, instance), **arguments)
 
 
@@ -46,7 +44,7 @@ def bind(role: Role, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the keyword arguments of a call. Raises BindError if a name is not understood."""
     bound = {}
     for name, has_default in parameters(role.node, bool(role.owner)):
-        wanted = meaning(name, dict(values))
+        wanted = meaning(name, values)
         if wanted is not None:
             bound[name] = values[wanted]
         elif not has_default:

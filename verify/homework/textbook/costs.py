@@ -9,41 +9,40 @@ import numpy as np
 import manual
 from verify.findings import Finding
 from verify.homework.report import AGREE, DISAGREE
-from verify.homework.run.calls import array_of, fresh, number_of
-from verify.homework.textbook.draws import L2, M, draw
-from verify.homework.textbook.findings import (
+from verify.homework.run.calls import array_of, number_of
+from verify.homework.textbook.network import output_of
+from verify.homework.textbook.network_findings import (
     Blame,
     Numbers,
     findings_in,
     is_single,
 )
-from verify.homework.textbook.network import output_of
-from verify.homework.textbook.recognise import Role, blamed, depth, meaning
-from verify.homework.textbook.workbench import Bench, text_of
+from verify.homework.textbook.problems import L2, M, draw
+from verify.homework.textbook.roles import Role, blamed, depth, meaning
+from verify.homework.textbook.submission import Submission
 
 Arrays = dict[str, np.ndarray]
 
 
-def judge_cost(bench: Bench, role: Role) -> None:
+def judge_cost(submission: Submission, role: Role) -> None:
     """Judge the cross-entropy, with the penalty where it takes lambda."""
     if not any(meaning(argument, {"AL"}) for argument in role.arguments):
         return  # it is a network's part, and judged there
     regularised = any(meaning(argument, {"lambd"}) for argument in role.arguments)
     layers = {2: (3, 4, 1), 1: (4, 1)}.get(depth([role.node]) or 3, (4, 5, 3, 1))
-    findings, remarks = _cost_findings(bench, role, layers, "sigmoid", regularised)
-    if findings and "softmax" in text_of(bench.plain):
+    findings, remarks = _cost_findings(submission, role, layers, "sigmoid", regularised)
+    if findings and any("softmax" in s.text for s in submission.extract.statements):
         multiple = (*layers[:-2], layers[-2] + 1, 3)
-        other, its_remarks = _cost_findings(bench, role, multiple, "softmax", regularised)
+        other, its_remarks = _cost_findings(submission, role, multiple, "softmax", regularised)
         if not other:
             findings, remarks = other, its_remarks
-    for remark in remarks:
-        bench.outcome.remark(remark)
-    bench.outcome.findings.extend(findings)
-    bench.outcome.say(role, DISAGREE if findings else AGREE)
+    submission.remark(*remarks)
+    submission.findings.extend(findings)
+    submission.say(role, DISAGREE if findings else AGREE)
 
 
 def _cost_findings(
-    bench: Bench, role: Role, layers: tuple[int, ...], output: str, regularised: bool
+    submission: Submission, role: Role, layers: tuple[int, ...], output: str, regularised: bool
 ) -> tuple[list[Finding], list[str]]:
     hidden = ("relu",) * (len(layers) - 2)
     problem = draw(layers, M, hidden=hidden, output=output, l2=L2 if regularised else 0.0, seed=2)
@@ -55,7 +54,7 @@ def _cost_findings(
         "lambd": problem.l2,
         "m": problem.m,
     }
-    found = bench.call(bench.plain, role, fresh(values))
+    found = submission.call(role, values)
     cost = number_of(found)
     if cost is None:
         array = array_of(found)
@@ -65,7 +64,7 @@ def _cost_findings(
         return [blamed(finding, role)], []
     _, grads = manual.loss_and_grads(*problem.arguments, **problem.options)
     findings, remarks = findings_in(
-        bench.plain.extract,
+        submission.extract,
         Blame(None, role, None, True),
         problem,
         Numbers(float(cost), grads, {}, is_single(found)),

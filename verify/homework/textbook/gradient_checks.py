@@ -10,25 +10,21 @@ alone. What it returns for a wrong one is known: ||g - g'|| / (||g|| + ||g'||) a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 import manual
-from verify.evidence.trace import Traced, UntraceableError
+from verify.evidence.differences.central import central_differences
 from verify.findings import Finding
-from verify.homework.passes.derivative import Own, own_gradient
+from verify.homework.passes.derivative import compare_with_differences, is_derivative
+from verify.homework.read.syntax import calls
 from verify.homework.report import AGREE, UNDECIDED
-from verify.homework.run.calls import CallError, array_of, fresh, number_of
-from verify.homework.textbook.arguments import call
-from verify.homework.textbook.draws import M, draw
-from verify.homework.textbook.recognise import Role, meaning, place_of
-
-if TYPE_CHECKING:
-    from verify.homework.textbook.workbench import Bench
-    from verify.problem import Problem
-
-Arrays = dict[str, np.ndarray]
+from verify.homework.run.calls import CallError, array_of, number_of
+from verify.homework.textbook.problems import M, draw
+from verify.homework.textbook.roles import Role, meaning, place_of
+from verify.homework.textbook.submission import Submission
+from verify.problem import Problem
 
 ACCEPTS = 1e-5
 """A right gradient's difference: with steps of 1e-7 its rounding is some 1e-8, and the course
@@ -41,18 +37,18 @@ LAYERS = (4, 5, 3, 1)
 """The network whose sizes the course's `vector_to_dictionary` has written into it."""
 
 
-def judge(bench: Bench, role: Role) -> None:
+def judge(submission: Submission, role: Role) -> None:
     """Judge a checker, or one of the functions of one variable that it is first tried on."""
     try:
         if role.role == "gradient_check":
             several = any(meaning(a, {"gradients"}) for a in role.arguments)
-            (_check_n if several else _check_1d)(bench, role)
+            (_check_n if several else _check_1d)(submission, role)
         elif role.role == "backward":
-            _backward_1d(bench, role)
+            _backward_1d(submission, role)
         else:
-            _forward_1d(bench, role)
+            _forward_1d(submission, role)
     except CallError as fault:
-        bench.outcome.say(role, fault.verdict, str(fault))
+        submission.say(role, fault.verdict, str(fault))
 
 
 def _verdict(value: Any) -> tuple[str, float | None]:
@@ -62,7 +58,7 @@ def _verdict(value: Any) -> tuple[str, float | None]:
     if isinstance(value, (bool, np.bool_)):
         return ("accepts" if value else "rejects"), None
     number = number_of(value)
-    if number is None or isinstance(number, Traced):
+    if number is None:
         return "says nothing", None
     number = float(number)
     if not np.isfinite(number):
@@ -70,28 +66,29 @@ def _verdict(value: Any) -> tuple[str, float | None]:
     return ("accepts" if abs(number) <= ACCEPTS else "rejects"), number
 
 
-def _settle(bench: Bench, role: Role, trials: Mapping[str, Any]) -> None:
+def _settle(submission: Submission, role: Role, answers: Mapping[str, Any]) -> None:
     """Set a checker's verdict from what it returned for the true gradient and for wrong ones."""
-    outcome = bench.outcome
-    says, number = _verdict(trials["the true gradient"])
+    says, number = _verdict(answers["the true gradient"])
     if says == "says nothing":
-        outcome.say(
+        submission.say(
             role, UNDECIDED, f"{role.shown} returns nothing by which it accepts or rejects."
         )
         return
     if says == "rejects":
-        _disagree(bench, role, "rejects-right", "It rejects the true gradient", number)
+        _disagree(submission, role, "rejects-right", "It rejects the true gradient", number)
         return
-    for wrong, value in trials.items():
+    for wrong, value in answers.items():
         says, number = _verdict(value)
         small = number is not None and abs(number) < REJECTS
         if wrong != "the true gradient" and (says == "accepts" or small):
-            _disagree(bench, role, "accepts-wrong", f"It accepts {wrong}", number)
+            _disagree(submission, role, "accepts-wrong", f"It accepts {wrong}", number)
             return
-    outcome.say(role, AGREE)
+    submission.say(role, AGREE)
 
 
-def _disagree(bench: Bench, role: Role, bug: str, says: str, number: float | None) -> None:
+def _disagree(
+    submission: Submission, role: Role, bug: str, says: str, number: float | None
+) -> None:
     finding = Finding(
         bug,
         "difference",
@@ -99,56 +96,47 @@ def _disagree(bench: Bench, role: Role, bug: str, says: str, number: float | Non
         right=_FORMULA,
         values={"number": number},
     )
-    bench.outcome.disagree(role, finding, place_of(bench.plain.extract, role, "difference"))
+    submission.disagree(role, finding, place_of(submission.extract, role, "difference"))
 
 
 _FORMULA = "norm(grad - gradapprox) / (norm(grad) + norm(gradapprox)), step 2 * epsilon"
 
 
-def _check_n(bench: Bench, role: Role) -> None:
+def _check_n(submission: Submission, role: Role) -> None:
     problem = draw(LAYERS, M, hidden=("relu", "relu"), output="sigmoid", seed=3)
-    params = dict(problem.params)
-    _, right = manual.loss_and_grads(*problem.arguments, **problem.options)
-    right = _of_own_forward(bench, role, params, problem, right)
+    _, textbook = manual.loss_and_grads(*problem.arguments, **problem.options)
+    right = _of_own_forward(submission, role, problem, textbook)
     wrongs = {
         "the true gradient": {},
         "a gradient with dW2 doubled and db1 quadrupled": {"W2": 2.0, "b1": 4.0},
         "a gradient with db3 halved": {"b3": 0.5},
         "a gradient with dW1 negated": {"W1": -1.0},
     }
-    trials = {}
+    answers = {}
     for name, factors in wrongs.items():
         gradients = {f"d{key}": value * factors.get(key, 1.0) for key, value in right.items()}
-        values = {
-            "parameters": params,
-            "gradients": gradients,
-            "X": problem.X,
-            "Y": problem.Y,
-        }
-        trials[name] = call(bench.plain, role, fresh(values), bench.instance(bench.plain, role))
-    _settle(bench, role, trials)
+        values = {"parameters": dict(problem.params), "X": problem.X, "Y": problem.Y}
+        values["gradients"] = gradients
+        answers[name] = submission.call(role, values)
+    _settle(submission, role, answers)
 
 
 def _of_own_forward(
-    bench: Bench, role: Role, params: Arrays, problem: Problem, textbook: Arrays
-) -> Arrays:
+    submission: Submission, role: Role, problem: Problem, textbook: Mapping[str, np.ndarray]
+) -> Mapping[str, np.ndarray]:
     """Return the gradient of the forward pass that the checker differences, not the textbook's.
 
     A checker is not to blame for a forward pass that is wrong.
     """
-    from verify.evidence.differences.central import central_differences
-    from verify.homework.read.syntax import calls
-
-    name = next(
-        (r.name for r in bench.roles if r.role == "forward" and r.name in calls(role.node)), None
-    )
-    forward = next((r for r in bench.roles if r.name == name), None)
+    called = calls(role.node)
+    forward = next((r for r in submission.roles if r.role == "forward" and r.name in called), None)
+    params = dict(problem.params)
     if forward is None:
         return textbook
 
     def cost(at: Mapping[str, np.ndarray]) -> float:
         values = {"parameters": dict(at), "X": problem.X, "Y": problem.Y, "m": problem.m}
-        result = call(bench.plain, forward, fresh(values), bench.instance(bench.plain, forward))
+        result = submission.call(forward, values)
         items = result if isinstance(result, tuple) else (result,)
         number = next((n for x in items if (n := number_of(x)) is not None), None)
         if number is None:
@@ -166,8 +154,8 @@ def _of_own_forward(
 # J = theta x.
 
 
-def _forward_1d(bench: Bench, role: Role) -> None:
-    found = number_of(_at(bench, role, 2.0, 4.0))
+def _forward_1d(submission: Submission, role: Role) -> None:
+    found = number_of(submission.call(role, {"x": 2.0, "theta": 4.0}))
     values: dict[str, Any] = {}
     if found is None:
         bug, says = "not-a-number", "It does not return one number."
@@ -175,27 +163,24 @@ def _forward_1d(bench: Bench, role: Role) -> None:
         bug, says = "forward-unknown", "It is {value:.6g} at x = 2, theta = 4; theta * x is 8."
         values = {"value": float(found)}
     else:
-        bench.outcome.say(role, AGREE)
+        submission.say(role, AGREE)
         return
     finding = Finding(bug, "J", says=says, right="theta * x", values=values)
-    bench.outcome.disagree(role, finding)
+    submission.disagree(role, finding)
 
 
-def _at(bench: Bench, role: Role, x: float, theta: float) -> Any:
-    return call(bench.plain, role, {"x": x, "theta": theta}, bench.instance(bench.plain, role))
-
-
-def _backward_1d(bench: Bench, role: Role) -> None:
-    forward = next((r for r in bench.roles if r.role == "forward" and "1d" in r.qualifiers), None)
+def _backward_1d(submission: Submission, role: Role) -> None:
+    forward = next(
+        (r for r in submission.roles if r.role == "forward" and "1d" in r.qualifiers), None
+    )
     x, theta = 1.7, 0.6
-    found = array_of(_at(bench, role, x, theta))
+    found = array_of(submission.call(role, {"x": x, "theta": theta}))
     value = None if found is None or found.size != 1 else float(found.reshape(()))
-    own = _own_1d(bench, role, forward, x, theta) if forward is not None else None
     if value is not None and abs(value - x) <= 1e-12:
-        bench.outcome.say(role, AGREE)
+        submission.say(role, AGREE)
         return
-    if own is not None and own.faithful:
-        bench.outcome.say(role, AGREE, "It is the derivative of the file's own forward function.")
+    if forward is not None and _is_derivative_1d(submission, role, forward, x, theta):
+        submission.say(role, AGREE, "It is the derivative of the file's own forward function.")
         return
     shown = "nothing" if value is None else "{value:.6g}"
     finding = Finding(
@@ -205,54 +190,48 @@ def _backward_1d(bench: Bench, role: Role) -> None:
         right="x",
         values={"x": x, "value": value},
     )
-    bench.outcome.disagree(role, finding, place_of(bench.plain.extract, role, "dtheta"))
+    submission.disagree(role, finding, place_of(submission.extract, role, "dtheta"))
 
 
-def _own_1d(bench: Bench, role: Role, forward: Role, x: float, theta: float) -> Own | None:
-    at = {"theta": np.array([theta])}
+def _is_derivative_1d(
+    submission: Submission, role: Role, forward: Role, x: float, theta: float
+) -> bool | None:
+    """Say whether dtheta is the derivative of the file's own forward function."""
 
-    def value_of(workspace: Any, t: Any) -> Any:
-        return call(workspace, forward, {"x": x, "theta": t}, None)
+    def called(function: Role, arrays: Mapping[str, np.ndarray]) -> Any:
+        return submission.call(function, {"x": x, "theta": arrays["theta"][0]})
 
     def loss(arrays: Mapping[str, np.ndarray]) -> Any:
-        return np.asarray(number_of(value_of(bench.plain, arrays["theta"][0])))
+        return np.asarray(number_of(called(forward, arrays)))
 
     def grads(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        found = array_of(_at(bench, role, x, arrays["theta"][0]))
-        return {"theta": np.asarray(found, float).reshape(1)}
+        return {"theta": np.asarray(array_of(called(role, arrays)), float).reshape(1)}
 
-    def traced(tracers: Mapping[str, Any]) -> Any:
-        result = number_of(value_of(bench.mirrored, Traced(np.float64(theta), tracers["theta"][0])))
-        if not isinstance(result, Traced) or result.tracer is None:
-            raise UntraceableError("a conversion to a plain number")
-        return result.tracer
-
-    try:
-        return own_gradient(loss, grads, traced, at, float(loss(at)))
-    except (CallError, TypeError):
-        return None
+    return is_derivative(compare_with_differences(loss, grads, {"theta": np.array([theta])}))
 
 
-def _check_1d(bench: Bench, role: Role) -> None:
-    backward = next((r for r in bench.roles if r.role == "backward" and "1d" in r.qualifiers), None)
+def _check_1d(submission: Submission, role: Role) -> None:
+    backward = next(
+        (r for r in submission.roles if r.role == "backward" and "1d" in r.qualifiers), None
+    )
     x, theta = 2.0, 4.0
-    trials = {}
-    wrongs: dict[str, Callable[[float, float], float]] = {
+    answers = {}
+    wrongs: dict[str, Callable[..., Any]] = {
         "the true gradient": lambda x, theta: x,
         "a doubled gradient": lambda x, theta: 2 * x,
         "a negated gradient": lambda x, theta: -x,
     }
     name = backward.name if backward is not None else "backward_propagation"
     forward = next(
-        (r.name for r in bench.roles if r.role == "forward" and "1d" in r.qualifiers), ""
+        (r.name for r in submission.roles if r.role == "forward" and "1d" in r.qualifiers), ""
     )
-    names = bench.plain.names
+    names = submission.workspace.names
     saved = {key: names.get(key) for key in (name, forward or "forward_propagation")}
     try:
         names[forward or "forward_propagation"] = lambda x, theta: theta * x
         for wrong, gradient in wrongs.items():
             names[name] = gradient
-            trials[wrong] = _at(bench, role, x, theta)
+            answers[wrong] = submission.call(role, {"x": x, "theta": theta})
     finally:
         names.update(saved)
-    _settle(bench, role, trials)
+    _settle(submission, role, answers)

@@ -10,7 +10,7 @@ import numpy as np
 import manual
 from verify.homework.report import Gradient
 from verify.homework.run.calls import array_of
-from verify.homework.textbook.findings import bars_of
+from verify.homework.textbook.network_findings import bars_of
 from verify.problem import Problem
 from verify.report import over_bar
 

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 import manual
 from verify.activations import ACTIVATIONS
-from verify.evidence.trace import apply
-from verify.homework.passes.derivative import Own
 from verify.homework.read.syntax import words
-from verify.homework.run.calls import array_of, fresh
-from verify.homework.run.workspace import Workspace
-from verify.homework.textbook import stand_ins
+from verify.homework.run.calls import array_of
+from verify.homework.textbook import helpers
 from verify.homework.textbook.activations import leak_of, sloped
 from verify.homework.textbook.arguments import BindError
-from verify.homework.textbook.draws import BEND, M
-from verify.homework.textbook.recognise import Role, meaning
-from verify.homework.textbook.workbench import Alternative, Bench, Result, own_of, settle
+from verify.homework.textbook.problems import BEND, M
+from verify.homework.textbook.results import (
+    Alternative,
+    Result,
+    first_of,
+    is_derivative_of,
+    settle,
+)
+from verify.homework.textbook.roles import Role, meaning
+from verify.homework.textbook.submission import Submission
 
 Arrays = dict[str, np.ndarray]
 
@@ -34,34 +39,30 @@ def _linear_problem() -> Arrays:
     }
 
 
-def judge_linear_forward(bench: Bench, role: Role) -> None:
+def judge_linear_forward(submission: Submission, role: Role) -> None:
     """Judge Z = W A + b."""
     given = _linear_problem()
     A, W, b = (given[name] for name in ("A_prev", "W", "b"))
-    result = bench.call(bench.plain, role, fresh(given))
-    found = result[0] if isinstance(result, tuple) and result else result
+    found = first_of(submission.call(role, given))
     expected, scale = W @ A + b, np.abs(W) @ np.abs(A) + np.abs(b)
     alternatives = [
         Alternative("forward-bias-missing", "The bias is not added.", "W @ A", W @ A),
         Alternative("forward-bias-negated", "The bias is subtracted.", "W @ A - b", W @ A - b),
     ]
-    settle(bench, role, [Result("Z", found, expected, "W @ A + b", 4 * scale, alternatives)])
+    settle(submission, role, [Result("Z", found, expected, "W @ A + b", 4 * scale, alternatives)])
 
 
-def judge_linear_backward(bench: Bench, role: Role) -> None:
+def judge_linear_backward(submission: Submission, role: Role) -> None:
     """Judge dA_prev, dW and db."""
     given = _linear_problem()
-    A, W, dZ = given["A_prev"], given["W"], given["dZ"]
-    forward = bench.role("linear_forward", role)
-    found = _linear_results(bench, role, forward, given)
-    own = _own_linear(bench, role, forward, given) if forward is not None else None
-    settle(bench, role, _linear_expected(found, A, W, dZ), own)
+    dZ = given.pop("dZ")
+    step = _Step(submission, role, submission.role("linear_forward", role), {}, ("dZ", dZ))
+    settle(submission, role, _expected(step.results(given), given, dZ), step.is_derivative(given))
 
 
-def _linear_expected(
-    found: Sequence[Any], A: np.ndarray, W: np.ndarray, dZ: np.ndarray
-) -> list[Result]:
-    m = A.shape[1]
+def _expected(found: Sequence[Any], given: Arrays, dZ: np.ndarray) -> list[Result]:
+    """Return what was found as dA_prev, dW and db, each with the right one for this dZ."""
+    A, W, m = given["A_prev"], given["W"], M
     dA_prev, dW, db = (*found, None, None, None)[:3]
     dW_right, db_right = dZ @ A.T / m, dZ.sum(axis=1, keepdims=True) / m
     size = np.abs(dZ)
@@ -115,17 +116,47 @@ def _linear_expected(
     ]  # fmt: skip
 
 
-def _linear_results(
-    bench: Bench, role: Role, forward: Role | None, given: Mapping[str, np.ndarray]
-) -> Sequence[Any]:
-    """Return dA_prev, dW and db, from the cache of the file's own linear_forward if it has one."""
-    cache: Any = (given["A_prev"], given["W"], given["b"])
-    if forward is not None:
-        result = bench.call(bench.plain, forward, fresh(dict(given)))
-        if isinstance(result, tuple) and len(result) == 2:
-            cache = result[1]
-    values = fresh({**given, "cache": cache})
-    return _three(bench.call(bench.plain, role, values))
+@dataclass(frozen=True, eq=False)
+class _Step:
+    """The backward function of a linear step, and what it is called with.
+
+    `forward` is the file's function for the same step, `setting` the activation where the step
+    has one, `upstream` the name and the value of what the backward function is given: dZ or dA.
+    """
+
+    submission: Submission
+    role: Role
+    forward: Role | None
+    setting: Mapping[str, str]
+    upstream: tuple[str, np.ndarray]
+
+    def results(self, arrays: Arrays) -> Sequence[Any]:
+        """Return dA_prev, dW and db, from the cache that the file's own forward function makes."""
+        A_prev, W, b = (arrays[name] for name in ("A_prev", "W", "b"))
+        cache: Any = (A_prev, W, b)
+        if self.setting:
+            cache = helpers.linear_activation_forward(A_prev, W, b, **self.setting)[1]
+        if self.forward is not None:
+            made = self.submission.call(self.forward, {**arrays, **self.setting})
+            if isinstance(made, tuple) and len(made) == 2:
+                cache = made[1]
+        values = {**arrays, **self.setting, **dict([self.upstream]), "cache": cache}
+        return _three(self.submission.call(self.role, values))
+
+    def is_derivative(self, arrays: Arrays) -> bool | None:
+        """Say whether dA_prev, m dW and m db are the derivative of the file's own step."""
+        forward = self.forward
+        if forward is None:
+            return None
+
+        def step(at: Arrays) -> Any:
+            return self.submission.call(forward, {**at, **self.setting})
+
+        def gradient(at: Arrays) -> Arrays:
+            dA_prev, dW, db = (np.asarray(array_of(x)) for x in self.results(at))
+            return {"A_prev": dA_prev, "W": M * dW, "b": (M * db).reshape(at["b"].shape)}
+
+        return is_derivative_of(step, self.upstream[1], gradient, arrays)
 
 
 def _three(result: Any) -> Sequence[Any]:
@@ -139,28 +170,10 @@ def _three(result: Any) -> Sequence[Any]:
     return list(result) if isinstance(result, (tuple, list)) else [result]
 
 
-def _own_linear(bench: Bench, role: Role, forward: Role, given: Arrays) -> Own | None:
-    """Check dA_prev and m dW, m db as the gradient of <dZ, linear_forward(A, W, b)>."""
-    at = {name: given[name] for name in ("A_prev", "W", "b")}
-    m = at["A_prev"].shape[1]
-
-    def cost(workspace: Workspace, values: Mapping[str, Any]) -> Any:
-        result = bench.call(workspace, forward, fresh(dict(values)))
-        Z = result[0] if isinstance(result, tuple) else result
-        return apply(np.sum, apply(np.multiply, given["dZ"], Z))
-
-    def gradient(arrays: Arrays) -> Arrays:
-        found = _linear_results(bench, role, forward, {**arrays, "dZ": given["dZ"]})
-        dA_prev, dW, db = (np.asarray(array_of(x)) for x in found)
-        return {"A_prev": dA_prev, "W": m * dW, "b": (m * db).reshape(at["b"].shape)}
-
-    return own_of(bench, cost, gradient, at)
-
-
 # The linear step and the activation together.
 
 
-def _branches(bench: Bench, role: Role) -> list[tuple[str, str]]:
+def _branches(submission: Submission, role: Role) -> list[tuple[str, str]]:
     """Return the activations that a function knows, at least the course's two, as it names them."""
     if not any(meaning(argument, {"activation"}) for argument in role.arguments):
         raise BindError(role.shown, "takes no activation")
@@ -169,16 +182,14 @@ def _branches(bench: Bench, role: Role) -> list[tuple[str, str]]:
     return known or [("sigmoid", "sigmoid"), ("relu", "relu")]
 
 
-def judge_linear_activation_forward(bench: Bench, role: Role) -> None:
+def judge_linear_activation_forward(submission: Submission, role: Role) -> None:
     """Judge the linear step and the activation together, for each that it knows."""
     given = _generic_linear_problem()
     A, W, b = (given[name] for name in ("A_prev", "W", "b"))
     Z = W @ A + b
     results = []
-    for name, own in _branches(bench, role):
-        values = fresh({**given, "activation": own})
-        result = bench.call(bench.plain, role, values)
-        found = result[0] if isinstance(result, tuple) and result else result
+    for name, own in _branches(submission, role):
+        found = first_of(submission.call(role, {**given, "activation": own}))
         leak = leak_of(name, found, Z, lambda slope: Z * slope)
         expected = (
             manual.ACTIVATIONS[name].forward(Z) if leak is None else Z * sloped(name, Z, leak)
@@ -192,7 +203,7 @@ def judge_linear_activation_forward(bench: Bench, role: Role) -> None:
         scale = np.abs(W) @ np.abs(A) + np.abs(b) + np.abs(expected)
         formula = f'{ACTIVATIONS[name].symbol}(Z) for "{own}"'
         results.append(Result("A", found, expected, formula, 4 * scale, others))
-    settle(bench, role, results)
+    settle(submission, role, results)
 
 
 def _generic_linear_problem() -> Arrays:
@@ -210,54 +221,42 @@ def _generic_linear_problem() -> Arrays:
     raise AssertionError("no linear step without a Z near 0 in 100 draws")
 
 
-_SWAPPED = "derivative-of-another-activation"
-
-
-def judge_linear_activation_backward(bench: Bench, role: Role) -> None:
+def judge_linear_activation_backward(submission: Submission, role: Role) -> None:
     """Judge the backward of both together, for each activation that it knows."""
     given = _generic_linear_problem()
-    A, W, b, dA = (given[name] for name in ("A_prev", "W", "b", "dA"))
-    Z = W @ A + b
-    forward = bench.role("linear_activation_forward", role)
+    dA = given.pop("dA")
+    W, Z = given["W"], given["W"] @ given["A_prev"] + given["b"]
+    forward = submission.role("linear_activation_forward", role)
     results: list[Result] = []
-    owns = []
-    for name, own_name in _branches(bench, role):
-        found = _both_results(bench, role, forward, given, own_name)
+    faithful: list[bool | None] = []
+    for name, own_name in _branches(submission, role):
+        setting = {"activation": own_name}
+        step = _Step(submission, role, forward, setting, ("dA", dA))
+        found = step.results(given)
         if forward is None:
             leak = leak_of(name, found[0], Z, lambda slope: W.T @ (dA * slope))
         else:
-            made = bench.call(bench.plain, forward, fresh({**given, "activation": own_name}))
-            leak = leak_of(name, made[0] if isinstance(made, tuple) else made, Z, lambda s: Z * s)
-        dZ = dA * sloped(name, Z, leak)
-        wrong = {
+            made = first_of(submission.call(forward, {**given, **setting}))
+            leak = leak_of(name, made, Z, lambda slope: Z * slope)
+        others = {
             row.symbol: dA * row.slope(Z) for other, row in ACTIVATIONS.items() if other != name
         } | {"no activation": dA}
-        for position, result in enumerate(_linear_expected(found, A, W, dZ)):
-            extra = [
+        for position, result in enumerate(_expected(found, given, dA * sloped(name, Z, leak))):
+            swapped = [
                 Alternative(
-                    "derivative-missing" if other == "no activation" else _SWAPPED,
+                    "derivative-missing"
+                    if other == "no activation"
+                    else "derivative-of-another-activation",
                     f'For "{own_name}" it takes the derivative of {other}.',
                     f"the backward of {other}",
-                    _linear_expected(found, A, W, other_dZ)[position].expected,
+                    _expected(found, given, dZ)[position].expected,
                 )
-                for other, other_dZ in wrong.items()
+                for other, dZ in others.items()
             ]
-            results.append(
-                Result(
-                    result.tensor,
-                    result.found,
-                    result.expected,
-                    result.formula,
-                    2 * result.scale,
-                    [*result.alternatives, *extra],
-                )
-            )
-        if forward is not None:
-            owns.append(_own_both(bench, role, forward, given, own_name))
-    own = next(
-        (o for o in owns if o is not None and o.faithful is False), owns[0] if owns else None
-    )
-    settle(bench, role, _once(results), own)
+            alternatives = [*result.alternatives, *swapped]
+            results.append(replace(result, scale=2 * result.scale, alternatives=alternatives))
+        faithful.append(step.is_derivative(given))
+    settle(submission, role, _once(results), all(faithful))
 
 
 def _once(results: Sequence[Result]) -> list[Result]:
@@ -277,35 +276,3 @@ def _agrees(result: Result) -> bool:
         and array.shape == result.expected.shape
         and np.allclose(array, result.expected, rtol=1e-4)
     )
-
-
-def _both_results(
-    bench: Bench, role: Role, forward: Role | None, given: Mapping[str, np.ndarray], name: str
-) -> Sequence[Any]:
-    A, W, b = given["A_prev"], given["W"], given["b"]
-    cache: Any = stand_ins.linear_activation_forward(A, W, b, name)[1]
-    if forward is not None:
-        values = fresh({**given, "activation": name})
-        result = bench.call(bench.plain, forward, values)
-        if isinstance(result, tuple) and len(result) == 2:
-            cache = result[1]
-    values = fresh({"dA": given["dA"], "cache": cache, "activation": name})
-    return _three(bench.call(bench.plain, role, values))
-
-
-def _own_both(bench: Bench, role: Role, forward: Role, given: Arrays, name: str) -> Own | None:
-    at = {key: given[key] for key in ("A_prev", "W", "b")}
-    m = at["A_prev"].shape[1]
-
-    def cost(workspace: Workspace, values: Mapping[str, Any]) -> Any:
-        arguments = fresh({**values, "activation": name})
-        result = bench.call(workspace, forward, arguments)
-        A = result[0] if isinstance(result, tuple) else result
-        return apply(np.sum, apply(np.multiply, given["dA"], A))
-
-    def gradient(arrays: Arrays) -> Arrays:
-        found = _both_results(bench, role, forward, {**arrays, "dA": given["dA"]}, name)
-        dA_prev, dW, db = (np.asarray(array_of(x)) for x in found)
-        return {"A_prev": dA_prev, "W": m * dW, "b": (m * db).reshape(at["b"].shape)}
-
-    return own_of(bench, cost, gradient, at)

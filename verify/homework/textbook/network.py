@@ -9,7 +9,6 @@ are one thing here.
 from __future__ import annotations
 
 import ast
-import inspect
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,14 +18,14 @@ import numpy as np
 
 import manual
 from verify.activations import ACTIVATIONS
-from verify.evidence.trace import Traced, UntraceableError
 from verify.homework.read.syntax import calls, words
-from verify.homework.run.calls import CallError, array_of, fresh, guarded, number_of
+from verify.homework.run.calls import CallError, array_of, fresh, number_of
 from verify.homework.run.workspace import Workspace
-from verify.homework.textbook import stand_ins
+from verify.homework.textbook import helpers
 from verify.homework.textbook.arguments import BindError, Forward, call, read_forward, read_grads
-from verify.homework.textbook.draws import KEEP_PROB, L2, M
-from verify.homework.textbook.recognise import Role, depth, meaning
+from verify.homework.textbook.instances import construct, gradients_in, place
+from verify.homework.textbook.problems import KEEP_PROB, L2
+from verify.homework.textbook.roles import Role, depth, meaning
 from verify.problem import Problem
 
 
@@ -84,35 +83,33 @@ class Evaluated:
     draws: Sequence[np.ndarray]
 
 
-def networks(roles: Sequence[Role], workspace: Workspace) -> list[Network]:
+def networks(roles: Sequence[Role]) -> list[Network]:
     """Return the networks that a file's roles make up, each backward pass in one of them."""
     found = []
     used: set[int] = set()
     for backward in roles:
         if "1d" in backward.qualifiers or backward.role not in ("backward", "propagate"):
             continue
-        network = _around(backward, roles, workspace)
+        network = _around(backward, roles)
         found.append(network)
         used.update(id(role) for role in network.roles)
     for forward in roles:
         if forward.role == "forward" and id(forward) not in used and "1d" not in forward.qualifiers:
-            network = _composed(forward, _partner("cost", forward, roles), None, workspace)
+            network = _composed(forward, _partner("cost", forward, roles), None)
             found.append(network)
     return found
 
 
-def _around(backward: Role, roles: Sequence[Role], workspace: Workspace) -> Network:
+def _around(backward: Role, roles: Sequence[Role]) -> Network:
     if backward.role == "propagate":
         l2 = L2 if _takes(backward, "lambd") else 0.0
         return Network(backward, backward, backward, 1, l2, 1.0, makes_cost=True)
     forward = _partner("forward", backward, roles)
     cost = _partner("cost", backward, roles)
-    return _composed(forward, cost, backward, workspace)
+    return _composed(forward, cost, backward)
 
 
-def _composed(
-    forward: Role | None, cost: Role | None, backward: Role | None, workspace: Workspace
-) -> Network:
+def _composed(forward: Role | None, cost: Role | None, backward: Role | None) -> Network:
     own = [role for role in (forward, backward) if role is not None]
     regularised = any(_takes(role, "lambd") for role in own) or (
         backward is None and cost is not None and "reg" in cost.qualifiers
@@ -199,14 +196,6 @@ class Runner:
             raise CallError(self.cost_name, "does not return one number")
         return float(cost)
 
-    def traced_loss(self, tracers: Mapping[str, Any], at: Mapping[str, np.ndarray]) -> Any:
-        """Return the cost as JAX's tracer of it, at the parameters `at`."""
-        traced = {name: Traced(at[name].copy(), tracer) for name, tracer in tracers.items()}
-        cost = number_of(self.evaluate(traced).cost)
-        if not isinstance(cost, Traced) or cost.tracer is None:
-            raise UntraceableError("the conversion of the cost to a plain number")
-        return cost.tracer
-
     def grads(self, params: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the gradients as they came, under the parameters' names, and dZ and dA."""
         evaluated = self.evaluate(params)
@@ -222,9 +211,9 @@ class Runner:
         if backward.owner is not None:
             # A method's cache is in the object: it must have gone forward there.
             values = self._forward_in(instance, values)
-        result = call(self.workspace, backward, fresh(dict(values)), instance)
+        result = call(self.workspace, backward, values, instance)
         if result is None and instance is not None:
-            result = _gradients_of(instance)
+            result = gradients_in(instance)
         sizes = {name: value.size for name, value in self.problem.params.items()}
         grads, intermediates = read_grads(result, backward, sizes)
         if network.is_propagate:
@@ -262,13 +251,8 @@ class Runner:
         }
         if self.network.is_propagate:
             del values["parameters"]
-            W = params["W1"]
-            values["w"] = (W.T if isinstance(W, Traced) else np.array(W).T).copy()
-            values["b"] = (
-                params["b1"].item()  # type: ignore[no-untyped-call]
-                if isinstance(params["b1"], Traced)
-                else float(np.asarray(params["b1"]).item())
-            )
+            values["w"] = np.array(params["W1"]).T.copy()
+            values["b"] = float(np.asarray(params["b1"]).item())
         return values
 
     def _forward(self, values: Mapping[str, Any], instance: Any) -> Forward:
@@ -276,7 +260,7 @@ class Runner:
         if network.forward is None:
             result = _course_forward(network)(values["X"], values["parameters"])
         else:
-            result = call(self.workspace, network.forward, fresh(dict(values)), instance)
+            result = call(self.workspace, network.forward, values, instance)
         if result is None:
             raise CallError(self._name(network.forward), "returns nothing")
         forward = read_forward(result, network.forward, self.width, network.makes_cost)
@@ -287,11 +271,11 @@ class Runner:
     def _cost(self, values: Mapping[str, Any], instance: Any) -> Any:
         cost = self.network.cost
         if cost is not None:
-            return call(self.workspace, cost, fresh(dict(values)), instance)
+            return call(self.workspace, cost, values, instance)
         if self.problem.output == "softmax":
             plain = -np.sum(self.problem.Y * np.log(values["AL"])) / self.problem.m
         else:
-            plain = stand_ins.compute_cost_quietly(values["AL"], self.problem.Y)
+            plain = helpers.compute_cost_quietly(values["AL"], self.problem.Y)
         penalty = sum(
             np.sum(np.square(values["parameters"][k])) for k in self.problem.params if k[0] == "W"
         )
@@ -302,7 +286,7 @@ class Runner:
     def _evaluate_propagate(self, values: dict[str, Any], instance: Any) -> Evaluated:
         role = self.network.backward
         assert role is not None
-        result = call(self.workspace, role, fresh(values), instance)
+        result = call(self.workspace, role, values, instance)
         cost = None
         if isinstance(result, tuple):
             scalars = [x for x in result if not isinstance(x, dict) and number_of(x) is not None]
@@ -349,79 +333,6 @@ class Runner:
         return result
 
 
-def construct(workspace: Workspace, owner: str, layers: Sequence[int]) -> Any:
-    """Return an object of a class of the file, made for these layer sizes."""
-    kind = workspace.names.get(owner)
-    if not isinstance(kind, type):
-        raise CallError(owner, f"cannot be used ({workspace.failed.get(owner, 'not defined')})")
-    sizes: dict[str, Any] = {
-        "sizes": list(layers),
-        "n_x": layers[0],
-        "n_h": layers[1] if len(layers) > 2 else 1,
-        "n_y": layers[-1],
-        "learning_rate": 0.01,
-        "lambd": L2,
-        "seed": 1,
-        "X": np.ones((layers[0], M)),
-        "Y": np.ones((layers[-1], M)),
-    }
-    arguments = {}
-    for name, parameter in inspect.signature(kind).parameters.items():
-        wanted = _CONSTRUCTOR.get(name.lower())
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            continue
-        if wanted is not None:
-            arguments[name] = sizes[wanted]
-        elif parameter.default is parameter.empty:
-            raise BindError(owner, f"is made with {name}, which is not an argument that is known")
-    return guarded(workspace, owner, kind, **arguments)
-
-
-_CONSTRUCTOR = {
-    name: wanted
-    for wanted, aliases in {
-        "sizes": "layer_dims layers_dims layer_sizes layers sizes dims dimensions units "
-        "layer_dimensions layers_sizes n_units architecture layers_dim",
-        "n_x": "n_x input_size n_input input_dim n_in num_inputs inputs n_features",
-        "X": "x data",
-        "Y": "y labels",
-        "n_h": "n_h hidden_size n_hidden hidden_dim num_hidden hidden",
-        "n_y": "n_y output_size n_output output_dim n_out num_outputs outputs",
-        "learning_rate": "learning_rate lr alpha eta",
-        "lambd": "lambd lambda_ lam reg l2 reg_lambda",
-        "seed": "seed random_state random_seed",
-    }.items()
-    for name in tuple(aliases.split())
-}
-"""What the arguments of a network's constructor are called."""
-
-
-def place(instance: Any, params: Mapping[str, Any]) -> None:
-    """Put parameters into an object, where it keeps its own."""
-    attributes = vars(instance)
-    for value in attributes.values():
-        if isinstance(value, dict) and "W1" in value:
-            value.update(params)
-            return
-    if "W1" in attributes:
-        attributes.update(params)
-        return
-    for name in ("parameters", "params"):
-        if name in attributes or not attributes:
-            setattr(instance, name, dict(params))
-            return
-
-
-def _gradients_of(instance: Any) -> Any:
-    """Return the gradients that a method left in its object."""
-    for name, value in vars(instance).items():
-        if isinstance(value, dict) and any(str(key).lower().startswith("dw") for key in value):
-            return value
-        if name.lower() in ("grads", "gradients"):
-            return value
-    return {k: v for k, v in vars(instance).items() if k.lower().startswith(("dw", "db"))}
-
-
 def _turned(dw: Any) -> Any:
     """Return dw, a column, as the row that dW1 is."""
     return np.asarray(dw).T if dw is not None and np.ndim(dw) == 2 else dw
@@ -430,15 +341,15 @@ def _turned(dw: Any) -> Any:
 def _course_forward(network: Network) -> Callable[..., Any]:
     """Return the course's forward pass in whose cache the file's backward pass looks."""
     if network.keep_prob < 1:
-        return lambda X, parameters: stand_ins.forward_propagation_with_dropout(
+        return lambda X, parameters: helpers.forward_propagation_with_dropout(
             X, parameters, network.keep_prob
         )
     backward = network.backward
     if backward is not None and ("model" in backward.qualifiers or network.depth is None):
-        return stand_ins.L_model_forward
+        return helpers.L_model_forward
     if network.depth == 2:
-        return stand_ins.forward_propagation_tanh
-    return stand_ins.forward_propagation
+        return helpers.forward_propagation_tanh
+    return helpers.forward_propagation
 
 
 # Which function it is, by its values.

@@ -27,11 +27,11 @@ from verify.diagnose import diagnose
 from verify.evidence.bars.derived import analyse
 from verify.findings import Finding
 from verify.homework.passes.derivative import ROUTES
+from verify.homework.read.assignments import NOWHERE
 from verify.homework.read.extract import Extract
-from verify.homework.read.locate import NOWHERE
 from verify.homework.run.calls import array_of
-from verify.homework.textbook.draws import LOWEST
-from verify.homework.textbook.recognise import Role, blamed, place_of
+from verify.homework.textbook.problems import LOWEST
+from verify.homework.textbook.roles import Role, blamed, place_of
 from verify.problem import Problem
 
 LARGEST_GUARD = 1e-4
@@ -90,8 +90,7 @@ def _power(node: ast.BinOp) -> float | None:
     except (ValueError, TypeError, SyntaxError):
         return None
     if all(isinstance(x, (int, float)) for x in (base, exponent)) and abs(exponent) < 100 and base:
-        power = float(base) ** float(exponent)
-        return power if isinstance(power, float) else None
+        return float(float(base) ** float(exponent))
     return None
 
 

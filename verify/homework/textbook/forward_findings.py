@@ -11,17 +11,17 @@ import manual
 from verify.catalogue import UNNAMED
 from verify.findings import Finding
 from verify.homework.run.calls import array_of, number_of
+from verify.homework.textbook.identification import CLOSE, Identified
 from verify.homework.textbook.network import (
     Network,
 )
-from verify.homework.textbook.recognise import blamed
-from verify.homework.textbook.recognised_network import CLOSE, Trial
+from verify.homework.textbook.roles import blamed
 from verify.problem import Problem
 
 
 def forward_findings(
     network: Network,
-    trial: Trial,
+    identified: Identified,
     findings: Sequence[Finding],
     faithful: bool,
     gradients_are_right: bool,
@@ -31,15 +31,15 @@ def forward_findings(
     role = network.forward or network.cost or network.backward
     if named or role is None:
         return named
-    finding = _wrong_output(trial) or _wrong_cost(trial, network, gradients_are_right)
+    finding = _wrong_output(identified) or _wrong_cost(identified, network, gradients_are_right)
     if faithful:
         finding = replace(finding, follows=("gradients-faithful",))
     return [blamed(finding, role)]
 
 
-def _wrong_output(trial: Trial) -> Finding | None:
+def _wrong_output(identified: Identified) -> Finding | None:
     """Return the finding that the output has another activation, where it has one that is known."""
-    problem, AL = trial.problem, array_of(trial.evaluated.forward.AL)
+    problem, AL = identified.problem, array_of(identified.evaluated.forward.AL)
     if AL is None or problem.masks is not None or AL.shape != problem.Y.shape:
         return None
     Z, L = _last_Z(problem), len(problem.layers) - 1
@@ -58,11 +58,11 @@ def _wrong_output(trial: Trial) -> Finding | None:
     )
 
 
-def _wrong_cost(trial: Trial, network: Network, gradients_are_right: bool) -> Finding:
+def _wrong_cost(identified: Identified, network: Network, gradients_are_right: bool) -> Finding:
     """Return the finding that the cost is another, which is all that is known."""
-    problem = trial.problem
+    problem = identified.problem
     values = {
-        "cost": float(number_of(trial.evaluated.cost)),
+        "cost": float(number_of(identified.evaluated.cost)),
         "due": float(manual.loss(*problem.arguments, **problem.options)),
     }
     if gradients_are_right and network.makes_cost:

@@ -1,8 +1,8 @@
-"""The functions that a network is made of, in the order in which they are judged.
+"""The single functions that a network is made of, in the order in which they are judged.
 
-Activations, the linear step, both together, each beside its backward; and the cost. A backward
-is held against three things: the textbook's formula, JAX's derivative of the file's own forward
-function, and differences of that.
+Activations, the linear step, both together, each with its backward function; and the cost. A
+backward function is compared with the textbook's formula, and with differences of the file's own
+forward function.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from verify.homework.textbook.linear import (
     judge_linear_backward,
     judge_linear_forward,
 )
-from verify.homework.textbook.recognise import Role
-from verify.homework.textbook.workbench import Bench
+from verify.homework.textbook.roles import Role
+from verify.homework.textbook.submission import Submission
 
 _ACTIVATIONS = (*sorted(ACTIVATIONS), "softmax")
 _BACKWARDS = tuple(f"{name}_backward" for name in _ACTIVATIONS)
 
-BLOCKS = (
+SINGLE_FUNCTIONS = (
     *_ACTIVATIONS,
     "linear_forward",
     "linear_activation_forward",
@@ -37,16 +37,15 @@ BLOCKS = (
 """In the order in which they are judged: what others are made of comes first."""
 
 
-def judge_block(bench: Bench, role: Role) -> None:
-    """Judge one function, and put what is said of it into the bench's outcome."""
-    outcome = bench.outcome
+def judge_function(submission: Submission, role: Role) -> None:
+    """Judge one function, and note what was found."""
     try:
-        _JUDGES[role.role](bench, role)
+        _JUDGES[role.role](submission, role)
     except CallError as fault:
-        outcome.say(role, fault.verdict, str(fault))
+        submission.say(role, fault.verdict, str(fault))
 
 
-_JUDGES: dict[str, Callable[[Bench, Role], None]] = {
+_JUDGES: dict[str, Callable[[Submission, Role], None]] = {
     **dict.fromkeys(_ACTIVATIONS, judge_activation),
     **dict.fromkeys(_BACKWARDS, judge_activation_backward),
     "linear_forward": judge_linear_forward,

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import Any
 
 from verify.activations import ACTIVATIONS
 from verify.findings import Finding
+from verify.homework.read.assignments import NOWHERE, Line, locate
 from verify.homework.read.extract import Extract
-from verify.homework.read.locate import NOWHERE, Line, locate
 from verify.homework.read.syntax import parameters, words
 
 _FORWARD_ALONE = {"sigmoid": ("sigm", "logistic")}
@@ -266,7 +265,7 @@ def _is_numbered(name: str) -> bool:
     return _NUMBERED.match(name) is not None
 
 
-def meaning(argument: str, available: Mapping[str, Any] | set[str]) -> str | None:
+def meaning(argument: str, available: Collection[str]) -> str | None:
     """Return which of the available values an argument's name asks for, or None."""
     if argument in available:
         return argument

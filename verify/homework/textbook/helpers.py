@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,10 @@ import numpy as np
 from verify.activations import ACTIVATIONS
 from verify.homework.run.modules import Hollow, filled
 from verify.homework.run.workspace import Helpers
-from verify.homework.textbook.draws import M
+from verify.homework.textbook.problems import M
+
+Array = np.ndarray
+Arrays = Mapping[str, Any]
 
 _HELPER = re.compile(
     r"^(?:(?P<with>dnn|dnn_app|init|reg|gc|planar|opt)_utils|"
@@ -44,17 +47,17 @@ def lookup(name: str, unpacked: bool) -> Callable[..., Any] | None:
     return None
 
 
-def sigmoid(Z: Any) -> Any:
+def sigmoid(Z: Array) -> Any:
     """Return 1 / (1 + e^-Z)."""
     return 1 / (1 + np.exp(-Z))
 
 
-def relu(Z: Any) -> Any:
+def relu(Z: Array) -> Any:
     """Return max(0, Z)."""
     return np.maximum(0, Z)
 
 
-def softmax(Z: Any) -> Any:
+def softmax(Z: Array) -> Any:
     """Return the softmax of every column."""
     e = np.exp(Z - np.max(Z, axis=0, keepdims=True))
     return e / np.sum(e, axis=0, keepdims=True)
@@ -83,33 +86,37 @@ _SAID = {said: name for name, row in ACTIVATIONS.items() for said in row.names}
 """Every activation by what an argument `activation` says."""
 
 
-def linear_forward(A: Any, W: Any, b: Any) -> Any:
+def linear_forward(A: Array, W: Array, b: Array) -> tuple[Array, Any]:
     """Return W A + b, and (A, W, b) as its cache."""
     return np.dot(W, A) + b, (A, W, b)
 
 
-def linear_backward(dZ: Any, cache: Any) -> Any:
+def linear_backward(dZ: Array, cache: Any) -> tuple[Array, Array, Array]:
     """Return dA_prev, dW, db."""
     A_prev, W, _ = cache
     m = A_prev.shape[1]
     return np.dot(W.T, dZ), np.dot(dZ, A_prev.T) / m, np.sum(dZ, axis=1, keepdims=True) / m
 
 
-def linear_activation_forward(A_prev: Any, W: Any, b: Any, activation: str) -> Any:
+def linear_activation_forward(
+    A_prev: Array, W: Array, b: Array, activation: str
+) -> tuple[Array, Any]:
     """Return g(W A_prev + b), and the linear and the activation's cache."""
     Z, linear_cache = linear_forward(A_prev, W, b)
     A, activation_cache = FORWARDS[_SAID[activation]](Z)
     return A, (linear_cache, activation_cache)
 
 
-def linear_activation_backward(dA: Any, cache: Any, activation: str) -> Any:
+def linear_activation_backward(
+    dA: Array, cache: Any, activation: str
+) -> tuple[Array, Array, Array]:
     """Return dA_prev, dW, db."""
     linear_cache, activation_cache = cache
     dZ = BACKWARDS[f"{_SAID[activation]}_backward"](dA, activation_cache)
     return linear_backward(dZ, linear_cache)
 
 
-def L_model_forward(X: Any, parameters: Any) -> Any:
+def L_model_forward(X: Array, parameters: Arrays) -> tuple[Array, list[Any]]:
     """Return AL and one cache a layer: relu in hidden layers, sigmoid at the output."""
     A, caches = X, []
     L = len(parameters) // 2
@@ -120,7 +127,7 @@ def L_model_forward(X: Any, parameters: Any) -> Any:
     return A, caches
 
 
-def L_model_backward(AL: Any, Y: Any, caches: Any) -> Any:
+def L_model_backward(AL: Array, Y: Array, caches: Any) -> Arrays:
     """Return the gradients by name, dA(l-1) being that of what layer l reads."""
     L = len(caches)
     dA = -(Y / AL) + (1 - Y) / (1 - AL)
@@ -132,26 +139,26 @@ def L_model_backward(AL: Any, Y: Any, caches: Any) -> Any:
     return grads
 
 
-def compute_cost(AL: Any, Y: Any) -> Any:
+def compute_cost(AL: Array, Y: Array) -> Any:
     """Return the mean cross-entropy."""
     m = Y.shape[1]
     return np.squeeze(-np.sum(Y * np.log(AL) + (1 - Y) * np.log(1 - AL)) / m)
 
 
-def compute_cost_quietly(AL: Any, Y: Any) -> Any:
+def compute_cost_quietly(AL: Array, Y: Array) -> Any:
     """Return the mean cross-entropy of the examples for which it is a number."""
     m = Y.shape[1]
     return np.nansum(-Y * np.log(AL) - (1 - Y) * np.log(1 - AL)) / m
 
 
-def compute_cost_with_regularization(AL: Any, Y: Any, parameters: Any, lambd: float) -> Any:
+def compute_cost_with_regularization(AL: Array, Y: Array, parameters: Arrays, lambd: float) -> Any:
     """Return the mean cross-entropy plus lambd / (2 m) times the sum of squared weights."""
     weights = [value for name, value in parameters.items() if name.startswith("W")]
     penalty = sum(np.sum(np.square(W)) for W in weights)
     return compute_cost_quietly(AL, Y) + lambd / (2 * Y.shape[1]) * penalty
 
 
-def forward_propagation(X: Any, parameters: Any) -> Any:
+def forward_propagation(X: Array, parameters: Arrays) -> tuple[Array, Any]:
     """Return A3 of three layers (relu, relu, sigmoid), and a tuple Z, A, W, b of each."""
     A: Any = X
     cache: tuple[Any, ...] = ()
@@ -163,12 +170,14 @@ def forward_propagation(X: Any, parameters: Any) -> Any:
     return A, cache
 
 
-def backward_propagation(X: Any, Y: Any, cache: Any) -> Any:
+def backward_propagation(X: Array, Y: Array, cache: Any) -> Arrays:
     """Return the gradients of three layers by name."""
     return backward_propagation_with_regularization(X, Y, cache, 0)
 
 
-def backward_propagation_with_regularization(X: Any, Y: Any, cache: Any, lambd: float) -> Any:
+def backward_propagation_with_regularization(
+    X: Array, Y: Array, cache: Any, lambd: float
+) -> Arrays:
     """Return the gradients of three layers by name, with the penalty's share of dW."""
     m = X.shape[1]
     A_prevs = (X, cache[1], cache[5])
@@ -186,7 +195,7 @@ def backward_propagation_with_regularization(X: Any, Y: Any, cache: Any, lambd: 
     return grads
 
 
-def forward_propagation_tanh(X: Any, parameters: Any) -> Any:
+def forward_propagation_tanh(X: Array, parameters: Arrays) -> tuple[Array, Arrays]:
     """Return A2 of two layers (tanh, sigmoid), and a dict of Z and A of each."""
     Z1 = np.dot(parameters["W1"], X) + parameters["b1"]
     A1 = np.tanh(Z1)
@@ -195,13 +204,15 @@ def forward_propagation_tanh(X: Any, parameters: Any) -> Any:
     return A2, {"Z1": Z1, "A1": A1, "Z2": Z2, "A2": A2}
 
 
-def forward_propagation_n(X: Any, Y: Any, parameters: Any) -> Any:
+def forward_propagation_n(X: Array, Y: Array, parameters: Arrays) -> tuple[Any, Any]:
     """Return the cost of three layers, and the tuple of `forward_propagation`."""
     A3, cache = forward_propagation(X, parameters)
     return compute_cost(A3, Y), cache
 
 
-def forward_propagation_with_dropout(X: Any, parameters: Any, keep_prob: float = 0.5) -> Any:
+def forward_propagation_with_dropout(
+    X: Array, parameters: Arrays, keep_prob: float = 0.5
+) -> tuple[Array, Any]:
     """Return A3 of three layers with dropout, and a tuple Z, D, A, W, b of each."""
     rng = np.random.RandomState(1)
     A: Any = X
@@ -218,7 +229,7 @@ def forward_propagation_with_dropout(X: Any, parameters: Any, keep_prob: float =
     raise AssertionError
 
 
-def dictionary_to_vector(parameters: Any) -> Any:
+def dictionary_to_vector(parameters: Arrays) -> tuple[Array, list[str]]:
     """Return all parameters of three layers in one column, and the name of each entry."""
     names = [f"{kind}{layer}" for layer in (1, 2, 3) for kind in "Wb"]
     columns = [np.reshape(parameters[name], (-1, 1)) for name in names]
@@ -226,18 +237,18 @@ def dictionary_to_vector(parameters: Any) -> Any:
     return np.concatenate(columns, axis=0), keys
 
 
-def vector_to_dictionary(theta: Any) -> Any:
+def vector_to_dictionary(theta: Array) -> Arrays:
     """Return the parameters of a network of 4, 5, 3 and 1 units from one column."""
     return _unpack(theta, (4, 5, 3, 1))
 
 
-def gradients_to_vector(gradients: Any) -> Any:
+def gradients_to_vector(gradients: Arrays) -> Array:
     """Return all gradients of three layers in one column."""
     names = [f"d{kind}{layer}" for layer in (1, 2, 3) for kind in "Wb"]
     return np.concatenate([np.reshape(gradients[name], (-1, 1)) for name in names], axis=0)
 
 
-def _unpack(theta: Any, sizes: Any) -> Any:
+def _unpack(theta: Array, sizes: Sequence[int]) -> Arrays:
     parameters, at = {}, 0
     for layer, (n_in, n_out) in enumerate(itertools.pairwise(sizes), start=1):
         for name, shape in ((f"W{layer}", (n_out, n_in)), (f"b{layer}", (n_out, 1))):
@@ -247,12 +258,12 @@ def _unpack(theta: Any, sizes: Any) -> Any:
     return parameters
 
 
-def update_parameters(parameters: Any, grads: Any, learning_rate: float) -> Any:
+def update_parameters(parameters: Arrays, grads: Arrays, learning_rate: float) -> Arrays:
     """Return the parameters after one step of gradient descent."""
     return {name: value - learning_rate * grads[f"d{name}"] for name, value in parameters.items()}
 
 
-def initialize_parameters(*sizes: Any) -> Any:
+def initialize_parameters(*sizes: Any) -> Arrays:
     """Return small random weights and zero biases, for the layer sizes given."""
     sizes = tuple(sizes[0]) if len(sizes) == 1 and not np.isscalar(sizes[0]) else sizes
     rng = np.random.RandomState(3)

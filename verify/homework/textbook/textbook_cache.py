@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 
 import manual
-from verify.homework.textbook.recognised_network import Trial
+from verify.homework.textbook.identification import Identified
 
 
-def textbook_values(trial: Trial) -> dict[str, Any] | None:
+def textbook_values(identified: Identified) -> dict[str, Any] | None:
     """Return the values for a backward pass with the textbook's in the cache, if it is known.
 
     The caches that are known are those that the course's forward passes make.
     """
-    problem, evaluated = trial.problem, trial.evaluated
+    problem, evaluated = identified.problem, identified.evaluated
     AL, layers = manual.forward(
         problem.params,
         problem.X,

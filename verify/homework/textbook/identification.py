@@ -13,7 +13,6 @@ import numpy as np
 import manual
 from verify.homework.run.calls import array_of, number_of
 from verify.homework.textbook.arguments import BindError
-from verify.homework.textbook.draws import M, draw, with_masks
 from verify.homework.textbook.network import (
     Evaluated,
     Network,
@@ -23,7 +22,8 @@ from verify.homework.textbook.network import (
     output_of,
     textbook,
 )
-from verify.homework.textbook.workbench import Bench
+from verify.homework.textbook.problems import M, draw, with_masks
+from verify.homework.textbook.submission import Submission
 from verify.problem import Problem
 
 CLOSE = 1e-4
@@ -31,7 +31,7 @@ CLOSE = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
-class Trial:
+class Identified:
     """One evaluation of a network beside the problem that it is judged by.
 
     `course` are the hidden layers that the course has, where the file has others.
@@ -44,18 +44,22 @@ class Trial:
     course: tuple[str, ...] | None = None
 
 
-def find_trial(bench: Bench, network: Network, sizes: tuple[int, ...], seed: int) -> Trial:
+def identify(
+    submission: Submission, network: Network, sizes: tuple[int, ...], seed: int
+) -> Identified:
     """Evaluate a network, and find out which of the textbook's it is."""
     hidden, output = textbook(network)
     hidden = hidden[:1] * (len(sizes) - 2)
     if network.labels_as_numbers:
         sizes, output = _several_classes(sizes), "softmax"
-    trial = _evaluated(bench, network, sizes, hidden, output, seed)
-    AL = array_of(trial.evaluated.forward.AL)
+    identified = _evaluated(submission, network, sizes, hidden, output, seed)
+    AL = array_of(identified.evaluated.forward.AL)
     if AL is not None and output == "sigmoid" and np.allclose(AL, 1, atol=1e-9):
         # The softmax of one class is 1: it is made for several.
-        trial = _evaluated(bench, network, _several_classes(sizes), hidden, "softmax", seed)
-    return trial
+        identified = _evaluated(
+            submission, network, _several_classes(sizes), hidden, "softmax", seed
+        )
+    return identified
 
 
 def _several_classes(sizes: tuple[int, ...]) -> tuple[int, ...]:
@@ -63,18 +67,18 @@ def _several_classes(sizes: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _evaluated(
-    bench: Bench,
+    submission: Submission,
     network: Network,
     sizes: tuple[int, ...],
     hidden: tuple[str, ...],
     output: str,
     seed: int,
-) -> Trial:
+) -> Identified:
     problem = draw(sizes, M, hidden=hidden, output=output, l2=network.l2, seed=seed)
-    runner = Runner(network, bench.plain, problem)
+    runner = Runner(network, submission.workspace, problem)
     evaluated = runner.evaluate(problem.params)
     if _matches(evaluated, problem) and network.keep_prob == 1:
-        return Trial(problem, runner, evaluated, True)
+        return Identified(problem, runner, evaluated, True)
     keep = (network.keep_prob,) * len(hidden)
     masks = find_masks(evaluated, problem, network.keep_prob) if network.keep_prob < 1 else [None]
     for activations in (hidden, *(a for a in alternatives(len(hidden), output) if a != hidden)):
@@ -85,15 +89,17 @@ def _evaluated(
             if not _matches(again, masked):
                 continue
             course = None if activations == hidden else hidden
-            return Trial(masked, Runner(network, bench.plain, masked), again, True, course)
+            return Identified(
+                masked, Runner(network, submission.workspace, masked), again, True, course
+            )
     if network.keep_prob < 1:
         if not masks:
             raise BindError(
                 "", f"The masks of {runner.cost_name} are neither in its cache nor among its draws"
             )
         problem = with_masks(problem, masks[0], keep)  # type: ignore[arg-type]
-        runner = Runner(network, bench.plain, problem)
-    return Trial(problem, runner, evaluated, False)
+        runner = Runner(network, submission.workspace, problem)
+    return Identified(problem, runner, evaluated, False)
 
 
 def runner_of(runner: Runner, problem: Problem) -> Evaluated:
