@@ -36,8 +36,8 @@ def three_way(
     `loss(params, X, Y, masks, **options)` and `grads`, a dict of arrays under the keys of the
     parameters or a function of the same arguments, are the pass under test; by default those of
     `manual`. `intermediates` are its dZ and dA, which help the diagnosis where they are known.
-    `finite_difference` is "exhaustive", "sampled", "directional" or "auto": exhaustive where
-    that is estimated to take under ten seconds.
+    `finite_difference` is "exhaustive", "sampled", "directional" or "auto": exhaustive, but
+    for a `loss` of your own of which every entry would take more than ten seconds.
 
     Raises ValueError if `problem` is no `Problem`, if `grads` has other keys or shapes than the
     parameters, or for an unknown `finite_difference`.

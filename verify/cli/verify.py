@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     "--finite-difference",
     metavar="METHOD",
     default="auto",
-    help="exhaustive, sampled or directional; by default every entry if that takes less than "
-    "ten seconds, else a sample.",
+    help="exhaustive, sampled or directional; by default exhaustive, which takes a few "
+    "training steps.",
 )
 @output_options("table", "json", "html")
 def command(

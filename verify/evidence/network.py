@@ -30,7 +30,7 @@ from verify.report import Fact
 
 METHODS = ("exhaustive", "sampled", "directional")
 BUDGET = 10.0
-"""Seconds that an exhaustive check may be estimated to take before it is sampled instead."""
+"""Seconds that differencing every entry of a loss of the user's own may take."""
 
 ENTRIES = 24
 """Sampled entries a tensor."""
@@ -126,26 +126,23 @@ def difference(
     """Take finite differences of a loss on a problem, in float64 at its parameters.
 
     The built-in loss (`loss` None) is differenced by its structure where every entry is asked
-    for; any other as a black box. "auto" becomes exhaustive where the budget allows it.
+    for, at the price of a few training steps; any other as a black box, at several evaluations of
+    all of it an entry. "auto" is exhaustive unless that would take too long.
     """
-    problem = problem.astype(np.float64)
-    if method == "auto":
-        seconds = _estimated_seconds(problem, loss)
-        if seconds < BUDGET:
-            return difference(problem, loss, "exhaustive", kinked, seed)
-        sampled = difference(problem, loss, "sampled", kinked, seed)
-        return replace(sampled, notes=(Fact("exhaustive-too-slow", {"seconds": seconds}),))
-    if method == "exhaustive" and loss is None:
+    if loss is None and method in ("auto", "exhaustive"):
         return _by_structure(problem, kinked)
-    return _black_box(problem, loss or manual.loss, method, seed)
+    loss, problem = loss or manual.loss, problem.astype(np.float64)
+    if method != "auto":
+        return _black_box(problem, loss, method, seed)
+    seconds = _seconds_of_every_entry(problem, loss)
+    if seconds < BUDGET:
+        return _black_box(problem, loss, "exhaustive", seed)
+    sampled = _black_box(problem, loss, "sampled", seed)
+    return replace(sampled, notes=(Fact("exhaustive-too-slow", {"seconds": seconds}),))
 
 
-def _estimated_seconds(problem: Problem, loss: Loss | None) -> float:
-    """Return about how long it takes to difference every entry."""
-    if loss is None:
-        from verify.evidence.differences.exhaustive import estimated_seconds
-
-        return estimated_seconds(problem)
+def _seconds_of_every_entry(problem: Problem, loss: Loss) -> float:
+    """Return about how long it takes to difference every entry of a loss as a black box."""
     start = perf_counter()
     loss(*problem.arguments, **problem.options)
     evaluations = 5 * sum(value.size for value in problem.params.values())

@@ -130,7 +130,8 @@ SENTENCES: Mapping[str, Callable[..., str]] = {
     "sampled": _sampled,
     "kinks": _kinks,
     "exhaustive-too-slow": lambda seconds: (
-        f"Differencing every entry would take about {seconds:.0f} s, so a sample was taken."
+        "Of a loss of your own every entry takes several evaluations, which would be about "
+        f"{seconds:.0f} s for all, so a sample was taken."
     ),
     "complex-step": lambda: (
         "The loss takes complex arrays: values are those of its complex step, wherever real "

@@ -49,10 +49,11 @@ def training_speed(workload: Workload, iterations: int = 2500) -> dict[str, Any]
 
 
 def exhaustive_speed(problem: Problem) -> dict[str, Any]:
-    """Time the central difference of every weight, and estimate the time of the black-box loop.
+    """Time the central difference of every weight, beside a training step and a black-box loop.
 
-    The loop takes four evaluations of the loss a weight, for a difference with an error bar;
-    its estimate is from the median of evaluations made in this process.
+    In float64, the median of a few runs each. "steps" is how many gradients of
+    `manual.loss_and_grads` take as long as the differences. The loop takes four evaluations of
+    the loss a weight, for a difference with an error bar.
     """
     from verify.evidence.differences.exhaustive import exhaustive_differences
 
@@ -60,16 +61,22 @@ def exhaustive_speed(problem: Problem) -> dict[str, Any]:
 
     cold = seconds(exhaustive_differences, problem)
     warm = float(np.median([seconds(exhaustive_differences, problem) for _ in range(5)]))
-    evaluation = partial(manual.loss, *problem.arguments, **problem.options)
-    per_weight = 4 * float(np.median([seconds(evaluation) for _ in range(SAMPLES)]))
+    step, evaluation = (
+        float(
+            np.median([seconds(of, *problem.arguments, **problem.options) for _ in range(SAMPLES)])
+        )
+        for of in (manual.loss_and_grads, manual.loss)
+    )
     count = sum(value.size for value in problem.params.values())
     return _described(problem) | {
         "parameters": count,
         "cold_s": cold,
         "warm_s": warm,
-        "black_box_s_per_weight": per_weight,
-        "black_box_s": per_weight * count,
-        "ratio": per_weight * count / warm,
+        "step_s": step,
+        "steps": warm / step,
+        "black_box_s_per_weight": 4 * evaluation,
+        "black_box_s": 4 * evaluation * count,
+        "ratio": 4 * evaluation * count / warm,
     }
 
 
