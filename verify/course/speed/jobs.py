@@ -62,10 +62,11 @@ def exhaustive_speed(problem: Problem) -> dict[str, Any]:
     cold = seconds(exhaustive_differences, problem)
     warm = float(np.median([seconds(exhaustive_differences, problem) for _ in range(5)]))
     step, evaluation = (
-        float(
-            np.median([seconds(of, *problem.arguments, **problem.options) for _ in range(SAMPLES)])
+        float(np.median([seconds(work) for _ in range(SAMPLES)]))
+        for work in (
+            partial(of, *problem.arguments, **problem.options)
+            for of in (manual.loss_and_grads, manual.loss)
         )
-        for of in (manual.loss_and_grads, manual.loss)
     )
     count = sum(value.size for value in problem.params.values())
     return _described(problem) | {
