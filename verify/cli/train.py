@@ -89,7 +89,8 @@ if TYPE_CHECKING:
 @click.option(
     "--check",
     is_flag=True,
-    help="Check the gradients at the trained parameters, as `backproof verify` does.",
+    help="Check the gradients at the trained parameters, as `backproof verify` does: every weight, "
+    "for the price of a few steps.",
 )
 @click.option("--baseline", is_flag=True, help="Compare with scikit-learn's LogisticRegressionCV.")
 @click.option(
