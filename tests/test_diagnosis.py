@@ -594,6 +594,57 @@ def test_a_pass_that_rounds_otherwise_is_named_all_the_same():
     assert names(findings) == [("dZ3", "output-derivative-missing")]
 
 
+# What chooses among explanations, and what counts as the same numbers.
+
+
+@pytest.mark.parametrize(
+    ("step", "found"),
+    [
+        ({"dA2": "2 * W3.T @ dZ3"}, ("dZ2", "upstream-doubled")),
+        ({"dW2": "2 * dZ2 @ A1d.T / m"}, ("dW2", "weights-doubled")),
+    ],
+)
+def test_of_two_explanations_the_one_that_explains_more_below_is_taken(step, found):
+    # Without db2 both make the same numbers in their own layer, and not in the one below.
+    problem = exercise(l2=0.0)
+    work = Work(problem, **step)
+    grads = {name: value for name, value in work.grads.items() if name != "b2"}
+    findings = diagnose(problem, work.loss, grads, bars(problem))
+    assert names(findings) == [("db2", "missing"), found]
+
+
+ANOTHER_ORDER = {
+    "Z1": "b1 + W1[:, ::-1] @ X[::-1]",
+    "Z2": "b2 + W2[:, ::-1] @ A1d[::-1]",
+    "Z3": "b3 + W3[:, ::-1] @ A2d[::-1]",
+}
+"""The forward pass with every sum taken the other way round."""
+
+
+@pytest.mark.parametrize(("scale", "seed"), [(4.0, 3), (6.0, 0), (8.0, 0)])
+def test_a_wrong_formula_is_allowed_the_rounding_of_the_forward_pass_in_it(scale, seed):
+    # A saturated output leaves 1 - A few digits, and two right forward passes share only those.
+    problem = exercise(scale=scale, m=60, seed=seed)
+    work = Work(problem, **ANOTHER_ORDER, dZ3="-(Y / A3 - (1 - Y) / (1 - A3))")
+    findings = diagnose(problem, None, work.grads, bars(problem))
+    assert names(findings) == [("dZ3", "output-derivative-missing")]
+
+
+def test_a_wrong_formula_is_not_allowed_more_than_that_rounding():
+    problem = exercise(scale=4.0, m=60, seed=3)
+    work = Work(problem, **ANOTHER_ORDER, dZ3="-(Y / A3 - (1 - Y) / (1 - A3))")
+    grads = {name: value.copy() for name, value in work.grads.items()}
+    grads["W3"][0, 0] *= 1 + 1e-10
+    findings = diagnose(problem, None, grads, bars(problem))
+    assert ("dZ3", "output-derivative-missing") not in names(findings)
+
+
+def test_a_da_alone_is_taken_in_the_scale_of_the_course():
+    work = Work(PROBLEM)
+    intermediates = work.intermediates("dA1", "dA2")
+    assert diagnose(PROBLEM, work.loss, work.grads, BARS, intermediates=intermediates) == ()
+
+
 def test_a_diagnosis_of_a_small_network_takes_less_than_a_second():
     problem = random_problem(sizes=(30, 20, 7, 5, 1), m=200, keep_prob=0.8)
     loss, grads = manual.loss_and_grads(*problem.arguments, **problem.options)

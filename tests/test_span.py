@@ -192,3 +192,98 @@ def test_the_plain_loop_neither_copies_nor_transposes_the_data():
 )
 def test_it_is_chosen_where_features_far_outnumber_examples(package, layers, m, n, strategy):
     assert package.choose_strategy(layers, m, n) == strategy
+
+
+# The operations that the choice is made from, counted.
+
+
+class Counted(np.ndarray):
+    """An array that adds up the floating-point operations of the products it has a part in."""
+
+    operations = 0
+
+    def __array_ufunc__(self, ufunc, method, *inputs, out=(), **how):
+        plain = [np.asarray(each) for each in inputs]
+        into = {"out": tuple(map(np.asarray, out))} if out else {}
+        result = getattr(ufunc, method)(*plain, **into, **how)
+        if ufunc is np.matmul:
+            Counted.operations += 2 * result.size * plain[0].shape[1]
+        return out[0] if out else result.view(Counted)
+
+
+def multiplied(run) -> int:
+    """Return the operations of the products in a run that is given a function to count with."""
+    Counted.operations = 0
+    run(lambda array: array.view(Counted))
+    return Counted.operations
+
+
+def counted_by_hand(problem, n) -> dict[str, int]:
+    """Return the operations of n steps of each strategy by hand, on a network of one layer."""
+    how = {"n": n, "learning_rate": 0.1, "output": problem.output}
+
+    def loop(counting):
+        params = {name: counting(value) for name, value in problem.params.items()}
+        manual.steps(params, problem.X, problem.Y, strategy="loop", **how)
+
+    def in_span(counting):
+        X = counting(problem.X)
+        manual.span.steps(
+            problem.params, X, problem.Y, lambda iteration: None, K=manual.span.gram(X), start=0,
+            l2=0.0, hidden=(), **how,
+        )  # fmt: skip
+
+    return {"loop": multiplied(loop), "span": multiplied(in_span)}
+
+
+def products(jaxpr) -> int:
+    """Return the operations of the matrix products in a traced computation, each taken once."""
+    total = 0
+    for equation in jaxpr.eqns:
+        result = equation.outvars[0].aval
+        if equation.primitive.name == "dot_general" and result.ndim == 2:
+            (((axis,), _), _) = equation.params["dimension_numbers"]
+            total += 2 * result.size * equation.invars[0].aval.shape[axis]
+        total += sum(products(inner) for inner in jaxprs_in_params(equation.params))
+    return total
+
+
+def counted_in_jax(problem, n) -> dict[str, int]:
+    """Return the operations of n steps of each strategy in JAX, on a network of one layer."""
+    X, Y, rates = problem.X, problem.Y, np.array([0.1, 0.0])
+    how = {"hidden": (), "output": problem.output, "scheduled": False, "penalised": False}
+    with jax.enable_x64(True):
+        K = span.gram(X)
+        in_span = jax.make_jaxpr(partial(span.chunk, **how))(
+            X, Y, K, rates, problem.params, None, 1
+        )
+        loop = jax.make_jaxpr(partial(_chunk, **how, length=1))(
+            X, Y, rates, problem.params, None, 1
+        )
+        gram = products(jax.make_jaxpr(span._gram)(X).jaxpr)
+    step, plain = (sum(map(products, loop_bodies(each.jaxpr))) for each in (in_span, loop))
+    block = products(in_span.jaxpr) - step
+    return {"loop": n * plain, "span": gram + -(-n // span.BLOCK) * block + n * step}
+
+
+@pytest.mark.parametrize(
+    ("package", "counted"),
+    [(manual, counted_by_hand), (autodiff, counted_in_jax)],
+    ids=["manual", "autodiff"],
+)
+@pytest.mark.parametrize(
+    ("features", "n_1", "m", "n"),
+    # Around the two numbers of features from which the span is chosen, by hand and in JAX.
+    [((16, 17, 5, 6), 3, 5, 50), ((21, 22, 7, 8), 2, 3, 6), ((12, 13, 4, 5), 3, 4, 251)],
+)
+@pytest.mark.unchecked
+def test_the_span_is_chosen_where_it_halves_the_operations(package, counted, features, n_1, m, n):
+    chosen = set()
+    for n_0 in features:
+        problem = random_problem(sizes=(n_0, n_1), m=m, output="softmax", l2=0.0)
+        operations = counted(problem, n)
+        assert package.span.operations(n_0, n_1, m, n) == operations["span"]
+        cheaper = "span" if 2 * operations["span"] < operations["loop"] else "loop"
+        assert package.choose_strategy((n_0, n_1), m, n) == cheaper
+        chosen.add(cheaper)
+    assert chosen == {"span", "loop"}

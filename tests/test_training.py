@@ -199,6 +199,23 @@ def test_the_driver_gives_what_steps_gives(backend, strategy):
     assert training.strategy == strategy
 
 
+@pytest.mark.parametrize(
+    ("backend", "n", "strategy"),
+    [("manual", 5, "loop"), ("manual", 6, "span"), ("autodiff", 4, "loop"), ("autodiff", 5, "span")],
+)
+def test_the_strategy_is_chosen_by_the_steps_that_remain(backend, n, strategy):
+    # On (40, 3, 1) with 5 examples the two strategies change places at these numbers of steps.
+    problem = random_problem(sizes=(40, 3, 1), m=5)
+    params, _ = take(backend, strategy, problem, n=n, start=10, learning_rate=0.1)
+    chosen, _ = take(backend, None, problem, n=n, start=10, learning_rate=0.1)
+    training = train(problem, learning_rate=0.1, start=10, iterations=10 + n, backend=backend)
+    assert training.strategy == strategy
+    assert identical(training.params, params)
+    assert identical(chosen, params)
+    other = {"loop": "span", "span": "loop"}[strategy]
+    assert not identical(chosen, take(backend, other, problem, n=n, learning_rate=0.1)[0])
+
+
 def test_without_masks_of_its_own_the_driver_holds_the_problem_s():
     problem = random_problem(keep_prob=0.8)
     params, _ = take("manual", "loop", problem, n=5, learning_rate=0.1)
