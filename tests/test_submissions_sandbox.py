@@ -94,11 +94,9 @@ def test_a_hostile_file_costs_itself_its_verdict_and_nothing_else(reports, name)
 
 def test_an_endless_file_times_out_and_the_others_do_not(tmp_path):
     paths = [write(tmp_path, name, body) for name, body in ENDLESS.items()]
-    start = time.monotonic()
     found = judge_all(paths, Limits(timeout=2), 3)
     assert [report.verdict for report in found] == ["timeout"] * 3
     assert {report.message for report in found} == {"Timed out after 2 s in propagate."}
-    assert time.monotonic() - start < 20
 
 
 def test_what_was_found_before_the_time_was_up_is_kept(tmp_path):

@@ -201,7 +201,12 @@ def test_the_driver_gives_what_steps_gives(backend, strategy):
 
 @pytest.mark.parametrize(
     ("backend", "n", "strategy"),
-    [("manual", 5, "loop"), ("manual", 6, "span"), ("autodiff", 4, "loop"), ("autodiff", 5, "span")],
+    [
+        ("manual", 5, "loop"),
+        ("manual", 6, "span"),
+        ("autodiff", 4, "loop"),
+        ("autodiff", 5, "span"),
+    ],
 )
 def test_the_strategy_is_chosen_by_the_steps_that_remain(backend, n, strategy):
     # On (40, 3, 1) with 5 examples the two strategies change places at these numbers of steps.
