@@ -24,7 +24,7 @@ from verify.diagnose import right_chain
 from verify.diagnose.chain import Chain, Tape
 from verify.diagnose.formulas import expected, general_names
 from verify.diagnose.given import given, one_blas_thread
-from verify.diagnose.mistakes import MISTAKES, Fault, Misplaced, Mistake
+from verify.diagnose.mistakes import MISTAKES, AnyMistake, Fault
 from verify.diagnose.search import rms
 from verify.evidence.network import Witnesses
 from verify.findings import Finding
@@ -39,7 +39,7 @@ class Bug:
     """One bug of the gallery: its name, and the forms that it takes."""
 
     id: str
-    forms: tuple[Mistake | Misplaced, ...]
+    forms: tuple[AnyMistake, ...]
 
     @property
     def sentence(self) -> str:

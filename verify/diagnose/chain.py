@@ -79,46 +79,38 @@ def record(problem: Problem) -> Tape:
     L = len(exact.layers) - 1
     undropped = [np.ones((width, exact.m), bool) for width in exact.layers[1:]]
     masks = undropped if exact.masks is None else (*exact.masks, undropped[-1])
-    return run(
-        float(np.finfo(problem.dtype).eps),
-        exact.X,
-        exact.Y,
-        exact.l2,
+    inputs = Tape(
+        eps=float(np.finfo(problem.dtype).eps),
+        m=exact.m,
+        L=L,
+        l2=exact.l2,
+        Y=exact.Y,
         g=("", *exact.hidden, exact.output),
         W=(_NONE, *(exact.params[f"W{layer}"] for layer in range(1, L + 1))),
         b=(_NONE, *(exact.params[f"b{layer}"] for layer in range(1, L + 1))),
+        Z=(),
+        A=(exact.X,),
+        out=(),
         mask=(_NONE.astype(bool), *masks),
         keep=(1.0, *exact.keep_prob, 1.0),
     )
+    return run(inputs)
 
 
-def run(
-    eps: float,
-    X: np.ndarray,
-    Y: np.ndarray,
-    l2: float,
-    *,
-    g: tuple[str, ...],
-    W: tuple[np.ndarray, ...],
-    b: tuple[np.ndarray, ...],
-    mask: tuple[np.ndarray, ...],
-    keep: tuple[float, ...],
-    errors: Sequence[np.ndarray] | None = None,
-) -> Tape:
-    """Run the forward pass that these activations, parameters and masks describe, by layer.
+def run(t: Tape, errors: Sequence[np.ndarray] | None = None) -> Tape:
+    """Return a tape with Z, A and out as its input, parameters, activations and masks make them.
 
     `errors`, where given, are added to each Z.
     """
-    A, Z, out = [X], [_NONE], [X]
-    for layer in range(1, len(W)):
-        Z.append(manual.linear(out[-1], W[layer], b[layer]))
+    A, Z, out = [t.A[0]], [_NONE], [t.A[0]]
+    for layer in t.layers:
+        Z.append(manual.linear(out[-1], t.W[layer], t.b[layer]))
         if errors is not None:
             Z[-1] += errors[layer]
-        A.append(Z[-1] if g[layer] == "none" else manual.ACTIVATIONS[g[layer]].forward(Z[-1]))
-        out.append(manual.dropout(A[-1], mask[layer], keep[layer]))
-    return Tape(
-        eps, X.shape[1], len(W) - 1, l2, Y, g, W, b, tuple(Z), tuple(A), tuple(out), mask, keep
-    )
+        g = t.g[layer]
+        A.append(Z[-1] if g == "none" else manual.ACTIVATIONS[g].forward(Z[-1]))
+        out.append(manual.dropout(A[-1], t.mask[layer], t.keep[layer]))
+    return t._replace(Z=tuple(Z), A=tuple(A), out=tuple(out))
 
 
 _NONE = np.empty((0, 0))
@@ -134,9 +126,7 @@ def shaken(t: Tape, rng: np.random.Generator) -> Tape:
         W, A = t.W[layer], t.out[layer - 1]
         size = sums.deviation(t.eps, W.shape[1], np.abs(t.Z[layer]), sums.product_norm(W, A.T))
         errors.append(size * rng.standard_normal(size.shape))
-    return run(
-        t.eps, t.A[0], t.Y, t.l2, g=t.g, W=t.W, b=t.b, mask=t.mask, keep=t.keep, errors=errors
-    )
+    return run(t, errors)
 
 
 def slope(t: Tape, layer: int) -> np.ndarray:
@@ -166,7 +156,7 @@ class Chain(dict[Key, np.ndarray]):
     operations above would have made of them.
     """
 
-    def __init__(self, tape: Tape, formulas: Mapping[Key, Formula] | None = None) -> None:
+    def __init__(self, tape: Tape, formulas: Formulas | None = None) -> None:
         super().__init__()
         self.tape = tape
         self.formulas = dict(formulas or {})
@@ -179,7 +169,7 @@ class Chain(dict[Key, np.ndarray]):
         self[key] = value
         return value
 
-    def planted(self, formulas: Mapping[Key, Formula]) -> Chain:
+    def planted(self, formulas: Formulas) -> Chain:
         """Return the same pass with further operations replaced."""
         return self._changed(list(formulas), formulas, {})
 
@@ -192,10 +182,7 @@ class Chain(dict[Key, np.ndarray]):
         return Chain(tape, self.formulas)._changed([], {}, self.given)
 
     def _changed(
-        self,
-        touched: Sequence[Key],
-        formulas: Mapping[Key, Formula],
-        given: Mapping[Key, np.ndarray],
+        self, touched: Sequence[Key], formulas: Formulas, given: Mapping[Key, np.ndarray]
     ) -> Chain:
         chain = Chain(self.tape, {**self.formulas, **formulas})
         chain.given = {**self.given, **given}
@@ -207,28 +194,18 @@ class Chain(dict[Key, np.ndarray]):
 Formula = Callable[[Tape, Chain, int], np.ndarray]
 """One operation: the tape, the gradients made so far, the layer -> the gradient it makes."""
 
-
-def _input_gradient(t: Tape, c: Chain, layer: int) -> np.ndarray:
-    return cross_entropy_slope(t) if layer == t.L else t.W[layer + 1].T @ c["dZ", layer + 1]
-
-
-def _kept_gradient(t: Tape, c: Chain, layer: int) -> np.ndarray:
-    return manual.dropout_backward(c["dA", layer], t.mask[layer], t.keep[layer])
-
-
-def _linear_gradient(t: Tape, c: Chain, layer: int) -> np.ndarray:
-    dZ: np.ndarray = t.A[layer] - t.Y if layer == t.L else c["kept", layer] * slope(t, layer)
-    return dZ
+Formulas = Mapping[Key, Formula]
+"""Formulas that stand in place of operations of a right backward pass."""
 
 
 OPERATIONS: dict[str, Formula] = {
-    "dA": _input_gradient,
-    "kept": _kept_gradient,
-    "dZ": _linear_gradient,
-    "product": lambda t, c, layer: c["dZ", layer] @ t.out[layer - 1].T / t.m,
-    "penalty": lambda t, c, layer: t.l2 / t.m * t.W[layer],
-    "dW": lambda t, c, layer: c["product", layer] + c["penalty", layer],
-    "db": lambda t, c, layer: c["dZ", layer].sum(axis=1, keepdims=True) / t.m,
+    "dA": lambda t, c, n: cross_entropy_slope(t) if n == t.L else t.W[n + 1].T @ c["dZ", n + 1],
+    "kept": lambda t, c, n: manual.dropout_backward(c["dA", n], t.mask[n], t.keep[n]),
+    "dZ": lambda t, c, n: t.A[n] - t.Y if n == t.L else c["kept", n] * slope(t, n),
+    "product": lambda t, c, n: c["dZ", n] @ t.out[n - 1].T / t.m,
+    "penalty": lambda t, c, n: t.l2 / t.m * t.W[n],
+    "dW": lambda t, c, n: c["product", n] + c["penalty", n],
+    "db": lambda t, c, n: c["dZ", n].sum(axis=1, keepdims=True) / t.m,
 }
 """The right backward pass, an operation a line."""
 

@@ -1,7 +1,7 @@
-"""Formulas in words: how a layer's gradients are written, in NumPy, with its own names.
+"""Formulas as text: how a layer's gradients are written in NumPy, with the layer's names.
 
-A template such as "{dW} = {dZ} @ {A_prev}.T / m" is filled with the names of a layer ("dW2 = dZ2 @
-A1.T / m"), of a layer and another layer k, or with general ones ("dW = dZ @ A_prev.T / m").
+A template such as "{dW} = {dZ} @ {A_prev}.T / m" is filled with the names of a layer ("dW2 =
+dZ2 @ A1.T / m"), or with general names ("dW = dZ @ A_prev.T / m").
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from verify.activations import ACTIVATIONS, written
-from verify.diagnose.chain import Tape
+from verify.diagnose.chain import Key, Tape
 
 
 def names(t: Tape, layer: int, k: int = 0) -> dict[str, Any]:
@@ -74,6 +74,14 @@ def expected(operation: str, is_output: bool = False) -> str:
     """Return the template of the right formula of the gradient that an operation makes."""
     return "{dZ} = {A} - Y" if is_output and operation == "dZ" else _EXPECTED[operation]
 
+
+def tensor(key: Key) -> str:
+    """Return the gradient, as a student calls it, that an operation makes in a layer: "dW2"."""
+    operation, layer = key
+    return f"{_TENSORS.get(operation, operation)}{layer}"
+
+
+_TENSORS = {"kept": "dA", "product": "dW", "penalty": "dW"}
 
 _EXPECTED = {
     "dA": "{dA} = {open}{W_next}.T @ {dZ_next}{close}{masked}",

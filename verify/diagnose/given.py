@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -35,8 +35,8 @@ def right_chain(problem: Problem) -> Chain:
 
 def one_blas_thread() -> AbstractContextManager[object]:
     """Keep BLAS to one thread: in hundreds of small products more would wait than multiply."""
-    limited: AbstractContextManager[object] = _thread_pools().limit(limits=1, user_api="blas")
-    return limited
+    limits: AbstractContextManager[object] = _thread_pools().limit(limits=1, user_api="blas")
+    return limits
 
 
 @cache
@@ -184,25 +184,23 @@ def _kept_apart(case: Case, known: Mapping[Key, np.ndarray]) -> dict[Key, np.nda
 
     What it follows from and what follows from it speak for one or the other.
     """
-    t, result = case.tape, {}
+    result = {}
     for (what, layer), array in known.items():
-        if what == "dA" and t.drops(layer):
-            chain = case.right
-            if ("dZ", layer + 1) in known:
-                chain = chain.knowing(("dZ", layer + 1), known["dZ", layer + 1])
-
-            def fits(
-                what: str, layer: int = layer, array: np.ndarray = array, chain: Chain = chain
-            ) -> int:
-                trial = replace(case, seen={**case.seen, ("kept", layer): array})
-                below = chain.knowing((what, layer), array)
-                return trial.agrees(chain, (what, layer)) + (
-                    ("dZ", layer) in known and follows(trial, below, ("dZ", layer))
-                )
-
-            what = max(("dA", "kept"), key=fits)
+        if what == "dA" and case.tape.drops(layer):
+            what = max(("dA", "kept"), key=partial(_fits, case, known, layer))
         result[what, layer] = array
     return result
+
+
+def _fits(case: Case, known: Mapping[Key, np.ndarray], layer: int, what: str) -> int:
+    """Count the neighbours of a dA that speak for its being `what`: the dZ above, the dZ below."""
+    key, below, above = (what, layer), ("dZ", layer), ("dZ", layer + 1)
+    array, chain = known["dA", layer], case.right
+    if above in known:
+        chain = chain.knowing(above, known[above])
+    trial = replace(case, seen={**case.seen, ("kept", layer): array})
+    explained = below in known and follows(trial, chain.knowing(key, array), below)
+    return trial.agrees(chain, key) + explained
 
 
 def _intermediate_bars(case: Case, rounding: Rounding) -> dict[Key, np.ndarray]:

@@ -35,7 +35,7 @@ import numpy as np
 from verify.activations import ACTIVATIONS, KINKED
 from verify.catalogue import UNNAMED
 from verify.diagnose.chain import UPSTREAM, Chain, Key, Tape
-from verify.diagnose.formulas import expected, names
+from verify.diagnose.formulas import expected, names, tensor
 from verify.diagnose.mistakes import Fault, faults, fitted
 from verify.evidence.bars import sums
 from verify.findings import Evidence, Extent, Finding, used
@@ -98,16 +98,14 @@ class Case:
     def _wrong_tolerance(self, chain: Chain, key: Key) -> np.ndarray:
         value, bars = chain[key], self.bars[key]
         adding = sums.deviation(self.tape.eps, self.tape.m, np.abs(value), rms(value))
-        tolerance: np.ndarray = bars + rms(bars) + adding
-        return tolerance
+        return np.asarray(bars + rms(bars) + adding)
 
 
 def beyond(seen: np.ndarray, value: np.ndarray, bars: np.ndarray) -> np.ndarray:
     """Return where two arrays are further apart than their bars; not finite equals not finite."""
     finite = np.isfinite(seen) & np.isfinite(value)
-    one_finite = np.isfinite(seen) | np.isfinite(value)
-    apart: np.ndarray = np.where(finite, np.abs(seen - value) > bars, one_finite)
-    return apart
+    either = np.isfinite(seen) | np.isfinite(value)
+    return np.asarray(np.where(finite, np.abs(seen - value) > bars, either))
 
 
 def rms(array: np.ndarray) -> float:
@@ -362,14 +360,8 @@ def _evidence(
 ) -> Evidence:
     """Measure how near a pass that is right but for these mistakes comes to what was found."""
     error = max(_relative(case.seen[key], chain[key]) for key in keys)
-    tensors = tuple(sorted(map(_tensor, keys)))
+    tensors = tuple(sorted(map(tensor, keys)))
     return Evidence(len(explanation), tensors, error, at_zero=error > NEAR)
-
-
-def _tensor(key: Key) -> str:
-    """Return what a student calls a gradient: dA is one name, before the mask and after it."""
-    operation, layer = key
-    return f"{'dA' if operation == 'kept' else operation}{layer}"
 
 
 def _unknown(case: Case, chain: Chain, keys: Sequence[Key]) -> Finding:
@@ -388,7 +380,7 @@ def _unnamed(case: Case, key: Key, extents: Sequence[Extent], follows: tuple[str
     right = expected(operation, layer == case.tape.L)
     return Finding(
         "unknown" if all(one.finite for one in extents) else "not-finite",
-        _tensor(key),
+        tensor(key),
         layer,
         right=right,
         values=used(names(case.tape, layer), right),
@@ -401,8 +393,8 @@ def _extent(case: Case, chain: Chain, key: Key) -> Extent:
     """Measure how many entries of a gradient are wrong, where, and how far."""
     seen, right = case.seen[key], chain[key]
     if bad := int((~np.isfinite(seen)).sum()):
-        return Extent(_tensor(key), bad, seen.size, finite=False)
-    return extent(_tensor(key), seen, right, beyond(seen, right, case.tolerance(chain, key)))
+        return Extent(tensor(key), bad, seen.size, finite=False)
+    return extent(tensor(key), seen, right, beyond(seen, right, case.tolerance(chain, key)))
 
 
 def extent(tensor: str, seen: np.ndarray, right: np.ndarray, far: np.ndarray) -> Extent:

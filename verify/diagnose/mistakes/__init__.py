@@ -1,9 +1,9 @@
-"""The mistakes that are known by name: each a formula in the place of one operation.
+"""The mistakes that are known by name: each a formula in place of one operation.
 
-A `Mistake` says which operation of the backward pass it replaces, at which layers that makes
-sense, with what, and in words. A `Fault` is a mistake at a layer. The gallery (`verify.gallery`)
-plants these; the diagnosis puts them into a right backward pass and compares numbers. It
-knows nothing of what was planted.
+A row of the tables says which operation of the backward pass is replaced, in which layers that
+is possible, by which formula (as text and as code), and what is wrong with it. A `Fault` is a
+mistake in one layer. The gallery (`verify.gallery`) plants these; the diagnosis puts them into
+a right backward pass and compares numbers. It does not know what was planted.
 
 - `parameters`: in dW and db
 - `output`: in dZ of the output
@@ -14,7 +14,7 @@ knows nothing of what was planted.
 from __future__ import annotations
 
 from verify.diagnose.chain import Tape
-from verify.diagnose.mistakes.base import Fault, Misplaced, Mistake
+from verify.diagnose.mistakes.base import AnyMistake, Fault
 from verify.diagnose.mistakes.factors import (
     BIAS_FACTORS,
     OUTPUT_FACTORS,
@@ -29,9 +29,9 @@ from verify.diagnose.mistakes.hidden import DROPOUT, SLOPE, UPSTREAM
 from verify.diagnose.mistakes.output import OUTPUT
 from verify.diagnose.mistakes.parameters import BIAS, PENALTY, PRODUCT
 
-__all__ = ["MISTAKES", "Fault", "Misplaced", "Mistake", "faults", "fitted"]
+__all__ = ["MISTAKES", "AnyMistake", "Fault", "faults", "fitted"]
 
-MISTAKES: tuple[Mistake | Misplaced, ...] = (
+MISTAKES: tuple[AnyMistake, ...] = (
     *ZEROS,
     *SINGLE_PRECISION,
     *WEIGHTS_FACTORS,
@@ -47,11 +47,11 @@ MISTAKES: tuple[Mistake | Misplaced, ...] = (
     *UPSTREAM,
     *UPSTREAM_FACTORS,
 )
-"""Every mistake that has a name, in the order of preference where two make the same numbers:
-what is local to one gradient before what spoils those below, what is particular before what
-is general."""
+"""Every mistake that has a name. Where two make the same numbers the first is preferred: what
+is wrong in one gradient alone before what carries on to those below, the particular before the
+general."""
 
 
 def faults(t: Tape, layer: int) -> list[Fault]:
-    """Return every named mistake that makes sense at a layer."""
+    """Return every named mistake that can be written in a layer."""
     return [fault for mistake in MISTAKES for fault in mistake.at(t, layer)]

@@ -1,8 +1,8 @@
-"""What a mistake is: a wrong formula for one operation, and where it makes sense."""
+"""`Mistake`, a wrong formula in place of one operation; `Fault`, a mistake in one layer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -10,49 +10,39 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from verify.diagnose.chain import Chain, Formula, Key, Tape
-from verify.diagnose.formulas import names
+from verify.diagnose.formulas import names, tensor
 
 Layers = Callable[[Tape], Iterable[int]]
-"""The layers of a network at which a mistake makes sense."""
-
-TENSORS = {
-    "dA": "dA",
-    "kept": "dA",
-    "dZ": "dZ",
-    "product": "dW",
-    "penalty": "dW",
-    "dW": "dW",
-    "db": "db",
-}
-"""The gradient, as a student calls it, that each operation makes."""
+"""The layers in which a mistake can be written."""
 
 
 class Fault(NamedTuple):
-    """A mistake at a layer (that may read something of another layer k), as a formula.
+    """A mistake in one layer.
 
-    `sentence` and `found` say what is wrong and how it was written: templates, filled with the
-    layer's names (`formulas`) and with `values`, which are read off the gradients. One of these
-    is `factor`, a constant that was fitted.
+    `found` is the wrong formula as text, `formula` the same as code, `sentence` what is wrong.
+    Texts are templates, filled with the layer's names (`formulas`), with k of a
+    `ParametricMistake`, and with `values`, which were read off the gradients. One of these is
+    `factor`, a constant that was fitted.
     """
 
     bug: str
     operation: str
     layer: int
-    sentence: str
     found: str
     formula: Formula
+    sentence: str
     k: int = 0
     values: Mapping[str, Any] = MappingProxyType({})
 
     @property
     def key(self) -> Key:
-        """The operation that is replaced."""
+        """The operation that is replaced, and its layer."""
         return self.operation, self.layer
 
     @property
     def tensor(self) -> str:
         """The gradient that the mistake is in."""
-        return f"{TENSORS[self.operation]}{self.layer}"
+        return tensor(self.key)
 
     def names(self, t: Tape) -> dict[str, Any]:
         """Return what its templates are filled with."""
@@ -61,44 +51,50 @@ class Fault(NamedTuple):
 
 @dataclass(frozen=True)
 class Mistake:
-    """A wrong formula for one operation, and the layers where it makes sense."""
+    """A wrong formula in place of one operation, and the layers in which it can be written."""
 
     bug: str
     operation: str
     layers: Layers
-    sentence: str
     found: str
     formula: Formula
+    sentence: str
 
     def at(self, t: Tape, layer: int) -> list[Fault]:
-        """Return the mistake at a layer, or nothing where it makes no sense."""
-        fault = Fault(self.bug, self.operation, layer, self.sentence, self.found, self.formula)
+        """Return the mistake in a layer, or nothing where it cannot be written."""
+        fault = Fault(self.bug, self.operation, layer, self.found, self.formula, self.sentence)
         return [fault] if layer in self.layers(t) else []
 
 
 @dataclass(frozen=True)
-class Misplaced:
-    """A formula that reads something of another layer k: one of `partners` of the right shape."""
+class ParametricMistake:
+    """A wrong formula with a number k in it, mostly another layer that is read by mistake.
+
+    `choices` are the k that are possible in a layer, none where the mistake cannot be written.
+    """
 
     bug: str
     operation: str
-    partners: Callable[[Tape, int], Iterable[int]]
-    sentence: str
+    choices: Callable[[Tape, int], Iterable[int]]
     found: str
     formula: Callable[[Tape, Chain, int, int], np.ndarray]
+    sentence: str
 
     def at(self, t: Tape, layer: int) -> list[Fault]:
-        """Return the mistake at a layer, once for every layer k it could have read instead."""
+        """Return the mistake in a layer, once for every k."""
         return [
-            Fault(self.bug, self.operation, layer, self.sentence, self.found, self._reading(k), k)
-            for k in self.partners(t, layer)
+            Fault(self.bug, self.operation, layer, self.found, self._with(k), self.sentence, k)
+            for k in self.choices(t, layer)
         ]
 
-    def _reading(self, k: int) -> Formula:
+    def _with(self, k: int) -> Formula:
         return lambda t, c, layer: self.formula(t, c, layer, k)
 
 
-# Where mistakes make sense.
+AnyMistake = Mistake | ParametricMistake
+
+
+# Layers in which mistakes can be written.
 
 
 def every(t: Tape) -> Iterable[int]:
@@ -151,7 +147,7 @@ def below_square(t: Tape) -> Iterable[int]:
     return [layer - 1 for layer in square(t) if layer > 1]
 
 
-def with_activation(*names: str) -> Layers:
+def with_activation(*names: str) -> Callable[[Tape], Iterable[int]]:
     """Hidden layers of these activations."""
     return lambda t: [layer for layer in t.hidden if t.g[layer] in names]
 
@@ -164,6 +160,11 @@ def softmax_output(t: Tape) -> Iterable[int]:
 def sigmoid_output(t: Tape) -> Iterable[int]:
     """The output layer, where it is a sigmoid."""
     return (t.L,) if t.g[t.L] == "sigmoid" else ()
+
+
+def others(arrays: Sequence[np.ndarray], layer: int, layers: Iterable[int]) -> list[int]:
+    """Return the other layers whose array has the shape of this layer's."""
+    return [k for k in layers if k != layer and arrays[k].shape == arrays[layer].shape]
 
 
 def without(array: np.ndarray, column: int) -> np.ndarray:

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from verify.diagnose.chain import OPERATIONS, Chain, Formula, Key, Tape, slope
-from verify.diagnose.mistakes.base import Fault, Mistake, every, hidden, last, penalised
+from verify.diagnose.mistakes.base import (
+    Fault,
+    Layers,
+    Mistake,
+    every,
+    hidden,
+    last,
+    others,
+    penalised,
+)
 
 
 class _Constant(NamedTuple):
-    """A factor that has a name: its value, how it is written, and what a sentence says of it."""
+    """A factor that has a name: how it is written, its value, the sentence about a tensor {T}."""
 
-    name: str
-    value: Callable[[Tape, int], float]
     text: str
-    says: str
+    value: Callable[[Tape, int], float]
+    sentence: str
 
 
 def _keep(t: Tape, layer: int) -> float:
@@ -26,136 +34,87 @@ def _keep(t: Tape, layer: int) -> float:
 
 
 _CONSTANTS = {
-    constant.name: constant
-    for constant in (
-        _Constant("zero", lambda t, n: 0.0, "0", "{T} is zero everywhere: it was never filled in."),
-        _Constant("doubled", lambda t, n: 2.0, "2", "{T} is exactly 2 times the true gradient."),
-        _Constant("quadrupled", lambda t, n: 4.0, "4", "{T} is exactly 4 times the true gradient."),
-        _Constant("halved", lambda t, n: 0.5, "1/2", "{T} is exactly half of the true gradient."),
-        _Constant(
-            "negated",
-            lambda t, n: -1.0,
-            "-1",
-            "{T} has the wrong sign: it is -1 times the true gradient.",
-        ),
-        _Constant(
-            "not-averaged",
-            lambda t, n: t.m,
-            "m",
-            "{T} is m times the true gradient ({equals_m}): the division by m is missing.",
-        ),
-        _Constant(
-            "averaged-twice",
-            lambda t, n: 1 / t.m,
-            "1/m",
-            "{T} is the true gradient divided by m once more ({equals_m}).",
-        ),
-        _Constant(
-            "averaged-over-one-less",
-            lambda t, n: t.m / (t.m - 1) if t.m > 1 else 1.0,
-            "m/(m - 1)",
-            "{T} is divided by m - 1 instead of m ({equals_m}).",
-        ),
-        _Constant(
-            "times-keep-prob",
-            _keep,
-            "keep_prob",
-            "{T} is keep_prob times the true gradient.",
-        ),
-        _Constant(
-            "over-keep-prob",
-            lambda t, n: 1 / _keep(t, n),
-            "1/keep_prob",
-            "{T} is the true gradient divided by keep_prob.",
-        ),
-    )
-}
+    "zero": _Constant("0", lambda t, n: 0.0, "{T} is zero everywhere: it was never filled in."),
+    "doubled": _Constant("2", lambda t, n: 2.0, "{T} is exactly 2 times the true gradient."),
+    "quadrupled": _Constant("4", lambda t, n: 4.0, "{T} is exactly 4 times the true gradient."),
+    "halved": _Constant("1/2", lambda t, n: 0.5, "{T} is exactly half of the true gradient."),
+    "negated": _Constant("-1", lambda t, n: -1.0,
+        "{T} has the wrong sign: it is -1 times the true gradient."),
+    "not-averaged": _Constant("m", lambda t, n: t.m,
+        "{T} is m times the true gradient ({equals_m}): the division by m is missing."),
+    "averaged-twice": _Constant("1/m", lambda t, n: 1 / t.m,
+        "{T} is the true gradient divided by m once more ({equals_m})."),
+    "averaged-over-one-less": _Constant("m/(m - 1)", lambda t, n: t.m / max(t.m - 1, 1),
+        "{T} is divided by m - 1 instead of m ({equals_m})."),
+    "times-keep-prob": _Constant("keep_prob", _keep, "{T} is keep_prob times the true gradient."),
+    "over-keep-prob": _Constant("1/keep_prob", lambda t, n: 1 / _keep(t, n),
+        "{T} is the true gradient divided by keep_prob."),
+}  # fmt: skip
 
 _FACTORS = ("doubled", "quadrupled", "halved", "negated")
 _AVERAGES = ("not-averaged", "averaged-twice", "averaged-over-one-less")
 _KEEPS = ("times-keep-prob", "over-keep-prob")
 
 
-class _Family(NamedTuple):
-    """What can be scaled: an operation at some layers, and how that is said and written."""
+class _Scalable(NamedTuple):
+    """A gradient that may be scaled: by an operation in some layers; as text, with a factor {c}."""
 
     name: str
     operation: str
-    layers: Callable[[Tape], Iterable[int]]
-    tensor: str
+    layers: Layers
     found: str
+    tensor: str
 
 
-_WEIGHTS = _Family("weights", "dW", every, "{dW}", "{dW} = {c} * ({product} / m{penalty})")
+_WEIGHTS = _Scalable("weights", "dW", every, "{dW} = {c} * ({product} / m{penalty})", "{dW}")
 _PENALISED = _WEIGHTS._replace(layers=penalised, tensor="{dW}, the L2 term included,")
-_PRODUCT = _Family(
-    "weights",
-    "product",
-    every,
-    "The product {product} / m in {dW}",
-    "{dW} = {c} * {product} / m{penalty}",
-)
-_BIAS = _Family("bias", "db", every, "{db}", "{db} = {c} * {dZ}.sum(axis=1, keepdims=True) / m")
-_OUTPUT = _Family(
-    "output", "dZ", last, "{dZ}, and with it every gradient,", "{dZ} = {c} * ({A} - Y)"
-)
-_DA = _Family(
-    "upstream",
-    "dA",
-    hidden,
-    "{dA}, and with it all that is made from it,",
-    "{dA} = {c} * ({W_next}.T @ {dZ_next}){masked}",
-)
-_DZ = _Family(
-    "upstream",
-    "dZ",
-    hidden,
-    "{dZ}, and with it all that is made from it,",
-    "{dZ} = {c} * {dA} * {slope}",
-)
+_PRODUCT = _Scalable("weights", "product", every, "{dW} = {c} * {product} / m{penalty}",
+    "The product {product} / m in {dW}")  # fmt: skip
+_BIAS = _Scalable("bias", "db", every, "{db} = {c} * {dZ}.sum(axis=1, keepdims=True) / m", "{db}")
+_OUTPUT = _Scalable("output", "dZ", last, "{dZ} = {c} * ({A} - Y)",
+    "{dZ}, and with it every gradient,")  # fmt: skip
+_DA = _Scalable("upstream", "dA", hidden, "{dA} = {c} * ({W_next}.T @ {dZ_next}){masked}",
+    "{dA}, and with it all that is made from it,")  # fmt: skip
+_DZ = _Scalable("upstream", "dZ", hidden, "{dZ} = {c} * {dA} * {slope}",
+    "{dZ}, and with it all that is made from it,")  # fmt: skip
 
 
-def _scaled(family: _Family, *names: str) -> list[Mistake]:
-    """Return a family times each of the constants of these names."""
-    return [
-        Mistake(
-            f"{family.name}-{name}",
-            family.operation,
-            _where_not_one(family.layers, _CONSTANTS[name].value),
-            _CONSTANTS[name].says.replace("{T}", family.tensor),
-            family.found.replace("{c}", _CONSTANTS[name].text),
-            _times(_CONSTANTS[name].value, family.operation),
-        )
-        for name in names
-    ]
+def _scaled(gradient: _Scalable, *names: str) -> list[Mistake]:
+    """Return a gradient times each of the constants of these names."""
+    return [_scaled_by(gradient, name, _CONSTANTS[name]) for name in names]
 
 
-def _where_not_one(
-    layers: Callable[[Tape], Iterable[int]], value: Callable[[Tape, int], float]
-) -> Callable[[Tape], Iterable[int]]:
-    return lambda t: [n for n in layers(t) if value(t, n) != 1]
+def _scaled_by(gradient: _Scalable, name: str, constant: _Constant) -> Mistake:
+    return Mistake(
+        f"{gradient.name}-{name}",
+        gradient.operation,
+        lambda t: [n for n in gradient.layers(t) if constant.value(t, n) != 1],
+        gradient.found.replace("{c}", constant.text),
+        _times(constant.value, gradient.operation),
+        constant.sentence.replace("{T}", gradient.tensor),
+    )
 
 
 def _times(value: Callable[[Tape, int], float], operation: str) -> Formula:
     return lambda t, c, layer: value(t, layer) * OPERATIONS[operation](t, c, layer)
 
 
-def _in_single_precision(family: _Family, tensor: str) -> Mistake:
+def _in_single_precision(gradient: _Scalable, tensor: str) -> Mistake:
+    right = OPERATIONS[gradient.operation]
     return Mistake(
-        f"{family.name}-in-single-precision",
-        family.operation,
-        lambda t: family.layers(t) if t.eps < np.finfo(np.float32).eps else (),
+        f"{gradient.name}-in-single-precision",
+        gradient.operation,
+        lambda t: gradient.layers(t) if t.eps < np.finfo(np.float32).eps else (),
+        gradient.found.replace("{c} *", "float32 of"),
+        lambda t, c, n: right(t, c, n).astype(np.float32).astype(float),
         f"{tensor} is right, but rounded to float32: it was stored or computed in single "
         "precision.",
-        family.found.replace("{c} *", "float32 of"),
-        lambda t, c, n: OPERATIONS[family.operation](t, c, n).astype(np.float32).astype(float),
     )
 
 
 ZEROS = [
-    mistake
-    for family in (_WEIGHTS, _BIAS, _OUTPUT, _DZ, _DA, _PRODUCT)
-    for mistake in _scaled(family, "zero")
+    _scaled_by(gradient, "zero", _CONSTANTS["zero"])
+    for gradient in (_WEIGHTS, _BIAS, _OUTPUT, _DZ, _DA, _PRODUCT)
 ]
 SINGLE_PRECISION = [
     _in_single_precision(_WEIGHTS, "{dW}"),
@@ -171,7 +130,8 @@ PRODUCT_FACTORS = [
 BIAS_FACTORS = _scaled(_BIAS, *_FACTORS, *_AVERAGES, *_KEEPS)
 OUTPUT_FACTORS = _scaled(_OUTPUT, *_FACTORS, *_AVERAGES, *_KEEPS)
 UPSTREAM_FACTORS = [
-    mistake for family in (_DZ, _DA) for mistake in _scaled(family, *_FACTORS, *_AVERAGES, *_KEEPS)
+    *_scaled(_DZ, *_FACTORS, *_AVERAGES, *_KEEPS),
+    *_scaled(_DA, *_FACTORS, *_AVERAGES, *_KEEPS),
 ]
 
 
@@ -197,29 +157,24 @@ def fitted(t: Tape, c: Chain, seen: Mapping[Key, np.ndarray], layer: int) -> Ite
             yield from _another_mask(t, layer, shown["kept"], c["dA", layer])
         elif "dZ" in shown:
             yield from _another_mask(t, layer, shown["dZ"], c["dA", layer] * slope(t, layer))
-    for family in (_DZ, _DA) if layer < t.L else (_OUTPUT,):
+    for gradient in (_DZ, _DA) if layer < t.L else (_OUTPUT,):
         for operation, value in shown.items():
-            yield from _fitted_factor(family, t, layer, value, c[operation, layer])
+            yield from _fitted_factor(gradient, t, layer, value, c[operation, layer])
 
 
 def _copied(t: Tape, seen: Mapping[Key, np.ndarray], layer: int) -> Iterator[Fault]:
     """Yield the gradients of other layers, right or wrong, that may stand under this name."""
-    for operation in ("dW", "db"):
-        for k in t.layers:
-            other = seen.get((operation, k))
-            if (
-                k != layer
-                and other is not None
-                and other.shape == (t.W if operation == "dW" else t.b)[layer].shape
-            ):
+    for operation, parameters in (("dW", t.W), ("db", t.b)):
+        for k in others(parameters, layer, t.layers):
+            if (operation, k) in seen:
                 yield Fault(
                     "gradient-of-another-layer",
                     operation,
                     layer,
-                    f"{{{operation}}} holds {{{operation}_k}}: the gradient of another layer "
-                    "under this name.",
                     f"{{{operation}}} = {{{operation}_k}}",
-                    _always(other),
+                    _always(seen[operation, k]),
+                    f"{{{operation}}} holds {{{operation}_k}}: the gradient of another layer under "
+                    "this name.",
                     k,
                 )
 
@@ -234,10 +189,10 @@ def _another_mask(t: Tape, layer: int, seen: np.ndarray, undropped: np.ndarray) 
             "mask-of-another-draw",
             "kept",
             layer,
-            "{dA} is masked with another mask than {A} was: they differ in {entries} of {size} "
-            "entries.",
             "{dA} = ({W_next}.T @ {dZ_next}) * (another mask) / {keep}",
             lambda t, c, layer: c["dA", layer] * mask / t.keep[layer],
+            "{dA} is masked with another mask than {A} was: they differ in {entries} of {size} "
+            "entries.",
             values={"entries": int((lost | gained).sum()), "size": mask.size},
         )
 
@@ -247,18 +202,18 @@ def _always(value: np.ndarray) -> Formula:
 
 
 def _fitted_factor(
-    family: _Family, t: Tape, layer: int, seen: np.ndarray, right: np.ndarray
+    gradient: _Scalable, t: Tape, layer: int, seen: np.ndarray, right: np.ndarray
 ) -> Iterator[Fault]:
-    """Yield a family times the constant that takes a gradient from right to what was seen."""
+    """Yield a gradient times the constant that takes it from right to what was seen."""
     factor = _factor(seen, right)
     if factor is not None:
         yield Fault(
-            f"{family.name}-scaled",
-            family.operation,
+            f"{gradient.name}-scaled",
+            gradient.operation,
             layer,
-            family.tensor + " is {factor:.10g} times the true gradient.",
-            family.found.replace("{c}", "{factor:.10g}"),
-            _times(lambda t, layer: factor, family.operation),
+            gradient.found.replace("{c}", "{factor:.10g}"),
+            _times(lambda t, layer: factor, gradient.operation),
+            gradient.tensor + " is {factor:.10g} times the true gradient.",
             values={"factor": factor},
         )
 
@@ -276,9 +231,9 @@ def _fitted_penalty(t: Tape, layer: int, extra: np.ndarray) -> Iterator[Fault]:
             "l2-scaled" if t.l2 else "l2-uninvited",
             "penalty",
             layer,
-            says,
             "{dW} = {product} / m + {factor:.6g} * {W}",
             lambda t, c, layer: factor * t.W[layer],
+            says,
             values={"factor": factor, "due": t.l2 / t.m},
         )
 
@@ -290,9 +245,9 @@ def _fitted_bias_penalty(t: Tape, layer: int, extra: np.ndarray) -> Iterator[Fau
             "bias-penalised",
             "db",
             layer,
-            "{db} holds the extra term {factor:.6g} * {b}; biases are not penalised.",
             "{db} = {dZ}.sum(axis=1, keepdims=True) / m + {factor:.6g} * {b}",
             lambda t, c, layer: OPERATIONS["db"](t, c, layer) + factor * t.b[layer],
+            "{db} holds the extra term {factor:.6g} * {b}; biases are not penalised.",
             values={"factor": factor},
         )
 

@@ -14,12 +14,14 @@ import numpy as np
 from verify.activations import ACTIVATIONS, written
 from verify.diagnose.chain import OPERATIONS, Formula, Tape, slope, slope_of
 from verify.diagnose.mistakes.base import (
+    AnyMistake,
     Layers,
-    Misplaced,
     Mistake,
+    ParametricMistake,
     below_square,
     dropped,
     hidden,
+    others,
     with_activation,
     without,
 )
@@ -31,10 +33,9 @@ Slope = Callable[[Tape, int], np.ndarray]
 # dA = W_next.T @ dZ_next: what comes from above.
 
 
-def _upstream(name: str, layers: Layers, sentence: str, found: str, formula: Formula) -> Mistake:
-    return Mistake(
-        f"upstream-{name}", "dA", layers, sentence, "{dA} = " + found + "{masked}", formula
-    )
+def _upstream(name: str, layers: Layers, found: str, formula: Formula, sentence: str) -> Mistake:
+    wrong = "{dA} = " + found + "{masked}"
+    return Mistake(f"upstream-{name}", "dA", layers, wrong, formula, sentence)
 
 
 def _left_out(which: str, column: int, operation: str) -> Mistake:
@@ -42,129 +43,75 @@ def _left_out(which: str, column: int, operation: str) -> Mistake:
         f"upstream-{which}-example-left-out",
         operation,
         hidden,
-        f"The {which} example is left out of {{{operation}}}, and so of all that is made from it.",
         f"{{{operation}}} without its {which} column",
         lambda t, c, n: without(OPERATIONS[operation](t, c, n), column),
+        f"The {which} example is left out of {{{operation}}}, and so of all that is made from it.",
     )
 
 
-UPSTREAM: list[Mistake | Misplaced] = [
-    _upstream(
-        "from-da",
-        hidden,
-        "{dA} is carried down from {dA_next} instead of {dZ_next}: the activation of the layer "
-        "above is passed over.",
-        "{open}{W_next}.T @ {dA_next}{close}",
+UPSTREAM: list[AnyMistake] = [
+    _upstream("from-da", hidden, "{open}{W_next}.T @ {dA_next}{close}",
         lambda t, c, n: t.W[n + 1].T @ c["kept", n + 1],
-    ),
-    _upstream(
-        "untransposed",
-        below_square,
-        "{W_next} is not transposed in {dA}; it is square, so the shapes do not give it away.",
-        "{open}{W_next} @ {dZ_next}{close}",
+        "{dA} is carried down from {dA_next} instead of {dZ_next}: the activation of the layer "
+        "above is passed over."),
+    _upstream("untransposed", below_square, "{open}{W_next} @ {dZ_next}{close}",
         lambda t, c, n: t.W[n + 1] @ c["dZ", n + 1],
-    ),
-    *(
-        _left_out(which, column, operation)
-        for operation in ("dA", "dZ")
-        for which, column in (("first", 0), ("last", -1))
-    ),
-    Misplaced(
-        "upstream-of-another-layer",
-        "dA",
+        "{W_next} is not transposed in {dA}; it is square, so the shapes do not give it away."),
+    _left_out("first", 0, "dA"),
+    _left_out("last", -1, "dA"),
+    _left_out("first", 0, "dZ"),
+    _left_out("last", -1, "dZ"),
+    ParametricMistake("upstream-of-another-layer", "dA",
         lambda t, n: [k for k in t.hidden if k > n and len(t.W[k]) == len(t.W[n])],
-        "{dA} is {dA_k}, the upstream gradient of another layer.",
-        "{dA} = {dA_k}{masked}",
-        lambda t, c, n, k: c["dA", k],
-    ),
-    Misplaced(
-        "upstream-of-another-layer",
-        "dA",
-        lambda t, n: [
-            k for k in t.layers if n < t.L and k > n + 1 and len(t.W[k]) == len(t.W[n + 1])
-        ],
-        "{dA} is carried down from {dZ_k} instead of {dZ_next}: the gradient of another layer.",
+        "{dA} = {dA_k}{masked}", lambda t, c, n, k: c["dA", k],
+        "{dA} is {dA_k}, the upstream gradient of another layer."),
+    ParametricMistake("upstream-of-another-layer", "dA",
+        lambda t, n: [k for k in t.layers[n + 1 :] if len(t.W[k]) == len(t.W[n + 1])],
         "{dA} = {open}{W_next}.T @ {dZ_k}{close}{masked}",
         lambda t, c, n, k: t.W[n + 1].T @ c["dZ", k],
-    ),
-    Misplaced(
-        "upstream-through-another-layer",
-        "dA",
-        lambda t, n: [
-            k for k in t.layers if n < t.L and k != n + 1 and t.W[k].shape == t.W[n + 1].shape
-        ],
-        "{dA} is carried down through {W_k} instead of {W_next}: the weights of another layer.",
+        "{dA} is carried down from {dZ_k} instead of {dZ_next}: the gradient of another layer."),
+    ParametricMistake("upstream-through-another-layer", "dA",
+        lambda t, n: others(t.W, n + 1, t.layers) if n < t.L else [],
         "{dA} = {open}{W_k}.T @ {dZ_next}{close}{masked}",
         lambda t, c, n, k: t.W[k].T @ c["dZ", n + 1],
-    ),
-]
+        "{dA} is carried down through {W_k} instead of {W_next}: the weights of another layer."),
+]  # fmt: skip
 
 
 # Dropout's backward.
 
 
-def _mask(name: str, sentence: str, found: str, formula: Formula) -> Mistake:
-    return Mistake(
-        f"mask-{name}",
-        "kept",
-        dropped,
-        sentence,
-        "{dA} = " + found,
-        formula,
-    )
+def _mask(name: str, found: str, formula: Formula, sentence: str) -> Mistake:
+    return Mistake(f"mask-{name}", "kept", dropped, "{dA} = " + found, formula, sentence)
 
 
-DROPOUT: list[Mistake | Misplaced] = [
-    _mask(
-        "forgotten",
+DROPOUT: list[AnyMistake] = [
+    _mask("forgotten", "{W_next}.T @ {dZ_next}", lambda t, c, n: c["dA", n],
         "{dA} does not go back through dropout: neither the mask of layer {layer} nor the "
-        "division by {equals_keep} is applied.",
-        "{W_next}.T @ {dZ_next}",
-        lambda t, c, n: c["dA", n],
-    ),
-    _mask(
-        "not-rescaled",
-        "{dA} is masked but not divided by {equals_keep}, as the forward pass was.",
-        "({W_next}.T @ {dZ_next}) * {mask}",
+        "division by {equals_keep} is applied."),
+    _mask("not-rescaled", "({W_next}.T @ {dZ_next}) * {mask}",
         lambda t, c, n: c["dA", n] * t.mask[n],
-    ),
-    _mask(
-        "only-rescaled",
-        "{dA} is divided by {equals_keep} but not masked: units that were dropped receive a "
-        "gradient.",
-        "({W_next}.T @ {dZ_next}) / {keep}",
+        "{dA} is masked but not divided by {equals_keep}, as the forward pass was."),
+    _mask("only-rescaled", "({W_next}.T @ {dZ_next}) / {keep}",
         lambda t, c, n: c["dA", n] / t.keep[n],
-    ),
-    _mask(
-        "rescaled-twice",
-        "{dA} is divided by {equals_keep} twice.",
-        "({W_next}.T @ {dZ_next}) * {mask} / {keep}**2",
+        "{dA} is divided by {equals_keep} but not masked: units that were dropped receive a "
+        "gradient."),
+    _mask("rescaled-twice", "({W_next}.T @ {dZ_next}) * {mask} / {keep}**2",
         lambda t, c, n: c["dA", n] * t.mask[n] / t.keep[n] ** 2,
-    ),
-    _mask(
-        "multiplied",
-        "{dA} is multiplied by {equals_keep}; it should be divided by it.",
-        "({W_next}.T @ {dZ_next}) * {mask} * {keep}",
+        "{dA} is divided by {equals_keep} twice."),
+    _mask("multiplied", "({W_next}.T @ {dZ_next}) * {mask} * {keep}",
         lambda t, c, n: c["dA", n] * t.mask[n] * t.keep[n],
-    ),
-    _mask(
-        "inverted",
-        "The mask of layer {layer} is applied the wrong way round: only the units that were "
-        "dropped receive a gradient.",
-        "({W_next}.T @ {dZ_next}) * (1 - {mask}) / {keep}",
+        "{dA} is multiplied by {equals_keep}; it should be divided by it."),
+    _mask("inverted", "({W_next}.T @ {dZ_next}) * (1 - {mask}) / {keep}",
         lambda t, c, n: c["dA", n] * np.logical_not(t.mask[n]) / t.keep[n],
-    ),
-    Misplaced(
-        "mask-of-another-layer",
-        "kept",
-        lambda t, n: [
-            k for k in dropped(t) if t.drops(n) and k != n and t.mask[k].shape == t.mask[n].shape
-        ],
-        "{dA} is masked with {mask_k}, the mask of another layer.",
+        "The mask of layer {layer} is applied the wrong way round: only the units that were "
+        "dropped receive a gradient."),
+    ParametricMistake("mask-of-another-layer", "kept",
+        lambda t, n: others(t.mask, n, dropped(t)) if t.drops(n) else [],
         "{dA} = ({W_next}.T @ {dZ_next}) * {mask_k} / {keep}",
         lambda t, c, n, k: c["dA", n] * t.mask[k] / t.keep[n],
-    ),
-]
+        "{dA} is masked with {mask_k}, the mask of another layer."),
+]  # fmt: skip
 
 
 # The activation's backward.
@@ -177,64 +124,51 @@ _SMOOTH = tuple(name for name in _ANY if name not in _KINKED)
 _NOT_ITS_OWN_SQUARE = tuple(name for name in _ANY if ACTIVATIONS[name].sides != (0, 1))
 
 
-def _slope_mistake(
-    name: str, activations: Iterable[str], sentence: str, found: str, wrong: Slope
+def _slope(
+    name: str, activations: Iterable[str], found: str, wrong: Slope, sentence: str
 ) -> Mistake:
     """Return the mistake of multiplying dA by wrong(tape, layer) instead of g'(Z)."""
-    return Mistake(
-        f"derivative-{name}",
-        "dZ",
-        with_activation(*activations),
-        sentence,
-        "{dZ} = {dA}" + found,
-        lambda t, c, n: c["kept", n] * wrong(t, n),
-    )
+    layers, found = with_activation(*activations), "{dZ} = {dA}" + found
+    formula: Formula = lambda t, c, n: c["kept", n] * wrong(t, n)  # noqa: E731
+    return Mistake(f"derivative-{name}", "dZ", layers, found, formula, sentence)
 
 
 def _of_another(own: str, other: str) -> Mistake:
-    return _slope_mistake(
+    return _slope(
         "of-another-activation",
-        (own,),
-        f"{{dZ}} is multiplied by the derivative of {other}, but layer {{layer}} is {own}.",
+        [own],
         f" * {written(other)}'({{Z}})",
         lambda t, n: slope_of(other, t.Z[n]),
+        f"{{dZ}} is multiplied by the derivative of {other}, but layer {{layer}} is {own}.",
     )
 
 
 def _of_another_by_a(own: str, other: str) -> Mistake:
     row = ACTIVATIONS[other]
-    return _slope_mistake(
+    return _slope(
         "of-another-activation",
-        (own,),
-        f"{{dZ}} is multiplied by {row.derivative_by_A}, the derivative of {other}, but layer "
-        f"{{layer}} is {own}.",
+        [own],
         f" * {row.derivative_by_A}",
         lambda t, n: row.slope_by_A(t.A[n]),
+        f"{{dZ}} is multiplied by {row.derivative_by_A}, the derivative of {other}, but layer "
+        f"{{layer}} is {own}.",
     )
 
 
-def _of_preactivation(own: str) -> Mistake:
+def _of_smooth(own: str) -> list[Mistake]:
+    """Return the mistakes of what g' of an activation without a kink is made from."""
     row = ACTIVATIONS[own]
-    return _slope_mistake(
-        "of-preactivation",
-        (own,),
-        f"The derivative of {own} is {row.derivative_by_A}; here it is made with {{Z}}.",
-        " * " + row.derivative_by_A.replace("{A}", "{Z}"),
-        lambda t, n: row.slope_by_A(t.Z[n]),
-    )
-
-
-def _of_dropped(own: str) -> Mistake:
-    row = ACTIVATIONS[own]
-    return Mistake(
-        "derivative-of-dropped-activation",
-        "dZ",
-        lambda t: [n for n in dropped(t) if t.g[n] == own],
-        "The derivative of {g} is made with {A} as it is after dropout, masked and rescaled; it "
-        "belongs to {A} before.",
-        f"{{dZ}} = {{dA}} * {row.derivative_by_A} after dropout",
-        lambda t, c, n: c["kept", n] * row.slope_by_A(t.out[n]),
-    )
+    return [
+        _slope("of-preactivation", [own], " * " + row.derivative_by_A.replace("{A}", "{Z}"),
+            lambda t, n: row.slope_by_A(t.Z[n]),
+            f"The derivative of {own} is {row.derivative_by_A}; here it is made with {{Z}}."),
+        Mistake("derivative-of-dropped-activation", "dZ",
+            lambda t: [n for n in dropped(t) if t.g[n] == own],
+            f"{{dZ}} = {{dA}} * {row.derivative_by_A} after dropout",
+            lambda t, c, n: c["kept", n] * row.slope_by_A(t.out[n]),
+            "The derivative of {g} is made with {A} as it is after dropout, masked and rescaled; "
+            "it belongs to {A} before."),
+    ]  # fmt: skip
 
 
 def _of_kinked(own: str) -> list[Mistake]:
@@ -243,109 +177,50 @@ def _of_kinked(own: str) -> list[Mistake]:
     assert row.sides is not None
     right = row.sides[1]
     return [
-        _slope_mistake(
-            "inverted",
-            (own,),
-            "The derivative of {g} is the wrong way round: below 0 it is what it should be above.",
-            " * " + row.derivative.replace("{Z}", "-{Z}"),
+        _slope("inverted", [own], " * " + row.derivative.replace("{Z}", "-{Z}"),
             lambda t, n: row.slope(-t.Z[n]),
-        ),
-        Mistake(
-            "derivative-of-upstream",
-            "dZ",
-            with_activation(own),
-            "{g}' is taken at {dA} instead of {Z}: the sign of the gradient decides, not that of "
-            "{Z}.",
+            "The derivative of {g} is the wrong way round: below 0 it is what it should be above."),
+        Mistake("derivative-of-upstream", "dZ", with_activation(own),
             "{dZ} = {dA} * " + row.derivative.replace("{Z}", "{dA}"),
             lambda t, c, n: c["kept", n] * row.slope(c["kept", n]),
-        ),
-        Mistake(
-            "derivative-at-zero",
-            "dZ",
+            "{g}' is taken at {dA} instead of {Z}: the sign of the gradient decides, not that of "
+            "{Z}."),
+        Mistake("derivative-at-zero", "dZ",
             lambda t: [n for n in with_activation(own)(t) if (t.Z[n] == 0).any()],
-            "Where {Z} is 0 the derivative of {g} is taken to be that on its right; the convention "
-            "is that on its left.",
             f"{{dZ}} = {{dA}} * {row.derivative.replace('>', '>=')}",
             lambda t, c, n: c["kept", n] * np.where(t.Z[n] == 0, right, row.slope(t.Z[n])),
-        ),
-    ]
+            "Where {Z} is 0 the derivative of {g} is taken to be that on its right; the convention "
+            "is that on its left."),
+    ]  # fmt: skip
 
 
-SLOPE: list[Mistake | Misplaced] = [
-    _slope_mistake(
-        "missing",
-        _ANY,
-        "{dZ} is {dA} unchanged: the derivative of {g} is missing.",
-        "",
-        lambda t, n: np.ones_like(t.Z[n]),
-    ),
-    _slope_mistake(
-        "is-activation",
-        _ANY,
-        "{dZ} is multiplied by {g}({Z}), the activation itself, instead of its derivative.",
-        " * {A}",
-        lambda t, n: t.A[n],
-    ),
+SLOPE: list[AnyMistake] = [
+    _slope("missing", _ANY, "", lambda t, n: np.ones_like(t.Z[n]),
+        "{dZ} is {dA} unchanged: the derivative of {g} is missing."),
+    _slope("is-activation", _ANY, " * {A}", lambda t, n: t.A[n],
+        "{dZ} is multiplied by {g}({Z}), the activation itself, instead of its derivative."),
     *(_of_another(own, other) for own in _ANY for other in _ANY if other != own),
     *(_of_another_by_a(own, other) for own in _ANY for other in _SMOOTH if other != own),
-    _slope_mistake(
-        "of-activation",
-        _SMOOTH,
-        "{g}' is taken at {A} instead of {Z}: {g} is applied twice.",
-        " * {g}'({A})",
-        lambda t, n: slope_of(t.g[n], t.A[n]),
-    ),
-    *(_of_preactivation(own) for own in _SMOOTH),
-    *(_of_dropped(own) for own in _SMOOTH),
-    _slope_mistake(
-        "not-squared",
-        ("tanh",),
-        "The derivative of tanh is 1 - {A}**2; the square is missing.",
-        " * (1 - {A})",
-        lambda t, n: 1 - t.A[n],
-    ),
-    _slope_mistake(
-        "with-plus",
-        ("tanh",),
-        "The derivative of tanh is 1 - {A}**2, not 1 + {A}**2.",
-        " * (1 + {A}**2)",
-        lambda t, n: 1 + t.A[n] ** 2,
-    ),
-    _slope_mistake(
-        "with-plus",
-        ("sigmoid",),
-        "The derivative of sigmoid is {A} * (1 - {A}), not {A} * (1 + {A}).",
-        " * {A} * (1 + {A})",
+    _slope("of-activation", _SMOOTH, " * {g}'({A})", lambda t, n: slope_of(t.g[n], t.A[n]),
+        "{g}' is taken at {A} instead of {Z}: {g} is applied twice."),
+    *(mistake for own in _SMOOTH for mistake in _of_smooth(own)),
+    _slope("not-squared", ["tanh"], " * (1 - {A})", lambda t, n: 1 - t.A[n],
+        "The derivative of tanh is 1 - {A}**2; the square is missing."),
+    _slope("with-plus", ["tanh"], " * (1 + {A}**2)", lambda t, n: 1 + t.A[n] ** 2,
+        "The derivative of tanh is 1 - {A}**2, not 1 + {A}**2."),
+    _slope("with-plus", ["sigmoid"], " * {A} * (1 + {A})",
         lambda t, n: t.A[n] * (1 + t.A[n]),
-    ),
-    _slope_mistake(
-        "one-minus-activation",
-        ("sigmoid",),
-        "The derivative of sigmoid is {A} * (1 - {A}); the factor {A} is missing.",
-        " * (1 - {A})",
-        lambda t, n: 1 - t.A[n],
-    ),
-    _slope_mistake(
-        "one-missing",
-        ("tanh",),
-        "The derivative of tanh is 1 - {A}**2; the 1 is missing.",
-        " * -{A}**2",
-        lambda t, n: -(t.A[n] ** 2),
-    ),
-    _slope_mistake(
-        "twice",
-        _NOT_ITS_OWN_SQUARE,
-        "{dZ} is multiplied by the derivative of {g} twice.",
-        " * {slope} * {slope}",
+        "The derivative of sigmoid is {A} * (1 - {A}), not {A} * (1 + {A})."),
+    _slope("one-minus-activation", ["sigmoid"], " * (1 - {A})", lambda t, n: 1 - t.A[n],
+        "The derivative of sigmoid is {A} * (1 - {A}); the factor {A} is missing."),
+    _slope("one-missing", ["tanh"], " * -{A}**2", lambda t, n: -(t.A[n] ** 2),
+        "The derivative of tanh is 1 - {A}**2; the 1 is missing."),
+    _slope("twice", _NOT_ITS_OWN_SQUARE, " * {slope} * {slope}",
         lambda t, n: slope(t, n) ** 2,
-    ),
+        "{dZ} is multiplied by the derivative of {g} twice."),
     *(mistake for own in _KINKED for mistake in _of_kinked(own)),
-    Misplaced(
-        "derivative-of-another-layer",
-        "dZ",
-        lambda t, n: [k for k in t.hidden if n < t.L and k != n and t.Z[k].shape == t.Z[n].shape],
-        "The derivative of {g} is taken at {Z_k}, of another layer, instead of {Z}.",
-        "{dZ} = {dA} * {g}'({Z_k})",
-        lambda t, c, n, k: c["kept", n] * slope_of(t.g[n], t.Z[k]),
-    ),
-]
+    ParametricMistake("derivative-of-another-layer", "dZ",
+        lambda t, n: others(t.Z, n, t.hidden) if n < t.L else [],
+        "{dZ} = {dA} * {g}'({Z_k})", lambda t, c, n, k: c["kept", n] * slope_of(t.g[n], t.Z[k]),
+        "The derivative of {g} is taken at {Z_k}, of another layer, instead of {Z}."),
+]  # fmt: skip
