@@ -15,8 +15,8 @@ import verify
 from verify.catalogue import CATALOGUE, UNNAMED, in_words
 from verify.diagnose import diagnose
 from verify.diagnose.chain import record
-from verify.diagnose.functions import functions
 from verify.diagnose.mistakes import MISTAKES, faults, fitted
+from verify.diagnose.wrong_losses import wrong_losses
 from verify.findings import FOLLOWS, Extent, Finding, from_data
 from verify.gallery import BUGS
 from verify.homework.judge import judge_file
@@ -69,7 +69,7 @@ def tabled_names() -> set[str]:
             tape = record(problem)
             right = verify.diagnose.right_chain(problem)
             seen = {(what, n): 2 * right[what, n] for what in ("dW", "db") for n in tape.layers}
-            names |= {function.bug for function in functions(tape, 1.0)}
+            names |= {function.bug for function in wrong_losses(tape, 1.0)}
             names |= {f.bug for n in tape.layers for f in faults(tape, n)}
             names |= {f.bug for n in tape.layers for f in fitted(tape, right, seen, n)}
     return names

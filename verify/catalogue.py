@@ -3,7 +3,7 @@
 The gallery plants them, the diagnosis (`verify.diagnose`) finds them in a network's numbers,
 and the judgement of single functions of homework finds them there: one mistake has one name,
 wherever it is found. The formulas stand where they are used, above all in
-`verify.diagnose.mistakes` and `verify.diagnose.functions`; the sentences stand beside them.
+`verify.diagnose.mistakes` and `verify.diagnose.wrong_losses`; the sentences stand beside them.
 
 A mistake's kind says what is wrong:
 

@@ -23,7 +23,7 @@ from verify.catalogue import in_words
 from verify.diagnose import right_chain
 from verify.diagnose.chain import Chain, Tape
 from verify.diagnose.formulas import expected, general_names
-from verify.diagnose.given import given, one_blas_thread
+from verify.diagnose.inputs import one_blas_thread, prepare
 from verify.diagnose.mistakes import MISTAKES, AnyMistake, Fault
 from verify.diagnose.search import rms
 from verify.evidence.network import Witnesses
@@ -192,8 +192,8 @@ def _told_apart(
     )
     for fault in faults:
         grads, _ = plant(problem, [fault])
-        case, _ = given(problem, grads, bars)
-        if not any(case.stands_out(right, key) for key in case.seen):
+        tested, _ = prepare(problem, grads, bars)
+        if not any(tested.stands_out(right, key) for key in tested.seen):
             twins.append((fault.bug, ""))
             continue
         mark = [float(np.vdot(weights[name], grads[name])) for name in problem.params]
@@ -201,7 +201,7 @@ def _told_apart(
         candidates = [] if near is None else [places[i] for i in np.flatnonzero(near.all(axis=1))]
         for place in candidates:
             chain = _planted(right, [place.fault])
-            if all(case.agrees(chain, key) for key in case.seen):
+            if all(tested.agrees(chain, key) for key in tested.seen):
                 twins.append((fault.bug, place.bug.id))
                 break
         else:

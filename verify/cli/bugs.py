@@ -44,7 +44,7 @@ def command(
     is caught in its layer and by its name, else 1.
     """
     from verify.diagnose import right_chain
-    from verify.diagnose.functions import cost
+    from verify.diagnose.wrong_losses import cost
     from verify.evidence.network import call_witnesses
     from verify.gallery import BUGS, fill_gallery, summary, trials, with_biases
 

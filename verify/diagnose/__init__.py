@@ -1,11 +1,7 @@
-"""From a disagreement to its cause: which layer, which operation, which mistake.
+"""From wrong gradients to the name of the mistake: which layer, which operation, what is wrong.
 
-- `chain`: the backward pass as a chain of operations that can be replaced
-- `mistakes`: the wrong formulas that are known by name
-- `functions`: the wrong losses and forward passes that are known by name
-- `search`: from the numbers to the mistakes that made them
-- `given`: what is given to the diagnosis, made comparable
-- `diagnose`, here: of all explanations the simplest
+`diagnose` takes the explanation with the fewest mistakes. How mistakes are found is derived in
+docs/diagnosis.md.
 """
 
 from __future__ import annotations
@@ -18,9 +14,15 @@ import numpy as np
 from verify.catalogue import CATALOGUE, UNNAMED
 from verify.diagnose.chain import Tape
 from verify.diagnose.formulas import names
-from verify.diagnose.functions import Function, cost, functions, right_loss
-from verify.diagnose.given import as_right, given, one_blas_thread, right_chain, with_intermediates
-from verify.diagnose.search import Case, explain
+from verify.diagnose.inputs import (
+    as_right,
+    one_blas_thread,
+    prepare,
+    right_chain,
+    with_intermediates,
+)
+from verify.diagnose.search import Tested, explain
+from verify.diagnose.wrong_losses import WrongLoss, cost, right_loss, wrong_losses
 from verify.evidence.bars.derived import analyse
 from verify.findings import Finding, used
 from verify.problem import Problem
@@ -39,26 +41,26 @@ def diagnose(
     """Name the mistakes in a hand-written loss and its gradients on a problem.
 
     `loss` is the value that was computed (None where it is not known), `grads` the gradients
-    under the keys of the parameters, `bars` how far each entry of a right gradient may be from
-    the truth (`verify.evidence.bars.derived`). `intermediates` are dZ and dA by name, where they
-    are known, m times the derivative of the loss or, as some write them, the derivative
-    itself; a dA may be taken before or after the mask.
+    under the keys of the parameters, `bars` how far each entry of a right gradient may be off
+    (`verify.evidence.bars.derived`). `intermediates` are dZ and dA by name, where they are
+    known: m times the derivative of the loss or the derivative itself; a dA before or after the
+    mask.
 
-    Returns the findings from the output down; none if everything is within its bars. What fits
-    no mistake known by name is "unknown", with where it is and how large.
+    Returns the findings from the output down, none if everything is within its error bars. What
+    fits no mistake known by name is called "unknown", with its place and size.
     """
     with np.errstate(all="ignore"), one_blas_thread():
-        case, misshapen = given(problem, grads, bars)
+        tested, misshapen = prepare(problem, grads, bars)
         if intermediates:
-            case = with_intermediates(case, intermediates, analyse(problem))
-        return (*misshapen, *_simplest(problem, case, loss))
+            tested = with_intermediates(tested, intermediates, analyse(problem))
+        return (*misshapen, *_simplest(problem, tested, loss))
 
 
-def _simplest(problem: Problem, case: Case, loss: float | None) -> tuple[Finding, ...]:
+def _simplest(problem: Problem, tested: Tested, loss: float | None) -> tuple[Finding, ...]:
     """Return the fewest findings that explain the loss and the gradients."""
-    plain = tuple(explain(case, case.right, case.tape.L))
-    right = cost(case.tape)
-    if loss is None or abs(loss - right) <= 4 * case.tape.eps * abs(right):
+    plain = tuple(explain(tested, tested.right, tested.tape.L))
+    right = cost(tested.tape)
+    if loss is None or abs(loss - right) <= 4 * tested.tape.eps * abs(right):
         return plain
     bar = analyse(problem).loss_bar
     if abs(loss - right) <= bar:
@@ -67,16 +69,16 @@ def _simplest(problem: Problem, case: Case, loss: float | None) -> tuple[Finding
         values = {"loss": loss}
         return Finding("not-finite", "loss", says="The loss is {loss}.", values=values), *plain
     explanations = [
-        (_finding(case.tape, f, gradients), *gradients)
-        for f in functions(case.tape, loss)
+        (_finding(tested.tape, f, gradients), *gradients)
+        for f in wrong_losses(tested.tape, loss)
         if abs(f.cost - loss) <= bar * max(1.0, abs(f.cost / right))
-        and (gradients := _under(case, f, plain)) is not None
+        and (gradients := _under(tested, f, plain)) is not None
     ]
-    unexplained = _unknown_loss(case.tape, loss, right, plain)
+    unexplained = _unknown_loss(tested.tape, loss, right, plain)
     return min([unexplained, *explanations], key=_complexity)
 
 
-def _finding(t: Tape, function: Function, gradients: tuple[Finding, ...]) -> Finding:
+def _finding(t: Tape, function: WrongLoss, gradients: tuple[Finding, ...]) -> Finding:
     """Return the finding that this function was written, and what that means for the gradients."""
     if CATALOGUE[function.bug].kind == "forward":
         follows: tuple[str, ...] = ("gradients-faithful",)
@@ -94,16 +96,16 @@ def _finding(t: Tape, function: Function, gradients: tuple[Finding, ...]) -> Fin
 
 
 def _under(
-    case: Case, function: Function, plain: tuple[Finding, ...]
+    tested: Tested, function: WrongLoss, plain: tuple[Finding, ...]
 ) -> tuple[Finding, ...] | None:
     """Return what is wrong with the gradients if this is the function that was written.
 
-    None if its faithful gradients do not explain those that were found any better than the
-    right ones do: then only its value speaks for it.
+    Return None if its gradients explain those that were found no better than the right ones do:
+    then only its value speaks for it.
     """
-    if function.chain.tape is case.tape and not function.chain.formulas:
+    if function.chain.tape is tested.tape and not function.chain.formulas:
         return plain
-    gradients = tuple(explain(as_right(case, function.chain), function.chain, case.tape.L))
+    gradients = tuple(explain(as_right(tested, function.chain), function.chain, tested.tape.L))
     return gradients if _complexity(gradients) < _complexity(plain) else None
 
 
@@ -114,10 +116,10 @@ def _complexity(findings: tuple[Finding, ...]) -> tuple[int, int]:
 def _unknown_loss(
     t: Tape, loss: float, right: float, gradients: tuple[Finding, ...]
 ) -> tuple[Finding, ...]:
-    """Say that the loss is of no known kind, and what that means for the gradients.
+    """Say that the loss is wrong in an unknown way, and what that means for the gradients.
 
     A gradient that no mistake explains may be that of the function that was written, so it is
-    not held against the backward pass.
+    no finding here.
     """
     named = tuple(finding for finding in gradients if finding.bug not in UNNAMED)
     if not gradients:

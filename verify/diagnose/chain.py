@@ -10,14 +10,12 @@ Every layer l of a backward pass makes, in this order and each from what came be
     dW       product + penalty
     db       mean of dZ over the examples
 
-`OPERATIONS` is that table. A `Chain` is one backward pass over one recorded forward pass (a
-`Tape`), in which some operations may be replaced: so a mistake is a formula in place of an
-operation, and what it does to every gradient below follows by itself. Gradients are computed
-when they are asked for, and what a mistake cannot reach is shared with the pass it was
-planted in.
+`OPERATIONS` is that table. A `Tape` is one forward pass, recorded. A `Chain` is one backward pass
+over it, in which some operations may be replaced: a mistake is a formula in place of an
+operation, and what it does to every gradient below follows by itself.
 
-dZ and dA are m times the derivative of the loss, as the course has them. At the output dA is
-the derivative of the cross-entropy by A; nothing right is computed from it, wrong passes are.
+dZ and dA are m times the derivative of the loss, as in the course. At the output dA is the
+derivative of the cross-entropy by A: nothing right is computed from it, but wrong passes are.
 """
 
 from __future__ import annotations
@@ -37,7 +35,7 @@ Key = tuple[str, int]
 
 
 class Tape(NamedTuple):
-    """What a backward pass has in hand, by layer; index 0 is the input.
+    """One forward pass, recorded: what a backward pass reads, by layer; index 0 is the input.
 
     A is g(Z), `out` is what the next layer reads, after the mask. Where nothing is dropped,
     as at the output, the mask is True everywhere and `keep` is 1. `eps` is the machine epsilon
@@ -152,8 +150,8 @@ def cross_entropy_slope(t: Tape) -> np.ndarray:
 class Chain(dict[Key, np.ndarray]):
     """The gradients of one backward pass, {(operation, layer): array}, made when asked for.
 
-    `formulas` stand in place of operations; `given` are values to go on from, whatever the
-    operations above would have made of them.
+    `formulas` stand in place of operations; `given` are values used instead of computed ones.
+    A gradient that a change cannot reach is shared with the chain that was changed.
     """
 
     def __init__(self, tape: Tape, formulas: Formulas | None = None) -> None:

@@ -1,27 +1,11 @@
-"""From gradients that are wrong to the mistakes that made them.
+"""The search from wrong gradients to the mistakes that made them.
 
-The backward pass is a chain, and one wrong step spoils everything below it. So the search goes
-down from the output. The first layer whose gradients are not what the chain above implies is
-where a mistake sits; every mistake known by name is put there into an otherwise right pass,
-and the gradients it makes are compared with those that were found. What makes the same numbers
-explains the layer. Where several do, the one that explains most of what lies below is taken,
-and among equals the first in the order of `mistakes`. The search then goes on below, in the
-chain with the mistake in it, and so finds several mistakes in one pass.
-
-Where dZ and dA are known they are compared on the way, and the chain goes on from the values
-that were found: each step is judged by what it made of what it was given.
-
-Where no mistake known by name makes the numbers, nothing is guessed. If the layers below agree
-with the chain, dZ was right and the fault is in dW or db alone; otherwise it is in dZ, and what
-lies below cannot be judged.
-
-**What counts as the same numbers.** A right gradient is held to its error bars as they are. A
-wrong pass has its own rounding: that of the right gradient, bars and their root mean square
-(an entry that is exactly 0 in the right gradient, as for a dead unit, has no bar of its own);
-plus one sum over the examples; plus what the errors of the forward pass become in it, measured
-by making the same pass again from `SHAKES` forward passes whose every Z is off by a random
-rounding error (Monte Carlo arithmetic; Parker, 1997). So a formula that divides by a small
-1 - A is not asked for digits that nobody has.
+It goes down from the output. The first layer whose gradients are not what the layers above imply
+holds a mistake. Every mistake known by name is put there into an otherwise right pass, and the
+gradients it makes are compared with those that were found. What makes the same numbers explains
+the layer; where nothing does, nothing is guessed. The search then goes on below, in the chain
+with the mistake in it. The order of preference, and what counts as the same numbers, are
+explained in docs/diagnosis.md.
 """
 
 from __future__ import annotations
@@ -41,18 +25,20 @@ from verify.evidence.bars import sums
 from verify.findings import Evidence, Extent, Finding, used
 
 SHAKES = 3
+"""How many forward passes with random rounding errors measure the noise of a wrong gradient."""
+
 DEVIATIONS = 8
-"""How many root mean squares of that noise two evaluations may be apart."""
+"""How many root mean squares of measured noise two gradients may be apart."""
 
 NEAR = 1e-2
-"""The relative distance beyond which the noise need not be measured to tell numbers apart."""
+"""The relative distance beyond which numbers differ, whatever the noise."""
 
 
 @dataclass(frozen=True, eq=False)
-class Case:
-    """Gradients under test, and the chain that is right, with how far right ones may be from it.
+class Tested:
+    """Gradients under test (`seen`), the right chain, and the error bars of right gradients.
 
-    `shaken` makes forward passes like that of the chain, each with rounding errors of its own.
+    `shaken` makes forward passes like that of the chain, each with its own rounding errors.
     """
 
     right: Chain
@@ -118,156 +104,163 @@ def rms(array: np.ndarray) -> float:
     return float(largest * np.sqrt(np.mean(np.square(finite / largest)))) if largest else 0.0
 
 
-def explain(case: Case, chain: Chain, layer: int) -> Iterator[Finding]:
+def explain(tested: Tested, chain: Chain, layer: int) -> Iterator[Finding]:
     """Yield what is wrong from a layer down, in a chain that explains everything above it."""
     if layer == 0:
         return
-    for key in case.observed(layer, UPSTREAM):
-        if not follows(case, chain, key):
-            chain, found = _explain_step(case, chain, key)
+    for key in tested.observed(layer, UPSTREAM):
+        if not follows(tested, chain, key):
+            chain, found = _explain_step(tested, chain, key)
             yield from found
-        chain = chain.knowing(key, case.seen[key])
-    keys = case.observed(layer, ("db", "dW"))
-    wrong = [key for key in keys if not case.agrees(chain, key)]
+        chain = chain.knowing(key, tested.seen[key])
+    keys = tested.observed(layer, ("db", "dW"))
+    wrong = [key for key in keys if not tested.agrees(chain, key)]
     if not wrong:
-        yield from explain(case, chain, layer - 1)
+        yield from explain(tested, chain, layer - 1)
         return
-    told_apart = any(case.stands_out(chain, key) for key in wrong)
-    options = _explanations(case, chain, keys, wrong) if told_apart else []
+    told_apart = any(tested.stands_out(chain, key) for key in wrong)
+    options = _explanations(tested, chain, keys, wrong) if told_apart else []
     if not options:
-        yield from _unexplained(case, chain, layer, wrong)
+        yield from _unexplained(tested, chain, layer, wrong)
         return
-    explanation, *equals = _best(case, chain, options, layer)
+    explanation, *equals = _best(tested, chain, options, layer)
     chain = _with(chain, explanation)
-    yield from _findings(case, chain, explanation, wrong, equals)
-    yield from explain(case, chain, layer - 1)
+    yield from _findings(tested, chain, explanation, wrong, equals)
+    yield from explain(tested, chain, layer - 1)
 
 
-def follows(case: Case, chain: Chain, key: Key) -> bool:
-    """Whether a dA or dZ is what a chain makes there, in either of two ways.
+def follows(tested: Tested, chain: Chain, key: Key) -> bool:
+    """Whether a dA or dZ is what a chain makes there, by either of two formulas.
 
-    The slope of a kinked activation may be read off Z or, as the course has it, off what dropout
-    has left of A. Of a dA that was masked rightly both make the same dZ, so neither is the mistake
-    in another.
+    The slope of a kinked activation may be read off Z or, as in the course, off A after dropout.
+    If dA was masked rightly both make the same dZ, so neither formula is a mistake.
     """
     operation, layer = key
-    if case.agrees(chain, key):
+    if tested.agrees(chain, key):
         return True
-    t = case.tape
-    if operation != "dZ" or ("kept", layer) not in case.seen or t.g[layer] not in KINKED:
+    t = tested.tape
+    if operation != "dZ" or ("kept", layer) not in tested.seen or t.g[layer] not in KINKED:
         return False
-    return case.agrees(chain.planted({key: _off_the_dropped}), key)
+    return tested.agrees(chain.planted({key: _off_the_dropped}), key)
 
 
 def _off_the_dropped(t: Tape, c: Chain, layer: int) -> np.ndarray:
     return c["kept", layer] * ACTIVATIONS[t.g[layer]].slope_by_A(t.out[layer])
 
 
-def _explain_step(case: Case, chain: Chain, key: Key) -> tuple[Chain, list[Finding]]:
+def _explain_step(tested: Tested, chain: Chain, key: Key) -> tuple[Chain, list[Finding]]:
     """Explain one dA or dZ by a mistake in an operation that leads to it."""
     operation, layer = key
     allowed = UPSTREAM[: UPSTREAM.index(operation) + 1]
     options = [
         (fault,)
-        for fault in _faults(case, chain, layer)
+        for fault in _faults(tested, chain, layer)
         if fault.operation in allowed
-        and (fault.operation, layer) not in case.seen.keys() - {key}
-        and _reproduces(case, chain, (fault,), [key])
+        and (fault.operation, layer) not in tested.seen.keys() - {key}
+        and _reproduces(tested, chain, (fault,), [key])
     ]
     if not options:
-        return chain, [_unknown(case, chain, [key])]
+        return chain, [_unknown(tested, chain, [key])]
     chain = _with(chain, options[0])
-    return chain, list(_findings(case, chain, options[0], [key], options[1:]))
+    return chain, list(_findings(tested, chain, options[0], [key], options[1:]))
 
 
 def _explanations(
-    case: Case, chain: Chain, keys: Sequence[Key], wrong: Sequence[Key]
+    tested: Tested, chain: Chain, keys: Sequence[Key], wrong: Sequence[Key]
 ) -> list[tuple[Fault, ...]]:
-    """Return the mistakes that each make a layer's dW and db what they are; or else the pairs."""
+    """Return each mistake that makes a layer's dW and db what they are; if none does, each pair."""
     layer = keys[0][1]
-    known = {what for what, _ in case.observed(layer, UPSTREAM)}
+    known = {what for what, _ in tested.observed(layer, UPSTREAM)}
     possible = [
         fault
-        for fault in _faults(case, chain, layer)
+        for fault in _faults(tested, chain, layer)
         if not (fault.operation in UPSTREAM and ("dZ" in known or fault.operation in known))
         and not ("kept" in known and fault.operation == "dA")
     ]
     options: list[tuple[Fault, ...]] = [
-        (fault,) for fault in possible if _reproduces(case, chain, (fault,), keys)
+        (fault,) for fault in possible if _reproduces(tested, chain, (fault,), keys)
     ]
-    return options or list(_pairs(case, chain, keys, wrong, possible))
+    return options or list(_pairs(tested, chain, keys, wrong, possible))
 
 
 def _pairs(
-    case: Case, chain: Chain, keys: Sequence[Key], wrong: Sequence[Key], possible: Sequence[Fault]
+    tested: Tested,
+    chain: Chain,
+    keys: Sequence[Key],
+    wrong: Sequence[Key],
+    possible: Sequence[Fault],
 ) -> Iterator[tuple[Fault, ...]]:
     """Yield the pairs of mistakes in one layer that together make its dW and db."""
     layer = keys[0][1]
     upstream = [fault for fault in possible if fault.operation in UPSTREAM]
     if len(wrong) == 2:
         yield from product(
-            _local(case, chain, ("db", layer), possible),
-            _local(case, chain, ("dW", layer), possible),
+            _local(tested, chain, ("db", layer), possible),
+            _local(tested, chain, ("dW", layer), possible),
         )
     elif wrong == [("dW", layer)]:
-        yield from _products_and_penalties(case, chain, layer, possible)
+        yield from _products_and_penalties(tested, chain, layer, possible)
     if len(keys) == 2:
         for fault in upstream:
             planted = _with(chain, (fault,))
-            fits = [case.agrees(planted, key) for key in keys]
+            fits = [tested.agrees(planted, key) for key in keys]
             if any(fits):
                 other = keys[fits.index(False)]
-                below = _faults(case, planted, layer)
-                yield from ((fault, second) for second in _local(case, planted, other, below))
+                below = _faults(tested, planted, layer)
+                yield from ((fault, second) for second in _local(tested, planted, other, below))
     for first, second in combinations(upstream, 2):
-        if first.operation != second.operation and _reproduces(case, chain, (first, second), keys):
+        if first.operation != second.operation and _reproduces(
+            tested, chain, (first, second), keys
+        ):
             yield first, second
 
 
 def _products_and_penalties(
-    case: Case, chain: Chain, layer: int, possible: Sequence[Fault]
+    tested: Tested, chain: Chain, layer: int, possible: Sequence[Fault]
 ) -> Iterator[tuple[Fault, ...]]:
     for first in possible:
         if first.operation == "product":
             planted = _with(chain, (first,))
             for second in possible:
                 if second.operation == "penalty" and _reproduces(
-                    case, planted, (second,), [("dW", layer)]
+                    tested, planted, (second,), [("dW", layer)]
                 ):
                     yield first, second
 
 
-def _local(case: Case, chain: Chain, key: Key, possible: Iterable[Fault]) -> list[Fault]:
+def _local(tested: Tested, chain: Chain, key: Key, possible: Iterable[Fault]) -> list[Fault]:
     """Return the mistakes in dW alone, or in db alone, that make it what it is."""
     operations = ("product", "penalty", "dW") if key[0] == "dW" else ("db",)
     return [
         fault
         for fault in possible
-        if fault.operation in operations and _reproduces(case, chain, (fault,), [key])
+        if fault.operation in operations and _reproduces(tested, chain, (fault,), [key])
     ]
 
 
-def _unexplained(case: Case, chain: Chain, layer: int, wrong: Sequence[Key]) -> Iterator[Finding]:
-    """Yield where a layer is wrong that no mistake explains, and what can be said below it."""
+def _unexplained(
+    tested: Tested, chain: Chain, layer: int, wrong: Sequence[Key]
+) -> Iterator[Finding]:
+    """Yield where a layer is wrong that no mistake explains, and what is known of those below."""
     local: list[Finding] = []
     for key in wrong:
-        stands_out = case.stands_out(chain, key)
-        named = _local(case, chain, key, _faults(case, chain, layer)) if stands_out else []
+        stands_out = tested.stands_out(chain, key)
+        named = _local(tested, chain, key, _faults(tested, chain, layer)) if stands_out else []
         local += (
-            _findings(case, _with(chain, named[:1]), named[:1], [key])
+            _findings(tested, _with(chain, named[:1]), named[:1], [key])
             if named
-            else [_unknown(case, chain, [key])]
+            else [_unknown(tested, chain, [key])]
         )
-    if case.observed(layer, ("dZ",)):
+    if tested.observed(layer, ("dZ",)):
         yield from local
-        yield from explain(case, chain, layer - 1)
+        yield from explain(tested, chain, layer - 1)
         return
-    below = _all_named(explain(case, chain, layer - 1))
+    below = _all_named(explain(tested, chain, layer - 1))
     if below is not None and (layer > 1 or len(wrong) == 1):
         yield from local
         yield from below
     else:
-        yield _unknown_upstream(case, chain, layer, wrong)
+        yield _unknown_upstream(tested, chain, layer, wrong)
 
 
 def _all_named(findings: Iterator[Finding]) -> list[Finding] | None:
@@ -280,8 +273,8 @@ def _all_named(findings: Iterator[Finding]) -> list[Finding] | None:
     return named
 
 
-def _faults(case: Case, chain: Chain, layer: int) -> list[Fault]:
-    return [*faults(case.tape, layer), *fitted(case.tape, chain, case.seen, layer)]
+def _faults(tested: Tested, chain: Chain, layer: int) -> list[Fault]:
+    return [*faults(tested.tape, layer), *fitted(tested.tape, chain, tested.seen, layer)]
 
 
 def _with(chain: Chain, explanation: Sequence[Fault]) -> Chain:
@@ -289,34 +282,34 @@ def _with(chain: Chain, explanation: Sequence[Fault]) -> Chain:
 
 
 def _reproduces(
-    case: Case, chain: Chain, explanation: Sequence[Fault], keys: Iterable[Key]
+    tested: Tested, chain: Chain, explanation: Sequence[Fault], keys: Iterable[Key]
 ) -> bool:
     planted = _with(chain, explanation)
-    return all(case.agrees(planted, key) for key in keys)
+    return all(tested.agrees(planted, key) for key in keys)
 
 
 def _best(
-    case: Case, chain: Chain, options: Sequence[tuple[Fault, ...]], layer: int
+    tested: Tested, chain: Chain, options: Sequence[tuple[Fault, ...]], layer: int
 ) -> list[tuple[Fault, ...]]:
     """Return the explanations that also explain most below, in their order of preference."""
-    # What was never filled in is 0 exactly; what is 0 up to rounding was computed.
-    computed = [option for option in options if not any(_blank(case, fault) for fault in option)]
+    # A gradient that was never filled in is exactly 0; one that is 0 up to rounding was computed.
+    computed = [option for option in options if not any(_blank(tested, fault) for fault in option)]
     options = computed or options
     if len(options) == 1:
         return list(options)
-    below = [key for key in case.seen if key[1] < layer]
+    below = [key for key in tested.seen if key[1] < layer]
     explained = [
-        sum(case.agrees(planted, key) for key in below)
+        sum(tested.agrees(planted, key) for key in below)
         for planted in (_with(chain, option) for option in options)
     ]
     most = max(explained)
     return [option for option, count in zip(options, explained, strict=True) if count == most]
 
 
-def _blank(case: Case, fault: Fault) -> bool:
+def _blank(tested: Tested, fault: Fault) -> bool:
     """Say whether a mistake leaves a gradient empty that is not."""
     return fault.bug in ("weights-zero", "bias-zero") and bool(
-        fault.operation in ("dW", "db") and case.seen[fault.key].any()
+        fault.operation in ("dW", "db") and tested.seen[fault.key].any()
     )
 
 
@@ -324,14 +317,13 @@ def _blank(case: Case, fault: Fault) -> bool:
 
 
 def _findings(
-    case: Case,
+    tested: Tested,
     chain: Chain,
     explanation: Sequence[Fault],
     keys: Sequence[Key],
     equals: Sequence[Sequence[Fault]] = (),
 ) -> Iterator[Finding]:
-    """Yield the mistakes in an explained layer, with how well they explain it, and what else
-    of another name would."""
+    """Yield the mistakes in an explained layer, and other mistakes that explain it as well."""
     others = dict.fromkeys(
         option[0].bug
         for option in equals
@@ -339,9 +331,9 @@ def _findings(
         and option[0].bug != explanation[0].bug
         and "factor" not in option[0].values
     )
-    evidence = _evidence(case, chain, explanation, keys)
+    evidence = _evidence(tested, chain, explanation, keys)
     for fault in explanation:
-        right = expected(fault.operation, fault.layer == case.tape.L)
+        right = expected(fault.operation, fault.layer == tested.tape.L)
         yield Finding(
             fault.bug,
             fault.tensor,
@@ -349,52 +341,54 @@ def _findings(
             says=fault.sentence,
             wrong=fault.found,
             right=right,
-            values=used(fault.names(case.tape), fault.sentence, fault.found, right),
+            values=used(fault.names(tested.tape), fault.sentence, fault.found, right),
             evidence=evidence,
             equals=tuple(others),
         )
 
 
 def _evidence(
-    case: Case, chain: Chain, explanation: Sequence[Fault], keys: Sequence[Key]
+    tested: Tested, chain: Chain, explanation: Sequence[Fault], keys: Sequence[Key]
 ) -> Evidence:
-    """Measure how near a pass that is right but for these mistakes comes to what was found."""
-    error = max(_relative(case.seen[key], chain[key]) for key in keys)
+    """Measure how far a pass with only these mistakes is from what was found."""
+    error = max(_relative(tested.seen[key], chain[key]) for key in keys)
     tensors = tuple(sorted(map(tensor, keys)))
     return Evidence(len(explanation), tensors, error, at_zero=error > NEAR)
 
 
-def _unknown(case: Case, chain: Chain, keys: Sequence[Key]) -> Finding:
+def _unknown(tested: Tested, chain: Chain, keys: Sequence[Key]) -> Finding:
     """Say where one gradient is wrong, and how far."""
-    how_far = _extent(case, chain, keys[0])
-    return _unnamed(case, keys[0], [how_far], ("no-name",) if how_far.finite else ())
+    how_far = _extent(tested, chain, keys[0])
+    return _unnamed(tested, keys[0], [how_far], ("no-name",) if how_far.finite else ())
 
 
-def _unknown_upstream(case: Case, chain: Chain, layer: int, wrong: Sequence[Key]) -> Finding:
-    extents = [_extent(case, chain, key) for key in sorted(wrong, reverse=True)]
-    return _unnamed(case, ("dZ", layer), extents, ("upstream", *["below-unjudged"] * (layer > 1)))
+def _unknown_upstream(tested: Tested, chain: Chain, layer: int, wrong: Sequence[Key]) -> Finding:
+    extents = [_extent(tested, chain, key) for key in sorted(wrong, reverse=True)]
+    return _unnamed(tested, ("dZ", layer), extents, ("upstream", *["below-unjudged"] * (layer > 1)))
 
 
-def _unnamed(case: Case, key: Key, extents: Sequence[Extent], follows: tuple[str, ...]) -> Finding:
+def _unnamed(
+    tested: Tested, key: Key, extents: Sequence[Extent], follows: tuple[str, ...]
+) -> Finding:
     operation, layer = key
-    right = expected(operation, layer == case.tape.L)
+    right = expected(operation, layer == tested.tape.L)
     return Finding(
         "unknown" if all(one.finite for one in extents) else "not-finite",
         tensor(key),
         layer,
         right=right,
-        values=used(names(case.tape, layer), right),
+        values=used(names(tested.tape, layer), right),
         extents=tuple(extents),
         follows=follows,
     )
 
 
-def _extent(case: Case, chain: Chain, key: Key) -> Extent:
+def _extent(tested: Tested, chain: Chain, key: Key) -> Extent:
     """Measure how many entries of a gradient are wrong, where, and how far."""
-    seen, right = case.seen[key], chain[key]
+    seen, right = tested.seen[key], chain[key]
     if bad := int((~np.isfinite(seen)).sum()):
         return Extent(tensor(key), bad, seen.size, finite=False)
-    return extent(tensor(key), seen, right, beyond(seen, right, case.tolerance(chain, key)))
+    return extent(tensor(key), seen, right, beyond(seen, right, tested.tolerance(chain, key)))
 
 
 def extent(tensor: str, seen: np.ndarray, right: np.ndarray, far: np.ndarray) -> Extent:

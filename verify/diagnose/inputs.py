@@ -1,7 +1,7 @@
-"""What is given to a diagnosis, made comparable with the chain: shapes, scale, error bars.
+"""The inputs of a diagnosis, made comparable with the chain: shapes, scale, error bars.
 
-Gradients come in the shapes that people give them, dZ and dA with or without the division by
-m, dA from before the mask or from after it.
+People give gradients in several shapes, dZ and dA with or without the division by m, and dA
+before the mask or after it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from threadpoolctl import ThreadpoolController
 
 from verify.activations import ACTIVATIONS
 from verify.diagnose.chain import Chain, Key, Tape, record, shaken
-from verify.diagnose.search import SHAKES, Case, beyond, follows
+from verify.diagnose.search import SHAKES, Tested, beyond, follows
 from verify.evidence.bars.derived import Rounding
 from verify.findings import Finding, used
 from verify.problem import Problem
@@ -27,14 +27,14 @@ _RIGHT: WeakKeyDictionary[Problem, Chain] = WeakKeyDictionary()
 
 
 def right_chain(problem: Problem) -> Chain:
-    """Return the right backward pass of a problem, which is made once for all diagnoses of it."""
+    """Return the right backward pass of a problem, the same for every diagnosis of it."""
     if problem not in _RIGHT:
         _RIGHT[problem] = Chain(record(problem))
     return _RIGHT[problem]
 
 
 def one_blas_thread() -> AbstractContextManager[object]:
-    """Keep BLAS to one thread: in hundreds of small products more would wait than multiply."""
+    """Keep BLAS to one thread: more threads make hundreds of small products slower."""
     limits: AbstractContextManager[object] = _thread_pools().limit(limits=1, user_api="blas")
     return limits
 
@@ -44,20 +44,20 @@ def _thread_pools() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def given(
+def prepare(
     problem: Problem, grads: Mapping[str, Any], bars: Mapping[str, np.ndarray]
-) -> tuple[Case, list[Finding]]:
-    """Return gradients as a case for the search, and what was wrong with their shapes."""
+) -> tuple[Tested, list[Finding]]:
+    """Return gradients made comparable with the chain, and what was wrong with their shapes."""
     right = right_chain(problem)
     seen, misshapen = _observed(right.tape, grads)
     known = {_key(name): bar for name, bar in bars.items()}
-    return Case(right, seen, known, _shaken(right.tape)), misshapen
+    return Tested(right, seen, known, _shaken(right.tape)), misshapen
 
 
-def as_right(case: Case, right: Chain) -> Case:
-    """Return the case with another chain for the right one, and the bars that it has by itself."""
-    apart = replace(case, shaken=_shaken(right.tape))
-    bars = {key: apart.tolerance(right, key) for key in case.seen}
+def as_right(tested: Tested, right: Chain) -> Tested:
+    """Return the gradients under test with another chain as the right one, and its error bars."""
+    apart = replace(tested, shaken=_shaken(right.tape))
+    bars = {key: apart.tolerance(right, key) for key in tested.seen}
     return replace(apart, right=right, bars=bars)
 
 
@@ -112,7 +112,7 @@ _DUE = "the shape {due}"
 def _fitted_shape(
     name: str, value: Any, shape: tuple[int, ...], m: int
 ) -> tuple[np.ndarray | None, str, str]:
-    """Return a gradient in its right shape if it can be had, and the mistake in its shape."""
+    """Return a gradient in its right shape, None if that is impossible, and what is wrong."""
     if value is None:
         return None, "missing", "There is no gradient of {name}."
     try:
@@ -146,70 +146,72 @@ def _fitted_shape(
     return None, "wrong-shape", "d{name} has the shape {shape}; {name} has {due}."
 
 
-def with_intermediates(case: Case, intermediates: Mapping[str, Any], rounding: Rounding) -> Case:
-    """Return the case with the dZ and dA that are usable, in the scale of the chain."""
-    t = case.tape
+def with_intermediates(
+    tested: Tested, intermediates: Mapping[str, Any], rounding: Rounding
+) -> Tested:
+    """Return the gradients under test with the dZ and dA that are usable, scaled like the chain."""
+    t = tested.tape
     known = {}
     for name, value in intermediates.items():
         array = np.asarray(value)
         if array.dtype.kind in "fiu" and _key(name) in _intermediate_keys(t):
             known[_key(name)] = array.astype(np.float64)
     known = {key: array for key, array in known.items() if array.shape == t.Z[key[1]].shape}
-    if _are_derivatives(case, known):
+    if _are_derivatives(tested, known):
         known = {key: t.m * array for key, array in known.items()}
-    bars = dict(case.bars) | _intermediate_bars(case, rounding)
-    trial = replace(case, seen=dict(case.seen) | known, bars=bars)
-    return replace(trial, seen=dict(case.seen) | _kept_apart(trial, known))
+    bars = dict(tested.bars) | _intermediate_bars(tested, rounding)
+    trial = replace(tested, seen=dict(tested.seen) | known, bars=bars)
+    return replace(trial, seen=dict(tested.seen) | _kept_apart(trial, known))
 
 
 def _intermediate_keys(t: Tape) -> set[Key]:
     return {("dZ", layer) for layer in t.layers} | {("dA", layer) for layer in t.hidden}
 
 
-def _are_derivatives(case: Case, known: Mapping[Key, np.ndarray]) -> bool:
+def _are_derivatives(tested: Tested, known: Mapping[Key, np.ndarray]) -> bool:
     """Whether the dZ are derivatives of the mean loss, not m times that: most db are their sums."""
-    t, votes = case.tape, 0
+    t, votes = tested.tape, 0
     for layer in t.layers:
-        if ("dZ", layer) in known and ("db", layer) in case.seen:
+        if ("dZ", layer) in known and ("db", layer) in tested.seen:
             total = known["dZ", layer].sum(axis=1, keepdims=True)
-            db = case.seen["db", layer]
+            db = tested.seen["db", layer]
             tolerance = np.sqrt(t.eps) * np.abs(total).max()
             votes += not beyond(db, total, tolerance).any()
             votes -= not beyond(db, total / t.m, tolerance / t.m).any()
     return t.m > 1 and votes > 0
 
 
-def _kept_apart(case: Case, known: Mapping[Key, np.ndarray]) -> dict[Key, np.ndarray]:
-    """Tell a dA that was taken after the mask from one that was taken before it.
+def _kept_apart(tested: Tested, known: Mapping[Key, np.ndarray]) -> dict[Key, np.ndarray]:
+    """Return the dZ and dA, a dA that was taken after the mask under the operation "kept".
 
-    What it follows from and what follows from it speak for one or the other.
+    Which it is, the dZ above and the dZ below show.
     """
     result = {}
     for (what, layer), array in known.items():
-        if what == "dA" and case.tape.drops(layer):
-            what = max(("dA", "kept"), key=partial(_fits, case, known, layer))
+        if what == "dA" and tested.tape.drops(layer):
+            what = max(("dA", "kept"), key=partial(_fits, tested, known, layer))
         result[what, layer] = array
     return result
 
 
-def _fits(case: Case, known: Mapping[Key, np.ndarray], layer: int, what: str) -> int:
+def _fits(tested: Tested, known: Mapping[Key, np.ndarray], layer: int, what: str) -> int:
     """Count the neighbours of a dA that speak for its being `what`: the dZ above, the dZ below."""
     key, below, above = (what, layer), ("dZ", layer), ("dZ", layer + 1)
-    array, chain = known["dA", layer], case.right
+    array, chain = known["dA", layer], tested.right
     if above in known:
         chain = chain.knowing(above, known[above])
-    trial = replace(case, seen={**case.seen, ("kept", layer): array})
+    trial = replace(tested, seen={**tested.seen, ("kept", layer): array})
     explained = below in known and follows(trial, chain.knowing(key, array), below)
     return trial.agrees(chain, key) + explained
 
 
-def _intermediate_bars(case: Case, rounding: Rounding) -> dict[Key, np.ndarray]:
+def _intermediate_bars(tested: Tested, rounding: Rounding) -> dict[Key, np.ndarray]:
     """Return how far right dZ and dA may be off, operation by operation.
 
     An inner product of n terms is off by sqrt(n) u times the sum of their sizes, g'(Z) by the
     error of Z (no activation's slope is steeper than 1), and at a kink by anything.
     """
-    t, right = case.tape, case.right
+    t, right = tested.tape, tested.right
     factor = np.sqrt(2) * rounding.quantile
     unit = factor * t.eps
     bars: dict[Key, np.ndarray] = {}

@@ -1,6 +1,6 @@
 """Wrong losses: the functions that a mistake in the cost or the forward pass computes.
 
-A loss with another value than the right one is another function. Each `Function` here is one
+A loss with another value than the right one is another function. Each `WrongLoss` here is one
 that people write by mistake, with its value and its true gradients. A mistake of the kind `cost`
 leaves the gradients right; one of the kind `forward` comes with the gradients of the function
 that was written.
@@ -26,7 +26,7 @@ CLIPS = tuple(10.0**-k for k in range(4, 17))
 
 
 @dataclass(frozen=True, eq=False)
-class Function:
+class WrongLoss:
     """A function in place of the loss, with its value `cost` and its backward pass `chain`.
 
     `says`, `wrong` and `right` are templates, filled with the names of its layer (of the output
@@ -49,7 +49,7 @@ def cost(t: Tape) -> float:
     return float(_cross_entropy(t) + _penalty(t))
 
 
-def functions(t: Tape, seen: float) -> Iterator[Function]:
+def wrong_losses(t: Tape, seen: float) -> Iterator[WrongLoss]:
     """Yield every function known by name. `seen` is the loss that was computed instead."""
     yield from _costs(t)
     yield from _penalties(t, seen)
@@ -86,14 +86,14 @@ def _loss(
     formulas: Formulas,
     says: str,
     values: Mapping[str, Any],
-) -> Function:
+) -> WrongLoss:
     right, chain = right_loss(t), Chain(t, formulas)
-    return Function(bug, "loss", None, says, wrong, right, value, chain, values)
+    return WrongLoss(bug, "loss", None, says, wrong, right, value, chain, values)
 
 
 def _both(
     t: Tape, name: str, wrong: str, value: float, faithful: Formulas, says: str, **values: Any
-) -> Iterator[Function]:
+) -> Iterator[WrongLoss]:
     """Yield another loss: in the cost alone, and with the gradients of what was written."""
     yield _loss(t, f"cost-{name}", wrong, value, {}, says, values)
     yield _loss(t, f"forward-{name}", wrong, value, faithful, says, values)
@@ -105,7 +105,7 @@ _Cost = tuple[str, str, float, np.ndarray, str]
 """A name, the formula as text, its value, its dZ of the output, what is wrong."""
 
 
-def _costs(t: Tape) -> Iterator[Function]:
+def _costs(t: Tape) -> Iterator[WrongLoss]:
     softmax = t.g[t.L] == "softmax"
     of_output = _costs_of_softmax(t) if softmax else _costs_of_sigmoid(t)
     for row in (*_scaled_costs(t), *of_output, *_squared_costs(t), *_partial_costs(t)):
@@ -116,7 +116,7 @@ def _costs(t: Tape) -> Iterator[Function]:
             yield from _with_cost(t, row, clip=clip, top=top, most=-log(clip))
 
 
-def _with_cost(t: Tape, row: _Cost, **values: Any) -> Iterator[Function]:
+def _with_cost(t: Tape, row: _Cost, **values: Any) -> Iterator[WrongLoss]:
     name, text, value, dZ, says = row
     wrong = f"J = {text}{_penalty_text(t)}"
     faithful: Formulas = {("dZ", t.L): lambda t, c, layer: dZ}
@@ -211,7 +211,7 @@ def _guarded_costs(t: Tape, clip: float, top: float) -> list[_Cost]:
 # Penalties.
 
 
-def _penalties(t: Tape, seen: float) -> Iterator[Function]:
+def _penalties(t: Tape, seen: float) -> Iterator[WrongLoss]:
     if not t.l2:
         yield _uninvited_penalty(t, seen)
         return
@@ -269,7 +269,7 @@ def _penalties(t: Tape, seen: float) -> Iterator[Function]:
     )
 
 
-def _uninvited_penalty(t: Tape, seen: float) -> Function:
+def _uninvited_penalty(t: Tape, seen: float) -> WrongLoss:
     plain, squares = _cross_entropy(t), float(manual.l2_penalty(t.W[1:], 1.0, t.m))
     extra = (seen - plain) / squares if squares else 0.0
     return _loss(
@@ -298,7 +298,7 @@ def _penalty_slope(factor: float) -> Formula:
 # Forward passes.
 
 
-def _forwards(t: Tape) -> Iterator[Function]:
+def _forwards(t: Tape) -> Iterator[WrongLoss]:
     """Yield the networks that differ from the right one in one layer, or alike in all."""
     biased = [layer for layer in t.layers if t.b[layer].any()]
     dropped = [layer for layer in t.hidden if t.drops(layer)]
@@ -320,7 +320,7 @@ def _forwards(t: Tape) -> Iterator[Function]:
             yield _without_bias(t, list(t.layers), says, "Z = W @ A_prev + b")
 
 
-def _activations(t: Tape, layers: list[int], place: str, A: str, Z: str) -> Iterator[Function]:
+def _activations(t: Tape, layers: list[int], place: str, A: str, Z: str) -> Iterator[WrongLoss]:
     """Yield other activations in these layers, which are of one activation."""
     own = t.g[layers[0]]
     for other in (*ACTIVATIONS, "none"):
@@ -342,13 +342,13 @@ def _of(activation: str, Z: str) -> str:
     return Z if activation == "none" else f"{written(activation)}({Z})"
 
 
-def _without_bias(t: Tape, layers: list[int], says: str, right: str) -> Function:
+def _without_bias(t: Tape, layers: list[int], says: str, right: str) -> WrongLoss:
     b = _put(t.b, layers, [np.zeros_like(t.b[layer]) for layer in layers])
     wrong = right[: right.rindex(" + ")]
     return _forward(t, "bias-missing", f"Z{layers[0]}", layers[0], says, wrong, right, b=b)
 
 
-def _dropouts(t: Tape, layers: list[int], values: Mapping[str, Any]) -> Iterator[Function]:
+def _dropouts(t: Tape, layers: list[int], values: Mapping[str, Any]) -> Iterator[WrongLoss]:
     """Yield the ways to get dropout wrong in these layers."""
     wrongs: list[tuple[str, str, Callable[..., Any], Callable[..., float], str]] = [
         ("forgotten", "{A} = {A}", np.ones_like, lambda keep: 1.0,
@@ -389,11 +389,11 @@ def _forward(
     right: str,
     values: Mapping[str, Any] | None = None,
     **changes: Any,
-) -> Function:
+) -> WrongLoss:
     other = run(t._replace(**changes))
     says = f"In the forward pass: {says}"
     value, chain = cost(other), Chain(other)
-    return Function(
+    return WrongLoss(
         f"forward-{name}", tensor, layer, says, wrong, right, value, chain, values or {}
     )
 
