@@ -19,9 +19,9 @@ from verify.gallery import (
     LeftOut,
     Place,
     fill_gallery,
+    outcomes,
     plant,
     summary,
-    trials,
     with_biases,
 )
 from verify.network import weigh
@@ -50,7 +50,7 @@ def filled(problem: Problem) -> tuple[Gallery, Witnesses]:
 
 
 def tried(problem: Problem, witnesses: Witnesses, places: list[Place]):
-    return list(trials(problem, witnesses, cost(right_chain(problem).tape), places))
+    return list(outcomes(problem, witnesses, cost(right_chain(problem).tape), places))
 
 
 def one_of_each(places: Sequence[Place], seed: int) -> list[Place]:
@@ -140,7 +140,9 @@ def test_every_bug_is_named_in_single_precision():
     gallery, witnesses = filled(problem)
     results = tried(problem, witnesses, one_of_each(gallery.places, seed=2))
     assert [r for r in results if not r.named_right] == []
-    assert gallery.left_out["weights-in-single-precision"].why == "makes no sense in this network"
+    assert (
+        gallery.left_out["weights-in-single-precision"].why == "cannot be written in this network"
+    )
 
 
 def test_logistic_regression_has_bugs_too():
@@ -153,7 +155,7 @@ def test_logistic_regression_has_bugs_too():
 
 def test_without_l2_its_bugs_are_left_out_with_the_reason():
     gallery, _ = filled(problem_of("breast-cancer", "tanh", l2=0.0))
-    assert gallery.left_out["l2-missing"].why == "makes no sense in this network"
+    assert gallery.left_out["l2-missing"].why == "cannot be written in this network"
     assert not {one.bug.id for one in gallery.places} & {"l2-missing", "bias-penalised"}
 
 
@@ -165,8 +167,8 @@ def test_at_biases_of_zero_a_penalty_on_them_is_left_out():
 
 def test_a_keep_prob_of_one_half_leaves_out_what_looks_like_a_factor_of_two():
     gallery, _ = filled(problem_of("breast-cancer", "tanh", keep_prob=0.5))
-    assert gallery.left_out["upstream-doubled"].twin == "mask-rescaled-twice"
-    assert gallery.left_out["upstream-halved"].twin == "mask-not-rescaled"
+    assert gallery.left_out["upstream-doubled"].same_as == "mask-rescaled-twice"
+    assert gallery.left_out["upstream-halved"].same_as == "mask-not-rescaled"
     assert "bias-times-keep-prob" in gallery.left_out
 
 
@@ -195,5 +197,5 @@ def test_a_bug_counts_only_where_it_counts_in_all_its_places():
     assert not found["bugs"][0]["named_right"]
     assert (found["total"], found["caught"], found["named_right"]) == (1, 1, 0)
     assert found["left_out"] == [
-        {"id": "l2-missing", "why": "makes no sense in this network", "twin": None}
+        {"id": "l2-missing", "why": "cannot be written in this network", "twin": None}
     ]

@@ -419,7 +419,7 @@ def test_a_loss_of_no_known_kind_is_not_held_against_the_backward_pass():
     # A right derivative of another function: leaky relu.
     findings = diagnosed(A1="np.where(Z1 > 0, Z1, 0.3 * Z1)", dZ1="dA1d * np.where(Z1 > 0, 1, 0.3)")
     assert names(findings) == [("loss", "unknown")]
-    assert "mend the forward pass first" in findings[0].detail
+    assert "correct the forward pass first" in findings[0].detail
 
 
 def test_a_loss_that_alone_is_unknown_says_that_the_gradients_are_right():

@@ -277,13 +277,13 @@ def test_two_losses_agree_up_to_their_bar_and_no_further(problem):
         (True, {"b1": (0,)}, "disagree", "wrong in db1: JAX disagrees"),
         (True, {"b1": (1,)}, "disagree", "wrong in db1: the finite differences disagree"),
         (True, {"W2": (0, 1, 2)}, "disagree", "differs from JAX in dW2"),
-        (True, {"W2": (2,)}, "undecided", "no fault of the code"),
-        (True, {"W2": (1, 2)}, "undecided", "no fault of the code"),
+        (True, {"W2": (2,)}, "undecided", "the code is not wrong"),
+        (True, {"W2": (1, 2)}, "undecided", "the code is not wrong"),
         (True, {"W1": (1,), "W2": (1, 2)}, "disagree", "dW1: the finite differences disagree"),
         (False, {"W1": (0, 2)}, "disagree", "faithful to it"),
         (False, {"W1": (1, 2)}, "disagree", "The loss is wrong"),
-        (False, {}, "disagree", "off by a constant"),
-        (False, {"W1": (0, 1, 2)}, "disagree", "both suspect"),
+        (False, {}, "disagree", "wrong by a constant"),
+        (False, {"W1": (0, 1, 2)}, "disagree", "may both be"),
     ],
 )
 def test_who_agrees_with_whom_decides_what_is_said(losses_agree, dissents, verdict, words):

@@ -1,17 +1,17 @@
-"""The catalogue of mistakes: every name that a check may give to one, with its kind, in words.
+"""The catalogue of mistakes: every name that a check may give, with its kind and a phrase.
 
-The gallery plants them, the diagnosis (`verify.diagnose`) finds them in a network's numbers,
-and the judgement of single functions of homework finds them there: one mistake has one name,
-wherever it is found. The formulas stand where they are used, above all in
-`verify.diagnose.mistakes` and `verify.diagnose.wrong_losses`; the sentences stand beside them.
+A mistake has the same name wherever it is found: planted by the gallery, in the numbers of a
+network (`verify.diagnose`), or in a single function of somebody's homework. Formulas and
+sentences are in `verify.diagnose.mistakes`, `verify.diagnose.wrong_losses` and
+`verify.homework.textbook`.
 
 A mistake's kind says what is wrong:
 
     backward   one operation of the backward pass
     shape      a result is missing or has another shape, whatever the forward pass is
     cost       the cost alone; the gradients are what they should be
-    forward    the function itself; a faithful backward pass has other gradients too
-    check      a gradient checker of one's own
+    forward    the function itself; the gradients of what was written differ too
+    check      a file's own gradient checker
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ _BACKWARD = _FACTORED | {
     "output-composed": "a dZ of the output composed of two factors",
     "output-clipped": "a dZ of the output composed from a clipped A",
     # Dropout.
-    "mask-forgotten": "a backward pass that passes dropout over",
+    "mask-forgotten": "a backward pass without dropout",
     "mask-not-rescaled": "a missing division by keep_prob",
     "mask-only-rescaled": "a missing mask",
     "mask-rescaled-twice": "a second division by keep_prob",
@@ -119,8 +119,8 @@ _BACKWARD = _FACTORED | {
     "mask-of-another-draw": "a mask that was drawn anew",
     # dZ of a hidden layer.
     "derivative-missing": "a missing derivative of the activation",
-    "derivative-is-activation": "the activation in the place of its derivative",
-    "derivative-is-preactivation": "Z in the place of the derivative",
+    "derivative-is-activation": "the activation instead of its derivative",
+    "derivative-is-preactivation": "Z instead of the derivative",
     "derivative-of-another-activation": "the derivative of another activation",
     "derivative-of-activation": "the derivative taken at A instead of Z",
     "derivative-of-preactivation": "a derivative made with Z instead of A",
@@ -130,19 +130,19 @@ _BACKWARD = _FACTORED | {
     "derivative-one-minus-activation": "a missing factor A in the derivative",
     "derivative-one-missing": "a missing 1 in the derivative",
     "derivative-twice": "the derivative of the activation taken twice",
-    "derivative-inverted": "a derivative of relu that is the wrong way round",
+    "derivative-inverted": "an inverted derivative of relu",
     "derivative-of-upstream": "the derivative taken at dA instead of Z",
     "derivative-at-zero": "a derivative of relu that is 1 at 0",
     "derivative-of-another-layer": "the derivative taken at the Z of another layer",
     "derivative-diagonal-only": "the diagonal of the softmax's Jacobian alone",
     # dA of a hidden layer.
     "upstream-missing": "a derivative that is not multiplied by dA",
-    "upstream-from-da": "a dA carried down from dA instead of dZ",
+    "upstream-from-da": "a dA made from the next dA instead of dZ",
     "upstream-untransposed": "a dA made with an untransposed W",
     "upstream-first-example-left-out": "a dA or dZ without the first example",
     "upstream-last-example-left-out": "a dA or dZ without the last example",
     "upstream-of-another-layer": "the upstream gradient of another layer",
-    "upstream-through-another-layer": "a dA carried down through the weights of another layer",
+    "upstream-through-another-layer": "a dA made with the weights of another layer",
     # Whatever it is.
     "unknown": "a mistake without a name",
     "not-finite": "a value that is not finite",
@@ -170,7 +170,7 @@ _LOSSES = {
     "in-decades": "logarithms to base 10",
     "averaged-over-classes": "a cost that is averaged over the classes",
     "binary-under-softmax": "the cost of a sigmoid under a softmax",
-    "sigmoid-under-softmax": "the outputs of a softmax taken for sigmoids",
+    "sigmoid-under-softmax": "a cost that treats a softmax as sigmoids",
     "ones-only": "a cost of the label 1 alone",
     "zeros-only": "a cost of the label 0 alone",
     "squared": "the squared error",
@@ -187,7 +187,7 @@ _LOSSES = {
     "l2-not-halved-or-averaged": "an L2 penalty that is not divided by 2m",
     "l2-averaged-twice": "an L2 penalty that is divided by m twice",
     "l2-on-biases": "an L2 penalty on the biases",
-    "l2-not-squared": "an L2 penalty of norms, not of squares",
+    "l2-not-squared": "an L2 penalty of norms instead of squares",
     "l2-misses-a-layer": "an L2 penalty that misses a layer",
     "unknown": "another cost",
 }
@@ -215,10 +215,10 @@ _FORWARD |= {
     "forward-scaled": "a result times a constant",
     # One activation by itself.
     "sigmoid-sign": "a sigmoid of -Z",
-    "sigmoid-one-missing": "a sigmoid with the wrong sign under the bar",
-    "relu-minimum": "a minimum in the place of the maximum",
-    "relu-absolute": "the absolute value in the place of relu",
-    "relu-step": "the derivative of relu in the place of relu",
+    "sigmoid-one-missing": "a sigmoid with the wrong sign in its denominator",
+    "relu-minimum": "a minimum instead of the maximum",
+    "relu-absolute": "the absolute value instead of relu",
+    "relu-step": "the derivative of relu instead of relu",
     "softmax-over-everything": "a softmax over all examples",
     "softmax-not-normalised": "a softmax that is not divided by its sum",
 }
@@ -242,10 +242,10 @@ CATALOGUE: Mapping[str, Named] = {
 """Every mistake by its name."""
 
 UNNAMED = frozenset({"unknown", "not-finite"})
-"""What a finding is called that no mistake known by name explains."""
+"""The names of findings that no mistake known by name explains."""
 
 GUARDS = frozenset({"cost-clipped", "cost-guarded", "forward-clipped", "forward-guarded"})
-"""Costs that only keep log(0) away, by a constant that is small."""
+"""Costs that only avoid log(0), by a small constant."""
 
 
 def in_words(names: Iterable[str]) -> str:

@@ -1,11 +1,11 @@
 """A finding: one mistake as data, and the sentence that says it.
 
-Who finds a mistake fills in what is known of it: its name in the catalogue, where it is, what
-was found and what is right there, how well it explains the numbers. The sentence is written
-from that, here, when it is asked for; nothing ever reads it.
+A check fills in what it knows of a mistake: its name in the catalogue, where it is, what was
+found and what is right there, how well it explains the numbers. The sentence is written from
+that, here, when it is asked for; nothing reads it.
 
-`says`, `wrong` and `right` are templates: "{dW} is transposed.", with {dW} and the like in
-`values`. So a finding can be told in other names, those of logistic regression for instance.
+`says`, `wrong` and `right` are templates, such as "{dW} is transposed.", with {dW} in `values`.
+So a finding can be told in other names, such as those of logistic regression.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ FOLLOWS = {
     "gradients-right": "The gradients are right.",
     "cost-alone": "The gradients are right, so the mistake is in the cost alone.",
     "gradients-faithful": "The gradients are those of this function.",
-    "gradients-wrong-too": "The gradients hold mistakes of their own.",
+    "gradients-wrong-too": "The gradients have other mistakes.",
     "gradients-unclear": "The gradients differ too; they may be those of the function that was "
-    "written, so mend the forward pass first.",
-    "no-name": "No mistake known by name makes it so.",
-    "upstream": "So the fault is in {tensor} or in what it is made from; no mistake known by name "
-    "makes it so.",
+    "written, so correct the forward pass first.",
+    "no-name": "No mistake known by name explains it.",
+    "upstream": "So the mistake is in {tensor} or in what it is made from; no mistake known by "
+    "name explains it.",
     "below-unjudged": "The layers below follow from it and cannot be judged yet.",
 }
-"""What a finding may say of the rest, in its field `follows`."""
+"""What a finding may say of other gradients: the keys of its field `follows`."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """How near a right pass with `mistakes` mistakes in it comes to the gradients `tensors`.
+    """How near a right pass with this many `mistakes` in it comes to the gradients `tensors`.
 
-    `relative` is the largest relative distance, and `at_zero` whether the distance is within
-    the error bars only because the gradients are 0 but for rounding.
+    `relative` is the largest relative distance. `at_zero` is True if the gradients are 0 up to
+    rounding, where a relative distance says nothing.
     """
 
     mistakes: int
@@ -51,10 +51,10 @@ class Evidence:
 class Extent:
     """How many of a gradient's entries are wrong, and how far.
 
-    `wrong` of `size` entries are; all in one `row` or `column` where that says something.
-    `relative` is the distance over the size of what is right. The worst entry is at `index`, with
-    what was found and what is right there. Where `finite` is False the wrong entries are those
-    that are not finite, and no more is known.
+    `wrong` of `size` entries are wrong, all of them in one `row` or `column` if that is not None.
+    `relative` is the distance over the size of the right gradient. The worst entry is at `index`:
+    `found` there, and `right`. If `finite` is False the wrong entries are those that are not
+    finite, and the other fields are empty.
     """
 
     tensor: str
@@ -73,12 +73,12 @@ class Extent:
 class Finding:
     """One mistake.
 
-    `bug` is its name in the catalogue, "unknown" where the numbers fit none. `tensor` is the
-    gradient (or the loss, or another result) that is wrong, `layer` that of the gradient, None
-    for the loss. `equals` are other mistakes that would make the same numbers, `also` other
-    tensors of which the same is true. In a file, `function` is the function to blame, `role` what
-    it is taken for, and `cell` (None in a script), `line` and `source` where the tensor is made,
-    where that is known.
+    `bug` is its name in the catalogue, "unknown" if the numbers fit none. `tensor` is the
+    gradient, the loss or another result that is wrong; `layer` is that of the gradient, None for
+    the loss. `equals` are other mistakes that would make the same numbers, `also` other tensors
+    that have this mistake. In a file, `function` is the wrong function, `role` its role in the
+    textbook, and `cell` (None in a script), `line` and `source` are where the tensor is made, if
+    that is known.
     """
 
     bug: str
@@ -101,13 +101,13 @@ class Finding:
 
     @property
     def kind(self) -> str:
-        """What is wrong: a kind of the catalogue; "loss" where cost and forward pass are one."""
+        """What is wrong: a kind of the catalogue, "loss" if cost or forward pass is not known."""
         loss = self.tensor == "loss" and self.bug in UNNAMED
         return "loss" if loss else CATALOGUE[self.bug].kind
 
     @property
     def found(self) -> str:
-        """The wrong formula, empty where it is not known."""
+        """The wrong formula, empty if it is not known."""
         return self.wrong.format_map(self.values)
 
     @property
@@ -130,11 +130,11 @@ class Finding:
 
     @property
     def where(self) -> str:
-        """The line of the file, as an editor shows it, or nothing."""
+        """The line of the file as an editor shows it, empty if it is not known."""
         return "" if self.line is None else where(self.cell, self.line)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what the JSON of every command says of a mistake."""
+        """Return the mistake as the JSON of every command has it."""
         return {
             "tensor": self.tensor,
             "layer": self.layer,
@@ -150,7 +150,7 @@ class Finding:
 
 
 def from_data(data: Mapping[str, Any]) -> Finding:
-    """Return the finding of which `dataclasses.asdict` made this, be it by way of JSON."""
+    """Return the finding that `dataclasses.asdict` made this from, also by way of JSON."""
     evidence = data["evidence"]
     extents = (Extent(**{**one, "index": tuple(one["index"])}) for one in data["extents"])
     return Finding(
@@ -184,7 +184,7 @@ def _evidence(evidence: Evidence) -> str:
     mistakes = "this one mistake" if evidence.mistakes == 1 else "these two mistakes"
     says = f"A right pass with {mistakes} gives your {listed(evidence.tensors)}"
     if evidence.at_zero:
-        return f"{says}, which here is 0 but for rounding."
+        return f"{says}, which is 0 up to rounding here."
     if not evidence.relative:
         return f"{says} to the last digit."
     return f"{says} up to rounding ({evidence.relative:.0e})."
@@ -199,10 +199,14 @@ def _extent(extent: Extent) -> str:
     region = "" if extent.row is None else f", all in row {extent.row}"
     region += "" if extent.column is None else f", all in column {extent.column}"
     found, right = _apart(extent.found, extent.right)
-    at = f" at [{', '.join(map(str, extent.index))}]" if extent.index else ""
+    at = (
+        f"The largest error is at [{', '.join(map(str, extent.index))}]:"
+        if extent.index
+        else "It is"
+    )
     return (
-        f"{extent.tensor} is wrong in {count}{region}, by {extent.relative:.1e} of its size, most"
-        f"{at}: {found} where {right} is right."
+        f"{extent.tensor} is wrong in {count}{region}, by {extent.relative:.1e} of its size. "
+        f"{at} {found} instead of {right}."
     )
 
 

@@ -1,14 +1,13 @@
-"""The gallery: bugs that people write into a backward pass, planted to see them named.
+"""The gallery: every mistake that is known by name, planted to see whether the check names it.
 
-Every mistake that the diagnosis knows by name (`verify.diagnose.mistakes`) is a bug here: a
-formula in the place of one operation of a right backward pass. It is planted in every layer,
-in every form, where it makes sense and changes something. The gradients then go to the
-three-way check like anybody's, and the check must say that they are wrong, in which layer, and
-by which mistake. It is given numbers; it is not told what was planted.
+A bug is a wrong formula in place of one operation of a right backward pass
+(`verify.diagnose.mistakes`). It is planted in every layer where it can be written and changes
+something. The check is given the gradients, and not what was planted; it must say that they
+are wrong, in which layer, and by which mistake.
 
-What cannot be told on a problem is not planted there: a bug that changes nothing (an L2 term
-of strength 0), and one that makes the same numbers as another (a keep_prob of 0.5 looks like a
-factor of 2). `Gallery.left_out` says which and why.
+A bug that changes nothing on a problem (an L2 term of strength 0) is not planted there, and
+neither is one that makes the same numbers as another (with a keep_prob of 0.5, a missing
+division looks like a factor of 2). `Gallery.left_out` says which and why.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ Grads = Mapping[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Bug:
-    """One bug of the gallery: its name, and the forms that it takes."""
+    """One bug of the gallery: its name, and the formulas by which it can be written."""
 
     id: str
     forms: tuple[AnyMistake, ...]
@@ -56,8 +55,8 @@ class Bug:
         """The right formula, for any layer."""
         return expected(self.forms[0].operation).format_map(general_names())
 
-    def makes_sense(self, tape: Tape, layers: Iterable[int]) -> bool:
-        """Whether any form of the bug can be written in one of these layers."""
+    def fits(self, tape: Tape, layers: Iterable[int]) -> bool:
+        """Whether the bug can be written in one of these layers."""
         return any(form.at(tape, layer) for form in self.forms for layer in layers)
 
 
@@ -70,14 +69,14 @@ BUGS: Mapping[str, Bug] = {
 
 @dataclass(frozen=True)
 class Place:
-    """A bug in one layer of a problem's backward pass, in one of its forms."""
+    """A bug in one layer of a problem's backward pass, by one of its formulas."""
 
     bug: Bug
     fault: Fault
 
 
 @dataclass(frozen=True)
-class Trial:
+class Outcome:
     """What the check said of a planted bug."""
 
     bug: str
@@ -87,34 +86,37 @@ class Trial:
 
     @property
     def layer_right(self) -> bool:
-        """Whether the layer was found, and no other accused."""
+        """Whether this layer was found to be wrong, and no other."""
         return {finding.layer for finding in self.findings} == {self.layer}
 
     @property
     def named_right(self) -> bool:
-        """Whether the bug was called by its name, and nothing else was said."""
+        """Whether the bug was named, and nothing else."""
         return [finding.bug for finding in self.findings] == [self.bug]
 
 
 class LeftOut(NamedTuple):
-    """Why a bug is not planted: it makes the same numbers as its twin, or as no bug at all."""
+    """Why a bug is not planted: it does not fit the network, or makes the numbers of `same_as`.
 
-    makes_sense: bool
-    twin: str = ""
+    `same_as` is another bug, or "" for the right pass.
+    """
+
+    fits: bool
+    same_as: str = ""
 
     @property
     def why(self) -> str:
         """The reason, in words."""
-        if not self.makes_sense:
-            return "makes no sense in this network"
-        if not self.twin:
+        if not self.fits:
+            return "cannot be written in this network"
+        if not self.same_as:
             return "changes nothing here"
-        return f"makes the same numbers as {in_words([self.twin])}"
+        return f"makes the same numbers as {in_words([self.same_as])}"
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """Where bugs can be told on a problem, and those that can nowhere, with the reason."""
+    """The places where bugs can be told apart on a problem; the other bugs, with the reason."""
 
     places: Sequence[Place]
     left_out: Mapping[str, LeftOut]
@@ -152,49 +154,45 @@ def _cast(arrays: Grads, problem: Problem) -> Grads:
 
 
 def fill_gallery(problem: Problem, bars: Grads, layers: Iterable[int]) -> Gallery:
-    """Find the places in `layers` where a bug makes numbers that are not another's.
+    """Find the places in `layers` where a bug makes numbers that no other bug makes.
 
-    `bars` are how far right gradients of the problem may be off.
+    `bars` are the error bars of right gradients of the problem.
     """
     with np.errstate(all="ignore"), one_blas_thread():
-        places, twins = _told_apart(problem, bars, layers)
-    reasons = {}
-    for name in BUGS:
-        others = [twin for bug, twin in twins if bug == name]
-        if name not in {place.bug.id for place in places}:
-            reasons[name] = _reason(others)
-    return Gallery(places, reasons)
+        places, equal = _told_apart(problem, bars, layers)
+    left_out = {
+        name: _reason([other for bug, other in equal if bug == name])
+        for name in BUGS.keys() - {place.bug.id for place in places}
+    }
+    return Gallery(places, {name: left_out[name] for name in BUGS if name in left_out})
 
 
-def _reason(twins: Sequence[str]) -> LeftOut:
-    bugs = [twin for twin in twins if twin]
-    return LeftOut(bool(twins), max(bugs, key=bugs.count, default=""))
+def _reason(equal: Sequence[str]) -> LeftOut:
+    bugs = [other for other in equal if other]
+    return LeftOut(bool(equal), max(bugs, key=bugs.count, default=""))
 
 
 def _told_apart(
     problem: Problem, bars: Grads, layers: Iterable[int]
 ) -> tuple[list[Place], list[tuple[str, str]]]:
-    """Return the places that can be told from right and from all before, and the twins.
+    """Return the places that differ from the right pass and from all places before.
 
-    A twin is a bug and what it cannot be told from: another, or "" for none. Whether two can be
-    told apart is for the diagnosis to say; a random projection of each gradient spares it most
-    of the comparisons.
+    Also return each other bug, with the bug whose numbers it makes, "" if they are right. The
+    diagnosis compares; a random projection of each gradient saves most of the comparisons.
     """
     right = right_chain(problem)
     rng = np.random.default_rng(0)
     weights = {name: rng.standard_normal(bar.shape) for name, bar in bars.items()}
     slack = [np.vdot(np.abs(weights[n]), bars[n] + rms(bars[n])) for n in problem.params]
     places: list[Place] = []
-    twins: list[tuple[str, str]] = []
+    equal: list[tuple[str, str]] = []
     marks: list[list[float]] = []
-    faults = (
-        fault for form in MISTAKES for layer in layers for fault in form.at(right.tape, layer)
-    )
-    for fault in faults:
+    forms = ((form, layer) for form in MISTAKES for layer in layers)
+    for fault in (fault for form, layer in forms for fault in form.at(right.tape, layer)):
         grads, _ = plant(problem, [fault])
         tested, _ = prepare(problem, grads, bars)
         if not any(tested.stands_out(right, key) for key in tested.seen):
-            twins.append((fault.bug, ""))
+            equal.append((fault.bug, ""))
             continue
         mark = [float(np.vdot(weights[name], grads[name])) for name in problem.params]
         near = np.isclose(marks, mark, rtol=1e-2, atol=slack, equal_nan=True) if marks else None
@@ -202,51 +200,41 @@ def _told_apart(
         for place in candidates:
             chain = _planted(right, [place.fault])
             if all(tested.agrees(chain, key) for key in tested.seen):
-                twins.append((fault.bug, place.bug.id))
+                equal.append((fault.bug, place.bug.id))
                 break
         else:
             marks.append(mark)
             places.append(Place(BUGS[fault.bug], fault))
-    return places, twins
+    return places, equal
 
 
-def trials(
+def outcomes(
     problem: Problem, witnesses: Witnesses, loss: float, places: Iterable[Place]
-) -> Iterator[Trial]:
-    """Plant a bug in each place, put it to the check, and yield what the check says."""
+) -> Iterator[Outcome]:
+    """Plant a bug in each place, check the gradients, and yield what the check says."""
     for place in places:
         grads, _ = plant(problem, [place.fault])
         report = weigh(problem, witnesses, loss, grads)
-        yield Trial(
-            place.bug.id,
-            place.fault.layer,
-            report.verdict == "disagree",
-            tuple(report.diagnosis),
-        )
+        caught = report.verdict == "disagree"
+        yield Outcome(place.bug.id, place.fault.layer, caught, tuple(report.diagnosis))
 
 
-def summary(results: Sequence[Trial], left_out: Mapping[str, LeftOut]) -> dict[str, Any]:
-    """Return the JSON of `backproof bugs`: a bug counts where it counts in all of its layers."""
-    bugs = []
-    for name in dict.fromkeys(trial.bug for trial in results):
-        own = [trial for trial in results if trial.bug == name]
-        bugs.append(
-            {
-                "id": name,
-                "caught": all(trial.caught for trial in own),
-                "layer_right": all(trial.layer_right for trial in own),
-                "named_right": all(trial.named_right for trial in own),
-                "layers": sorted({trial.layer for trial in own}),
-                "sentence": BUGS[name].sentence,
-            }
-        )
+def summary(results: Sequence[Outcome], left_out: Mapping[str, LeftOut]) -> dict[str, Any]:
+    """Return the JSON of `backproof bugs`: a bug is caught if it is in all of its layers."""
     counts = ("caught", "layer_right", "named_right")
+    bugs = []
+    for name in dict.fromkeys(outcome.bug for outcome in results):
+        own = [outcome for outcome in results if outcome.bug == name]
+        bug: dict[str, Any] = {"id": name}
+        bug |= {count: all(getattr(outcome, count) for outcome in own) for count in counts}
+        bug["layers"] = sorted({outcome.layer for outcome in own})
+        bugs.append(bug | {"sentence": BUGS[name].sentence})
     return {
         "bugs": bugs,
         "total": len(bugs),
         **{count: sum(bug[count] for bug in bugs) for count in counts},
         "left_out": [
-            {"id": name, "why": reason.why, "twin": reason.twin or None}
+            {"id": name, "why": reason.why, "twin": reason.same_as or None}
             for name, reason in left_out.items()
         ],
     }

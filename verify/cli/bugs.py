@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from verify.diagnose.mistakes import Fault
-    from verify.gallery import Gallery, Place, Trial
+    from verify.gallery import Gallery, Outcome, Place
     from verify.problem import Problem
 
 NUMBERS_SHOWN = 4
@@ -46,7 +46,7 @@ def command(
     from verify.diagnose import right_chain
     from verify.diagnose.wrong_losses import cost
     from verify.evidence.network import call_witnesses
-    from verify.gallery import BUGS, fill_gallery, summary, trials, with_biases
+    from verify.gallery import BUGS, fill_gallery, outcomes, summary, with_biases
 
     if show is not None:
         check_id(show)
@@ -56,7 +56,7 @@ def command(
     if layer is not None and layer not in right.tape.layers:
         raise ValueError(f"layer: got {layer}, expected 1 to {right.tape.L}")
     layers = right.tape.layers if layer is None else [layer]
-    if show is not None and not BUGS[show].makes_sense(right.tape, layers):
+    if show is not None and not BUGS[show].fits(right.tape, layers):
         raise ValueError(f"show: got {show}, expected a bug that can be written in this network")
     witnesses = call_witnesses(problem, seed=options["seed"])
     if witnesses.rounding is None:
@@ -64,7 +64,7 @@ def command(
     gallery = fill_gallery(problem, witnesses.rounding.bars, layers)
     places = gallery.places if show is None else chosen(gallery, show)
     results = list(
-        progress(trials(problem, witnesses, cost(right.tape), places), total=len(places))
+        progress(outcomes(problem, witnesses, cost(right.tape), places), total=len(places))
     )
     found = summary(results, gallery.left_out if show is None else {})
     if format_ == "json":
@@ -98,7 +98,7 @@ def chosen(gallery: Gallery, name: str) -> Sequence[Place]:
     return places
 
 
-def progress(results: Iterable[Trial], total: int) -> Iterable[Trial]:
+def progress(results: Iterable[Outcome], total: int) -> Iterable[Outcome]:
     """Yield the results, with a progress bar on stderr if that is a terminal."""
     from rich.console import Console
     from rich.progress import track
@@ -114,7 +114,7 @@ def progress(results: Iterable[Trial], total: int) -> Iterable[Trial]:
     )
 
 
-def overview(problem: Problem, results: Sequence[Trial], found: dict[str, Any]) -> RenderableType:
+def overview(problem: Problem, results: Sequence[Outcome], found: dict[str, Any]) -> RenderableType:
     """Return the table of the gallery: one row a bug."""
     from rich.console import Group
     from rich.table import Table
@@ -130,12 +130,16 @@ def overview(problem: Problem, results: Sequence[Trial], found: dict[str, Any]) 
         ]
         table.add_row(bug["id"], _layers(bug["layers"]), *marks, Text(bug["sentence"]))
     parts: list[RenderableType] = [table]
-    for trial in results:
-        if not (trial.caught and trial.named_right):
-            said = "; ".join(f"{f.bug} in {f.tensor}" for f in trial.findings) or "nothing"
-            parts.append(Text(f"{trial.bug} in layer {trial.layer} was reported as: {said}", "red"))
+    for outcome in results:
+        if not (outcome.caught and outcome.named_right):
+            said = "; ".join(f"{f.bug} in {f.tensor}" for f in outcome.findings) or "nothing"
+            parts.append(
+                Text(f"{outcome.bug} in layer {outcome.layer} was reported as: {said}", "red")
+            )
     if found["left_out"]:
-        parts.append(Text("Left out, because nothing distinguishes them on this problem:", "bold"))
+        parts.append(
+            Text("Not planted, because they cannot be told apart on this problem:", "bold")
+        )
         for why in dict.fromkeys(one["why"] for one in found["left_out"]):
             ids = ", ".join(one["id"] for one in found["left_out"] if one["why"] == why)
             parts.append(Text(f"  {why}: {ids}"))
@@ -153,7 +157,7 @@ def overview(problem: Problem, results: Sequence[Trial], found: dict[str, Any]) 
 
 
 def explanation(
-    problem: Problem, places: Sequence[Place], results: Sequence[Trial]
+    problem: Problem, places: Sequence[Place], results: Sequence[Outcome]
 ) -> RenderableType:
     """Return one bug in words, formulas and numbers, in the highest of its layers."""
     from rich.console import Group
@@ -163,14 +167,14 @@ def explanation(
     from verify.diagnose import right_chain
     from verify.diagnose.formulas import expected
 
-    tape, fault, trial = right_chain(problem).tape, places[-1].fault, results[-1]
+    tape, fault, outcome = right_chain(problem).tape, places[-1].fault, results[-1]
     names = fault.names(tape)
     right = expected(fault.operation, fault.layer == tape.L)
     layers = sorted({place.fault.layer for place in places} - {fault.layer})
     elsewhere = f" (--layer for {', '.join(map(str, layers))})" if layers else ""
     said = [
         Text.assemble((f"{finding.tensor}: {finding.bug}. ", "bold"), finding.detail)
-        for finding in trial.findings
+        for finding in outcome.findings
     ]
     return Group(
         Text(fault.bug, "bold"),
@@ -179,7 +183,7 @@ def explanation(
         Text(f"  right  {right.format_map(names)}"),
         Text(f"\nPlanted in layer {fault.layer}{elsewhere}, it changes the gradients:"),
         _spoiled(problem, fault),
-        Text(f"\nThe check {'disagrees:' if trial.caught else 'AGREES.'}"),
+        Text(f"\nThe check {'disagrees:' if outcome.caught else 'AGREES.'}"),
         *(Padding(line, (0, 0, 0, 2)) for line in said),
     )
 

@@ -67,7 +67,7 @@ class Tape(NamedTuple):
         return range(1, self.L)
 
     def drops(self, layer: int) -> bool:
-        """Whether dropout does anything to what a layer hands on."""
+        """Whether dropout changes the output of a layer."""
         return self.keep[layer] < 1 or not self.mask[layer].all()
 
 
@@ -172,7 +172,7 @@ class Chain(dict[Key, np.ndarray]):
         return self._changed(list(formulas), formulas, {})
 
     def knowing(self, key: Key, value: np.ndarray) -> Chain:
-        """Return the same pass going on from this value in the place of its own."""
+        """Return the same pass with this value instead of its own."""
         return self._changed([key], {}, {key: value})
 
     def over(self, tape: Tape) -> Chain:

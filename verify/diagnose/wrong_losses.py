@@ -151,7 +151,7 @@ def _costs_of_softmax(t: Tape) -> list[_Cost]:
         ("sigmoid-under-softmax",
          "mean of -(Y * log(s) + (1 - Y) * log(1 - s)) with s = sigmoid({Z})",
          float((np.logaddexp(0, Z) - Y * Z).sum()) / t.m, sigmoid(Z) - Y,
-         "The cost takes every output for a sigmoid of its own; they should be a softmax."),
+         "The cost treats each output as a separate sigmoid; they should be a softmax."),
     ]  # fmt: skip
 
 
@@ -354,15 +354,15 @@ def _dropouts(t: Tape, layers: list[int], values: Mapping[str, Any]) -> Iterator
         ("forgotten", "{A} = {A}", np.ones_like, lambda keep: 1.0,
          "Dropout is not applied in {place}."),
         ("not-rescaled", "{A} = {A} * {mask}", lambda mask: mask, lambda keep: 1.0,
-         "What {place} hands on is masked but not divided by keep_prob."),
+         "The output of {place} is masked but not divided by keep_prob."),
         ("only-rescaled", "{A} = {A} / keep_prob", np.ones_like, lambda keep: keep,
-         "What {place} hands on is divided by keep_prob but not masked."),
+         "The output of {place} is divided by keep_prob but not masked."),
         ("rescaled-twice", "{A} = {A} * {mask} / keep_prob**2", lambda mask: mask,
-         lambda keep: keep**2, "What {place} hands on is divided by keep_prob twice."),
+         lambda keep: keep**2, "The output of {place} is divided by keep_prob twice."),
         ("multiplied", "{A} = {A} * {mask} * keep_prob", lambda mask: mask, lambda keep: 1 / keep,
-         "What {place} hands on is multiplied by keep_prob instead of divided."),
+         "The output of {place} is multiplied by keep_prob instead of divided by it."),
         ("inverted", "{A} = {A} * (1 - {mask}) / keep_prob", np.logical_not, lambda keep: keep,
-         "The mask of {place} is applied the wrong way round."),
+         "The mask of {place} is inverted."),
     ]  # fmt: skip
     for bug, wrong, mask_of, keep_of, says in wrongs:
         yield _forward(

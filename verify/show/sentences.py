@@ -1,7 +1,6 @@
-"""The sentences of a report: one of each kind of conclusion, and one of each kind of note.
+"""The sentences of a report: one for each kind of conclusion, and one for each kind of note.
 
-They are written last and never read: what is decided is decided by kinds and numbers
-(`verify.verdict`).
+They are written last and never read: `verify.verdict` decides by kinds and numbers.
 """
 
 from __future__ import annotations
@@ -12,10 +11,7 @@ from verify.report import Fact
 
 
 def sentence(fact: Fact) -> str:
-    """Return a fact in words.
-
-    Raises KeyError for a kind that has none.
-    """
+    """Return a fact as a sentence. Raises KeyError for an unknown kind."""
     return SENTENCES[fact.kind](**fact.values)
 
 
@@ -58,15 +54,15 @@ def _cotangents_agree(count: int, jax: bool) -> str:
 
 def _sampled(checked: int, count: int, directions: int) -> str:
     entries = (
-        f"{checked} of {count} entries were differenced one by one: of each tensor the largest, "
-        "the smallest, zeros, and others at random."
+        f"{checked} of {count} entries were differenced one by one: the largest, the "
+        "smallest, zeros and random others of each tensor."
         if checked
         else f"None of {count} entries was differenced one by one."
     )
     if not directions:
         return entries
     return (
-        f"{entries} Where entries were left out, all entries of the tensor together were "
+        f"{entries} In tensors of which entries were left out, all entries together were "
         f"differenced along {directions} random directions."
     )
 
@@ -74,9 +70,9 @@ def _sampled(checked: int, count: int, directions: int) -> str:
 def _kinks(kinks: int, count: int, whole: Sequence[str]) -> str:
     all_of = f" (every entry of {_gradients(whole)})" if whole else ""
     return (
-        f"{kinks} of {count} entries are on a kink{all_of}: the loss bends there, or rounding "
-        "alone decides on which side of a bend they are. Their error bars contain the jump. "
-        "A finite difference across a bend is not compared."
+        f"{kinks} of {count} entries are on a kink{all_of}: the slope of the loss jumps there, or "
+        "so near that rounding decides on which side they are. Their error bars contain the jump. "
+        "A finite difference across a kink is not compared."
     )
 
 
@@ -89,16 +85,17 @@ SENTENCES: Mapping[str, Callable[..., str]] = {
     ),
     "differences-alone": lambda tensors: (
         f"Only the finite differences disagree, in {_gradients(tensors)}; the hand-written pass "
-        "and JAX agree, so this is no fault of the code."
+        "and JAX agree, so the code is not wrong."
     ),
     "other-function": lambda: (
         "The forward pass is not the function that it should be, and the backward pass is "
         "faithful to it."
     ),
     "loss-wrong": lambda: "The loss is wrong: its gradient is that of the right loss, not its own.",
-    "loss-off-by-constant": lambda: "The loss is off by a constant, which no gradient can see.",
+    "loss-off-by-constant": lambda: "The loss is wrong by a constant, which no gradient can show.",
     "all-differ": lambda: (
-        "The losses and the gradients differ: forward and backward are both suspect."
+        "The losses and the gradients differ: the forward pass and the backward pass may both be "
+        "wrong."
     ),
     "gradient-wrong": lambda tensors: (
         f"The gradient is wrong in {_gradients(tensors)}: "
@@ -106,8 +103,8 @@ SENTENCES: Mapping[str, Callable[..., str]] = {
     ),
     "differences-agree": _differences_agree,
     "nothing-smooth": lambda: (
-        "Nothing could be checked: wherever it was tried, the loss has no derivative, and there "
-        "is no mirror to compare with."
+        "Nothing could be checked: the loss has no derivative wherever it was tried, and there is "
+        "no mirror to compare with."
     ),
     "wrong-under-cotangents": _wrong_under_cotangents,
     "cotangents-agree": _cotangents_agree,
@@ -126,7 +123,7 @@ SENTENCES: Mapping[str, Callable[..., str]] = {
         f"{function} is random: at the same place it gave two gradients of {tensor}. "
         "Draw what is random, such as dropout masks, outside, and pass it in."
     ),
-    # What was not checked, and how the rest was.
+    # What was not checked, and how the rest was checked.
     "sampled": _sampled,
     "kinks": _kinks,
     "exhaustive-too-slow": lambda seconds: (
@@ -134,8 +131,8 @@ SENTENCES: Mapping[str, Callable[..., str]] = {
         f"{seconds:.0f} s for all, so a sample was taken."
     ),
     "complex-step": lambda: (
-        "The loss takes complex arrays: values are those of its complex step, wherever real "
-        "differences were taken in agreement with them."
+        "The loss takes complex arrays, so values are those of its complex step. Where real "
+        "differences were taken too, they agree."
     ),
     "computes-in-float32": lambda: (
         "The loss computes in float32, though its arguments are float64."
@@ -143,7 +140,5 @@ SENTENCES: Mapping[str, Callable[..., str]] = {
     "no-gradient-returned": lambda tensors: (
         f"backward has no gradient of {', '.join(tensors)}: not checked."
     ),
-    "worst-of-all-cotangents": lambda: (
-        "Of every gradient this shows what is worst over all cotangents."
-    ),
+    "worst-of-all-cotangents": lambda: "Each gradient shows its worst result over all cotangents.",
 }

@@ -72,11 +72,11 @@ _PRODUCT = _Scalable("weights", "product", every, "{dW} = {c} * {product} / m{pe
     "The product {product} / m in {dW}")  # fmt: skip
 _BIAS = _Scalable("bias", "db", every, "{db} = {c} * {dZ}.sum(axis=1, keepdims=True) / m", "{db}")
 _OUTPUT = _Scalable("output", "dZ", last, "{dZ} = {c} * ({A} - Y)",
-    "{dZ}, and with it every gradient,")  # fmt: skip
+    "{dZ}, and so every gradient,")  # fmt: skip
 _DA = _Scalable("upstream", "dA", hidden, "{dA} = {c} * ({W_next}.T @ {dZ_next}){masked}",
-    "{dA}, and with it all that is made from it,")  # fmt: skip
+    "{dA}, and so everything below it,")  # fmt: skip
 _DZ = _Scalable("upstream", "dZ", hidden, "{dZ} = {c} * {dA} * {slope}",
-    "{dZ}, and with it all that is made from it,")  # fmt: skip
+    "{dZ}, and so everything below it,")  # fmt: skip
 
 
 def _scaled(gradient: _Scalable, *names: str) -> list[Mistake]:
@@ -138,8 +138,8 @@ UPSTREAM_FACTORS = [
 def fitted(t: Tape, c: Chain, seen: Mapping[Key, np.ndarray], layer: int) -> Iterator[Fault]:
     """Yield the mistakes at a layer that are read off the gradients that were seen.
 
-    A constant that has no name is fitted by least squares. It proves nothing by itself: what it
-    claims of two entries or more is then compared like any other mistake.
+    A constant without a name is fitted by least squares. That proves nothing by itself: what it
+    predicts for two entries or more is compared like any other mistake.
     """
     shown = {key[0]: value for key, value in seen.items() if key[1] == layer}
     if "dW" in shown:
@@ -191,7 +191,7 @@ def _another_mask(t: Tape, layer: int, seen: np.ndarray, undropped: np.ndarray) 
             layer,
             "{dA} = ({W_next}.T @ {dZ_next}) * (another mask) / {keep}",
             lambda t, c, layer: c["dA", layer] * mask / t.keep[layer],
-            "{dA} is masked with another mask than {A} was: they differ in {entries} of {size} "
+            "{dA} is masked with another mask than {A}: they differ in {entries} of {size} "
             "entries.",
             values={"entries": int((lost | gained).sum()), "size": mask.size},
         )
@@ -253,7 +253,7 @@ def _fitted_bias_penalty(t: Tape, layer: int, extra: np.ndarray) -> Iterator[Fau
 
 
 def _factor(seen: np.ndarray, right: np.ndarray) -> float | None:
-    """Return the c for which seen is nearest to c * right, where that could be refuted."""
+    """Return the c for which c * right is nearest to seen, None where any gradient would fit."""
     if np.count_nonzero(right) < 2:
         return None
     factor = float(np.vdot(right, seen) / np.vdot(right, right))

@@ -45,15 +45,15 @@ def _left_out(which: str, column: int, operation: str) -> Mistake:
         hidden,
         f"{{{operation}}} without its {which} column",
         lambda t, c, n: without(OPERATIONS[operation](t, c, n), column),
-        f"The {which} example is left out of {{{operation}}}, and so of all that is made from it.",
+        f"The {which} example is left out of {{{operation}}}, and so of everything below it.",
     )
 
 
 UPSTREAM: list[AnyMistake] = [
     _upstream("from-da", hidden, "{open}{W_next}.T @ {dA_next}{close}",
         lambda t, c, n: t.W[n + 1].T @ c["kept", n + 1],
-        "{dA} is carried down from {dA_next} instead of {dZ_next}: the activation of the layer "
-        "above is passed over."),
+        "{dA} is made from {dA_next} instead of {dZ_next}: the derivative of the activation above "
+        "is missing."),
     _upstream("untransposed", below_square, "{open}{W_next} @ {dZ_next}{close}",
         lambda t, c, n: t.W[n + 1] @ c["dZ", n + 1],
         "{W_next} is not transposed in {dA}; it is square, so the shapes do not give it away."),
@@ -69,12 +69,12 @@ UPSTREAM: list[AnyMistake] = [
         lambda t, n: [k for k in t.layers[n + 1 :] if len(t.W[k]) == len(t.W[n + 1])],
         "{dA} = {open}{W_next}.T @ {dZ_k}{close}{masked}",
         lambda t, c, n, k: t.W[n + 1].T @ c["dZ", k],
-        "{dA} is carried down from {dZ_k} instead of {dZ_next}: the gradient of another layer."),
+        "{dA} is made from {dZ_k} instead of {dZ_next}: the gradient of another layer."),
     ParametricMistake("upstream-through-another-layer", "dA",
         lambda t, n: others(t.W, n + 1, t.layers) if n < t.L else [],
         "{dA} = {open}{W_k}.T @ {dZ_next}{close}{masked}",
         lambda t, c, n, k: t.W[k].T @ c["dZ", n + 1],
-        "{dA} is carried down through {W_k} instead of {W_next}: the weights of another layer."),
+        "{dA} is made with {W_k} instead of {W_next}: the weights of another layer."),
 ]  # fmt: skip
 
 
@@ -87,8 +87,8 @@ def _mask(name: str, found: str, formula: Formula, sentence: str) -> Mistake:
 
 DROPOUT: list[AnyMistake] = [
     _mask("forgotten", "{W_next}.T @ {dZ_next}", lambda t, c, n: c["dA", n],
-        "{dA} does not go back through dropout: neither the mask of layer {layer} nor the "
-        "division by {equals_keep} is applied."),
+        "{dA} does not go back through dropout: the mask of layer {layer} and the division by "
+        "{equals_keep} are missing."),
     _mask("not-rescaled", "({W_next}.T @ {dZ_next}) * {mask}",
         lambda t, c, n: c["dA", n] * t.mask[n],
         "{dA} is masked but not divided by {equals_keep}, as the forward pass was."),
@@ -104,8 +104,8 @@ DROPOUT: list[AnyMistake] = [
         "{dA} is multiplied by {equals_keep}; it should be divided by it."),
     _mask("inverted", "({W_next}.T @ {dZ_next}) * (1 - {mask}) / {keep}",
         lambda t, c, n: c["dA", n] * np.logical_not(t.mask[n]) / t.keep[n],
-        "The mask of layer {layer} is applied the wrong way round: only the units that were "
-        "dropped receive a gradient."),
+        "The mask of layer {layer} is inverted: only the units that were dropped receive a "
+        "gradient."),
     ParametricMistake("mask-of-another-layer", "kept",
         lambda t, n: others(t.mask, n, dropped(t)) if t.drops(n) else [],
         "{dA} = ({W_next}.T @ {dZ_next}) * {mask_k} / {keep}",
@@ -166,8 +166,8 @@ def _of_smooth(own: str) -> list[Mistake]:
             lambda t: [n for n in dropped(t) if t.g[n] == own],
             f"{{dZ}} = {{dA}} * {row.derivative_by_A} after dropout",
             lambda t, c, n: c["kept", n] * row.slope_by_A(t.out[n]),
-            "The derivative of {g} is made with {A} as it is after dropout, masked and rescaled; "
-            "it belongs to {A} before."),
+            "The derivative of {g} is made with {A} after dropout; it should be made with {A} "
+            "before dropout."),
     ]  # fmt: skip
 
 
@@ -179,18 +179,17 @@ def _of_kinked(own: str) -> list[Mistake]:
     return [
         _slope("inverted", [own], " * " + row.derivative.replace("{Z}", "-{Z}"),
             lambda t, n: row.slope(-t.Z[n]),
-            "The derivative of {g} is the wrong way round: below 0 it is what it should be above."),
+            "The derivative of {g} is inverted: below 0 it has the value that belongs above 0."),
         Mistake("derivative-of-upstream", "dZ", with_activation(own),
             "{dZ} = {dA} * " + row.derivative.replace("{Z}", "{dA}"),
             lambda t, c, n: c["kept", n] * row.slope(c["kept", n]),
-            "{g}' is taken at {dA} instead of {Z}: the sign of the gradient decides, not that of "
-            "{Z}."),
+            "{g}' is taken at {dA} instead of {Z}, so it depends on the sign of the gradient."),
         Mistake("derivative-at-zero", "dZ",
             lambda t: [n for n in with_activation(own)(t) if (t.Z[n] == 0).any()],
             f"{{dZ}} = {{dA}} * {row.derivative.replace('>', '>=')}",
             lambda t, c, n: c["kept", n] * np.where(t.Z[n] == 0, right, row.slope(t.Z[n])),
-            "Where {Z} is 0 the derivative of {g} is taken to be that on its right; the convention "
-            "is that on its left."),
+            "Where {Z} is 0 the derivative of {g} has its value on the right; by convention it has "
+            "its value on the left."),
     ]  # fmt: skip
 
 
@@ -202,7 +201,7 @@ SLOPE: list[AnyMistake] = [
     *(_of_another(own, other) for own in _ANY for other in _ANY if other != own),
     *(_of_another_by_a(own, other) for own in _ANY for other in _SMOOTH if other != own),
     _slope("of-activation", _SMOOTH, " * {g}'({A})", lambda t, n: slope_of(t.g[n], t.A[n]),
-        "{g}' is taken at {A} instead of {Z}: {g} is applied twice."),
+        "{g}' is taken at {A} instead of {Z}, so {g} is applied twice."),
     *(mistake for own in _SMOOTH for mistake in _of_smooth(own)),
     _slope("not-squared", ["tanh"], " * (1 - {A})", lambda t, n: 1 - t.A[n],
         "The derivative of tanh is 1 - {A}**2; the square is missing."),

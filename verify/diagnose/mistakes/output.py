@@ -18,7 +18,7 @@ from verify.diagnose.mistakes.base import (
 )
 
 CLIPS = range(4, 17)
-"""The k of the places 1e-k where people clip A."""
+"""The k of the values 1e-k at which people clip A."""
 
 
 def _output(name: str, layers: Layers, found: str, formula: Formula, sentence: str) -> Mistake:
@@ -29,7 +29,7 @@ OUTPUT: list[AnyMistake] = [
     _output("labels-forgotten", last, "{A}", lambda t, c, n: t.A[n],
         "{dZ} is the output itself: the labels are not subtracted."),
     _output("prediction-forgotten", last, "-Y", lambda t, c, n: -t.Y,
-        "{dZ} is made of the labels alone: the output is not in it."),
+        "{dZ} is made from the labels alone: the output is missing."),
     _output("labels-added", last, "{A} + Y", lambda t, c, n: t.A[n] + t.Y,
         "The labels are added to the output in {dZ}; they should be subtracted."),
     _output("derivative-missing", last, "{dA}", lambda t, c, n: c["dA", n],
@@ -43,15 +43,15 @@ OUTPUT: list[AnyMistake] = [
         "{dZ} is multiplied by {A} * (1 - {A}) once more: {A} - Y already holds the derivative of "
         "the output activation."),
     _output("ones-only", last, "-Y * (1 - {A})", lambda t, c, n: -t.Y * (1 - t.A[n]),
-        "{dZ} counts only the labels that are 1; what the outputs for label 0 should lose is "
-        "left out."),
+        "{dZ} counts only the labels that are 1; the examples of label 0 "
+        "are left out."),
     _output("thresholded", last, "({A} > 0.5) - Y", lambda t, c, n: (t.A[n] > 0.5) - t.Y,
         "{dZ} is made from the predicted classes, 0 or 1, instead of the probabilities {A}."),
     _output("sigmoid-under-softmax", softmax_output, "sigmoid({Z}) - Y",
         lambda t, c, n: sigmoid(t.Z[n]) - t.Y,
-        "{dZ} takes every output for a sigmoid of its own, but the outputs are a softmax."),
+        "{dZ} treats each output as a separate sigmoid, but the outputs are a softmax."),
     _output("softmax-over-one-unit", sigmoid_output, "softmax({Z}) - Y", lambda t, c, n: 1 - t.Y,
-        "{dZ} takes the output for a softmax; over a single unit that is always 1."),
+        "{dZ} treats the output as a softmax; a softmax over a single unit is always 1."),
     _output("before-activation", last, "{Z} - Y", lambda t, c, n: t.Z[n] - t.Y,
         "{dZ} is made from {Z}, before the output activation, instead of {A}."),
     _output("first-example-left-out", last, "({A} - Y) without its first column",
@@ -68,8 +68,8 @@ OUTPUT: list[AnyMistake] = [
         "{dZ} = -(Y / a - (1 - Y) / (1 - a)) * {A} * (1 - {A}), "
         "where a = clip({A}, 1e-{k}, 1 - 1e-{k})",
         lambda t, c, n, k: _composed(t, n, 10.0**-k),
-        "{dZ} is composed from an {A} that was clipped at 1e-{k}, so where the output is sure and "
-        "wrong its gradient is cut off."),
+        "{dZ} is composed from an {A} that was clipped at 1e-{k}, so where the output is close to "
+        "the wrong label its gradient is too small."),
 ]  # fmt: skip
 
 
