@@ -28,15 +28,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 SCHEMA = 2
-STATUS = {
-    AGREE: 0,
-    DISAGREE: 1,
-    UNDECIDED: 1,
-    TIMEOUT: 1,
-    CRASHED: 1,
-    UNREADABLE: 2,
-    NOTHING: 2,
-}
+STATUS = {AGREE: 0, DISAGREE: 1, UNDECIDED: 1, TIMEOUT: 1, CRASHED: 1, UNREADABLE: 2, NOTHING: 2}
 """The exit status that each verdict calls for; several files end with the largest."""
 
 _STYLES = {AGREE: "green", DISAGREE: "red", UNDECIDED: "yellow", NOTHING: "dim"}

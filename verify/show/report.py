@@ -81,11 +81,7 @@ def _loss_line(report: Report) -> str:
 def _table(tensors: Sequence[Tensor]) -> Table:
     from rich.table import Table
 
-    titles = {
-        PAIRS[0]: "hand vs JAX",
-        PAIRS[1]: "hand vs diff.",
-        PAIRS[2]: "JAX vs diff.",
-    }
+    titles = {PAIRS[0]: "hand vs JAX", PAIRS[1]: "hand vs diff.", PAIRS[2]: "JAX vs diff."}
     shown = [pair for pair in PAIRS if any(pair in tensor.pairs for tensor in tensors)]
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("gradient")

@@ -1,4 +1,4 @@
-"""Two computations of one gradient, entry by entry: where they differ, and which differ most."""
+"""One gradient by two witnesses, entry by entry: where they differ, and which differ most."""
 
 from __future__ import annotations
 
@@ -19,83 +19,67 @@ RINGED = 3
 
 
 @dataclass(frozen=True, eq=False)
-class Compared:
-    """Entries of two gradients, each (k,): flat index, the first's value, difference and bar."""
+class Entries:
+    """Entries of one gradient, of this name and shape, by two witnesses.
 
+    Of each entry, (k,): its flat index, the first witness's value, the difference, its error bar.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    witnesses: tuple[str, str]
     index: np.ndarray
     value: np.ndarray
     difference: np.ndarray
     bar: np.ndarray
 
 
-def worst_entries(
-    name: str, shape: tuple[int, ...], pair: tuple[str, str], compared: Compared
-) -> Html:
+def worst_entries(entries: Entries) -> Html:
     """Return a heat map of the difference, and a table of the entries that differ most."""
-    worst = _worst(compared)
-    return element(
-        "div",
-        _picture(name, pair, shape, compared, worst) if compared.index.size > 1 else None,
-        _table(name, shape, pair, compared, worst),
-        class_="columns",
-    )
+    worst = _worst(entries)
+    picture = _picture(entries, worst) if entries.index.size > 1 else None
+    return element("div", picture, _table(entries, worst), class_="columns")
 
 
-def _worst(compared: Compared) -> np.ndarray:
+def _worst(entries: Entries) -> np.ndarray:
     """Return the places of the entries to list.
 
     Those beyond their bars come first, the largest difference on top, then those nearest to them.
     """
-    ratio = over_bar(compared.difference, compared.bar)
-    size = np.where(ratio > 1, np.abs(compared.difference), 0)
+    ratio = over_bar(entries.difference, entries.bar)
+    size = np.where(ratio > 1, np.abs(entries.difference), 0)
     return np.lexsort((-ratio, -size, ratio <= 1))[:LISTED]
 
 
-def _picture(
-    name: str,
-    pair: tuple[str, str],
-    shape: tuple[int, ...],
-    compared: Compared,
-    worst: np.ndarray,
-) -> Html:
-    size = math.prod(shape)
-    difference, ratio = np.full((2, size), np.nan)
-    difference[compared.index] = compared.difference
-    ratio[compared.index] = over_bar(compared.difference, compared.bar)
+def _picture(entries: Entries, worst: np.ndarray) -> Html:
+    shape = entries.shape
+    difference, ratio = np.full((2, math.prod(shape)), np.nan)
+    difference[entries.index] = entries.difference
+    ratio[entries.index] = over_bar(entries.difference, entries.bar)
     difference, ratio = as_matrix(difference.reshape(shape)), as_matrix(ratio.reshape(shape))
-    ringed = compared.index[worst[:RINGED]]
+    ringed = entries.index[worst[:RINGED]]
     places = [divmod(int(flat), ratio.shape[1]) for flat in ringed if ratio.flat[flat] > 1]
     axes = ("", "entry") if is_vector(shape) else ("row", "column")
-    picture = heat_map(name, " and ".join(pair), difference, ratio, places, axes)
-    return element("figure", picture)
+    pair = " and ".join(entries.witnesses)
+    return element("figure", heat_map(entries.name, pair, difference, ratio, places, axes))
 
 
-def _table(
-    name: str,
-    shape: tuple[int, ...],
-    pair: tuple[str, str],
-    compared: Compared,
-    worst: np.ndarray,
-) -> Html:
+def _table(entries: Entries, worst: np.ndarray) -> Html:
     rows = []
     for rank, place in enumerate(worst, start=1):
-        off, bar = compared.difference[place], compared.bar[place]
-        where = ", ".join(str(i) for i in np.unravel_index(compared.index[place], shape))
-        value = compared.value[place] + 0.0  # -0 is 0
-        ratio = float(over_bar(off, bar))
+        off, bar = entries.difference[place], entries.bar[place]
+        index = np.unravel_index(entries.index[place], entries.shape)
+        value = entries.value[place] + 0.0  # -0 is 0
         rows.append(
             [
-                f"{rank}: [{where or 'scalar'}]",
+                f"{rank}: [{', '.join(map(str, index)) or 'scalar'}]",
                 f"{value:.9g}",
                 f"{value - off:.9g}",
                 f"{off:.1e}" if off else "0",
                 f"{bar:.1e}",
-                f"{ratio:.2g}",
+                f"{float(over_bar(off, bar)):.2g}",
             ]
         )
-    return table(
-        ["entry", *pair, "difference", "error bar", "in bars"],
-        rows,
-        caption=f"The entries of {name} that differ most",
-        class_="numbers",
-    )
+    head = ["entry", *entries.witnesses, "difference", "error bar", "in bars"]
+    caption = f"The entries of {entries.name} that differ most"
+    return table(head, rows, caption=caption, class_="numbers")

@@ -11,15 +11,12 @@ import numpy as np
 
 from verify.homework.report import AGREE, DISAGREE
 from verify.report import versions
-from verify.show.page.entries import Compared, worst_entries
+from verify.show.page.entries import Entries, worst_entries
+from verify.show.page.findings import badge, box, notes
 from verify.show.page.markup import Html, document, element, number, table
 
 if TYPE_CHECKING:
-    from verify.findings import Finding
     from verify.homework.report import FileReport, Gradient
-
-SIGNS = {AGREE: "✓", DISAGREE: "✗"}
-"""What stands before a verdict, so that it reads without its colour; before all others a ?."""
 
 
 def files_page(reports: Sequence[FileReport]) -> str:
@@ -42,12 +39,6 @@ def files_page(reports: Sequence[FileReport]) -> str:
     return document(f"{title}, Backproof", sections)
 
 
-def badge(verdict: str) -> Html:
-    """Return a verdict as a word with its sign and its colour."""
-    kind = verdict if verdict in SIGNS else "undecided"
-    return element("strong", SIGNS.get(verdict, "?"), " ", verdict, class_=f"verdict {kind}")
-
-
 def _heading(reports: Sequence[FileReport]) -> tuple[list[Html], str]:
     if len(reports) == 1:
         (report,) = reports
@@ -67,19 +58,28 @@ def _overview(reports: Sequence[FileReport]) -> list[Html]:
                 element("a", report.path, href=f"#file-{place}"),
                 badge(report.verdict),
                 f"{right} of {len(report.functions)}" if report.functions else "",
-                [element("div", finding.detail) for finding in report.diagnosis]
-                if report.verdict == DISAGREE and report.diagnosis
-                else ("" if report.verdict == AGREE else report.brief),
+                _in_brief(report),
             ]
         )
     return [
         element("h2", "File by file"),
         table(
-            ["file", "verdict", "functions that agree", ""],
+            ["file", "verdict", "functions that agree", "what was found"],
             rows,
-            caption="What was found",
+            caption="The files in the order in which they were given",
             class_="overview",
         ),
+    ]
+
+
+def _in_brief(report: FileReport) -> Any:
+    if report.verdict == AGREE:
+        return ""
+    if report.verdict != DISAGREE or not report.diagnosis:
+        return report.brief
+    return [
+        element("div", element("code", finding.function), ": ", finding.detail)
+        for finding in report.diagnosis
     ]
 
 
@@ -89,13 +89,10 @@ def _section(place: int, report: FileReport, count: int) -> Html:
         element("p", report.message, class_="meaning")
         if report.verdict != DISAGREE or not report.diagnosis
         else None,
-        [_finding(finding) for finding in report.diagnosis],
+        [box(f, "h3", f"{f.function}: {f.tensor}") for f in report.diagnosis],
         [_entries(gradient) for gradient in report.gradients],
         _functions(report),
-        [
-            element("p", element("strong", "Note. "), remark, class_="note")
-            for remark in report.remarks
-        ],
+        notes(report.remarks),
         element("p", "Judged in ", number(report.seconds, ".3g"), " s."),
     ]
     if count == 1:
@@ -111,51 +108,17 @@ def _section(place: int, report: FileReport, count: int) -> Html:
     )
 
 
-def _finding(finding: Finding) -> Html:
-    formulas = [
-        (term, formula)
-        for term, formula in (
-            (finding.where, finding.source),
-            ("found", finding.found),
-            ("expected", finding.expected),
-        )
-        if formula
-    ]
-    return element(
-        "section",
-        element(
-            "h3",
-            element("strong", f"{finding.function}: {finding.tensor}"),
-            " ",
-            element("code", finding.bug),
-        ),
-        element("p", finding.detail),
-        element(
-            "dl",
-            [
-                [element("dt", term), element("dd", element("code", formula))]
-                for term, formula in formulas
-            ],
-        )
-        if formulas
-        else None,
-        class_="finding",
-    )
-
-
 def _entries(gradient: Gradient) -> Html:
     """Show where a gradient is wrong, and by how much."""
     found, expected, bar = (
         np.array(rows, float) for rows in (gradient.found, gradient.expected, gradient.bar)
     )
-    compared = Compared(
-        np.arange(found.size), found.ravel(), (found - expected).ravel(), bar.ravel()
-    )
-    name = f"d{gradient.name}"
+    name, index = f"d{gradient.name}", np.arange(found.size)
+    numbers = (index, found.ravel(), (found - expected).ravel(), bar.ravel())
     return element(
         "figure",
         element("figcaption", f"{name} by {gradient.function}, and as it should be"),
-        worst_entries(name, found.shape, ("found", "right"), compared),
+        worst_entries(Entries(name, found.shape, ("found", "right"), *numbers)),
     )
 
 
@@ -171,18 +134,20 @@ def _functions(report: FileReport) -> Html | None:
     ]
     if not rows:
         return None
-    return table(["function", "verdict", ""], rows, caption="The functions that were recognised")
+    return table(
+        ["function", "verdict", "note"], rows, caption="The functions that were recognised"
+    )
 
 
 def _method() -> Html:
     return element(
         "p",
-        "Function definitions, imports and plain constants were taken from each file, and nothing "
-        "else was run. Every backward pass was held against the textbook's, against JAX's "
-        "derivative of the file's own forward pass, and against finite differences of it, on "
-        "identical parameters, data and dropout masks. Two ways agree where every difference is "
-        "within its error bar: how far rounding, and for a finite difference its truncation, can "
-        "carry a right gradient.",
+        "Function definitions, imports and plain constants were taken from each file; nothing else "
+        "was run. Every backward pass was compared with the textbook's, with JAX's derivative of "
+        "the file's own forward pass, and with finite differences of it, on identical parameters, "
+        "data and dropout masks. Two of these agree if every difference is within its error bar: "
+        "how far rounding, and for a finite difference its truncation, can change a right "
+        "gradient.",
     )
 
 

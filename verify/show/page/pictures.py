@@ -269,12 +269,7 @@ def _power(exponent: int) -> Html | str:
 
 
 def _upright(x: float, y: float) -> dict[str, Any]:
-    return {
-        "x": x,
-        "y": y,
-        "transform": f"rotate(-90 {x:.1f} {y:.1f})",
-        "text_anchor": "middle",
-    }
+    return {"x": x, "y": y, "transform": f"rotate(-90 {x:.1f} {y:.1f})", "text_anchor": "middle"}
 
 
 def _said(

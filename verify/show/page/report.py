@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 
 from verify.report import PAIRS, Report, Tensor, over_bar
-from verify.show.page.entries import Compared, worst_entries
+from verify.show.page.entries import Entries, worst_entries
+from verify.show.page.findings import badge, box, notes
 from verify.show.page.markup import Html, document, element, number, style, table
 from verify.show.page.pictures import bar_chart
 
 VERDICTS = {
-    "agree": "✓ The gradients agree",
-    "disagree": "✗ The gradients disagree",
-    "undecided": "? Undecided",
+    "agree": "The gradients agree",
+    "disagree": "The gradients disagree",
+    "undecided": "Undecided",
 }
 
 
@@ -30,7 +31,7 @@ def page(report: Report) -> str:
         element(
             "header",
             element("p", f"Backproof: gradients checked {ways} ways", class_="brand"),
-            element("h1", _badge(report.verdict, VERDICTS[report.verdict])),
+            element("h1", badge(report.verdict, VERDICTS[report.verdict])),
             element("p", report.meaning, class_="meaning"),
             _losses(report, facts),
         ),
@@ -63,12 +64,12 @@ def fragment(report: Report) -> str:
     return element(
         "div",
         style(),
-        element("p", _badge(report.verdict, VERDICTS[report.verdict]), ". ", report.meaning),
+        element("p", badge(report.verdict, VERDICTS[report.verdict]), ". ", report.meaning),
         _losses(report, facts),
-        _findings(report, "p"),
+        [box(finding, "p", finding.tensor) for finding in report.diagnosis],
         _summary(report, facts) if report.tensors else None,
         _entry_by_entry(report, "span", opened=False),
-        _remarks(report),
+        notes(report.remarks),
         class_="backproof",
     )
 
@@ -103,12 +104,8 @@ def command(settings: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _badge(verdict: str, text: str) -> Html:
-    return element("strong", text, class_=f"verdict {verdict}")
-
-
 def _word(agree: bool) -> Html:
-    return _badge(*("agree", "✓ agree") if agree else ("disagree", "✗ differ"))
+    return badge("agree") if agree else badge("disagree", "differ")
 
 
 def _compared(report: Report) -> dict[str, tuple[str, str]]:
@@ -146,32 +143,10 @@ def _diagnosis(report: Report) -> list[Any]:
     if report.verdict != "disagree":
         return []
     nothing = element(
-        "p",
-        "No mistake is named. The tables say where the gradients are off, and how far.",
+        "p", "No mistake is named. The tables say where the gradients are off, and how far."
     )
-    return [element("h2", "What is wrong"), _findings(report, "h3") or nothing]
-
-
-def _findings(report: Report, heading: str) -> list[Html]:
-    return [
-        element(
-            "section",
-            element(heading, element("strong", finding.tensor), " ", element("code", finding.bug)),
-            element("p", finding.detail),
-            element(
-                "dl",
-                [
-                    [element("dt", term), element("dd", element("code", formula))]
-                    for term, formula in (("found", finding.found), ("expected", finding.expected))
-                    if formula
-                ],
-            )
-            if finding.found or finding.expected
-            else None,
-            class_="finding",
-        )
-        for finding in report.diagnosis
-    ]
+    found = [box(finding, "h3", finding.tensor) for finding in report.diagnosis]
+    return [element("h2", "What is wrong"), found or nothing]
 
 
 def _summary(report: Report, facts: Mapping[str, Any]) -> Html:
@@ -236,13 +211,9 @@ def _details(report: Report, tensor: Tensor, heading: str, *, opened: bool) -> H
     if shown is None:
         content: Any = element("p", "No entry by entry comparison was made.")
     else:
-        pair = tensor.pairs[shown]
-        content = worst_entries(
-            name,
-            tensor.shape,
-            _compared(report)[shown],
-            Compared(pair.index, pair.value, pair.difference, pair.bar),
-        )
+        pair, witnesses = tensor.pairs[shown], _compared(report)[shown]
+        numbers = (pair.index, pair.value, pair.difference, pair.bar)
+        content = worst_entries(Entries(name, tensor.shape, witnesses, *numbers))
     return element("details", element("summary", title), content, open=opened)
 
 
@@ -276,7 +247,7 @@ def _method(report: Report, facts: Mapping[str, Any]) -> list[Any]:
     if not report.tensors:
         return [
             element("p", "The loss is not finite, so no gradient was compared."),
-            _remarks(report),
+            notes(report.remarks),
         ]
     checked = sum(tensor.entries_checked for tensor in report.tensors)
     directions = sum(tensor.directions_checked for tensor in report.tensors)
@@ -300,27 +271,20 @@ def _method(report: Report, facts: Mapping[str, Any]) -> list[Any]:
         element(
             "p",
             element("strong", "Error bars. "),
-            "The error bar of an entry is how far a right gradient may be off there: rounding, "
-            "followed through the arithmetic of this problem, and for a finite difference its own "
-            "rounding and truncation as measured. Two ways agree where every difference is "
-            "within its error bar; there is no fixed tolerance.",
+            "The error bar of an entry is how far a right gradient may be off there: by rounding, "
+            "followed through the arithmetic of this problem, and for a finite difference by its "
+            "measured rounding and truncation. Two ways agree if every difference is within its "
+            "error bar; there is no fixed tolerance.",
         ),
         element(
             "p",
             element("strong", "Kinks. "),
             number(kinks),
             " entry is" if kinks == 1 else " entries are",
-            " on a kink, where the loss has no derivative and a difference can only be held to an "
-            "interval; such entries are left out of the relative differences.",
+            " on a kink, where the loss has no derivative and a difference can only be compared "
+            "with an interval. The relative differences leave such entries out.",
         ),
-        _remarks(report),
-    ]
-
-
-def _remarks(report: Report) -> list[Html]:
-    return [
-        element("p", element("strong", "Note. "), remark, class_="note")
-        for remark in report.remarks
+        notes(report.remarks),
     ]
 
 

@@ -129,11 +129,7 @@ def speed(rows: Sequence[Mapping[str, Any]], *, title: str = "Time of a training
             if name in row["ms_per_step"]
         }
         drawn = axes.barh(
-            list(timed),
-            list(timed.values()),
-            height=0.9 * height,
-            label=name,
-            **style,
+            list(timed), list(timed.values()), height=0.9 * height, label=name, **style
         )
         axes.bar_label(drawn, [f" {time:.3g}" for time in timed.values()], fontsize=8)
     axes.set_yticks(range(len(rows)), [f"{row['name']}\n{row['dtype']}" for row in rows])
