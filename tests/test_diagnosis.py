@@ -260,7 +260,7 @@ def test_an_unknown_bug_in_one_entry_says_which_and_how_far():
     (finding,) = diagnose(PROBLEM, work.loss, grads, BARS)
     assert finding.bug == "unknown"
     assert "dW2 is wrong in 1 of 30 entries" in finding.detail
-    assert "most at [3, 1]" in finding.detail
+    assert "The largest error is at [3, 1]" in finding.detail
 
 
 def test_an_error_just_beyond_rounding_is_not_given_a_name():
@@ -528,7 +528,7 @@ def test_a_sigmoid_gradient_under_a_softmax_loss_is_named():
         (
             np.full((3, 1), 3e-17),
             "bias-summed-over-everything",
-            "which here is 0 but for",
+            "which is 0 up to rounding",
         ),
         (np.zeros((3, 1)), "bias-zero", "never filled in"),
     ],
@@ -567,8 +567,8 @@ def test_a_slope_of_one_at_zero_is_named_where_a_unit_sits_on_its_kink():
 def test_a_finding_reads_as_a_sentence_with_both_formulas():
     (finding,) = diagnosed(dA1d="dA1")
     assert finding.detail.startswith(
-        "dA1 does not go back through dropout: neither the mask of layer 1 nor the division by "
-        "keep_prob1 = 0.8 is applied."
+        "dA1 does not go back through dropout: the mask of layer 1 and the division by "
+        "keep_prob1 = 0.8 are missing."
     )
     assert finding.found == "dA1 = W2.T @ dZ2"
     assert finding.expected == "dA1 = (W2.T @ dZ2) * mask1 / keep_prob1"

@@ -184,8 +184,8 @@ def test_an_extent_says_how_many_entries_and_where():
     extent = Extent("dW1", 2, 6, 0.5, row=1, index=(1, 2), found=1.25, right=1.0)
     says = Finding("unknown", "dW1", 1, extents=(extent,), follows=("no-name",)).detail
     assert says == (
-        "dW1 is wrong in 2 of 6 entries, all in row 1, by 5.0e-01 of its size, most at [1, 2]: "
-        "1.25 where 1 is right. No mistake known by name makes it so."
+        "dW1 is wrong in 2 of 6 entries, all in row 1, by 5.0e-01 of its size. The largest error "
+        "is at [1, 2]: 1.25 instead of 1. No mistake known by name explains it."
     )
 
 

@@ -87,26 +87,18 @@ def _observed(t: Tape, grads: Mapping[str, Any]) -> tuple[dict[Key, np.ndarray],
             if array is not None:
                 seen[f"d{kind}", layer] = array
             if bug:
+                right = "the shape {due}"
                 values = {
                     "name": name,
                     "shape": str(np.asarray(value).shape) if bug != "not-a-number" else "",
                     "due": str(parameter.shape),
                     "square": str((len(parameter), len(parameter))),
                 }
+                values = used(values, says, right)
                 findings.append(
-                    Finding(
-                        bug,
-                        f"d{name}",
-                        layer,
-                        says=says,
-                        right=_DUE,
-                        values=used(values, says, _DUE),
-                    )
+                    Finding(bug, f"d{name}", layer, says=says, right=right, values=values)
                 )
     return seen, findings
-
-
-_DUE = "the shape {due}"
 
 
 def _fitted_shape(
@@ -124,25 +116,20 @@ def _fitted_shape(
     if array.size == 1:
         return np.full(shape, array.item()), "", ""
     if name[0] == "b" and array.shape == shape[:1]:
-        return (
-            array.reshape(shape),
-            "bias-keepdims-missing",
+        says = (
             "d{name} has the shape {shape}: keepdims=True is missing, so {name} - d{name} "
-            "broadcasts to {square}.",
+            "broadcasts to {square}."
         )
+        return array.reshape(shape), "bias-keepdims-missing", says
     if name[0] == "b" and array.squeeze().shape == (m,):
-        return (
-            None,
-            "bias-wrong-axis",
-            "d{name} has the shape {shape}, one entry an example: it is summed over the "
-            "units (axis=0) instead of the examples (axis=1).",
+        says = (
+            "d{name} has the shape {shape}, one entry for each example: it is summed over the "
+            "units (axis=0) instead of the examples (axis=1)."
         )
+        return None, "bias-wrong-axis", says
     if array.shape == shape[::-1]:
-        return (
-            array.T,
-            "weights-transposed" if name[0] == "W" else "bias-transposed",
-            "d{name} is transposed: it has the shape {shape}.",
-        )
+        bug = "weights-transposed" if name[0] == "W" else "bias-transposed"
+        return array.T, bug, "d{name} is transposed: it has the shape {shape}."
     return None, "wrong-shape", "d{name} has the shape {shape}; {name} has {due}."
 
 

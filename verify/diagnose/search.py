@@ -73,11 +73,11 @@ class Tested:
         )
 
     def stands_out(self, chain: Chain, key: Key) -> bool:
-        """Whether the gradient at key is wrong by more than wrong passes are told apart by."""
+        """Whether the gradient at key is wrong by more than the tolerance between wrong passes."""
         return bool(beyond(self.seen[key], chain[key], self._wrong_tolerance(chain, key)).any())
 
     def _least_tolerance(self, chain: Chain, key: Key) -> np.ndarray:
-        """Return the bars of a right gradient; of a wrong one, all but its measured noise."""
+        """Return the error bars of a right gradient; of a wrong one all but its measured noise."""
         is_right = chain[key] is self.right[key]
         return self.bars[key] if is_right else self._wrong_tolerance(chain, key)
 
@@ -160,7 +160,7 @@ def _explain_step(tested: Tested, chain: Chain, key: Key) -> tuple[Chain, list[F
         and _reproduces(tested, chain, (fault,), [key])
     ]
     if not options:
-        return chain, [_unknown(tested, chain, [key])]
+        return chain, [_unknown(tested, chain, key)]
     chain = _with(chain, options[0])
     return chain, list(_findings(tested, chain, options[0], [key], options[1:]))
 
@@ -249,7 +249,7 @@ def _unexplained(
         local += (
             _findings(tested, _with(chain, named[:1]), named[:1], [key])
             if named
-            else [_unknown(tested, chain, [key])]
+            else [_unknown(tested, chain, key)]
         )
     if tested.observed(layer, ("dZ",)):
         yield from local
@@ -356,10 +356,10 @@ def _evidence(
     return Evidence(len(explanation), tensors, error, at_zero=error > NEAR)
 
 
-def _unknown(tested: Tested, chain: Chain, keys: Sequence[Key]) -> Finding:
-    """Say where one gradient is wrong, and how far."""
-    how_far = _extent(tested, chain, keys[0])
-    return _unnamed(tested, keys[0], [how_far], ("no-name",) if how_far.finite else ())
+def _unknown(tested: Tested, chain: Chain, key: Key) -> Finding:
+    """Return where one gradient is wrong, and how far."""
+    how_far = _extent(tested, chain, key)
+    return _unnamed(tested, key, [how_far], ("no-name",) if how_far.finite else ())
 
 
 def _unknown_upstream(tested: Tested, chain: Chain, layer: int, wrong: Sequence[Key]) -> Finding:
@@ -392,25 +392,17 @@ def _extent(tested: Tested, chain: Chain, key: Key) -> Extent:
 
 
 def extent(tensor: str, seen: np.ndarray, right: np.ndarray, far: np.ndarray) -> Extent:
-    """Return how far a matrix is wrong, which it is in the entries that are `far`."""
+    """Return how far a matrix is wrong; its wrong entries are those that are `far`."""
     error = np.where(far, np.abs(seen - right), 0.0)
     index = tuple(int(i) for i in np.unravel_index(error.argmax(), error.shape))
     row, column = _region(far)
-    return Extent(
-        tensor,
-        int(far.sum()),
-        seen.size,
-        _relative(right, seen),
-        row,
-        column,
-        index,
-        float(seen[index]),
-        float(right[index]),
-    )
+    count, relative = int(far.sum()), _relative(right, seen)
+    worst = (float(seen[index]), float(right[index]))
+    return Extent(tensor, count, seen.size, relative, row, column, index, *worst)
 
 
 def _region(far: np.ndarray) -> tuple[int | None, int | None]:
-    """Return the one row or the one column of several that the wrong entries keep to."""
+    """Return the one row or the one column that holds all wrong entries, if there are several."""
     rows, columns = np.flatnonzero(far.any(axis=1)), np.flatnonzero(far.any(axis=0))
     if len(rows) == 1 < len(far) and len(columns) > 1:
         return int(rows[0]), None

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 2
 STATUS = {AGREE: 0, DISAGREE: 1, UNDECIDED: 1, TIMEOUT: 1, CRASHED: 1, UNREADABLE: 2, NOTHING: 2}
-"""The exit status that each verdict calls for; several files end with the largest."""
+"""The exit status of each verdict; of several files the largest counts."""
 
 _STYLES = {AGREE: "green", DISAGREE: "red", UNDECIDED: "yellow", NOTHING: "dim"}
 _COUNTED = (AGREE, DISAGREE, UNDECIDED, CRASHED, TIMEOUT, UNREADABLE, NOTHING)
@@ -51,7 +51,7 @@ def to_dict(reports: Sequence[FileReport]) -> dict[str, Any]:
 
 
 def to_csv(reports: Sequence[FileReport]) -> str:
-    """Return one row a file; several findings are one to a line of their cell."""
+    """Return a row for each file; a cell with several findings has a line for each."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(("path", "verdict", "message", "functions", "diagnosis", "remarks", "seconds"))
@@ -71,7 +71,7 @@ def to_csv(reports: Sequence[FileReport]) -> str:
 
 
 def to_junit(reports: Sequence[FileReport]) -> str:
-    """Return JUnit's XML, in which every file is a test case."""
+    """Return JUnit's XML, with a test case for each file."""
     counts = Counter(report.verdict for report in reports)
     failures = counts[DISAGREE] + counts[UNDECIDED]
     suite = ElementTree.Element(
@@ -84,12 +84,9 @@ def to_junit(reports: Sequence[FileReport]) -> str:
         time=f"{sum(report.seconds for report in reports):.3f}",
     )
     for report in reports:
+        name, seconds = _printable(report.path), f"{report.seconds:.3f}"
         case = ElementTree.SubElement(
-            suite,
-            "testcase",
-            classname="backproof",
-            name=_printable(report.path),
-            time=f"{report.seconds:.3f}",
+            suite, "testcase", classname="backproof", name=name, time=seconds
         )
         kind = {AGREE: None, DISAGREE: "failure", UNDECIDED: "failure", NOTHING: "skipped"}.get(
             report.verdict, "error"
@@ -119,7 +116,7 @@ def _sentence(finding: Finding) -> str:
 
 
 def table(reports: Sequence[FileReport]) -> RenderableType:
-    """Return one file in full, or several as a row each with the mistakes below."""
+    """Return one file in full, or several as a row each."""
     from rich.console import Group
 
     if len(reports) == 1:
@@ -134,8 +131,8 @@ def _summary(reports: Sequence[FileReport]) -> Table:
     result = Table(box=None, pad_edge=False, header_style="bold")
     result.add_column("file", overflow="fold")
     result.add_column("verdict", no_wrap=True)
-    result.add_column("functions", justify="right", no_wrap=True)
-    result.add_column("", overflow="fold")
+    result.add_column("functions\nthat agree", justify="right", no_wrap=True)
+    result.add_column("what was found", overflow="fold")
     for report in reports:
         right = sum(function.verdict == AGREE for function in report.functions)
         result.add_row(
@@ -148,7 +145,7 @@ def _summary(reports: Sequence[FileReport]) -> Table:
 
 
 def _says(report: FileReport) -> list[str]:
-    """Return what is said of a file in its row: its mistakes, or its message if it has none."""
+    """Return the text of a file's row: its mistakes, or its message if it has none."""
     if report.verdict == AGREE:
         return []
     said = list(map(_sentence, report.diagnosis))

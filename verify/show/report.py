@@ -89,10 +89,10 @@ def _table(tensors: Sequence[Tensor]) -> Table:
     table.add_column("checked", justify="right", no_wrap=True)
     table.add_column("kinks", justify="right")
     for pair in shown:
-        table.add_column(f"{titles[pair]}\nrelative  of bar", justify="right", no_wrap=True)
+        table.add_column(f"{titles[pair]}\nrelative in bars", justify="right", no_wrap=True)
     table.add_column("worst at" if not all(t.agree for t in tensors) else "", no_wrap=True)
     for tensor in sorted(tensors, key=lambda tensor: -_badness(tensor)):
-        cells = [f"{_cell(tensor.pairs.get(pair))}" for pair in shown]
+        cells = [_cell(tensor.pairs.get(pair)) for pair in shown]
         verdict = "agree" if tensor.agree else _worst_entry(tensor)
         table.add_row(
             f"d{tensor.name}",

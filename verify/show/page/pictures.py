@@ -231,21 +231,20 @@ def _png(image: np.ndarray) -> str:
 
 
 def _ring(x: float, y: float, label: int) -> list[Html]:
-    """Ring a place, with its number beside it, on the left where the right is the edge."""
-    beside = 13 if x < WIDTH - 30 else -13
+    """Ring a place, with its number inside."""
+    at = {"cx": f"{x:.1f}", "cy": f"{y:.1f}", "r": RING}
     return [
-        element("circle", cx=f"{x:.1f}", cy=f"{y:.1f}", r=RING, class_="halo"),
-        element("circle", cx=f"{x:.1f}", cy=f"{y:.1f}", r=RING, class_="ring"),
-        element("text", label, x=f"{x + beside:.1f}", y=f"{y + 3.5:.1f}", class_="label"),
+        element("circle", **at, class_="halo"),
+        element("circle", **at, class_="ring"),
+        element("text", label, x=f"{x:.1f}", y=f"{y + 3.5:.1f}", class_="label"),
     ]
 
 
 def _swatch(x: float, y: float, light: np.ndarray, dark: np.ndarray, text: str) -> list[Html]:
+    colours = [f"rgb({', '.join(map(str, colour))})" for colour in (light, dark)]
     halves = [
-        element(
-            "rect", x=x + 13 * i, y=y, width=13, height=10, fill=f"rgb({', '.join(map(str, c))})"
-        )
-        for i, c in enumerate((light, dark))
+        element("rect", x=x + 13 * i, y=y, width=13, height=10, fill=colour)
+        for i, colour in enumerate(colours)
     ]
     rim = element("rect", x=x, y=y, width=26, height=10, class_="rim")
     return [*halves, rim, element("text", text, x=x + 32, y=y + 9)]
@@ -256,10 +255,9 @@ def _mark(kind: int, x: float, y: float) -> Html:
         return element("circle", cx=f"{x:.1f}", cy=y, r=4, class_="mark full")
     if kind == 1:
         return element("rect", x=f"{x - 3.5:.1f}", y=y - 3.5, width=7, height=7, class_="mark")
-    corners = " ".join(
-        f"{x + dx:.1f},{y + dy:.1f}" for dx, dy in ((-4.5, 3.5), (4.5, 3.5), (0, -4.5))
-    )
-    return element("polygon", points=corners, class_="mark")
+    corners = ((-4.5, 3.5), (4.5, 3.5), (0, -4.5))
+    points = " ".join(f"{x + dx:.1f},{y + dy:.1f}" for dx, dy in corners)
+    return element("polygon", points=points, class_="mark")
 
 
 def _power(exponent: int) -> Html | str:

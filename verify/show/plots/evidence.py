@@ -19,13 +19,8 @@ if TYPE_CHECKING:
 
     Array = np.ndarray
 
-DIFFERENCES = dict(
-    zip(
-        PAIRS,
-        ("by hand − JAX", "by hand − finite difference", "JAX − finite difference"),
-        strict=True,
-    )
-)
+_SUBTRACTED = ("by hand − JAX", "by hand − finite difference", "JAX − finite difference")
+DIFFERENCES = dict(zip(PAIRS, _SUBTRACTED, strict=True))
 """What each pair of witnesses subtracts."""
 
 MAP_SIDE = 256
@@ -92,9 +87,8 @@ def error_bars(report: Report, pair: str = PAIRS[0]) -> Figure:
     low, high = _shown_range(np.concatenate(gaps), np.concatenate(bars))
     figure = blank(6.2, 5)
     axes = figure.add_subplot()
-    for tensor, gap, bar, style in zip(
-        tensors, gaps, bars, point_styles(len(tensors)), strict=True
-    ):
+    styles = point_styles(len(tensors))
+    for tensor, gap, bar, style in zip(tensors, gaps, bars, styles, strict=True):
         shown = _worst_and_sample(gap, bar)
         x, y = (np.clip(values[shown], 1.5 * low, high) for values in (bar, gap))
         axes.scatter(x, y, s=16, label=f"d{tensor.name}", rasterized=True, zorder=3, **style)
@@ -102,13 +96,11 @@ def error_bars(report: Report, pair: str = PAIRS[0]) -> Figure:
     axes.fill_between([low, high], [low, high], high, color="0.92", zorder=0, linewidth=0)
     axes.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high))
     axes.text(0.03, 0.97, "beyond the error bar: disagreement", transform=axes.transAxes, va="top")
-    axes.text(
-        0.97, 0.03, "lower edge: no difference", transform=axes.transAxes, ha="right", fontsize=9
-    )
+    edge = "lower edge: no difference"
+    axes.text(0.97, 0.03, edge, transform=axes.transAxes, ha="right", fontsize=9)
     figure.legend(loc="outside lower center", ncols=min(len(tensors), 4), frameon=False)
-    labelled(
-        axes, "error bar of an entry (nats per unit)", f"|{DIFFERENCES[pair]}| (nats per unit)"
-    )
+    difference = f"|{DIFFERENCES[pair]}| (nats per unit)"
+    labelled(axes, "error bar of an entry (nats per unit)", difference)
     return titled(axes, f"Each difference against its error bar: {report.verdict}")
 
 
@@ -128,10 +120,8 @@ def speed(rows: Sequence[Mapping[str, Any]], *, title: str = "Time of a training
             for number, row in enumerate(rows)
             if name in row["ms_per_step"]
         }
-        drawn = axes.barh(
-            list(timed), list(timed.values()), height=0.9 * height, label=name, **style
-        )
-        axes.bar_label(drawn, [f" {time:.3g}" for time in timed.values()], fontsize=8)
+        bars = axes.barh([*timed], [*timed.values()], height=0.9 * height, label=name, **style)
+        axes.bar_label(bars, [f" {time:.3g}" for time in timed.values()], fontsize=8)
     axes.set_yticks(range(len(rows)), [f"{row['name']}\n{row['dtype']}" for row in rows])
     axes.invert_yaxis()
     axes.set_xscale("log")
@@ -179,17 +169,9 @@ def _circle_worst(axes: Axes, values: Float[Array, "rows columns"], count: int) 
     flat = np.nan_to_num(values.ravel(), nan=0.0, posinf=np.inf)
     worst = np.argsort(flat)[::-1][:count]
     rows, columns = np.unravel_index(worst[flat[worst] > 1], values.shape)
+    ring: dict[str, Any] = {"facecolors": "none", "linewidths": 1.6, "clip_on": False, "zorder": 5}
     for size, colour in ((130, "black"), (100, "white")):
-        axes.scatter(
-            columns,
-            rows,
-            s=size,
-            facecolors="none",
-            edgecolors=colour,
-            linewidths=1.6,
-            clip_on=False,
-            zorder=5,
-        )
+        axes.scatter(columns, rows, s=size, edgecolors=colour, **ring)
 
 
 def _worst_title(name: str, values: Float[Array, "rows columns"]) -> str:

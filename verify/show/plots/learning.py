@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from itertools import cycle
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,7 +26,6 @@ RESOLUTION = 240
 
 MARGIN = 0.06
 """Empty space around the points of a decision boundary, in parts of their range."""
-
 
 LEGEND, LINE_SAMPLE = 80, 8
 """Width of the legend of cost curves, and of the line before a label there, in characters."""
@@ -117,16 +116,10 @@ def decision_boundaries(
     x1, x2 = (np.linspace(a, b, RESOLUTION) for a, b in zip(low - pad, high + pad, strict=True))
     plane = np.stack([grid.ravel() for grid in np.meshgrid(x1, x2)])
     several = len(classes) > 2
+    levels = np.linspace(1 / len(classes) if several else 0, 1, 11)
     for number, (axes, (name, network)) in enumerate(zip(panels, networks.items(), strict=True)):
         AL = np.asarray(network(plane), float).reshape(-1, RESOLUTION, RESOLUTION)
-        winner, margins = _winner(AL)
-        filled = axes.contourf(
-            x1, x2, winner, levels=np.linspace(1 / len(classes) if several else 0, 1, 11), cmap=MAP
-        )
-        for margin in margins:
-            if margin.min() < 0 < margin.max():
-                for colour, width in (("white", 3.5), ("black", 1.6)):
-                    axes.contour(x1, x2, margin, levels=[0], colors=colour, linewidths=width)
+        filled = _regions(axes, x1, x2, AL, levels)
         _examples(axes, X, labels, classes)
         below, left = number + across >= len(networks), number % across == 0
         labelled(axes, features[0] if below else "", features[1] if left else "")
@@ -136,13 +129,10 @@ def decision_boundaries(
     for axes in unused:
         axes.remove()
     bar = figure.colorbar(filled, ax=panels.tolist(), pad=0.02, format="%.2g")
-    bar.set_label(
-        "probability of the winning class (1)" if several else f"probability of {classes[1]} (1)"
-    )
+    bar.set_label(f"probability of {'the winning class' if several else classes[1]} (1)")
     handles, names = panels[0].get_legend_handles_labels()
-    figure.legend(
-        handles, names, loc="outside lower center", ncols=min(len(names), 6), frameon=False
-    )
+    columns = min(len(names), 6)
+    figure.legend(handles, names, loc="outside lower center", ncols=columns, frameon=False)
     if title:
         figure.suptitle(title, fontsize=13)
     return figure
@@ -156,7 +146,7 @@ def mislabelled(
     title: str = "",
     most: int = 20,
 ) -> Figure:
-    """Draw pictures with their true and predicted class, at most `most` of them.
+    """Draw at most `most` pictures with their true and predicted class.
 
     Each image is (rows, columns), (rows, columns, 1) or (rows, columns, 3), of bytes or of
     numbers from 0 to 1.
@@ -178,6 +168,17 @@ def mislabelled(
     return figure
 
 
+def _regions(axes: Axes, x1: np.ndarray, x2: np.ndarray, AL: np.ndarray, levels: np.ndarray) -> Any:
+    """Fill a panel with probabilities, draw the boundary; return what a colour bar is made of."""
+    winner, margins = _winner(AL)
+    filled = axes.contourf(x1, x2, winner, levels=levels, cmap=MAP)
+    for margin in margins:
+        if margin.min() < 0 < margin.max():
+            for colour, width in (("white", 3.5), ("black", 1.6)):
+                axes.contour(x1, x2, margin, levels=[0], colors=colour, linewidths=width)
+    return filled
+
+
 def _winner(AL: Float[Array, "n rows columns"]) -> tuple[np.ndarray, list[np.ndarray]]:
     """Return the probability to fill with, and the functions whose zeros are the boundary."""
     if len(AL) <= 2:
@@ -193,17 +194,13 @@ def _examples(
     for label, (name, marker, face) in enumerate(zip(classes, cycle(MARKERS), faces, strict=False)):
         x1, x2 = X[:, labels == label]
         edge = "black" if face > 0.5 else "white"
-        axes.scatter(
-            x1,
-            x2,
-            s=22,
-            marker=marker,
-            color=str(face),
-            edgecolors=edge,
-            linewidths=0.7,
-            label=name,
-            zorder=3,
-        )
+        style: dict[str, Any] = {
+            "color": str(face),
+            "edgecolors": edge,
+            "linewidths": 0.7,
+            "zorder": 3,
+        }
+        axes.scatter(x1, x2, s=22, marker=marker, label=name, **style)
 
 
 def _counted(shown: int, count: int) -> str:
