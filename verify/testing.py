@@ -1,4 +1,4 @@
-"""Assertions for a test suite: a failed one shows the report's rows.
+"""Assertions for a test suite; a failed one shows the report.
 
     from verify.testing import assert_gradients_agree
 
@@ -26,7 +26,7 @@ def assert_gradients_agree(
     mirror: Callable[[Any], Any] | None = None,
     **options: Any,
 ) -> Report:
-    """Raise AssertionError with the report, unless `verify.compare` finds that all ways agree.
+    """Raise AssertionError with the report unless `verify.compare` finds agreement.
 
     Takes and raises what `verify.compare` does; returns its report.
     """
@@ -43,7 +43,7 @@ def assert_vjp_agrees(
     mirror: Callable[..., Any] | None = None,
     **options: Any,
 ) -> Report:
-    """Raise AssertionError with the report, unless `verify.check_vjp` finds that all ways agree.
+    """Raise AssertionError with the report unless `verify.check_vjp` finds agreement.
 
     Takes and raises what `verify.check_vjp` does; returns its report.
     """
@@ -54,7 +54,7 @@ def assert_vjp_agrees(
 
 
 def assert_three_ways_agree(problem: Problem, **options: Any) -> Report:
-    """Raise AssertionError with the report, unless `verify.three_way` finds that all ways agree.
+    """Raise AssertionError with the report unless `verify.three_way` finds agreement.
 
     Takes and raises what `verify.three_way` does; returns its report.
     """

@@ -19,7 +19,7 @@ import manual
 from manual.activations import sigmoid
 from verify.activations import ACTIVATIONS, written
 from verify.diagnose.chain import OPERATIONS, Chain, Formula, Formulas, Tape, run
-from verify.diagnose.mistakes.base import without
+from verify.diagnose.mistakes.mistake import without
 
 CLIPS = tuple(10.0**-k for k in range(4, 17))
 """Where people clip A before they take its logarithm, and what they add to it."""

@@ -1,1 +1,1 @@
-"""What was found, shown: as text, as HTML, as tables of many files, as pictures."""
+"""Shows what was found: as text, HTML, tables of many files, pictures."""

@@ -1,4 +1,4 @@
-"""The reports of many files, as a table, as JSON, as CSV and as JUnit's XML."""
+"""The reports of many files as a table, as JSON, as CSV and as JUnit's XML."""
 
 from __future__ import annotations
 

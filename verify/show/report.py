@@ -1,4 +1,4 @@
-"""A report as it is shown: as a table, as text, as a page, as a notebook's output."""
+"""One report as a table, as text, as an HTML page and as a notebook's output."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def text(report: Report) -> str:
 
 
 def table(report: Report) -> RenderableType:
-    """Return the verdict, a row a tensor, the findings and the remarks, as rich prints them."""
+    """Return the verdict, a row for each tensor, the findings and the remarks, for rich."""
     from rich.console import Group
     from rich.text import Text
 

@@ -14,7 +14,6 @@ a right backward pass and compares numbers. It does not know what was planted.
 from __future__ import annotations
 
 from verify.diagnose.chain import Tape
-from verify.diagnose.mistakes.base import AnyMistake, Fault
 from verify.diagnose.mistakes.factors import (
     BIAS_FACTORS,
     OUTPUT_FACTORS,
@@ -26,6 +25,7 @@ from verify.diagnose.mistakes.factors import (
     fitted,
 )
 from verify.diagnose.mistakes.hidden import DROPOUT, SLOPE, UPSTREAM
+from verify.diagnose.mistakes.mistake import AnyMistake, Fault
 from verify.diagnose.mistakes.output import OUTPUT
 from verify.diagnose.mistakes.parameters import BIAS, PENALTY, PRODUCT
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from verify.diagnose.chain import OPERATIONS, Chain, Formula, Key, Tape, slope
-from verify.diagnose.mistakes.base import (
+from verify.diagnose.mistakes.mistake import (
     Fault,
     Layers,
     Mistake,
@@ -29,7 +29,7 @@ class _Constant(NamedTuple):
 
 
 def _keep(t: Tape, layer: int) -> float:
-    """Return the keep_prob of a layer, or of what it reads where nothing of its own is dropped."""
+    """Return the keep_prob of a layer, that of the layer below if this one has no dropout."""
     return t.keep[layer] if t.drops(layer) else t.keep[layer - 1]
 
 
@@ -119,7 +119,7 @@ ZEROS = [
 SINGLE_PRECISION = [
     _in_single_precision(_WEIGHTS, "{dW}"),
     _in_single_precision(_BIAS, "{db}"),
-    _in_single_precision(_OUTPUT, "{dZ}, the output's,"),
+    _in_single_precision(_OUTPUT, "{dZ} of the output"),
     _in_single_precision(_DZ, "{dZ}"),
 ]
 WEIGHTS_FACTORS = _scaled(_WEIGHTS, *_FACTORS)
@@ -163,7 +163,7 @@ def fitted(t: Tape, c: Chain, seen: Mapping[Key, np.ndarray], layer: int) -> Ite
 
 
 def _copied(t: Tape, seen: Mapping[Key, np.ndarray], layer: int) -> Iterator[Fault]:
-    """Yield the gradients of other layers, right or wrong, that may stand under this name."""
+    """Yield the gradients of other layers, right or wrong, that may be here by mistake."""
     for operation, parameters in (("dW", t.W), ("db", t.b)):
         for k in others(parameters, layer, t.layers):
             if (operation, k) in seen:
@@ -180,7 +180,7 @@ def _copied(t: Tape, seen: Mapping[Key, np.ndarray], layer: int) -> Iterator[Fau
 
 
 def _another_mask(t: Tape, layer: int, seen: np.ndarray, undropped: np.ndarray) -> Iterator[Fault]:
-    """Yield the mask that a dA or dZ shows, if it is another one than that of the forward pass."""
+    """Yield the mask that a dA or dZ shows, if it is not the mask of the forward pass."""
     kept = undropped / t.keep[layer]
     mask = np.abs(seen) > np.abs(kept) / 2
     lost, gained = (kept != 0) & t.mask[layer] & ~mask, mask & ~t.mask[layer]

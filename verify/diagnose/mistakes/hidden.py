@@ -13,7 +13,7 @@ import numpy as np
 
 from verify.activations import ACTIVATIONS, written
 from verify.diagnose.chain import OPERATIONS, Formula, Tape, slope, slope_of
-from verify.diagnose.mistakes.base import (
+from verify.diagnose.mistakes.mistake import (
     AnyMistake,
     Layers,
     Mistake,

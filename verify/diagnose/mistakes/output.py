@@ -6,7 +6,7 @@ import numpy as np
 
 from manual.activations import sigmoid
 from verify.diagnose.chain import OPERATIONS, Formula, Tape
-from verify.diagnose.mistakes.base import (
+from verify.diagnose.mistakes.mistake import (
     AnyMistake,
     Layers,
     Mistake,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from verify.diagnose.chain import OPERATIONS, Formula
-from verify.diagnose.mistakes.base import (
+from verify.diagnose.mistakes.mistake import (
     AnyMistake,
     Layers,
     Mistake,

@@ -1,12 +1,12 @@
-"""Reports to hand to somebody: self-contained HTML that needs neither network nor script.
+"""Reports as self-contained HTML that needs no network and no script.
 
     page(report)         one file: verdict, cause, table, pictures, method, how to repeat it
     fragment(report)     the same evidence, smaller, for the output of a notebook cell
     files_page(reports)  what `check` found in many files
 
-Whatever a user supplied (names of files, tensors, settings) is escaped by construction: text
-becomes HTML in `verify.show.page.markup.element` alone. Every printed number that the JSON has too
-is a `<data value="...">` with the digits that the JSON has.
+Everything that a user supplied (names of files, tensors, settings) is escaped: only
+`verify.show.page.markup.element` turns text into HTML. A printed number that the JSON has too is a
+`<data value="...">` with all digits of the JSON.
 """
 
 from verify.show.page.files import files_page

@@ -1,4 +1,4 @@
-"""What all figures share: the canvas, the axes, the styles that survive greyscale, the file."""
+"""What all figures share: canvas, axes, styles that differ in greyscale too, saving."""
 
 from __future__ import annotations
 
