@@ -4,8 +4,7 @@ The modules that the course hands out beside its exercises (`dnn_utils`, `dnn_ap
 `init_utils`, `reg_utils`, `gc_utils`, `opt_utils`, `planar_utils`, and the older and newer
 numbers of each) are known by what their functions take and return; here are functions that
 take and return the same. Those with nothing to differentiate (`lr_utils`, `testCases`,
-`public_tests`) can be imported and hold nothing. They are plain NumPy, and work on traced
-arrays through NumPy's own protocols.
+`public_tests`) can be imported and hold nothing.
 """
 
 from __future__ import annotations
