@@ -9,6 +9,7 @@ import pytest
 from problems import random_problem
 from scipy.stats import t as students_t
 
+import autodiff
 import manual
 from verify import Problem
 from verify.activations import ACTIVATIONS
@@ -98,6 +99,58 @@ def test_the_error_of_float32_is_within_its_deviation_and_not_far_below(hidden, 
         error = np.abs(grads[name] - true_grads[name])
         typical = np.sqrt(np.mean(np.square(error))) / np.sqrt(np.mean(np.square(sigma)))
         assert 0.01 < typical < 1, name
+
+
+def apart(problem):
+    """Return how far the gradients by hand and by JAX are apart, by name."""
+    _, by_hand = manual.loss_and_grads(*problem.arguments, **problem.options)
+    _, by_jax = autodiff.loss_and_grads(*problem.arguments, **problem.options)
+    return {name: np.abs(by_hand[name] - by_jax[name]) for name in by_hand}
+
+
+@pytest.mark.parametrize(("dtype", "seed"), [(np.float64, 4), (np.float32, 7)])
+def test_a_sum_of_many_copies_of_four_examples_may_round_alike_at_each(dtype, seed):
+    exclusive_or = np.array([[0.0, 0, 1, 1], [0, 1, 0, 1], [0, 1, 1, 0]])
+    *X, Y = np.tile(exclusive_or, 2500)
+    params = manual.initialize((2, 4, 1), 1.0, np.random.default_rng(seed), dtype)
+    problem = Problem(params, np.array(X), Y[None], hidden="tanh")
+    bars = analyse(problem).bars
+    for name, difference in apart(problem).items():
+        assert (difference <= bars[name]).all(), name
+        assert (bars[name] <= 1e5 * np.finfo(dtype).eps).all(), name
+
+
+def test_examples_that_dead_units_make_equal_carry_equal_errors():
+    # Half of the examples reach the second layer as 0, where the slope is all but lost: 1 - A^2 at
+    # A = tanh(b2) is off by thousands of units, and by the same in all of them.
+    def half_dead(b2, m):
+        values = {"W1": -1.0, "b1": 0.0, "W2": 1.0, "b2": b2, "W3": 1.0, "b3": 0.0}
+        params = {name: np.full((1, 1), value) for name, value in values.items()}
+        X = np.linspace(-1, 1, m)[None]
+        return Problem(params, X, np.zeros((1, m)), hidden=("relu", "tanh"))
+
+    # Where the libraries' tanh are furthest apart.
+    b2 = max(np.linspace(2, 8, 100), key=lambda b2: apart(half_dead(b2, 100))["b2"].item())
+    problem = half_dead(b2, 10_000)
+    assert 0 < apart(problem)["b2"].item() <= analyse(problem).bars["b2"].item()
+
+
+def test_the_penalty_is_charged_for_its_own_roundings():
+    # Beside it the loss's share of dW1 is nothing.
+    problem = random_problem(sizes=(3, 5, 1), l2=0.3, m=7)
+    tiny = Problem(problem.params, 1e-30 * problem.X, problem.Y, hidden="tanh", l2=0.3)
+    W1 = problem.params["W1"]
+    difference = np.abs(0.3 / 7 * W1 - 0.3 * W1 / 7)
+    assert difference.any()
+    assert (difference <= analyse(tiny).bars["W1"]).all()
+
+
+def test_a_gradient_below_the_normal_numbers_may_be_flushed_to_zero():
+    problem = random_problem(sizes=(3, 5, 1), l2=0.0, m=40)
+    tiny = Problem(problem.params, 5e-307 * problem.X, problem.Y, hidden="tanh")
+    _, grads = manual.loss_and_grads(*tiny.arguments, **tiny.options)
+    assert 0.5 < np.abs(grads["W1"]).max() / np.finfo(float).tiny < 1
+    assert (np.abs(grads["W1"]) <= analyse(tiny).bars["W1"]).all()
 
 
 def test_a_sum_is_charged_for_its_largest_partial_sum_and_for_its_terms():

@@ -254,16 +254,12 @@ def products(jaxpr) -> int:
 
 def counted_in_jax(problem, n) -> dict[str, int]:
     """Return the operations of n steps of each strategy in JAX, on a network of one layer."""
-    X, Y, rates = problem.X, problem.Y, np.array([0.1, 0.0])
+    params, X, Y, rates = dict(problem.params), problem.X, problem.Y, np.array([0.1, 0.0])
     how = {"hidden": (), "output": problem.output, "scheduled": False, "penalised": False}
     with jax.enable_x64(True):
         K = span.gram(X)
-        in_span = jax.make_jaxpr(partial(span.chunk, **how))(
-            X, Y, K, rates, dict(problem.params), None, 1
-        )
-        loop = jax.make_jaxpr(partial(_chunk, **how, length=1))(
-            X, Y, rates, dict(problem.params), None, 1
-        )
+        in_span = jax.make_jaxpr(partial(span.chunk, **how))(X, Y, K, rates, params, None, 1)
+        loop = jax.make_jaxpr(partial(_chunk, **how, length=1))(X, Y, rates, params, None, 1)
         gram = products(jax.make_jaxpr(span._gram)(X).jaxpr)
     step, plain = (sum(map(products, loop_bodies(each.jaxpr))) for each in (in_span, loop))
     block = products(in_span.jaxpr) - step

@@ -14,6 +14,7 @@ Comput. 41 (2019); Parker, *Monte Carlo arithmetic* (1997).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -107,10 +108,11 @@ def analyse(problem: Problem, seed: int = 0) -> Rounding:
     if any(units.any() for units in kinked):
         network = _either_side(network, kinked)
         Z, A, dZ = _propagate(network, count, np.random.default_rng(seed))
-    sigmas = _gradient_errors(exact, network, grads, A, dZ, unit)
+    copies = _copies(cache)
+    sigmas = _gradient_errors(exact, network, A, dZ, copies, unit)
     radius = _kink_radius(network, kinked)
     return Rounding(
-        loss=_loss_error(exact, cache[-1], Z[-1], unit),
+        loss=_loss_error(exact, cache[-1], Z[-1], copies, unit),
         grads={name: sigmas[name] for name in problem.params},
         Z=Z,
         kinked=kinked,
@@ -243,32 +245,42 @@ def _draw(
 def _gradient_errors(
     problem: Problem,
     network: _Linearised,
-    grads: dict[str, np.ndarray],
     A_sigma: Sequence[np.ndarray],
     dZ_sigma: Sequence[np.ndarray],
+    copies: np.ndarray,
     unit: Unit,
 ) -> dict[str, np.ndarray]:
     """Return the deviation of every entry of every dW and db."""
     u, tiny = unit
     m = problem.m
+    alike = np.sqrt(copies)
+    on_average = float(1 / np.mean(1 / copies))
+
+    def mean(carried: np.ndarray, dZ: np.ndarray, A: np.ndarray) -> np.ndarray:
+        added = sums.product_deviation(dZ, A.T, unit, on_average)
+        return np.asarray(np.hypot(carried, added) / m + tiny)
+
     ones = np.ones((1, m))
     result = {}
     for index, layer in enumerate(network.cache, 1):
-        dZ, sigma = network.intermediates[f"dZ{index}"], dZ_sigma[index - 1]
+        dZ, sigma = network.intermediates[f"dZ{index}"], alike * dZ_sigma[index - 1]
         carried = sums.product_norm(sigma, layer.A_prev)
         if index > 1:
             # (a + b)^2 <= 2 a^2 + 2 b^2: the errors of dZ and of A are not independent.
-            carried = np.sqrt(2) * np.hypot(carried, sums.product_norm(dZ, A_sigma[index - 2]))
-        dW = np.hypot(carried, sums.product_deviation(dZ, layer.A_prev.T, unit)) / m
-        dW += 4 * u * (np.abs(grads[f"W{index}"]) + problem.l2 / m * np.abs(layer.W)) + tiny
-        db = np.hypot(sums.product_norm(sigma, ones), sums.product_deviation(dZ, ones.T, unit)) / m
-        db += 4 * u * np.abs(grads[f"b{index}"]) + tiny
-        result[f"W{index}"], result[f"b{index}"] = dW, db
+            through_A = sums.product_norm(alike * dZ, A_sigma[index - 2])
+            carried = np.sqrt(2) * np.hypot(carried, through_A)
+        penalty = 4 * u * problem.l2 / m * np.abs(layer.W)
+        result[f"W{index}"] = mean(carried, dZ, layer.A_prev) + penalty
+        result[f"b{index}"] = mean(sums.product_norm(sigma, ones), dZ, ones)
     return result
 
 
 def _loss_error(
-    problem: Problem, last: manual.LayerCache, Z_sigma: np.ndarray, unit: Unit
+    problem: Problem,
+    last: manual.LayerCache,
+    Z_sigma: np.ndarray,
+    copies: np.ndarray,
+    unit: Unit,
 ) -> float:
     """Return the deviation of the mean cross-entropy plus the penalty."""
     u, m = unit.u, problem.m
@@ -278,7 +290,7 @@ def _loss_error(
     penalty = manual.l2_penalty(weights, problem.l2, m)
     # All terms of either sum are positive.
     adding = sums.deviation(u, m, data) + sums.deviation(u, sum(W.size for W in weights), penalty)
-    return float(sums.norm(each.ravel()) / m + adding)
+    return float(sums.norm((np.sqrt(copies) * each).ravel()) / m + adding)
 
 
 def _kink_radius(network: _Linearised, kinked: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
@@ -303,6 +315,16 @@ def _kink_radius(network: _Linearised, kinked: Sequence[np.ndarray]) -> dict[str
         )
         radius[f"b{index}"] = dZ_radius.sum(axis=1, keepdims=True) / m
     return radius
+
+
+def _copies(cache: Sequence[manual.LayerCache]) -> np.ndarray:
+    """Return with how many examples each shares the input of some layer, itself included, (m,)."""
+    result = np.ones(cache[0].A_prev.shape[1])
+    for layer in cache:
+        columns = [column.tobytes() for column in np.ascontiguousarray(layer.A_prev.T)]
+        count = Counter(columns)
+        result = np.maximum(result, [count[column] for column in columns])
+    return result
 
 
 def _dropout_scales(problem: Problem) -> list[np.ndarray | float]:

@@ -14,6 +14,14 @@ too, once, which is less than one further term.
 Where a bound is asked for and not a deviation, the sum of the absolute values bounds every
 partial sum: the error is at most k u sqrt(n) sum |t|, but for a chance of 2 exp(-k^2 / 2).
 
+Terms that are all there c times are not rounded independently: each may make the same error c
+times, and in another order equal terms meet. That is a random walk of n / c steps, each c times as
+long, for the roundings as for the terms:
+
+    u sqrt(n c) (P + sqrt(c) T),
+
+which for c = n, all terms equal, is the worst case, u n (P + sum |t|).
+
 Sources: Higham & Mary, *A new approach to probabilistic rounding error analysis*, SIAM J. Sci.
 Comput. 41 (2019), theorem 2.4; Higham, *Accuracy and Stability of Numerical Algorithms* (2002),
 section 4.2.
@@ -50,7 +58,7 @@ class Unit(NamedTuple):
         return cls(float(info.eps) / 2, float(info.tiny))
 
 
-def deviation(u: float, n: int, partial: Any, terms: Any = 0.0) -> Any:
+def deviation(u: float, n: int | float, partial: Any, terms: Any = 0.0) -> Any:
     """Return the standard deviation u sqrt(n) (P + T) of a sum of n terms.
 
     `partial` is P, the largest partial sum, and `terms` T, the Euclidean norm of the terms, 0
@@ -68,11 +76,15 @@ def bound(u: float, n: int, absolute: Any, k: float) -> Any:
 
 
 def product_deviation(
-    left: Float[Array, "rows n"], right: Float[Array, "n columns"], unit: Unit
+    left: Float[Array, "rows n"],
+    right: Float[Array, "n columns"],
+    unit: Unit,
+    copies: float = 1.0,
 ) -> Float[Array, "rows columns"]:
     """Return the standard deviation of every inner product of left @ right.
 
-    P is the largest partial sum at the ends of `BLOCKS` blocks of consecutive terms.
+    P is the largest partial sum at the ends of `BLOCKS` blocks of consecutive terms. Every term
+    is there `copies` times on average.
     """
     n = left.shape[1]
     partial = np.zeros((left.shape[0], right.shape[1]))
@@ -81,7 +93,8 @@ def product_deviation(
         rows = slice(block[0], block[-1] + 1)
         partial += left[:, rows] @ right[rows]
         np.maximum(largest, np.abs(partial), out=largest)
-    error = deviation(unit.u, n, largest, product_norm(left, right.T))
+    terms = np.sqrt(copies) * product_norm(left, right.T)
+    error = deviation(unit.u, n * copies, largest, terms)
     return np.asarray(error + unit.tiny * (error > 0))
 
 
