@@ -14,7 +14,9 @@ from verify.homework.report import AGREE
 from verify.homework.run.calls import CallError, array_of, is_array
 from verify.homework.textbook.results import (
     Alternative,
+    Mistake,
     Result,
+    evaluated,
     first_of,
     is_derivative_of,
     settle,
@@ -76,7 +78,7 @@ def judge_activation(submission: Submission, role: Role) -> None:
         expected = Z * sloped(role.role, Z, leak)
         _remark_on_leak(submission, role, role.role, leak)
     formula, wrongs = _FORWARD_FORMULAS[role.role]
-    alternatives = [Alternative(bug, text, form, make(Z)) for bug, text, form, make in wrongs]
+    alternatives = evaluated(wrongs, Z=Z)
     scale = (1 + np.abs(Z)) * np.abs(expected)
     settle(submission, role, [Result("A", found, expected, formula, scale, alternatives)])
 
@@ -93,78 +95,54 @@ def _activated(submission: Submission, role: Role, Z: np.ndarray) -> Any:
         ).reshape(Z.shape)
 
 
-_FORWARD_FORMULAS: dict[str, tuple[str, list[tuple[str, str, str, Callable[..., Any]]]]] = {
+_FORWARD_FORMULAS: dict[str, tuple[str, list[Mistake]]] = {
     "sigmoid": (
         "1 / (1 + exp(-Z))",
         [
-            (
-                "sigmoid-sign",
-                "The sign of Z is missing: it falls where a sigmoid rises.",
-                "1 / (1 + exp(Z))",
-                lambda Z: 1 / (1 + np.exp(Z)),
-            ),
-            ("forward-activation", "It is tanh(Z).", "tanh(Z)", np.tanh),
-            (
-                "sigmoid-one-missing",
-                "The 1 under the bar has the wrong sign.",
-                "1 / (1 - exp(-Z))",
-                lambda Z: 1 / (1 - np.exp(-Z)),
-            ),
+            ("sigmoid-sign", "The sign of Z is missing: it falls where a sigmoid rises.",
+             "1 / (1 + exp(Z))"),
+            ("forward-activation", "It is tanh(Z).", "tanh(Z)"),
+            ("sigmoid-one-missing", "The 1 in the denominator has the wrong sign.",
+             "1 / (1 - exp(-Z))"),
         ],
     ),
     "relu": (
         "maximum(0, Z)",
         [
-            ("relu-minimum", "It keeps what is negative.", "minimum(0, Z)",
-             lambda Z: np.minimum(0, Z)),
-            ("relu-absolute", "It is |Z|.", "abs(Z)", np.abs),
-            (
-                "forward-activation",
-                "It lets a hundredth of what is negative through: that is a leaky relu.",
-                "maximum(0.01 * Z, Z)",
-                lambda Z: np.maximum(0.01 * Z, Z),
-            ),
-            ("relu-step", "It is the derivative of relu.", "Z > 0", lambda Z: (Z > 0) * 1.0),
-            ("forward-activation", "It returns Z as it is.", "Z", lambda Z: Z),
+            ("relu-minimum", "It keeps what is negative.", "minimum(0, Z)"),
+            ("relu-absolute", "It is |Z|.", "abs(Z)"),
+            ("forward-activation", "It lets a hundredth of what is negative through: that is a "
+             "leaky relu.", "maximum(0.01 * Z, Z)"),
+            ("relu-step", "It is the derivative of relu.", "Z > 0"),
+            ("forward-activation", "It returns Z as it is.", "Z"),
         ],
     ),
     "leaky-relu": (
         "maximum(0.01 * Z, Z)",
         [
             ("forward-activation", "It is relu(Z): nothing of what is negative is let through.",
-             "maximum(0, Z)", lambda Z: np.maximum(0, Z)),
-            ("forward-activation", "It returns Z as it is.", "Z", lambda Z: Z),
-            ("relu-minimum", "It keeps the smaller of the two.", "minimum(0.01 * Z, Z)",
-             lambda Z: np.minimum(0.01 * Z, Z)),
-            ("relu-absolute", "What is negative changes its sign.", "where(Z > 0, Z, -0.01 * Z)",
-             lambda Z: np.where(Z > 0, Z, -0.01 * Z)),
-            ("relu-step", "It is the derivative of the leaky relu.", "where(Z > 0, 1, 0.01)",
-             lambda Z: np.where(Z > 0, 1, 0.01)),
+             "maximum(0, Z)"),
+            ("forward-activation", "It returns Z as it is.", "Z"),
+            ("relu-minimum", "It keeps the smaller of the two.", "minimum(0.01 * Z, Z)"),
+            ("relu-absolute", "What is negative changes its sign.", "where(Z > 0, Z, -0.01 * Z)"),
+            ("relu-step", "It is the derivative of the leaky relu.", "where(Z > 0, 1, 0.01)"),
         ],
     ),
     "tanh": (
         "tanh(Z)",
-        [("forward-activation", "It is the sigmoid of Z.", "sigmoid(Z)", manual.sigmoid)],
+        [("forward-activation", "It is the sigmoid of Z.", "sigmoid(Z)")],
     ),
     "softmax": (
         "exp(Z) / sum of exp(Z) down each column",
         [
-            (
-                "softmax-over-everything",
-                "It divides by the sum over all examples: axis=0 is missing.",
-                "exp(Z) / np.sum(exp(Z))",
-                lambda Z: np.exp(Z) / np.exp(Z).sum(),
-            ),
-            (
-                "softmax-not-normalised",
-                "It is not divided by the sum over the classes.",
-                "exp(Z)",
-                np.exp,
-            ),
-            ("forward-activation", "It is the sigmoid of Z.", "sigmoid(Z)", manual.sigmoid),
+            ("softmax-over-everything", "It divides by the sum over all examples: axis=0 is "
+             "missing.", "exp(Z) / np.sum(exp(Z))"),
+            ("softmax-not-normalised", "It is not divided by the sum over the classes.", "exp(Z)"),
+            ("forward-activation", "It is the sigmoid of Z.", "sigmoid(Z)"),
         ],
     ),
 }  # fmt: skip
+"""The right formula of each activation, and what people write instead."""
 
 
 def judge_activation_backward(submission: Submission, role: Role) -> None:
@@ -214,7 +192,7 @@ def _result(
     A = manual.ACTIVATIONS[name].forward(Z) if leak is None else Z * sloped(name, Z, leak)
     expected = manual.softmax_backward(dA, Z) if name == "softmax" else dA * sloped(name, Z, leak)
     formula, wrongs = _BACKWARD_FORMULAS[name]
-    alternatives = [Alternative(b, text, form, make(dA, Z, A)) for b, text, form, make in wrongs]
+    alternatives = evaluated(wrongs, dA=dA, Z=Z, A=A, s=A, leak=(A / Z).min())
     theirs = leak_of(name, found, Z, lambda slope: dA * slope)
     if theirs is not None:
         sentence = f"The slope below 0 is {theirs:g}; that of the activation is {(A / Z).min():g}."
@@ -304,96 +282,76 @@ def _at_zero(
         )
 
 
-_BACKWARD_FORMULAS: dict[str, tuple[str, list[tuple[str, str, str, Callable[..., Any]]]]] = {
+_BACKWARD_FORMULAS: dict[str, tuple[str, list[Mistake]]] = {
     "sigmoid": (
         "dA * s * (1 - s) with s = sigmoid(Z)",
         [
-            ("derivative-missing", "The derivative of the sigmoid is missing.", "dA",
-             lambda dA, Z, A: dA),
-            ("derivative-is-activation", "The factor (1 - s) is missing.", "dA * s",
-             lambda dA, Z, A: dA * A),
-            ("derivative-one-minus-activation", "The factor s is missing.", "dA * (1 - s)",
-             lambda dA, Z, A: dA * (1 - A)),
-            ("upstream-missing", "It is not multiplied by dA.", "s * (1 - s)",
-             lambda dA, Z, A: A * (1 - A) + 0 * dA),
+            ("derivative-missing", "The derivative of the sigmoid is missing.", "dA"),
+            ("derivative-is-activation", "The factor (1 - s) is missing.", "dA * s"),
+            ("derivative-one-minus-activation", "The factor s is missing.", "dA * (1 - s)"),
+            ("upstream-missing", "It is not multiplied by dA.", "s * (1 - s)"),
             ("derivative-of-preactivation", "The derivative is taken of Z instead of the sigmoid.",
-             "dA * Z * (1 - Z)", lambda dA, Z, A: dA * Z * (1 - Z)),
+             "dA * Z * (1 - Z)"),
             ("derivative-of-another-activation", "The derivative is that of tanh.",
-             "dA * (1 - s**2)", lambda dA, Z, A: dA * (1 - A**2)),
+             "dA * (1 - s**2)"),
             ("derivative-of-another-activation", "The derivative is that of tanh.",
-             "dA * (1 - tanh(Z)**2)", lambda dA, Z, A: dA * (1 - np.tanh(Z) ** 2)),
-            ("derivative-of-another-activation", "The derivative is that of relu.", "dA * (Z > 0)",
-             lambda dA, Z, A: dA * (Z > 0)),
-            ("derivative-with-plus", "It is s * (1 + s): the sign is wrong.", "dA * s * (1 + s)",
-             lambda dA, Z, A: dA * A * (1 + A)),
+             "dA * (1 - tanh(Z)**2)"),
+            ("derivative-of-another-activation", "The derivative is that of relu.", "dA * (Z > 0)"),
+            ("derivative-with-plus", "It is s * (1 + s): the sign is wrong.", "dA * s * (1 + s)"),
             ("derivative-of-activation", "The sigmoid is taken of the sigmoid.",
-             "dA * sigmoid(s) * (1 - sigmoid(s))",
-             lambda dA, Z, A: dA * manual.sigmoid(A) * (1 - manual.sigmoid(A))),
+             "dA * sigmoid(s) * (1 - sigmoid(s))"),
         ],
     ),
     "relu": (
         "dA where Z > 0, else 0",
         [
-            ("derivative-missing", "The mask Z > 0 is missing.", "dA",
-             lambda dA, Z, A: dA),
-            ("upstream-missing", "It is not multiplied by dA.", "Z > 0",
-             lambda dA, Z, A: (Z > 0) + 0 * dA),
-            ("derivative-of-upstream", "The mask is taken of dA instead of Z.", "dA * (dA > 0)",
-             lambda dA, Z, A: dA * (dA > 0)),
-            ("derivative-inverted", "The mask is the wrong way round.", "dA * (Z < 0)",
-             lambda dA, Z, A: dA * (Z < 0)),
+            ("derivative-missing", "The mask Z > 0 is missing.", "dA"),
+            ("upstream-missing", "It is not multiplied by dA.", "Z > 0"),
+            ("derivative-of-upstream", "The mask is taken of dA instead of Z.", "dA * (dA > 0)"),
+            ("derivative-inverted", "The mask is the wrong way round.", "dA * (Z < 0)"),
             ("derivative-is-activation", "It is multiplied by relu(Z), not by its derivative.",
-             "dA * maximum(0, Z)", lambda dA, Z, A: dA * A),
+             "dA * maximum(0, Z)"),
             ("derivative-is-preactivation", "It is multiplied by Z, not by the derivative.",
-             "dA * Z", lambda dA, Z, A: dA * Z),
+             "dA * Z"),
         ],
     ),
     "leaky-relu": (
         "dA where Z > 0, else leak * dA",
         [
-            ("derivative-missing", "The slope below 0 is missing.", "dA",
-             lambda dA, Z, A: dA),
-            ("upstream-missing", "It is not multiplied by dA.", "where(Z > 0, 1, leak)",
-             lambda dA, Z, A: A / Z + 0 * dA),
+            ("derivative-missing", "The slope below 0 is missing.", "dA"),
+            ("upstream-missing", "It is not multiplied by dA.", "where(Z > 0, 1, leak)"),
             ("derivative-of-another-activation", "The derivative is that of relu: it is 0 below 0.",
-             "dA * (Z > 0)", lambda dA, Z, A: dA * (Z > 0)),
+             "dA * (Z > 0)"),
             ("derivative-inverted", "The slopes are the wrong way round.",
-             "dA * where(Z > 0, leak, 1)", lambda dA, Z, A: dA * np.where(Z > 0, (A / Z).min(), 1)),
+             "dA * where(Z > 0, leak, 1)"),
             ("derivative-of-upstream", "The sign is that of dA instead of Z.",
-             "dA * where(dA > 0, 1, leak)",
-             lambda dA, Z, A: dA * np.where(dA > 0, 1, (A / Z).min())),
-            ("derivative-is-activation", "It is multiplied by A, not by the derivative.",
-             "dA * A", lambda dA, Z, A: dA * A),
+             "dA * where(dA > 0, 1, leak)"),
+            ("derivative-is-activation", "It is multiplied by A, not by the derivative.", "dA * A"),
             ("derivative-is-activation", "Below 0 it is leak * Z, not leak * dA.",
-             "where(Z > 0, dA, leak * Z)", lambda dA, Z, A: np.where(Z > 0, dA, A)),
-            ("upstream-missing", "Below 0 it is not multiplied by dA.",
-             "where(Z > 0, dA, leak)", lambda dA, Z, A: np.where(Z > 0, dA, A / Z)),
+             "where(Z > 0, dA, leak * Z)"),
+            ("upstream-missing", "Below 0 it is not multiplied by dA.", "where(Z > 0, dA, leak)"),
         ],
     ),
     "tanh": (
         "dA * (1 - tanh(Z)**2)",
         [
-            ("derivative-missing", "The derivative of tanh is missing.", "dA",
-             lambda dA, Z, A: dA),
-            ("upstream-missing", "It is not multiplied by dA.", "1 - tanh(Z)**2",
-             lambda dA, Z, A: 1 - A**2 + 0 * dA),
+            ("derivative-missing", "The derivative of tanh is missing.", "dA"),
+            ("upstream-missing", "It is not multiplied by dA.", "1 - tanh(Z)**2"),
             ("derivative-of-preactivation", "The derivative is taken of Z instead of tanh(Z).",
-             "dA * (1 - Z**2)", lambda dA, Z, A: dA * (1 - Z**2)),
-            ("derivative-not-squared", "tanh(Z) is not squared.", "dA * (1 - tanh(Z))",
-             lambda dA, Z, A: dA * (1 - A)),
+             "dA * (1 - Z**2)"),
+            ("derivative-not-squared", "tanh(Z) is not squared.", "dA * (1 - tanh(Z))"),
             ("derivative-of-another-activation", "The derivative is that of the sigmoid.",
-             "dA * A * (1 - A)", lambda dA, Z, A: dA * A * (1 - A)),
-            ("derivative-with-plus", "The sign is wrong.", "dA * (1 + tanh(Z)**2)",
-             lambda dA, Z, A: dA * (1 + A**2)),
+             "dA * A * (1 - A)"),
+            ("derivative-with-plus", "The sign is wrong.", "dA * (1 + tanh(Z)**2)"),
         ],
     ),
     "softmax": (
         "A * (dA - sum of A * dA down each column)",
         [
-            ("derivative-missing", "The derivative of the softmax is missing.", "dA",
-             lambda dA, Z, A: dA),
+            ("derivative-missing", "The derivative of the softmax is missing.", "dA"),
             ("derivative-diagonal-only", "Only the diagonal of the Jacobian is taken.",
-             "dA * A * (1 - A)", lambda dA, Z, A: dA * A * (1 - A)),
+             "dA * A * (1 - A)"),
         ],
     ),
 }  # fmt: skip
+"""The right formula of each backward function, and what people write instead; s is A."""

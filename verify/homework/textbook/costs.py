@@ -10,14 +10,13 @@ import manual
 from verify.findings import Finding
 from verify.homework.report import AGREE, DISAGREE
 from verify.homework.run.calls import array_of, number_of
-from verify.homework.textbook.network import output_of
 from verify.homework.textbook.network_findings import (
     Blame,
     Numbers,
     findings_in,
     is_single,
 )
-from verify.homework.textbook.problems import L2, M, draw
+from verify.homework.textbook.problems import L2, M, draw, forward
 from verify.homework.textbook.roles import Role, blamed, depth, meaning
 from verify.homework.textbook.submission import Submission
 
@@ -47,7 +46,7 @@ def _cost_findings(
     hidden = ("relu",) * (len(layers) - 2)
     problem = draw(layers, M, hidden=hidden, output=output, l2=L2 if regularised else 0.0, seed=2)
     values = {
-        "AL": output_of(problem),
+        "AL": forward(problem)[0],
         "Y": problem.Y,
         "X": problem.X,
         "parameters": dict(problem.params),

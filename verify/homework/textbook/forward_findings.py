@@ -15,8 +15,8 @@ from verify.homework.textbook.identification import CLOSE, Identified
 from verify.homework.textbook.network import (
     Network,
 )
+from verify.homework.textbook.problems import forward
 from verify.homework.textbook.roles import blamed
-from verify.problem import Problem
 
 
 def forward_findings(
@@ -42,7 +42,7 @@ def _wrong_output(identified: Identified) -> Finding | None:
     problem, AL = identified.problem, array_of(identified.evaluated.forward.AL)
     if AL is None or problem.masks is not None or AL.shape != problem.Y.shape:
         return None
-    Z, L = _last_Z(problem), len(problem.layers) - 1
+    Z, L = forward(problem)[1][-1].Z, len(problem.layers) - 1
     fitting = [text for text, value in _OUTPUTS.items() if np.allclose(AL, value(Z), rtol=CLOSE)]
     if not fitting:
         return None
@@ -84,10 +84,3 @@ _OUTPUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "sigmoid(relu({Z}))": lambda Z: manual.sigmoid(np.maximum(Z, 0)),
 }
 """What people put at the output instead."""
-
-
-def _last_Z(problem: Problem) -> np.ndarray:
-    _, cache = manual.forward(
-        problem.params, problem.X, hidden=problem.hidden, output=problem.output
-    )
-    return cache[-1].Z

@@ -274,47 +274,33 @@ def initialize_parameters(*sizes: Any) -> Arrays:
     return parameters
 
 
-_PAIRS: dict[str, Callable[..., Any]] = {
+def _by_name(*functions: Callable[..., Any]) -> dict[str, Callable[..., Any]]:
+    return {function.__name__: function for function in functions}
+
+
+_COURSE_1 = {
     "sigmoid": FORWARDS["sigmoid"],
     "relu": FORWARDS["relu"],
     "sigmoid_backward": BACKWARDS["sigmoid_backward"],
     "relu_backward": BACKWARDS["relu_backward"],
-}
-_BLOCKS: dict[str, Callable[..., Any]] = {
-    "initialize_parameters": initialize_parameters,
     "initialize_parameters_deep": initialize_parameters,
-    "linear_forward": linear_forward,
-    "linear_activation_forward": linear_activation_forward,
-    "L_model_forward": L_model_forward,
-    "compute_cost": compute_cost,
-    "linear_backward": linear_backward,
-    "linear_activation_backward": linear_activation_backward,
-    "L_model_backward": L_model_backward,
-    "update_parameters": update_parameters,
+    **_by_name(initialize_parameters, linear_forward, linear_activation_forward, L_model_forward),
+    **_by_name(compute_cost, linear_backward, linear_activation_backward, L_model_backward),
+    **_by_name(update_parameters),
 }
-_THREE_LAYERS: dict[str, Callable[..., Any]] = {
-    "sigmoid": sigmoid,
-    "relu": relu,
-    "forward_propagation": forward_propagation,
-    "backward_propagation": backward_propagation,
-    "initialize_parameters": initialize_parameters,
-    "update_parameters": update_parameters,
+_COURSE_2 = {
+    **_by_name(sigmoid, relu, forward_propagation, backward_propagation),
+    **_by_name(initialize_parameters, update_parameters),
 }
 
 MODULES: dict[str, dict[str, Callable[..., Any]]] = {
     "dnn": FORWARDS | BACKWARDS,
-    "dnn_app": _PAIRS | _BLOCKS,
-    "init": _THREE_LAYERS | {"compute_loss": compute_cost_quietly},
-    "reg": _THREE_LAYERS | {"compute_cost": compute_cost_quietly},
-    "opt": _THREE_LAYERS | {"compute_cost": compute_cost_quietly},
-    "gc": {
-        "sigmoid": sigmoid,
-        "relu": relu,
-        "dictionary_to_vector": dictionary_to_vector,
-        "vector_to_dictionary": vector_to_dictionary,
-        "gradients_to_vector": gradients_to_vector,
-    },
-    "planar": {"sigmoid": sigmoid},
+    "dnn_app": _COURSE_1,
+    "init": _COURSE_2 | {"compute_loss": compute_cost_quietly},
+    "reg": _COURSE_2 | {"compute_cost": compute_cost_quietly},
+    "opt": _COURSE_2 | {"compute_cost": compute_cost_quietly},
+    "gc": _by_name(sigmoid, relu, dictionary_to_vector, vector_to_dictionary, gradients_to_vector),
+    "planar": _by_name(sigmoid),
 }
 """What each helper module defines."""
 

@@ -19,10 +19,9 @@ from verify.homework.textbook.network import (
     Runner,
     alternatives,
     find_masks,
-    output_of,
     textbook,
 )
-from verify.homework.textbook.problems import M, draw, with_masks
+from verify.homework.textbook.problems import M, draw, forward
 from verify.homework.textbook.submission import Submission
 from verify.problem import Problem
 
@@ -85,7 +84,7 @@ def _evaluated(
         other = draw(sizes, M, hidden=activations, output=output, l2=network.l2, seed=seed)
         again = evaluated if activations == hidden else runner_of(runner, other)
         for chosen in masks:
-            masked = other if chosen is None else with_masks(other, chosen, keep)
+            masked = other if chosen is None else other.with_masks(chosen, keep)
             if not _matches(again, masked):
                 continue
             course = None if activations == hidden else hidden
@@ -97,7 +96,7 @@ def _evaluated(
             raise BindError(
                 "", f"The masks of {runner.cost_name} are neither in its cache nor among its draws"
             )
-        problem = with_masks(problem, masks[0], keep)  # type: ignore[arg-type]
+        problem = problem.with_masks(masks[0], keep)  # type: ignore[arg-type]
         runner = Runner(network, submission.workspace, problem)
     return Identified(problem, runner, evaluated, False)
 
@@ -114,7 +113,7 @@ def _matches(evaluated: Evaluated, problem: Problem) -> bool:
         cost = number_of(evaluated.cost)
         right = manual.loss(*problem.arguments, **problem.options)
         return cost is not None and bool(abs(cost - right) <= CLOSE * abs(right))
-    expected = output_of(problem)
+    expected = forward(problem)[0]
     return AL.size == expected.size and np.allclose(
         AL.reshape(expected.shape), expected, rtol=CLOSE, atol=0
     )

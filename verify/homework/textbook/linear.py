@@ -18,7 +18,9 @@ from verify.homework.textbook.arguments import BindError
 from verify.homework.textbook.problems import BEND, M
 from verify.homework.textbook.results import (
     Alternative,
+    Mistake,
     Result,
+    evaluated,
     first_of,
     is_derivative_of,
     settle,
@@ -29,91 +31,82 @@ from verify.homework.textbook.submission import Submission
 Arrays = dict[str, np.ndarray]
 
 
-def _linear_problem() -> Arrays:
-    rng = np.random.default_rng(13)
-    return {
-        "A_prev": rng.standard_normal((4, M)),
-        "W": rng.standard_normal((3, 4)),
-        "b": rng.standard_normal((3, 1)),
-        "dZ": rng.standard_normal((3, M)),
-    }
+def _problem() -> tuple[Arrays, np.ndarray]:
+    """Return the input of a linear step whose Z is nowhere near 0, where a relu bends, and a dZ."""
+    for seed in range(100):
+        rng = np.random.default_rng((14, seed))
+        given = {
+            "A_prev": rng.standard_normal((4, M)),
+            "W": 0.7 * rng.standard_normal((3, 4)),
+            "b": rng.standard_normal((3, 1)),
+        }
+        if np.abs(given["W"] @ given["A_prev"] + given["b"]).min() > BEND:
+            return given, rng.standard_normal((3, M))
+    raise AssertionError("no linear step without a Z near 0 in 100 draws")
 
 
 def judge_linear_forward(submission: Submission, role: Role) -> None:
     """Judge Z = W A + b."""
-    given = _linear_problem()
+    given, _ = _problem()
     A, W, b = (given[name] for name in ("A_prev", "W", "b"))
     found = first_of(submission.call(role, given))
     expected, scale = W @ A + b, np.abs(W) @ np.abs(A) + np.abs(b)
-    alternatives = [
-        Alternative("forward-bias-missing", "The bias is not added.", "W @ A", W @ A),
-        Alternative("forward-bias-negated", "The bias is subtracted.", "W @ A - b", W @ A - b),
+    mistakes = [
+        ("forward-bias-missing", "The bias is not added.", "W @ A"),
+        ("forward-bias-negated", "The bias is subtracted.", "W @ A - b"),
     ]
+    alternatives = evaluated(mistakes, A=A, W=W, b=b)
     settle(submission, role, [Result("Z", found, expected, "W @ A + b", 4 * scale, alternatives)])
 
 
 def judge_linear_backward(submission: Submission, role: Role) -> None:
     """Judge dA_prev, dW and db."""
-    given = _linear_problem()
-    dZ = given.pop("dZ")
+    given, dZ = _problem()
     step = _Step(submission, role, submission.role("linear_forward", role), {}, ("dZ", dZ))
     settle(submission, role, _expected(step.results(given), given, dZ), step.is_derivative(given))
 
 
 def _expected(found: Sequence[Any], given: Arrays, dZ: np.ndarray) -> list[Result]:
     """Return what was found as dA_prev, dW and db, each with the right one for this dZ."""
-    A, W, m = given["A_prev"], given["W"], M
+    A, W = given["A_prev"], given["W"]
     dA_prev, dW, db = (*found, None, None, None)[:3]
-    dW_right, db_right = dZ @ A.T / m, dZ.sum(axis=1, keepdims=True) / m
-    size = np.abs(dZ)
+    size = 4 * np.abs(dZ)
+    rights = (
+        ("dW", dW, dZ @ A.T / M, "dZ @ A_prev.T / m", size @ np.abs(A).T / M),
+        ("db", db, dZ.mean(axis=1, keepdims=True), "mean of dZ over the examples",
+         size.mean(axis=1, keepdims=True)),
+        ("dA_prev", dA_prev, W.T @ dZ, "W.T @ dZ", np.abs(W.T) @ size),
+    )  # fmt: skip
+    names = {"A_prev": A, "W": W, "dZ": dZ, "m": M}
     return [
-        Result(
-            "dW",
-            dW,
-            dW_right,
-            "dZ @ A_prev.T / m",
-            4 * size @ np.abs(A).T / m,
-            [
-                Alternative("weights-not-averaged", f"dW is not divided by m: it is m = {m} "
-                            "times too large.", "dZ @ A_prev.T", m * dW_right),
-                Alternative("weights-averaged-twice", "dW is divided by m twice.",
-                            "dZ @ A_prev.T / m**2", dW_right / m),
-                Alternative("weights-negated", "dW has the wrong sign.", "-dZ @ A_prev.T / m",
-                            -dW_right),
-                Alternative("weights-averaged-over-units", "dW is divided by the number of units "
-                            "instead of examples.", f"dZ @ A_prev.T / {A.shape[0]}",
-                            dW_right * m / A.shape[0]),
-            ],
-        ),
-        Result(
-            "db",
-            db,
-            db_right,
-            "mean of dZ over the examples",
-            4 * size.sum(axis=1, keepdims=True) / m,
-            [
-                Alternative("bias-not-averaged", f"db is not divided by m: it is m = {m} times too "
-                            "large.", "np.sum(dZ, axis=1, keepdims=True)", m * db_right),
-                Alternative("bias-averaged-twice", "db is divided by m twice.",
-                            "np.sum(dZ, axis=1, keepdims=True) / m**2", db_right / m),
-                Alternative("bias-negated", "db has the wrong sign.", "-np.sum(dZ, ...) / m",
-                            -db_right),
-            ],
-        ),
-        Result(
-            "dA_prev",
-            dA_prev,
-            W.T @ dZ,
-            "W.T @ dZ",
-            4 * np.abs(W.T) @ size,
-            [
-                Alternative("upstream-averaged-twice", "dA_prev is divided by m, which dW and db "
-                            "are too.", "W.T @ dZ / m", W.T @ dZ / m),
-                Alternative("upstream-negated", "dA_prev has the wrong sign.", "-W.T @ dZ",
-                            -W.T @ dZ),
-            ],
-        ),
-    ]  # fmt: skip
+        Result(name, result, right, formula, scale, evaluated(_MISTAKES[name], **names))
+        for name, result, right, formula, scale in rights
+    ]
+
+
+_MISTAKES: dict[str, list[Mistake]] = {
+    "dW": [
+        ("weights-not-averaged", f"dW is not divided by m: it is m = {M} times too large.",
+         "dZ @ A_prev.T"),
+        ("weights-averaged-twice", "dW is divided by m twice.", "dZ @ A_prev.T / m**2"),
+        ("weights-negated", "dW has the wrong sign.", "-dZ @ A_prev.T / m"),
+        ("weights-averaged-over-units", "dW is divided by the number of units instead of examples.",
+         "dZ @ A_prev.T / A_prev.shape[0]"),
+    ],
+    "db": [
+        ("bias-not-averaged", f"db is not divided by m: it is m = {M} times too large.",
+         "np.sum(dZ, axis=1, keepdims=True)"),
+        ("bias-averaged-twice", "db is divided by m twice.",
+         "np.sum(dZ, axis=1, keepdims=True) / m**2"),
+        ("bias-negated", "db has the wrong sign.", "-np.sum(dZ, axis=1, keepdims=True) / m"),
+    ],
+    "dA_prev": [
+        ("upstream-averaged-twice", "dA_prev is divided by m, which dW and db are too.",
+         "W.T @ dZ / m"),
+        ("upstream-negated", "dA_prev has the wrong sign.", "-W.T @ dZ"),
+    ],
+}  # fmt: skip
+"""What people write instead."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,7 +177,7 @@ def _branches(submission: Submission, role: Role) -> list[tuple[str, str]]:
 
 def judge_linear_activation_forward(submission: Submission, role: Role) -> None:
     """Judge the linear step and the activation together, for each that it knows."""
-    given = _generic_linear_problem()
+    given, _ = _problem()
     A, W, b = (given[name] for name in ("A_prev", "W", "b"))
     Z = W @ A + b
     results = []
@@ -206,25 +199,9 @@ def judge_linear_activation_forward(submission: Submission, role: Role) -> None:
     settle(submission, role, results)
 
 
-def _generic_linear_problem() -> Arrays:
-    """Return a linear step whose Z is nowhere near 0, where a relu bends."""
-    for seed in range(100):
-        rng = np.random.default_rng((14, seed))
-        given = {
-            "A_prev": rng.standard_normal((4, M)),
-            "W": 0.7 * rng.standard_normal((3, 4)),
-            "b": rng.standard_normal((3, 1)),
-            "dA": rng.standard_normal((3, M)),
-        }
-        if np.abs(given["W"] @ given["A_prev"] + given["b"]).min() > BEND:
-            return given
-    raise AssertionError("no linear step without a Z near 0 in 100 draws")
-
-
 def judge_linear_activation_backward(submission: Submission, role: Role) -> None:
     """Judge the backward of both together, for each activation that it knows."""
-    given = _generic_linear_problem()
-    dA = given.pop("dA")
+    given, dA = _problem()
     W, Z = given["W"], given["W"] @ given["A_prev"] + given["b"]
     forward = submission.role("linear_activation_forward", role)
     results: list[Result] = []

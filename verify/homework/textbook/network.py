@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-import manual
 from verify.activations import ACTIVATIONS
 from verify.homework.read.syntax import calls, words
 from verify.homework.run.calls import CallError, array_of, fresh, number_of
@@ -413,16 +412,3 @@ def _arrays_in(tree: Any) -> Iterator[np.ndarray]:
             yield from _arrays_in(item)
     elif isinstance(tree, np.ndarray):
         yield tree
-
-
-def output_of(problem: Problem) -> np.ndarray:
-    """Return the textbook's AL."""
-    AL, _ = manual.forward(
-        problem.params,
-        problem.X,
-        problem.masks,
-        hidden=problem.hidden,
-        output=problem.output,
-        keep_prob=problem.keep_prob,
-    )
-    return AL

@@ -29,10 +29,12 @@ from verify.findings import Finding
 from verify.homework.passes.derivative import ROUTES
 from verify.homework.read.assignments import NOWHERE
 from verify.homework.read.extract import Extract
+from verify.homework.report import Gradient
 from verify.homework.run.calls import array_of
-from verify.homework.textbook.problems import LOWEST
+from verify.homework.textbook.problems import LOWEST, forward
 from verify.homework.textbook.roles import Role, blamed, place_of
 from verify.problem import Problem
+from verify.report import over_bar
 
 LARGEST_GUARD = 1e-4
 """What is larger is no guard but another function."""
@@ -176,14 +178,7 @@ def _reach(problem: Problem) -> dict[str, np.ndarray]:
 
     It is the backward pass of |dZ|, in absolute values throughout.
     """
-    _, cache = manual.forward(
-        problem.params,
-        problem.X,
-        problem.masks,
-        hidden=problem.hidden,
-        output=problem.output,
-        keep_prob=problem.keep_prob,
-    )
+    _, cache = forward(problem)
     positive = [layer._replace(A_prev=np.abs(layer.A_prev), W=np.abs(layer.W)) for layer in cache]
     dZ = np.maximum(np.abs(manual.output_backward(cache, problem.Y)), LOWEST)
     grads, _ = manual.backward(
@@ -215,3 +210,22 @@ def plain(values: Mapping[str, Any]) -> dict[str, Any]:
         name: array if (array := array_of(value)) is not None else value
         for name, value in values.items()
     }
+
+
+def wrong_gradients(function: str, problem: Problem, given: Mapping[str, Any]) -> list[Gradient]:
+    """Return those of the gradients that `function` gave which are beyond their error bars.
+
+    A gradient that is missing, or of another size than its parameter, has no entries to compare.
+    """
+    _, right = manual.loss_and_grads(*problem.arguments, **problem.options)
+    found = []
+    for name, bar in bars_of(problem).items():
+        array = array_of(given.get(name))
+        if array is None or array.size != bar.size:
+            continue
+        array = np.asarray(array, float).reshape(bar.shape)
+        if (over_bar(array - right[name], bar) > 1).any():
+            found.append(
+                Gradient(function, name, array.tolist(), right[name].tolist(), bar.tolist())
+            )
+    return found

@@ -25,7 +25,6 @@ from verify.homework.passes.derivative import compare_with_differences, is_deriv
 from verify.homework.report import AGREE, DISAGREE, UNDECIDED
 from verify.homework.run.calls import CallError, array_of, number_of
 from verify.homework.textbook.forward_findings import forward_findings
-from verify.homework.textbook.gradients import wrong_gradients
 from verify.homework.textbook.identification import CLOSE, Identified, identify
 from verify.homework.textbook.network import (
     Network,
@@ -39,6 +38,7 @@ from verify.homework.textbook.network_findings import (
     is_single,
     plain,
     says_single,
+    wrong_gradients,
 )
 from verify.homework.textbook.problems import M, draw, saturated
 from verify.homework.textbook.replacements import names_of, once, replaced, wrong_within

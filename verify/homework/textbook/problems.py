@@ -51,9 +51,9 @@ def draw(
     raise AssertionError(f"no generic problem with layers {layers} in {_TRIES} draws")
 
 
-def is_generic(problem: Problem) -> bool:
-    """Say whether nothing of a problem is near a bend, or always on, or always off."""
-    AL, cache = manual.forward(
+def forward(problem: Problem) -> tuple[np.ndarray, list[manual.LayerCache]]:
+    """Return the output of the textbook's network, and what its layers keep."""
+    return manual.forward(
         problem.params,
         problem.X,
         problem.masks,
@@ -61,6 +61,11 @@ def is_generic(problem: Problem) -> bool:
         output=problem.output,
         keep_prob=problem.keep_prob,
     )
+
+
+def is_generic(problem: Problem) -> bool:
+    """Say whether nothing of a problem is near a bend, or always on, or always off."""
+    AL, cache = forward(problem)
     if not LOWEST <= AL.min() <= AL.max() <= 1 - LOWEST:
         return False
     return all(layer.activation not in KINKED or _bends_well(layer.Z) for layer in cache)
@@ -70,13 +75,6 @@ def _bends_well(Z: np.ndarray) -> bool:
     """Say whether no entry is near 0, and every unit is on for some examples, off for others."""
     on = Z > 0
     return bool(np.abs(Z).min() >= BEND and on.any(axis=1).all() and not on.all(axis=1).any())
-
-
-def with_masks(
-    problem: Problem, masks: Sequence[np.ndarray], keep_prob: Sequence[float]
-) -> Problem:
-    """Return the same problem with dropout."""
-    return problem.with_masks(masks, keep_prob)
 
 
 def saturated(problem: Problem) -> Problem:

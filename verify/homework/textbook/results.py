@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+import manual
 from verify.diagnose.search import extent
 from verify.findings import Finding
 from verify.homework.passes.derivative import ROUTES, compare_with_differences, is_derivative
@@ -40,6 +41,26 @@ class Alternative:
     says: str
     wrong: str
     value: Any
+
+
+Mistake = tuple[str, str, str]
+"""The name of a mistake, what is wrong in words, and the wrong formula in NumPy's names."""
+
+
+def evaluated(mistakes: Sequence[Mistake], **values: Any) -> list[Alternative]:
+    """Return what wrong formulas give for these values of the names in them."""
+    return [
+        Alternative(bug, says, formula, eval(formula, _NAMES, values))
+        for bug, says, formula in mistakes
+    ]
+
+
+_NAMES = {
+    "np": np,
+    "sigmoid": manual.sigmoid,
+    **{name: getattr(np, name) for name in ("exp", "tanh", "maximum", "minimum", "where")},
+}
+"""What a wrong formula may use besides its values."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-import manual
 from verify.homework.textbook.identification import Identified
+from verify.homework.textbook.problems import forward
 
 
 def textbook_values(identified: Identified) -> dict[str, Any] | None:
@@ -17,14 +17,7 @@ def textbook_values(identified: Identified) -> dict[str, Any] | None:
     The caches that are known are those that the course's forward passes make.
     """
     problem, evaluated = identified.problem, identified.evaluated
-    AL, layers = manual.forward(
-        problem.params,
-        problem.X,
-        problem.masks,
-        hidden=problem.hidden,
-        output=problem.output,
-        keep_prob=problem.keep_prob,
-    )
+    AL, layers = forward(problem)
     named: dict[str, Any] = {"A0": problem.X, "X": problem.X, "Y": problem.Y}
     flat: list[np.ndarray] = []
     flat_with_masks: list[np.ndarray] = []
