@@ -260,7 +260,7 @@ def judged(path="homework.py", verdict="disagree"):
         "",
         (FunctionVerdict("backward", verdict, ""),),
         (finding,) * wrong,
-        ("A helper was stood in for.",),
+        ("A helper was replaced.",),
         (gradient,) * wrong,
         0.5,
     )

@@ -229,7 +229,7 @@ def test_a_helper_that_is_never_imported_is_found_in_the_form_that_is_asked_for(
     assert pair.names["relu"](-1.0) == (0.0, -1.0)
     single = workspace("def f(Z):\n    return relu(Z)")
     assert single.names["relu"](-1.0) == 0.0
-    assert "relu is defined nowhere; the course's was stood in for." in single.remarks
+    assert "relu is not defined in the file; ours was used instead." in single.remarks
 
 
 def test_a_default_that_needs_the_training_costs_its_function_alone():

@@ -79,8 +79,8 @@ def command(
     Only definitions, imports and plain constants of a file are run: no training, no plotting.
     The course's functions are recognised by name and arguments (propagate, forward_propagation,
     L_model_backward, gradient_check, ...); the course's helper modules are replaced by ours where
-    they are missing. Every backward pass is compared with the textbook's, with JAX's derivative
-    of the file's own forward pass, and with finite differences of it.
+    they are missing. Every backward pass is compared with the textbook's and with finite
+    differences of the file's own forward pass.
 
     For any other architecture, name three functions of the file: params() returns the parameters
     (an array, or dicts, lists and tuples of arrays), loss(params) one number, grads(params) the

@@ -49,7 +49,7 @@ def judge_all(
 ) -> list[FileReport]:
     """Judge files, `jobs` at a time, and return their reports in the order of the paths.
 
-    Each is judged in a process of its own. `done` is told of each as it comes in.
+    Each is judged in its own process. `done` is called with each report as it comes in.
     """
     return run_all(__name__, paths, limits, jobs, named, done)
 
@@ -70,7 +70,7 @@ def judge_file(
     progress: Progress = lambda name, functions, findings: None,
     shown: str | None = None,
 ) -> FileReport:
-    """Judge a file. Whatever it calls, it calls here: run it where that does no harm.
+    """Judge a file in this process, which runs the file's functions.
 
     `progress` is told the name of each function before it is judged, and the verdicts so far.
     `shown` is the path that the report is to carry, by default the path itself.
@@ -159,7 +159,7 @@ def _lost(needed: Sequence[Broken]) -> str:
 
 
 def _by_line(findings: Iterable[Finding]) -> Iterator[Finding]:
-    """Yield the findings, those of one line of a loop as one."""
+    """Yield the findings; those of one mistake in one line of a loop are one finding."""
     groups: dict[Any, list[Finding]] = {}
     for finding in findings:
         line = (finding.function, finding.bug, finding.cell, finding.line)
@@ -180,7 +180,7 @@ def _worst_of_each(functions: Sequence[FunctionVerdict]) -> list[FunctionVerdict
 
 
 def _needed(found: Extract, roles: Sequence[Role]) -> list[Broken]:
-    """Return the pieces that do not parse and that a judgement would have needed."""
+    """Return the parts that do not parse and that are needed to judge the file."""
     wanted = {name for role in roles for name in calls(role.node)} - set(found.functions)
     return [
         broken
@@ -195,7 +195,7 @@ def _needed(found: Extract, roles: Sequence[Role]) -> list[Broken]:
 def _skipped(found: Extract, needed: Sequence[Broken]) -> Iterator[str]:
     for broken in found.broken:
         if broken not in needed:
-            yield f"What does not parse was skipped ({broken.where}: {broken.why})."
+            yield f"A part that does not parse was skipped ({broken.where}: {broken.why})."
 
 
 def _nothing(path: str, found: Extract, needed: Sequence[Broken]) -> FileReport:

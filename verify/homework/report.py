@@ -1,4 +1,4 @@
-"""What is said of a file: of each function a verdict, of each mistake a finding."""
+"""The report of a file: a verdict for each function, a finding for each mistake."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ORDER = (AGREE, UNDECIDED, NOTHING, UNREADABLE, CRASHED, TIMEOUT, DISAGREE)
 
 @dataclass(frozen=True)
 class FunctionVerdict:
-    """What is said of one function of a file, besides its findings."""
+    """The verdict of one function of a file, and a message that is not in its findings."""
 
     name: str
     verdict: str
@@ -41,7 +41,7 @@ class Gradient:
 class FileReport:
     """The verdict of one file, with what it rests on.
 
-    `reason` is what neither its findings nor its functions say, and `hint` what may help.
+    `reason` is what its findings and its functions do not say, and `hint` what may help.
     """
 
     path: str

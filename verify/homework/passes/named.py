@@ -1,4 +1,4 @@
-"""Somebody's own architecture: a loss and its gradient, by the names that they have in a file.
+"""Any architecture: a loss and its gradient, by the names that they have in a file.
 
 The file defines three things, and needs to define no more:
 

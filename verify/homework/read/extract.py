@@ -253,7 +253,7 @@ _PYTHON_2 = (
     (r"leading zeros in decimal|hexadecimal literal.*L", "an old integer literal"),
     (r"`[^`]+`", "a backtick"),
 )
-"""What CPython says of Python 2, or what stands on the line where it says no more than no."""
+"""CPython's message for code of Python 2, or the line where the message is only "invalid syntax"."""
 
 
 def _language(notebook: dict[str, Any]) -> str:
@@ -412,7 +412,7 @@ def _statements(cell: Cell, text: str, tree: ast.Module) -> Iterator[Statement]:
 
 
 def _definitions_alone(node: ast.stmt) -> ast.stmt:
-    """Return a class without what its body would run besides defining."""
+    """Return a class without the statements of its body that are no definitions."""
     if isinstance(node, ast.ClassDef):
         taken: set[str] = set()
         kept = [

@@ -171,7 +171,7 @@ def _places(workspace: Workspace, fault: BaseException) -> list[Place]:
 
 
 def fresh(value: Any) -> Any:
-    """Return a copy of a tree of arrays, so that nothing is changed under another's feet."""
+    """Return a copy of a tree of arrays, so that a function cannot change its caller's."""
     if isinstance(value, dict):
         return {key: fresh(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)) and type(value) in (list, tuple):

@@ -1,7 +1,7 @@
 """Processes and what they use, by /proc: the descendants of one, their memory, their end.
 
-Everything is done by looking and killing, which holds for root too, as the system's own limits
-on processes do not. Where there is no /proc (macOS), only the process itself is known.
+Processes are watched and killed, which also works for root; the system's limits on processes do
+not. Where there is no /proc (macOS), only the process itself is known.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def end_all_below(pid: int, *groups: int, patience: float = 5.0) -> None:
     """
     deadline = time.monotonic() + patience
     for group in groups:
-        # A group is killed at one blow: nothing in it can fork meanwhile.
+        # A group is killed in one step: nothing in it can fork in between.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(group, signal.SIGKILL)
     while time.monotonic() < deadline:

@@ -1,17 +1,16 @@
-"""Each file in a process of its own, with limits, and nothing that it does reaching another.
+"""Judges each file in its own process, with limits, so that no file can affect another.
 
 A server (`verify.homework.run.server`) is started once. It imports JAX and everything else, and
 starts none of it: no device, no thread. For every file it forks a supervisor, which forks the
 worker that judges the file; so two hundred files do not pay for two hundred imports. The worker
 
-- leads a session and a process group of its own, which is killed as a group;
-- reads nothing from standard input, has an environment of its own, and works in a folder of its
-  own that is thrown away;
+- leads its own session and process group, which is killed as a whole;
+- reads nothing from standard input, has its own environment, and works in a temporary folder;
 - may write files of `file_size` at most, and ask for `memory` at most (RLIMIT_FSIZE and
   RLIMIT_DATA; RLIMIT_AS would count address space that XLA reserves and never uses).
 
-Its supervisor adopts whatever the worker leaves behind (PR_SET_CHILD_SUBREAPER), so that not
-even a daemon gets away. Every few milliseconds it looks at the time, the bytes printed, the
+Its supervisor adopts every process that the worker leaves behind (PR_SET_CHILD_SUBREAPER), even
+a daemon. Every few milliseconds it looks at the time, the bytes printed, the
 number of processes, their memory and the size of the folder, and kills everything at the first
 excess. Limits that the kernel keeps by user do not bind root; those kept by looking do.
 
@@ -65,7 +64,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class NamedFunctions:
-    """The three functions of a file that its user names, for an architecture of his own."""
+    """The three functions of a file that its user names, for any architecture."""
 
     loss: str
     grads: str
@@ -102,7 +101,7 @@ def run_all(
     for number, path in enumerate(paths):
         if number not in reports:
             reports[number] = FileReport(
-                str(path), CRASHED, "The process that was to judge it ended without a word."
+                str(path), CRASHED, "The checking process stopped without a result."
             )
     return [reports[number] for number in range(len(paths))]
 

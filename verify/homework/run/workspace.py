@@ -1,11 +1,11 @@
-"""Where somebody's definitions are brought to life: a namespace of their own, and its imports.
+"""The namespace in which a file's definitions are run, and what its imports get.
 
-Each statement that was taken from a file is run by itself, so that one which fails costs what
-it would have defined and no more. An import inside gets
+Each statement that was taken from a file is run by itself, so that only what it defines is
+missing if it fails. An import gets
 
 - numpy, math: themselves, with what older files expect of them (`modules`),
-- a module beside the file: what is taken from it in the same way,
-- a helper of the course that is not there: ours, from `Helpers`,
+- a module next to the file: what is taken from it in the same way,
+- a helper of the course that is missing: ours, from `Helpers`,
 - Python's own library: itself,
 - anything else (matplotlib, h5py, tensorflow): a `Hollow`, which can be imported and named but
   not called.
@@ -39,7 +39,7 @@ from verify.homework.run.modules import (
 
 
 class Helpers(NamedTuple):
-    """What stands in for the helper modules that a course hands out.
+    """What replaces the helper modules of a course where they are missing.
 
     `module(name)` returns a module, or None if it is none of the course's; `function(name,
     unpacked)` one function, None if there is none, as it is when its result is `unpacked` as a
@@ -61,7 +61,7 @@ class ObservedRandom:
         self.restart()
 
     def restart(self) -> None:
-        """Begin again, so that every evaluation of a function sees the same random numbers."""
+        """Start again, so that every call of a function gets the same random numbers."""
         self.draws.clear()
         self._state.seed(_SEED)
         python = random.Random(_SEED)
@@ -94,7 +94,7 @@ _ALIASES = {"ranf": "random_sample", "sample": "random_sample"}
 
 
 def _remembering(func: Any, draws: list[np.ndarray]) -> Any:
-    """Return a method that notes the arrays it draws."""
+    """Return a method that remembers the arrays that it draws."""
     if not callable(func) or isinstance(func, type):
         return func
 
@@ -120,12 +120,12 @@ class Workspace:
     failed: dict[str, str] = field(default_factory=dict)
     """Definitions that could not be run, by name, and why."""
     helpers: Helpers | None = None
-    """What stands in for a course's helper modules, for a file of a course."""
+    """What replaces a course's helper modules, for a file of a course."""
     everything: bool = False
-    """Whether whatever is installed can be imported, not Python's own library alone."""
+    """Whether everything that is installed can be imported, not only Python's own library."""
 
     def remark(self, sentence: str) -> None:
-        """Note what differs from what the file expected, once."""
+        """Add a remark, once."""
         self.remarks[sentence] = None
 
     def importer(
@@ -136,7 +136,7 @@ class Workspace:
         fromlist: Sequence[str] | None = (),
         level: int = 0,
     ) -> Any:
-        """Stand in for `__import__`; a relative import is one of a file beside this."""
+        """Do what `__import__` does; a relative import is of a file next to this one."""
         module = self._module(name) if name else Hollow(".")
         if fromlist:
             if isinstance(module, Hollow):
@@ -171,11 +171,11 @@ class Workspace:
             return math_module()
         if name == "random":
             return self.random.library
-        if (beside := self._beside(name)) is not None:
-            return beside
+        if (module := self._next_to_file(name)) is not None:
+            return module
         if self.helpers is not None and (helper := self.helpers.module(last)) is not None:
             if helper.__all__:
-                self.remark(f"{last} is not beside the file; the course's was stood in for.")
+                self.remark(f"{last} is not next to the file; ours was used instead.")
             return helper
         if name == "scipy.special":
             return special_module()
@@ -190,7 +190,7 @@ class Workspace:
                 return importlib.import_module(name)
         return Hollow(name)
 
-    def _beside(self, name: str) -> types.ModuleType | None:
+    def _next_to_file(self, name: str) -> types.ModuleType | None:
         if name in self.extract.written:
             found = extract_script(self.extract.path, self.extract.written[name])
         else:
@@ -200,7 +200,7 @@ class Workspace:
             try:
                 found = extract(path)
             except UnreadableError as fault:
-                self.remark(f"{path.name} beside the file is unreadable: {fault}.")
+                self.remark(f"{path.name}, next to the file, cannot be read: {fault}.")
                 return None
         module = Hollow(name)
         self.modules[name] = module  # before it is filled: two helpers may import each other
@@ -244,7 +244,7 @@ class Workspace:
                     self.failed[name] = f"{statement.where(statement.node.lineno)}: {why}"
 
     def _fill_in(self) -> None:
-        """Give what the file uses and never defines, where it is a helper of the course."""
+        """Add the course's helpers that the file uses and never defines."""
         if not self.extract.functions and not self.extract.classes:
             return
         defined = {*self.names, *vars(builtins)}
@@ -259,19 +259,19 @@ class Workspace:
             elif name == "m" and name in self.extract.unrun:
                 self.names[name] = self.helpers.examples
                 self.remark(
-                    "m is made from the data, which is not read here; it was taken for "
+                    "m is computed from data that is not read here; it was taken as "
                     "the number of examples."
                 )
             elif (
                 found := self.helpers.function(name, is_unpacked(self.extract, name))
             ) is not None:
                 self.names[name] = found
-                self.remark(f"{name} is defined nowhere; the course's was stood in for.")
+                self.remark(f"{name} is not defined in the file; ours was used instead.")
 
 
 @contextlib.contextmanager
 def _registered(module: types.ModuleType) -> Iterator[None]:
-    """Have a module in sys.modules for a while."""
+    """Keep a module in sys.modules inside a `with` block."""
     before = sys.modules.get(module.__name__)
     sys.modules[module.__name__] = module
     try:

@@ -48,7 +48,7 @@ def bind(role: Role, values: Mapping[str, Any]) -> dict[str, Any]:
         if wanted is not None:
             bound[name] = values[wanted]
         elif not has_default:
-            what = f"asks for {name}, which is not an argument that is known"
+            what = f"asks for {name}, an argument that Backproof does not know"
             raise BindError(role.shown, what)
     return bound
 

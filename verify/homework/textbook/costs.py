@@ -1,4 +1,4 @@
-"""The cost, judged by itself on outputs and labels of our own."""
+"""Judges the cost by itself, on outputs and labels of ours."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
 And the one-dimensional J = theta x that the course begins it with.
 
-A checker is handed the true gradient of the forward pass that it differences, and then wrong
-ones: dW2 doubled and db1 quadrupled (the course's own example), one bias alone, one weight
+A checker is called with the true gradient of the forward pass that it differences, and then with
+wrong ones: dW2 doubled and db1 quadrupled (the course's own example), one bias alone, one weight
 alone. What it returns for a wrong one is known: ||g - g'|| / (||g|| + ||g'||) at the true g.
 """
 
@@ -28,10 +28,10 @@ from verify.problem import Problem
 
 ACCEPTS = 1e-5
 """A right gradient's difference: with steps of 1e-7 its rounding is some 1e-8, and the course
-accepts up to 2e-7; a checker that differences to one side with 1e-4 comes to 1e-5."""
+accepts up to 2e-7; one-sided differences with steps of 1e-4 are about 1e-5 off."""
 
 REJECTS = 1e-3
-"""A wrong gradient's difference: those that are tried come to 0.01 and more."""
+"""A wrong gradient's difference: those that are tried have at least 0.01."""
 
 LAYERS = (4, 5, 3, 1)
 """The network whose sizes the course's `vector_to_dictionary` has written into it."""
@@ -70,9 +70,7 @@ def _settle(submission: Submission, role: Role, answers: Mapping[str, Any]) -> N
     """Set a checker's verdict from what it returned for the true gradient and for wrong ones."""
     says, number = _verdict(answers["the true gradient"])
     if says == "says nothing":
-        submission.say(
-            role, UNDECIDED, f"{role.shown} returns nothing by which it accepts or rejects."
-        )
+        submission.say(role, UNDECIDED, f"{role.shown} returns neither a number nor True or False.")
         return
     if says == "rejects":
         _disagree(submission, role, "rejects-right", "It rejects the true gradient", number)

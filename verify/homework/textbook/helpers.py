@@ -1,10 +1,10 @@
 """The course's helper modules, written anew, for files that come without them.
 
-The modules that the course hands out beside its exercises (`dnn_utils`, `dnn_app_utils`,
+The modules that the course hands out with its exercises (`dnn_utils`, `dnn_app_utils`,
 `init_utils`, `reg_utils`, `gc_utils`, `opt_utils`, `planar_utils`, and the older and newer
 numbers of each) are known by what their functions take and return; here are functions that
 take and return the same. Those with nothing to differentiate (`lr_utils`, `testCases`,
-`public_tests`) can be imported and hold nothing.
+`public_tests`) can be imported and are empty.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _HELPER = re.compile(
 
 
 def module(name: str) -> Hollow | None:
-    """Return the stand-in for a helper module of the course, or None if it hands out no such."""
+    """Return our version of a helper module of the course, or None if the course has no such."""
     found = _HELPER.match(name)
     return None if found is None else filled(name, MODULES.get((found["with"] or "").lower(), {}))
 

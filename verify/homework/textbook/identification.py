@@ -1,7 +1,7 @@
 """Which of the textbook's networks a file's forward pass is: activations, output and masks.
 
-A forward pass is evaluated on a problem, and then the problem is chosen that it answers to. So
-a network with relu where the course has tanh is judged as the network that it is.
+A forward pass is evaluated on a problem, and its output compared with those of the textbook's
+networks. So a network with relu where the course has tanh is judged as what it is.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from verify.homework.textbook.submission import Submission
 from verify.problem import Problem
 
 CLOSE = 1e-4
-"""How near a forward pass must come to be taken for one of the textbook's, to be judged as it."""
+"""How near the textbook's output a forward pass must be to be identified with it, relatively."""
 
 
 @dataclass(frozen=True, eq=False)
 class Identified:
-    """One evaluation of a network beside the problem that it is judged by.
+    """One evaluation of a network, and the problem by which it is judged.
 
     `course` are the hidden layers that the course has, where the file has others.
     """
@@ -94,7 +94,7 @@ def _evaluated(
     if network.keep_prob < 1:
         if not masks:
             raise BindError(
-                "", f"The masks of {runner.cost_name} are neither in its cache nor among its draws"
+                "", "The dropout masks are neither in the cache nor among the random numbers drawn"
             )
         problem = problem.with_masks(masks[0], keep)  # type: ignore[arg-type]
         runner = Runner(network, submission.workspace, problem)

@@ -38,7 +38,7 @@ def construct(workspace: Workspace, owner: str, layers: Sequence[int]) -> Any:
         if wanted is not None:
             arguments[name] = sizes[wanted]
         elif parameter.default is parameter.empty:
-            raise BindError(owner, f"is made with {name}, which is not an argument that is known")
+            raise BindError(owner, f"is made with {name}, an argument that Backproof does not know")
     return guarded(workspace, owner, kind, **arguments)
 
 
@@ -62,7 +62,7 @@ _CONSTRUCTOR = {
 
 
 def place(instance: Any, params: Mapping[str, Any]) -> None:
-    """Put parameters into an object, where it keeps its own."""
+    """Put parameters into an object, in the place of its own."""
     attributes = vars(instance)
     for value in attributes.values():
         if isinstance(value, dict) and "W1" in value:

@@ -1,9 +1,9 @@
 """A forward pass, a cost and a backward pass of a file, composed into one loss and its gradient.
 
-What a file leaves out is stood in for by the course's. Everything that is called is named by
-the values that its arguments ask for, so that `backward_propagation(X, Y, cache)` and
+What a file leaves out is replaced by the course's. Functions are called with the values that
+the names of their arguments ask for, so that `backward_propagation(X, Y, cache)` and
 `backward_propagation(parameters, cache, X, Y)` and `backward_prop(Z1, A1, Z2, A2, W2, X, Y)`
-are one thing here.
+are called alike.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from verify.problem import Problem
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """Roles that belong together; None is one that the course's stands in for.
+    """Functions that belong together; where one is None, the course's is used.
 
-    `propagate` is forward, cost and backward in one, and then stands for all three. `depth` is
+    `propagate` is forward, cost and backward pass in one, and then is all three. `depth` is
     None where the functions take any number of layers.
     """
 
@@ -114,7 +114,7 @@ def _composed(forward: Role | None, cost: Role | None, backward: Role | None) ->
         backward is None and cost is not None and "reg" in cost.qualifiers
     )
     if cost is not None and backward is not None and not _takes(backward, "lambd"):
-        # A cost with a penalty of its own belongs to a backward pass that knows of it.
+        # A cost that adds a penalty belongs to a backward pass that takes lambd.
         regularised = False
     drops = any(_takes(role, "keep_prob") for role in own)
     written_for = depth([role.node for role in own])
@@ -165,7 +165,7 @@ def _takes(role: Role, what: str) -> bool:
 class Runner:
     """A network in one workspace, on the data of one problem.
 
-    Everything that is called gets copies, so that nothing is changed under another's feet.
+    Every function gets copies, so that none can change what another is given.
     """
 
     def __init__(self, network: Network, workspace: Workspace, problem: Problem):
@@ -220,8 +220,7 @@ class Runner:
         if not grads and next(_arrays_in(result), None) is not None:
             raise BindError(
                 backward.shown,
-                "returns arrays that are known as gradients neither by their names nor by their "
-                "number",
+                "returns arrays whose names and number do not say which gradients they are",
             )
         return grads, intermediates
 
@@ -292,7 +291,7 @@ class Runner:
             # (dw, db, cost): the cost comes last, or before the dict of the gradients.
             cost = scalars[-1] if scalars else None
         if cost is None:
-            raise CallError(role.shown, "returns no cost beside the gradients")
+            raise CallError(role.shown, "returns gradients and no cost")
         return Evaluated(Forward(None, None, cost), cost, values, [])
 
     def _from_propagate(self, grads: Mapping[str, Any], result: Any) -> dict[str, Any]:

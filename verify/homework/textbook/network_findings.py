@@ -1,15 +1,15 @@
 """From a file's numbers to its findings: what is a mistake, what only rounding, what a remark.
 
-A file's cost and gradients are held against the textbook's three times, each time with more
-allowed, until nothing stands against them:
+A file's cost and gradients are compared with the textbook's up to three times, each time with
+wider bars, until they agree:
 
 1. within rounding in double precision;
 2. within rounding in single precision, if the file computes in it;
 3. within what a guard against log(0) or division by zero does, if the file has one: a small
    constant c in its text, which changes 1 / A, A being at least 0.05, by a relative 20 c.
 
-What needs the second or the third is right, and remarked on. Where all three fail, the mistakes
-are those that `verify.diagnose` names at the first.
+What agrees at the second or the third is right, with a remark. Where all three fail, the
+mistakes are those that `verify.diagnose` names at the first.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from verify.problem import Problem
 from verify.report import over_bar
 
 LARGEST_GUARD = 1e-4
-"""What is larger is no guard but another function."""
+"""A larger constant is no guard, but makes another function."""
 
 _SINGLE = ("float32", "float16", "single", "half", "f4")
 
@@ -54,7 +54,7 @@ class Numbers:
 
 @dataclass(frozen=True)
 class Blame:
-    """Which function of a file is answerable for what."""
+    """The functions of a file in which a mistake can be."""
 
     forward: Role | None
     cost: Role | None
@@ -121,7 +121,7 @@ def bars_of(problem: Problem) -> dict[str, np.ndarray]:
 def findings_in(
     found: Extract, blame: Blame, problem: Problem, numbers: Numbers
 ) -> tuple[list[Finding], list[str]]:
-    """Return the mistakes in a file's numbers, or none, and what is to be remarked."""
+    """Return the mistakes in a file's numbers, and the remarks on them."""
     loss, grads = manual.loss_and_grads(*problem.arguments, **problem.options)
     cost = numbers.cost
     strict = _findings(problem, float(loss), numbers, ROUTES * analyse(problem).loss_bar, {})
@@ -147,7 +147,7 @@ def findings_in(
             off = abs(cost - float(loss)) if cost is not None else 0.0
             return [], [
                 f"{name} guards against log(0) or division by zero with {guard:g}: its cost is "
-                f"{off:.0e} off the textbook's, and that is all the difference."
+                f"{off:.0e} off the textbook's, and there is no other difference."
             ]
     return [_placed(found, blame, finding) for finding in mistakes], guards
 
@@ -166,7 +166,7 @@ def _findings(
         cost = loss
     found = diagnose(problem, cost, numbers.grads, bars)
     if not numbers.intermediates or wider or all(finding.bug in GUARDS for finding in found):
-        # A dA that nothing comes of is no mistake.
+        # Ignore a wrong dA if no returned gradient uses it.
         return found
     return (
         diagnose(problem, cost, numbers.grads, bars, intermediates=numbers.intermediates) or found
@@ -201,7 +201,7 @@ def _placed(found: Extract, blame: Blame, finding: Finding) -> Finding:
 
 
 _LOGISTIC = {"dW1": ("dw",), "db1": ("db",), "dZ1": ("dZ", "dz", "dw")}
-"""What logistic regression calls the gradients of its one layer, or what it makes of them."""
+"""The names of the gradients of one layer in logistic regression."""
 
 
 def plain(values: Mapping[str, Any]) -> dict[str, Any]:

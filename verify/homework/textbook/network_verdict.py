@@ -74,7 +74,7 @@ def _without(network: Network, fault: CallError) -> Network | None:
     if network.is_propagate:
         return None
     if network.forward is not None and _is_of(fault, network.forward):
-        # What a method finds in its object, only its own forward pass can have put there.
+        # The cache of a method is in its object, where only its own forward pass can put it.
         if network.backward is None or network.backward.owner is not None:
             return None
         return replace(network, forward=None, makes_cost=False)
@@ -108,9 +108,9 @@ def _judge(submission: Submission, network: Network) -> None:
             except CallError:
                 again = None
         if again is None:
-            # The course's functions do not fit into the file's: its mistakes are not told apart.
+            # With the course's functions in their place the file does not run.
             for role in _own_roles(submission, network):
-                says = f"{role.shown} is wrong as long as {names_of(wrong)} is."
+                says = f"Its results are wrong, and it uses {names_of(wrong)}: mend that first."
                 submission.say(role, DISAGREE, says)
             return
         _conclude(submission, network, its_identified, again, its_faithful, wrong)
@@ -191,7 +191,7 @@ def _by_the_course(
         "A1",
         1,
         says="The hidden layers are {has} in the forward pass; they should be {due}, whose "
-        "derivative the backward pass rightly has.",
+        "derivative the backward pass uses.",
         wrong="A1 = {has}(Z1)",
         right="A1 = {due}(Z1)",
         values={"has": problem.hidden[0], "due": identified.course[0]},
@@ -200,7 +200,7 @@ def _by_the_course(
 
 
 def _findings(submission: Submission, identified: Identified) -> tuple[list[Finding], list[str]]:
-    """Return what the textbook says is wrong, and what is to be remarked."""
+    """Return the mistakes by comparison with the textbook, and the remarks."""
     network, problem = identified.runner.network, identified.problem
     cost = number_of(identified.evaluated.cost)
     if cost is None:
@@ -336,7 +336,7 @@ def _conclude_wrong(
     findings: Sequence[Finding],
     faithful: bool | None,
 ) -> None:
-    """Set the verdicts of functions in which, or in whose company, mistakes were found."""
+    """Set the verdicts of a network's functions where mistakes were found."""
     if network.is_propagate:
         findings = [_of_propagate(finding) for finding in findings]
     of_forward = [f for f in findings if f.kind in ("cost", "forward", "loss")]
@@ -374,7 +374,7 @@ def _conclude_wrong(
 
 
 def _without_consequence(finding: Finding) -> Finding:
-    """Return a forward pass's finding without what it says of gradients that are not its own."""
+    """Return the finding of a forward pass without what it says of the gradients."""
     said = ("gradients-right", "gradients-faithful")
     return replace(finding, follows=tuple(key for key in finding.follows if key not in said))
 
@@ -407,7 +407,7 @@ _LOGISTIC = {
     "dZ1 @ X.T": "X @ dZ.T",
     " + l2 / m * W1": " + l2 / m * w",
 }
-"""What the names of a network's first layer, and what is made of them, are in `propagate`."""
+"""What `propagate` calls the arrays of a network's first layer."""
 
 
 def _by_itself(

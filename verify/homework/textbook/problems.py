@@ -19,7 +19,7 @@ from verify.activations import KINKED
 from verify.problem import Problem
 
 L2, KEEP_PROB = 0.7, 0.6
-"""No small ratios of each other, nor of a half: a forgotten keep_prob is not a factor of 2."""
+"""In no simple ratio to each other or to a half: a forgotten keep_prob is not a factor of 2."""
 
 M = 7
 """Examples a problem has: no power of two, and no size of a layer."""
@@ -110,6 +110,6 @@ def _draw_one(
         labels = rng.permutation(np.arange(m) % layers[-1])
         Y = (np.arange(layers[-1])[:, None] == labels).astype(float)
     else:
-        # Neither label is the other's mirror image: three ones in seven, two in five.
+        # The labels are not symmetric: three ones in seven, two in five.
         Y = rng.permutation(np.arange(m) % 5 % 2 == 1)[None].astype(float)
     return Problem(params, X, Y, hidden=hidden, output=output, l2=l2)

@@ -76,7 +76,7 @@ def _course_cost(role: Role) -> Callable[..., Any]:
 
 def once(wrong: Sequence[Role]) -> str:
     """Say that a function is right but for those it uses."""
-    return f"It is right once {names_of(wrong)} {'are' if len(wrong) > 1 else 'is'}."
+    return f"It is right; the mistake is in {names_of(wrong)}, which it uses."
 
 
 def names_of(roles: Sequence[Role]) -> str:

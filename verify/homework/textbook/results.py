@@ -60,7 +60,7 @@ _NAMES = {
     "sigmoid": manual.sigmoid,
     **{name: getattr(np, name) for name in ("exp", "tanh", "maximum", "minimum", "where")},
 }
-"""What a wrong formula may use besides its values."""
+"""The functions that a wrong formula may use."""
 
 
 @dataclass(frozen=True, eq=False)

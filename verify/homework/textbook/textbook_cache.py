@@ -1,4 +1,4 @@
-"""The textbook's values in the places where a file's backward pass looks for its own."""
+"""A file's cache with the textbook's values, for a backward pass whose forward pass is wrong."""
 
 from __future__ import annotations
 
