@@ -253,7 +253,7 @@ _PYTHON_2 = (
     (r"leading zeros in decimal|hexadecimal literal.*L", "an old integer literal"),
     (r"`[^`]+`", "a backtick"),
 )
-"""CPython's message for code of Python 2, or the line where the message is only "invalid syntax"."""
+"""CPython's message for Python 2; where that is only "invalid syntax", what the line looks like."""
 
 
 def _language(notebook: dict[str, Any]) -> str:

@@ -46,7 +46,7 @@ def calls(node: ast.AST) -> set[str]:
 
 
 def reach(node: ast.FunctionDef, functions: Mapping[str, ast.FunctionDef]) -> set[str]:
-    """Return the names of the file's functions that a function calls, directly or through others."""
+    """Return the names of the functions in the file that a function calls, also through others."""
     seen: set[str] = set()
     new = calls(node) & set(functions)
     while new:

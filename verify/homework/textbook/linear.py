@@ -51,11 +51,7 @@ def judge_linear_forward(submission: Submission, role: Role) -> None:
     A, W, b = (given[name] for name in ("A_prev", "W", "b"))
     found = first_of(submission.call(role, given))
     expected, scale = W @ A + b, np.abs(W) @ np.abs(A) + np.abs(b)
-    mistakes = [
-        ("forward-bias-missing", "The bias is not added.", "W @ A"),
-        ("forward-bias-negated", "The bias is subtracted.", "W @ A - b"),
-    ]
-    alternatives = evaluated(mistakes, A=A, W=W, b=b)
+    alternatives = evaluated(_MISTAKES["Z"], A=A, W=W, b=b)
     settle(submission, role, [Result("Z", found, expected, "W @ A + b", 4 * scale, alternatives)])
 
 
@@ -85,6 +81,10 @@ def _expected(found: Sequence[Any], given: Arrays, dZ: np.ndarray) -> list[Resul
 
 
 _MISTAKES: dict[str, list[Mistake]] = {
+    "Z": [
+        ("forward-bias-missing", "The bias is not added.", "W @ A"),
+        ("forward-bias-negated", "The bias is subtracted.", "W @ A - b"),
+    ],
     "dW": [
         ("weights-not-averaged", f"dW is not divided by m: it is m = {M} times too large.",
          "dZ @ A_prev.T"),
