@@ -104,39 +104,28 @@ class Extract:
     @property
     def functions(self) -> dict[str, ast.FunctionDef]:
         """The functions by name, the last definition of each, as Python has it."""
-        return {
-            node.name: node
-            for statement in self.statements
-            for node in _inside(statement.node)
-            if isinstance(node, ast.FunctionDef)
-        }
+        return {n.name: n for _, n in self._definitions() if isinstance(n, ast.FunctionDef)}
 
     @property
     def classes(self) -> dict[str, ast.ClassDef]:
         """The classes by name."""
-        return {
-            node.name: node
-            for statement in self.statements
-            for node in _inside(statement.node)
-            if isinstance(node, ast.ClassDef)
-        }
+        return {n.name: n for _, n in self._definitions() if isinstance(n, ast.ClassDef)}
 
     def count(self, name: str) -> int:
         """Return how many functions of this name are defined."""
         return sum(
-            isinstance(node, ast.FunctionDef) and node.name == name
-            for statement in self.statements
-            for node in _inside(statement.node)
+            isinstance(n, ast.FunctionDef) and n.name == name for _, n in self._definitions()
         )
 
     def statement_of(self, name: str) -> Statement | None:
         """Return the last statement that defines a function or class of this name."""
-        found = None
+        return {node.name: statement for statement, node in self._definitions()}.get(name)
+
+    def _definitions(self) -> Iterator[tuple[Statement, ast.FunctionDef | ast.ClassDef]]:
         for statement in self.statements:
             for node in _inside(statement.node):
-                if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name == name:
-                    found = statement
-        return found
+                if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+                    yield statement, node
 
 
 def extract(path: Path) -> Extract:

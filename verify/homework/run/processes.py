@@ -73,24 +73,22 @@ def _private_at_most(pid: int) -> int:
 
 
 def _proportional(pid: int) -> int:
-    try:
-        for line in (_PROC / str(pid) / "smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss_Anon:"):
-                return int(line.split()[1]) * 1024
-    except (OSError, IndexError, ValueError):
-        pass
-    return _private_at_most(pid)
+    found = _entry(pid, "smaps_rollup", "Pss_Anon:")
+    return _private_at_most(pid) if found is None else found
 
 
 def data_size(pid: int) -> int:
     """Return the bytes of private writable memory that a process has asked for so far."""
-    try:
-        for line in (_PROC / str(pid) / "status").read_text().splitlines():
-            if line.startswith("VmData:"):
+    return _entry(pid, "status", "VmData:") or 0
+
+
+def _entry(pid: int, file: str, key: str) -> int | None:
+    """Return the bytes that a line of a file in /proc says, or None if it cannot be read."""
+    with contextlib.suppress(OSError, IndexError, ValueError):
+        for line in (_PROC / str(pid) / file).read_text().splitlines():
+            if line.startswith(key):
                 return int(line.split()[1]) * 1024
-    except (OSError, IndexError, ValueError):
-        pass
-    return 0
+    return None
 
 
 def end_all_below(pid: int, *groups: int, patience: float = 5.0) -> None:

@@ -151,10 +151,14 @@ def compute_cost_quietly(AL: Array, Y: Array) -> Any:
 
 
 def compute_cost_with_regularization(AL: Array, Y: Array, parameters: Arrays, lambd: float) -> Any:
-    """Return the mean cross-entropy plus lambd / (2 m) times the sum of squared weights."""
-    weights = [value for name, value in parameters.items() if name.startswith("W")]
-    penalty = sum(np.sum(np.square(W)) for W in weights)
-    return compute_cost_quietly(AL, Y) + lambd / (2 * Y.shape[1]) * penalty
+    """Return the mean cross-entropy plus the penalty."""
+    return compute_cost_quietly(AL, Y) + penalty(parameters, lambd, Y.shape[1])
+
+
+def penalty(parameters: Arrays, lambd: float, m: int) -> Any:
+    """Return lambd / (2 m) times the sum of squared weights."""
+    weights = (value for name, value in parameters.items() if name.startswith("W"))
+    return lambd / (2 * m) * sum(np.sum(np.square(W)) for W in weights)
 
 
 def forward_propagation(X: Array, parameters: Arrays) -> tuple[Array, Any]:

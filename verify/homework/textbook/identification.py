@@ -6,7 +6,7 @@ networks. So a network with relu where the course has tanh is judged as what it 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -36,11 +36,20 @@ class Identified:
     `course` are the hidden layers that the course has, where the file has others.
     """
 
-    problem: Problem
     runner: Runner
     evaluated: Evaluated
     forward_is_right: bool
     course: tuple[str, ...] | None = None
+
+    @property
+    def network(self) -> Network:
+        """The functions of the file."""
+        return self.runner.network
+
+    @property
+    def problem(self) -> Problem:
+        """The textbook's network and its data."""
+        return self.runner.problem
 
 
 def identify(
@@ -73,37 +82,32 @@ def _evaluated(
     output: str,
     seed: int,
 ) -> Identified:
-    problem = draw(sizes, M, hidden=hidden, output=output, l2=network.l2, seed=seed)
+    def drawn(activations: tuple[str, ...]) -> Problem:
+        return draw(sizes, M, hidden=activations, output=output, l2=network.l2, seed=seed)
+
+    problem = drawn(hidden)
     runner = Runner(network, submission.workspace, problem)
-    evaluated = runner.evaluate(problem.params)
+    evaluated = runner.evaluate()
     if _matches(evaluated, problem) and network.keep_prob == 1:
-        return Identified(problem, runner, evaluated, True)
+        return Identified(runner, evaluated, True)
     keep = (network.keep_prob,) * len(hidden)
     masks = find_masks(evaluated, problem, network.keep_prob) if network.keep_prob < 1 else [None]
     for activations in (hidden, *(a for a in alternatives(len(hidden), output) if a != hidden)):
-        other = draw(sizes, M, hidden=activations, output=output, l2=network.l2, seed=seed)
-        again = evaluated if activations == hidden else runner_of(runner, other)
+        other = problem if activations == hidden else drawn(activations)
+        again = evaluated if other is problem else replace(runner, problem=other).evaluate()
         for chosen in masks:
             masked = other if chosen is None else other.with_masks(chosen, keep)
-            if not _matches(again, masked):
-                continue
-            course = None if activations == hidden else hidden
-            return Identified(
-                masked, Runner(network, submission.workspace, masked), again, True, course
-            )
+            if _matches(again, masked):
+                course = None if other is problem else hidden
+                return Identified(replace(runner, problem=masked), again, True, course)
     if network.keep_prob < 1:
         if not masks:
             raise BindError(
                 "", "The dropout masks are neither in the cache nor among the random numbers drawn"
             )
-        problem = problem.with_masks(masks[0], keep)  # type: ignore[arg-type]
-        runner = Runner(network, submission.workspace, problem)
-    return Identified(problem, runner, evaluated, False)
-
-
-def runner_of(runner: Runner, problem: Problem) -> Evaluated:
-    """Return the evaluation of the same network on another problem."""
-    return Runner(runner.network, runner.workspace, problem).evaluate(problem.params)
+        assert masks[0] is not None
+        runner = replace(runner, problem=problem.with_masks(masks[0], keep))
+    return Identified(runner, evaluated, False)
 
 
 def _matches(evaluated: Evaluated, problem: Problem) -> bool:

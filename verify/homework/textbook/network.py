@@ -162,20 +162,20 @@ def _takes(role: Role, what: str) -> bool:
 # One network, run.
 
 
+@dataclass(frozen=True, eq=False)
 class Runner:
     """A network in one workspace, on the data of one problem.
 
     Every function gets copies, so that none can change what another is given.
     """
 
-    def __init__(self, network: Network, workspace: Workspace, problem: Problem):
-        self.network = network
-        self.workspace = workspace
-        self.problem = problem
-        self.width = problem.layers[-1]
+    network: Network
+    workspace: Workspace
+    problem: Problem
 
-    def evaluate(self, params: Mapping[str, Any]) -> Evaluated:
-        """Run the forward pass and the cost."""
+    def evaluate(self, params: Mapping[str, Any] | None = None) -> Evaluated:
+        """Run the forward pass and the cost, by default with the problem's parameters."""
+        params = self.problem.params if params is None else params
         network, values = self.network, self._values(params)
         instance = self._instance(params)
         if network.is_propagate:
@@ -197,8 +197,7 @@ class Runner:
 
     def grads(self, params: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the gradients as they came, under the parameters' names, and dZ and dA."""
-        evaluated = self.evaluate(params)
-        return self.backward(evaluated.values, params)
+        return self.backward(self.evaluate(params).values, params)
 
     def backward(
         self, values: Mapping[str, Any], params: Mapping[str, Any]
@@ -216,7 +215,7 @@ class Runner:
         sizes = {name: value.size for name, value in self.problem.params.items()}
         grads, intermediates = read_grads(result, backward, sizes)
         if network.is_propagate:
-            return self._from_propagate(grads, result), {}
+            return _read_propagated(result), {}
         if not grads and next(_arrays_in(result), None) is not None:
             raise BindError(
                 backward.shown,
@@ -239,17 +238,17 @@ class Runner:
         if self.network.labels_as_numbers:
             Y = Y.argmax(axis=0) if problem.output == "softmax" else Y.astype(int).ravel()
         values: dict[str, Any] = {
-            "X": problem.X.copy(),
-            "Y": Y.copy(),
-            "parameters": fresh(dict(params)),
+            "X": problem.X,
+            "Y": Y,
+            "parameters": params,
             "m": problem.m,
             "lambd": self.network.l2,
             "keep_prob": self.network.keep_prob,
-            **fresh(dict(params)),
+            **params,
         }
         if self.network.is_propagate:
             del values["parameters"]
-            values["w"] = np.array(params["W1"]).T.copy()
+            values["w"] = np.array(params["W1"]).T
             values["b"] = float(np.asarray(params["b1"]).item())
         return values
 
@@ -261,7 +260,7 @@ class Runner:
             result = call(self.workspace, network.forward, values, instance)
         if result is None:
             raise CallError(self._name(network.forward), "returns nothing")
-        forward = read_forward(result, network.forward, self.width, network.makes_cost)
+        forward = read_forward(result, network.forward, self.problem.layers[-1], network.makes_cost)
         if forward.AL is None and not network.makes_cost:
             raise CallError(self._name(network.forward), "returns no output of the last layer")
         return forward
@@ -274,12 +273,7 @@ class Runner:
             plain = -np.sum(self.problem.Y * np.log(values["AL"])) / self.problem.m
         else:
             plain = helpers.compute_cost_quietly(values["AL"], self.problem.Y)
-        penalty = sum(
-            np.sum(np.square(values["parameters"][k])) for k in self.problem.params if k[0] == "W"
-        )
-        return (
-            plain + self.network.l2 / (2 * self.problem.m) * penalty if self.network.l2 else plain
-        )
+        return plain + helpers.penalty(values["parameters"], self.network.l2, self.problem.m)
 
     def _evaluate_propagate(self, values: dict[str, Any], instance: Any) -> Evaluated:
         role = self.network.backward
@@ -293,18 +287,6 @@ class Runner:
         if cost is None:
             raise CallError(role.shown, "returns gradients and no cost")
         return Evaluated(Forward(None, None, cost), cost, values, [])
-
-    def _from_propagate(self, grads: Mapping[str, Any], result: Any) -> dict[str, Any]:
-        """Return dw, (n, 1), and db under the names and in the shapes of a network."""
-        if isinstance(result, tuple) and not any(isinstance(x, dict) for x in result):
-            arrays = list(result)
-            wide = [x for x in arrays if np.size(x) > 1]
-            flat = [x for x in arrays if np.size(x) == 1]
-            return {"W1": _turned(wide[0]) if wide else None, "b1": flat[0] if flat else None}
-        found = next((x for x in result if isinstance(x, dict)), {}) if result is not None else {}
-        lower = {str(k).lower(): v for k, v in found.items()}
-        taken = {"W1": _turned(lower.get("dw")), "b1": lower.get("db")}
-        return {name: value for name, value in taken.items() if value is not None}
 
     def _name(self, role: Role | None) -> str:
         return role.shown if role is not None else "the course's function"
@@ -331,9 +313,18 @@ class Runner:
         return result
 
 
-def _turned(dw: Any) -> Any:
-    """Return dw, a column, as the row that dW1 is."""
-    return np.asarray(dw).T if dw is not None and np.ndim(dw) == 2 else dw
+def _read_propagated(result: Any) -> dict[str, Any]:
+    """Return dw, (n, 1), and db of logistic regression under the names and shapes of a network."""
+    items = result if isinstance(result, tuple) else (result,)
+    found = next((x for x in items if isinstance(x, dict)), None)
+    if found is None:
+        dw = next((x for x in items if np.size(x) > 1), None)
+        db = next((x for x in items if np.size(x) == 1), None)
+    else:
+        lower = {str(key).lower(): value for key, value in found.items()}
+        dw, db = lower.get("dw"), lower.get("db")
+    turned = np.asarray(dw).T if dw is not None and np.ndim(dw) == 2 else dw
+    return {name: value for name, value in (("W1", turned), ("b1", db)) if value is not None}
 
 
 def _course_forward(network: Network) -> Callable[..., Any]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,7 +28,6 @@ from verify.homework.textbook.forward_findings import forward_findings
 from verify.homework.textbook.identification import CLOSE, Identified, identify
 from verify.homework.textbook.network import (
     Network,
-    Runner,
 )
 from verify.homework.textbook.network_findings import (
     Blame,
@@ -93,29 +92,27 @@ def _judge(submission: Submission, network: Network) -> None:
     """Judge a network. Raises CallError if one of its functions cannot be run."""
     wrong = wrong_within(submission, network.roles)
     try:
-        findings, faithful, identified = _attempt(submission, network)
+        attempt = _attempt(submission, network)
     except CallError:
         if not wrong:
             raise
         with replaced(submission, wrong):
-            findings, faithful, identified = _attempt(submission, network)
-            _conclude(submission, network, identified, findings, faithful, wrong)
+            attempt = _attempt(submission, network)
+            _conclude(submission, attempt, wrong)
         return
-    if findings and wrong and not faithful:
-        with replaced(submission, wrong):
-            try:
-                again, its_faithful, its_identified = _attempt(submission, network)
-            except CallError:
-                again = None
-        if again is None:
+    if not (attempt.findings and wrong and not attempt.faithful):
+        _conclude(submission, attempt, wrong if attempt.findings else [])
+        return
+    with replaced(submission, wrong):
+        try:
+            again = _attempt(submission, network)
+        except CallError:
             # With the course's functions in their place the file does not run.
             for role in _own_roles(submission, network):
                 says = f"Its results are wrong, and it uses {names_of(wrong)}: mend that first."
                 submission.say(role, DISAGREE, says)
             return
-        _conclude(submission, network, its_identified, again, its_faithful, wrong)
-        return
-    _conclude(submission, network, identified, findings, faithful, wrong if findings else [])
+    _conclude(submission, again, wrong)
 
 
 def _own_roles(submission: Submission, network: Network) -> list[Role]:
@@ -133,11 +130,17 @@ def _give_up(submission: Submission, network: Network, fault: CallError) -> None
             submission.say(role, fault.verdict, str(fault))
 
 
-def _attempt(
-    submission: Submission, network: Network
-) -> tuple[list[Finding], bool | None, Identified]:
+class Attempt(NamedTuple):
+    """What was found in a network; `faithful`: its gradient is that of the file's own cost."""
+
+    findings: list[Finding]
+    faithful: bool | None
+    identified: Identified
+
+
+def _attempt(submission: Submission, network: Network) -> Attempt:
     """Return what is wrong with a network, on the first problem on which anything is."""
-    findings: list[Finding] = []
+    attempts = []
     for number, sizes in enumerate(network.sizes):
         identified = identify(submission, network, sizes, number)
         findings, remarks = _findings(submission, identified)
@@ -145,21 +148,16 @@ def _attempt(
         if network.backward is not None and (number == 0 or findings):
             faithful = _is_derivative(identified)
         if identified.course is not None and not findings:
-            remarks = [_other_activations(identified), *remarks]
+            has = " and ".join(dict.fromkeys(identified.problem.hidden))
+            due = identified.course[0]
+            submission.remark(f"The hidden layers are {has}, where the course has {due}.")
         elif identified.course is not None:
             findings = _by_the_course(submission, identified, seed=number) or findings
         submission.remark(*remarks)
-        if number == 0:
-            first = (findings, faithful, identified)
+        attempts.append(Attempt(findings, faithful, identified))
         if findings:
-            return findings, faithful, identified
-    return first
-
-
-def _other_activations(identified: Identified) -> str:
-    assert identified.course is not None
-    has = " and ".join(dict.fromkeys(identified.problem.hidden))
-    return f"The hidden layers are {has}, where the course has {identified.course[0]}."
+            return attempts[-1]
+    return attempts[0]
 
 
 _MIXED = "forward-activation-mixed"
@@ -173,7 +171,7 @@ def _by_the_course(
 
     None if the backward pass is wrong for that too.
     """
-    network, problem = identified.runner.network, identified.problem
+    network, problem = identified.network, identified.problem
     forward = network.forward
     if forward is None or network.backward is None or problem.masks is not None:
         return None
@@ -181,10 +179,8 @@ def _by_the_course(
     other = draw(
         problem.layers, M, hidden=identified.course, output=problem.output, l2=problem.l2, seed=seed
     )
-    runner = Runner(network, submission.workspace, other)
-    again = Identified(other, runner, runner.evaluate(other.params), False)
-    findings = _by_itself(submission, network, again)
-    if findings is None or findings:
+    runner = replace(identified.runner, problem=other)
+    if _by_itself(submission, Identified(runner, runner.evaluate(), False)) != []:
         return None
     finding = Finding(
         _MIXED,
@@ -201,23 +197,16 @@ def _by_the_course(
 
 def _findings(submission: Submission, identified: Identified) -> tuple[list[Finding], list[str]]:
     """Return the mistakes by comparison with the textbook, and the remarks."""
-    network, problem = identified.runner.network, identified.problem
+    network, problem = identified.network, identified.problem
     cost = number_of(identified.evaluated.cost)
     if cost is None:
         raise CallError(identified.runner.cost_name, "does not return one number")
     grads, intermediates = _given(identified)
-    blame = Blame(
-        network.forward,
-        network.cost,
-        network.backward,
-        identified.forward_is_right and not network.makes_cost,
-    )
-    numbers = Numbers(
-        float(cost),
-        grads,
-        intermediates,
-        is_single(identified.evaluated.forward.AL, identified.evaluated.cost, *grads.values()),
-    )
+    right = identified.forward_is_right and not network.makes_cost
+    blame = Blame(network.forward, network.cost, network.backward, right)
+    AL = identified.evaluated.forward.AL
+    single = is_single(AL, identified.evaluated.cost, *grads.values())
+    numbers = Numbers(float(cost), grads, intermediates, single)
     findings, remarks = findings_in(submission.extract, blame, problem, numbers)
     findings += _mask_findings(identified)
     remarks += _shape_remarks(identified, grads)
@@ -229,7 +218,7 @@ def _findings(submission: Submission, identified: Identified) -> tuple[list[Find
 
 def _shape_remarks(identified: Identified, grads: Mapping[str, Any]) -> list[str]:
     """Remark on a gradient of one number in other brackets than its parameter's."""
-    if identified.runner.network.is_propagate:
+    if identified.network.is_propagate:
         return []
     return [
         f"d{name} has the shape {value.shape} and {name} has {right.shape}, which broadcasts."
@@ -242,10 +231,10 @@ def _shape_remarks(identified: Identified, grads: Mapping[str, Any]) -> list[str
 
 def _mask_findings(identified: Identified) -> list[Finding]:
     """Return the mistake where the masks keep what should be dropped, by the draws behind them."""
-    forward, problem = identified.runner.network.forward, identified.problem
+    forward, problem = identified.network.forward, identified.problem
     if forward is None or problem.masks is None:
         return []
-    keep_prob = identified.runner.network.keep_prob
+    keep_prob = identified.network.keep_prob
     for layer, mask in enumerate(problem.masks, start=1):
         for values in identified.evaluated.draws:
             uniform = values.shape == mask.shape and len(np.unique(values)) > 2
@@ -274,11 +263,11 @@ def _not_the_cost(finding: Finding, network: Network) -> Finding:
 def _given(identified: Identified) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the file's gradients, or the textbook's where it has no backward pass."""
     problem = identified.problem
-    if identified.runner.network.backward is None:
+    if identified.network.backward is None:
         _, grads = manual.loss_and_grads(*problem.arguments, **problem.options)
         return grads, {}
     grads, intermediates = identified.runner.backward(identified.evaluated.values, problem.params)
-    if identified.runner.network.is_propagate:
+    if identified.network.is_propagate:
         intermediates = {}
     return plain(grads), plain(intermediates)
 
@@ -300,20 +289,13 @@ def _is_derivative(identified: Identified) -> bool | None:
     return is_derivative(compare_with_differences(loss, grads, problem.params))
 
 
-def _conclude(
-    submission: Submission,
-    network: Network,
-    identified: Identified,
-    findings: Sequence[Finding],
-    faithful: bool | None,
-    wrong: Sequence[Role],
-) -> None:
+def _conclude(submission: Submission, attempt: Attempt, wrong: Sequence[Role]) -> None:
     """Set the verdicts of a network's functions from its findings and from its own forward pass."""
-    if findings:
-        _conclude_wrong(submission, network, identified, findings, faithful)
+    if attempt.findings:
+        _conclude_wrong(submission, attempt)
         return
-    found = submission.extract
-    doubt = faithful is False and not wrong
+    found, network = submission.extract, attempt.identified.network
+    doubt = attempt.faithful is False and not wrong
     doubt = doubt and not guard_of(found) and not says_single(found)
     for role in _own_roles(submission, network):
         within = [w for w in wrong if w in wrong_within(submission, [role])]
@@ -326,17 +308,13 @@ def _conclude(
         else:
             submission.say(role, AGREE, once(within) if within else "")
     if not wrong:
-        remark_on_saturation(submission, network, identified)
+        _remark_on_saturation(submission, attempt.identified)
 
 
-def _conclude_wrong(
-    submission: Submission,
-    network: Network,
-    identified: Identified,
-    findings: Sequence[Finding],
-    faithful: bool | None,
-) -> None:
+def _conclude_wrong(submission: Submission, attempt: Attempt) -> None:
     """Set the verdicts of a network's functions where mistakes were found."""
+    findings, faithful, identified = attempt
+    network = identified.network
     if network.is_propagate:
         findings = [_of_propagate(finding) for finding in findings]
     of_forward = [f for f in findings if f.kind in ("cost", "forward", "loss")]
@@ -354,7 +332,7 @@ def _conclude_wrong(
     elif of_forward and of_forward[0].bug == _MIXED:
         of_backward = []
     elif of_forward and network.backward is not None and not network.is_propagate:
-        by_itself = _by_itself(submission, network, identified)
+        by_itself = _by_itself(submission, identified)
         of_backward = of_backward if by_itself is None else by_itself
     if not faithful:
         of_forward = [_without_consequence(finding) for finding in of_forward]
@@ -410,9 +388,7 @@ _LOGISTIC = {
 """What `propagate` calls the arrays of a network's first layer."""
 
 
-def _by_itself(
-    submission: Submission, network: Network, identified: Identified
-) -> list[Finding] | None:
+def _by_itself(submission: Submission, identified: Identified) -> list[Finding] | None:
     """Return the findings that a backward pass has on the textbook's values.
 
     None if it does not take them.
@@ -424,6 +400,7 @@ def _by_itself(
         grads, intermediates = identified.runner.backward(values, identified.problem.params)
     except CallError:
         return None
+    network = identified.network
     blame = Blame(network.forward, network.cost, network.backward, True)
     single = is_single(*grads.values())
     numbers = Numbers(None, plain(grads), plain(intermediates), single)
@@ -431,16 +408,16 @@ def _by_itself(
     return found
 
 
-def remark_on_saturation(submission: Submission, network: Network, identified: Identified) -> None:
+def _remark_on_saturation(submission: Submission, identified: Identified) -> None:
     """Try outputs of exactly 0 and 1, where a composed gradient or a bare log breaks down."""
     problem = saturated(identified.problem)
-    runner = Runner(network, submission.workspace, problem)
+    runner = replace(identified.runner, problem=problem)
     try:
-        evaluated = runner.evaluate(problem.params)
+        evaluated = runner.evaluate()
         cost = number_of(evaluated.cost)
-        grads, _ = (
-            runner.backward(evaluated.values, problem.params) if network.backward else ({}, 0)
-        )
+        grads: dict[str, Any] = {}
+        if runner.network.backward is not None:
+            grads, _ = runner.backward(evaluated.values, problem.params)
     except CallError:
         submission.remark("Where its outputs are exactly 0 or 1 it raises.")
         return
