@@ -149,6 +149,28 @@ def test_ones_own_architecture_is_checked_by_the_names_of_its_functions(
         assert (fault["function"], fault["tensor"]) == ("wrong", "W")
 
 
+SINGLE = """
+import numpy as np
+def data(): return np.random.RandomState(1).randn(4, 5).astype(np.float32)
+def params(): return np.random.RandomState(0).randn(3, 4)
+def loss(W): return np.mean(np.tanh(W.astype(np.float32) @ data()) ** 2) + np.float32(30)
+def right(W):
+    A = np.tanh(W.astype(np.float32) @ data())
+    return 2 * A * (1 - A * A) / A.size @ data().T
+def wrong(W): return 1.1 * right(W)
+"""
+
+
+@pytest.mark.parametrize(("grads", "status"), [("right", 0), ("wrong", 1)])
+def test_an_error_of_a_tenth_shows_where_single_precision_makes_the_bars_wide(
+    capsys, tmp_path, grads, status
+):
+    path = tmp_path / "my.py"
+    path.write_text(SINGLE)
+    code, _, _ = run(capsys, path, "--loss", "loss", "--grads", grads, "--params", "params")
+    assert code == status
+
+
 def test_a_loss_that_draws_without_a_seed_is_undecided_in_one_sentence(capsys, tmp_path):
     path = tmp_path / "my.py"
     path.write_text(
