@@ -76,7 +76,7 @@ def attempted(
     except CallError:
         raise
     except BaseException as fault:
-        what, verdict = _outcome(workspace, fault, args, kwargs)
+        what, verdict = _consequence(workspace, fault, args, kwargs)
         places = _places(workspace, fault)
         place = places[-1] if places else None
         raise CallError(name, what, verdict, type(fault).__name__, place) from fault
@@ -85,7 +85,7 @@ def attempted(
             os._exit(0)  # the function forked, and this is the copy
 
 
-def _outcome(
+def _consequence(
     workspace: Workspace, fault: BaseException, args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> tuple[str, str]:
     """Return what a function did when it raised, in words, and the verdict that follows."""

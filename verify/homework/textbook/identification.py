@@ -92,7 +92,7 @@ def _evaluated(
         return Identified(runner, evaluated, True)
     keep = (network.keep_prob,) * len(hidden)
     masks = find_masks(evaluated, problem, network.keep_prob) if network.keep_prob < 1 else [None]
-    for activations in (hidden, *(a for a in alternatives(len(hidden), output) if a != hidden)):
+    for activations in (hidden, *(a for a in alternatives(len(hidden)) if a != hidden)):
         other = problem if activations == hidden else drawn(activations)
         again = evaluated if other is problem else replace(runner, problem=other).evaluate()
         for chosen in masks:

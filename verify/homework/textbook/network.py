@@ -362,7 +362,7 @@ def textbook(network: Network) -> tuple[tuple[str, ...], str]:
     return ("tanh" if by_number or "tanh" in said else "relu",) * count, "sigmoid"
 
 
-def alternatives(count: int, output: str) -> list[tuple[str, ...]]:
+def alternatives(count: int) -> list[tuple[str, ...]]:
     """Return every assignment of activations to the hidden layers."""
     if count > 2:
         return [(name,) * count for name in ACTIVATIONS]
@@ -373,25 +373,17 @@ def find_masks(
     evaluated: Evaluated, problem: Problem, keep_prob: float
 ) -> list[tuple[np.ndarray, ...]]:
     """Return the masks that a forward pass may have used: from its cache, or from its draws."""
-    widths = problem.layers[1:-1]
-    m = problem.m
-    cached: list[list[np.ndarray]] = [[] for _ in widths]
-    for array in _arrays_in(evaluated.forward.cache):
-        value = array_of(array)
-        if value is None or len(np.unique(value)) != 2 or value.min() != 0:
-            continue
-        for layer, width in enumerate(widths):
-            if value.shape == (width, m):
-                cached[layer].append(value > 0)
-    drawn: list[list[np.ndarray]] = [[] for _ in widths]
-    for draw in evaluated.draws:
-        for layer, width in enumerate(widths):
-            if draw.shape == (width, m):
-                binary = len(np.unique(draw)) <= 2
-                drawn[layer].append(draw > 0 if binary else draw < keep_prob)
-    found = [tuple(masks) for masks in itertools.product(*cached)][:64]
-    found += [tuple(masks) for masks in itertools.product(*drawn)][:64]
-    return found
+    shapes = [(width, problem.m) for width in problem.layers[1:-1]]
+    cached = [array_of(array) for array in _arrays_in(evaluated.forward.cache)]
+    binary = [a > 0 for a in cached if a is not None and len(np.unique(a)) == 2 and a.min() == 0]
+    drawn = [a > 0 if len(np.unique(a)) <= 2 else a < keep_prob for a in evaluated.draws]
+    return [
+        masks
+        for found in (binary, drawn)
+        for masks in itertools.islice(
+            itertools.product(*([a for a in found if a.shape == shape] for shape in shapes)), 64
+        )
+    ]
 
 
 def _arrays_in(tree: Any) -> Iterator[np.ndarray]:

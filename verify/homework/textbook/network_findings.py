@@ -92,7 +92,8 @@ def _power(node: ast.BinOp) -> float | None:
     except (ValueError, TypeError, SyntaxError):
         return None
     if all(isinstance(x, (int, float)) for x in (base, exponent)) and abs(exponent) < 100 and base:
-        return float(float(base) ** float(exponent))
+        power = float(base) ** float(exponent)
+        return power if isinstance(power, float) else None
     return None
 
 
