@@ -9,6 +9,7 @@ import numpy as np
 
 import manual
 from verify.activations import ACTIVATIONS, KINKED
+from verify.homework.passes.derivative import Arrays
 from verify.homework.read.syntax import words
 from verify.homework.report import AGREE
 from verify.homework.run.calls import CallError, array_of, is_array
@@ -23,8 +24,6 @@ from verify.homework.textbook.results import (
 )
 from verify.homework.textbook.roles import FORWARDS, Role, meaning
 from verify.homework.textbook.submission import Submission
-
-Arrays = dict[str, np.ndarray]
 
 
 def _grid(rng: np.random.Generator, shape: tuple[int, int] = (4, 6)) -> np.ndarray:

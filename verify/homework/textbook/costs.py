@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
 import manual
 from verify.findings import Finding
 from verify.homework.report import AGREE, DISAGREE
@@ -19,8 +17,6 @@ from verify.homework.textbook.network_findings import (
 from verify.homework.textbook.problems import L2, M, draw, forward
 from verify.homework.textbook.roles import Role, blamed, depth, meaning
 from verify.homework.textbook.submission import Submission
-
-Arrays = dict[str, np.ndarray]
 
 
 def judge_cost(submission: Submission, role: Role) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 import manual
 from verify.activations import ACTIVATIONS
+from verify.homework.passes.derivative import Arrays
 from verify.homework.read.syntax import words
 from verify.homework.run.calls import array_of
 from verify.homework.textbook import helpers
@@ -27,8 +28,6 @@ from verify.homework.textbook.results import (
 )
 from verify.homework.textbook.roles import Role, meaning
 from verify.homework.textbook.submission import Submission
-
-Arrays = dict[str, np.ndarray]
 
 
 def _problem() -> tuple[Arrays, np.ndarray]:
@@ -58,7 +57,7 @@ def judge_linear_forward(submission: Submission, role: Role) -> None:
 def judge_linear_backward(submission: Submission, role: Role) -> None:
     """Judge dA_prev, dW and db."""
     given, dZ = _problem()
-    step = _Step(submission, role, submission.role("linear_forward", role), {}, ("dZ", dZ))
+    step = _Step(submission, role, submission.role("linear_forward", role), {}, "dZ", dZ)
     settle(submission, role, _expected(step.results(given), given, dZ), step.is_derivative(given))
 
 
@@ -114,14 +113,15 @@ class _Step:
     """The backward function of a linear step, and what it is called with.
 
     `forward` is the file's function for the same step, `setting` the activation where the step
-    has one, `upstream` the name and the value of what the backward function is given: dZ or dA.
+    has one, `upstream` what the backward function is given, which is called dZ or dA.
     """
 
     submission: Submission
     role: Role
     forward: Role | None
     setting: Mapping[str, str]
-    upstream: tuple[str, np.ndarray]
+    upstream_name: str
+    upstream: np.ndarray
 
     def results(self, arrays: Arrays) -> Sequence[Any]:
         """Return dA_prev, dW and db, from the cache that the file's own forward function makes."""
@@ -133,7 +133,8 @@ class _Step:
             made = self.submission.call(self.forward, {**arrays, **self.setting})
             if isinstance(made, tuple) and len(made) == 2:
                 cache = made[1]
-        values = {**arrays, **self.setting, **dict([self.upstream]), "cache": cache}
+        values = {**arrays, **self.setting, self.upstream_name: self.upstream}
+        values["cache"] = cache
         return _three(self.submission.call(self.role, values))
 
     def is_derivative(self, arrays: Arrays) -> bool | None:
@@ -149,7 +150,7 @@ class _Step:
             dA_prev, dW, db = (np.asarray(array_of(x)) for x in self.results(at))
             return {"A_prev": dA_prev, "W": M * dW, "b": (M * db).reshape(at["b"].shape)}
 
-        return is_derivative_of(step, self.upstream[1], gradient, arrays)
+        return is_derivative_of(step, self.upstream, gradient, arrays)
 
 
 def _three(result: Any) -> Sequence[Any]:
@@ -208,7 +209,7 @@ def judge_linear_activation_backward(submission: Submission, role: Role) -> None
     faithful: list[bool | None] = []
     for name, own_name in _branches(submission, role):
         setting = {"activation": own_name}
-        step = _Step(submission, role, forward, setting, ("dA", dA))
+        step = _Step(submission, role, forward, setting, "dA", dA)
         found = step.results(given)
         if forward is None:
             leak = leak_of(name, found[0], Z, lambda slope: W.T @ (dA * slope))

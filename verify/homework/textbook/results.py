@@ -16,7 +16,12 @@ import numpy as np
 import manual
 from verify.diagnose.search import extent
 from verify.findings import Finding
-from verify.homework.passes.derivative import ROUTES, compare_with_differences, is_derivative
+from verify.homework.passes.derivative import (
+    ROUTES,
+    Arrays,
+    compare_with_differences,
+    is_derivative,
+)
 from verify.homework.read.assignments import NOWHERE
 from verify.homework.read.extract import Extract
 from verify.homework.report import AGREE, DISAGREE
@@ -29,8 +34,6 @@ from verify.homework.textbook.network_findings import (
 from verify.homework.textbook.problems import LOWEST
 from verify.homework.textbook.roles import Role, blamed, place_of
 from verify.homework.textbook.submission import Submission
-
-Arrays = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
