@@ -121,6 +121,11 @@ def test_the_command_line_says_in_one_sentence_that_it_finds_somebody_else_s_mod
     assert line.startswith(f"Error: manual: got {tmp_path / 'manual.py'}, expected Backproof's own")
 
 
+def pip(*arguments: object) -> None:
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    subprocess.run([*command, *map(str, arguments)], env=environment(), check=True)
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
     """Build the wheel from a copy of what it is made of: setuptools leaves debris in the tree."""
@@ -129,8 +134,7 @@ def wheel(tmp_path_factory):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder)
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
-    subprocess.run([*pip, "wheel", "--no-deps", "-w", folder, folder], check=True)
+    pip("wheel", "--no-deps", "-w", folder, folder)
     (built,) = folder.glob("*.whl")
     return built
 
@@ -141,9 +145,7 @@ def installed(wheel, tmp_path_factory):
     folder = tmp_path_factory.mktemp("installed")
     venv.create(folder, with_pip=False)
     programs = folder / "bin"
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
-    target = ["--python", programs / "python"]
-    subprocess.run([*pip, *target, "install", "--no-deps", wheel], check=True)
+    pip("--python", programs / "python", "install", "--no-deps", wheel)
     paths = sysconfig.get_paths()
     (site,) = folder.glob("lib/python*/site-packages")
     (site / "dependencies.pth").write_text(f"{paths['purelib']}\n{paths['platlib']}\n")
