@@ -32,33 +32,28 @@ ALIASES: dict[str, tuple[str, ...]] = {
         )
         for name, row in ACTIVATIONS.items()
     },
-    "softmax": ("softmax",),
-    "softmax_backward": ("softmax_backward",),
-    "linear_forward": ("linear_forward",),
-    "linear_backward": ("linear_backward",),
-    "linear_activation_forward": ("linear_activation_forward", "activation_forward"),
-    "linear_activation_backward": ("linear_activation_backward", "activation_backward"),
-    "propagate": ("propagate",),
-    "forward": tuple(
-        (
-            "forward_propagation forward_prop forward_pass forwardprop feed_forward feedforward "
-            "forward_propagate forward l_model_forward l_layer_forward model_forward nn_forward"
-        ).split()
-    ),
-    "backward": tuple(
-        (
-            "backward_propagation back_propagation backward_prop back_prop backward_pass backprop "
-            "backpropagation backward_propagate backward l_model_backward l_layer_backward "
-            "model_backward nn_backward"
-        ).split()
-    ),
-    "cost": tuple(
-        (
-            "compute_cost compute_loss cost_function loss_function calculate_cost calc_cost "
-            "get_cost cross_entropy cross_entropy_cost cross_entropy_loss cost loss calculate_loss"
-        ).split()
-    ),
-    "gradient_check": ("gradient_check", "grad_check", "gradient_checking"),
+    **{
+        role: tuple(names.split())
+        for role, names in {
+            "softmax": "softmax",
+            "softmax_backward": "softmax_backward",
+            "linear_forward": "linear_forward",
+            "linear_backward": "linear_backward",
+            "linear_activation_forward": "linear_activation_forward activation_forward",
+            "linear_activation_backward": "linear_activation_backward activation_backward",
+            "propagate": "propagate",
+            "forward": "forward_propagation forward_prop forward_pass forwardprop feed_forward "
+            "feedforward forward_propagate forward l_model_forward l_layer_forward model_forward "
+            "nn_forward",
+            "backward": "backward_propagation back_propagation backward_prop back_prop "
+            "backward_pass backprop backpropagation backward_propagate backward l_model_backward "
+            "l_layer_backward model_backward nn_backward",
+            "cost": "compute_cost compute_loss cost_function loss_function calculate_cost "
+            "calc_cost get_cost cross_entropy cross_entropy_cost cross_entropy_loss cost loss "
+            "calculate_loss",
+            "gradient_check": "gradient_check grad_check gradient_checking",
+        }.items()
+    },
 }
 """The names that a role goes by, in lower case."""
 
