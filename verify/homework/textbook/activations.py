@@ -19,6 +19,7 @@ from verify.homework.textbook.results import (
     Result,
     evaluated,
     first_of,
+    is_close,
     is_derivative_of,
     settle,
 )
@@ -161,7 +162,7 @@ def judge_activation_backward(submission: Submission, role: Role) -> None:
     for cache in caches:
         found = submission.call(role, {"dA": dA, "cache": cache, "Z": cache})
         tried.append((cache, found))
-        if _is(found, _result(submission, role, Z, dA, found).expected):
+        if is_close(found, _result(submission, role, Z, dA, found).expected):
             if np.shape(cache) == Z.shape and not np.array_equal(cache, Z):
                 submission.remark(f"{role.shown} takes A, not Z, as its cache.")
             break
@@ -175,11 +176,6 @@ def judge_activation_backward(submission: Submission, role: Role) -> None:
         if own_forward is None:
             _remark_on_leak(submission, role, name, leak)
         _at_zero(submission, role, name, dA, cache, leak)
-
-
-def _is(found: Any, expected: np.ndarray) -> bool:
-    array = array_of(found)
-    return array is not None and array.shape == expected.shape and np.allclose(array, expected)
 
 
 def _result(
@@ -257,7 +253,7 @@ def _derivative(submission: Submission, role: Role, name: str, Z: np.ndarray) ->
     for argument in (Z, manual.ACTIVATIONS[name].forward(Z)):
         found = submission.apply(role, argument)
         result = _result(submission, role, Z, np.ones_like(Z), found)
-        if _is(found, result.expected):
+        if is_close(found, result.expected):
             break
     settle(submission, role, [result])
 

@@ -23,6 +23,7 @@ from verify.homework.textbook.results import (
     Result,
     evaluated,
     first_of,
+    is_close,
     is_derivative_of,
     settle,
 )
@@ -242,15 +243,6 @@ def _once(results: Sequence[Result]) -> list[Result]:
     kept: dict[str, Result] = {}
     for result in results:
         previous = kept.get(result.tensor)
-        if previous is None or _agrees(previous):
+        if previous is None or is_close(previous.found, previous.expected, rtol=1e-4):
             kept[result.tensor] = result
     return list(kept.values())
-
-
-def _agrees(result: Result) -> bool:
-    array = array_of(result.found)
-    return (
-        array is not None
-        and array.shape == result.expected.shape
-        and np.allclose(array, result.expected, rtol=1e-4)
-    )

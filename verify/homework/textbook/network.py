@@ -53,11 +53,8 @@ class Network:
     @property
     def roles(self) -> list[Role]:
         """The functions of the file that have a part in it, once each."""
-        found: list[Role] = []
-        for role in (self.forward, self.cost, self.backward):
-            if role is not None and role not in found:
-                found.append(role)
-        return found
+        roles = (self.forward, self.cost, self.backward)
+        return list(dict.fromkeys(role for role in roles if role is not None))
 
     @property
     def sizes(self) -> list[tuple[int, ...]]:
@@ -226,10 +223,8 @@ class Runner:
     @property
     def cost_name(self) -> str:
         """The name of the function that makes the cost."""
-        for role in (self.network.cost, self.network.forward):
-            if role is not None:
-                return role.shown
-        return "compute_cost"
+        roles = (self.network.cost, self.network.forward)
+        return next((role.shown for role in roles if role is not None), "compute_cost")
 
     def _values(self, params: Mapping[str, Any]) -> dict[str, Any]:
         problem = self.problem

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import manual
-from verify.findings import Finding
+from verify.findings import Finding, listed
 from verify.homework.passes.derivative import compare_with_differences, is_derivative
 from verify.homework.report import AGREE, DISAGREE, UNDECIDED
 from verify.homework.run.calls import CallError, array_of, number_of
@@ -40,7 +40,7 @@ from verify.homework.textbook.network_findings import (
     wrong_gradients,
 )
 from verify.homework.textbook.problems import M, draw, saturated
-from verify.homework.textbook.replacements import names_of, once, replaced, wrong_within
+from verify.homework.textbook.replacements import once, replaced, wrong_within
 from verify.homework.textbook.roles import Role, blamed
 from verify.homework.textbook.submission import Submission
 from verify.homework.textbook.textbook_cache import textbook_values
@@ -108,8 +108,9 @@ def _judge(submission: Submission, network: Network) -> None:
             again = _attempt(submission, network)
         except CallError:
             # With the course's functions in their place the file does not run.
+            names = listed(role.shown for role in wrong)
             for role in _own_roles(submission, network):
-                says = f"Its results are wrong, and it uses {names_of(wrong)}: mend that first."
+                says = f"Its results are wrong, and it uses {names}: mend that first."
                 submission.say(role, DISAGREE, says)
             return
     _conclude(submission, again, wrong)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from verify.findings import listed
 from verify.homework.read.syntax import reach
 from verify.homework.report import CRASHED, DISAGREE
 from verify.homework.run.workspace import is_unpacked
@@ -76,9 +77,4 @@ def _course_cost(role: Role) -> Callable[..., Any]:
 
 def once(wrong: Sequence[Role]) -> str:
     """Say that a function is right but for those it uses."""
-    return f"It is right; the mistake is in {names_of(wrong)}, which it uses."
-
-
-def names_of(roles: Sequence[Role]) -> str:
-    """Return the names of functions in one phrase."""
-    return " and ".join(role.shown for role in roles)
+    return f"It is right; the mistake is in {listed(role.shown for role in wrong)}, which it uses."

@@ -218,3 +218,13 @@ def is_derivative_of(
 def first_of(result: Any) -> Any:
     """Return the first of several results, or the only one."""
     return result[0] if isinstance(result, tuple) and result else result
+
+
+def is_close(found: Any, expected: np.ndarray, rtol: float = 1e-5) -> bool:
+    """Say whether a result has the shape and about the values that are expected."""
+    array = array_of(found)
+    return (
+        array is not None
+        and array.shape == expected.shape
+        and np.allclose(array, expected, rtol=rtol)
+    )
