@@ -34,6 +34,7 @@ try:
     from cosmic_ray.operators.operator import Operator
     from cosmic_ray.plugins import get_operator, operator_names
     from parso.python.tree import Name
+    from parso.tree import NodeOrLeaf
 except ModuleNotFoundError as missing:
     sys.exit(f"Error: {missing.name} is not installed; the mutants extra brings it.")
 
@@ -124,12 +125,18 @@ def sample(count: int, seed: int, under: str) -> list[Mutant]:
 def mutants(path: Path) -> Iterator[Mutant]:
     """Yield every change to a file, but to what does nothing when the code runs."""
     source = path.read_text(encoding="utf-8")
-    idle, nodes = list(idle_spans(ast.parse(source))), list(ast_nodes(get_ast(source)))
+    idle = list(idle_spans(ast.parse(source)))
+    nodes = [node for node in ast_nodes(get_ast(source)) if not bare_star(node)]
     for name, operator in OPERATORS.items():
         places = (start for node in nodes for start, _ in operator().mutation_positions(node))
         for occurrence, place in enumerate(places):
             if not any(start <= place < end for start, end in idle):
                 yield Mutant(str(path.relative_to(ROOT)), place, name, occurrence)
+
+
+def bare_star(node: NodeOrLeaf) -> bool:
+    """Whether this is the star of a signature, which cosmic-ray would multiply by."""
+    return node.type == "operator" and node.parent.type == "parameters"
 
 
 def idle_spans(tree: ast.Module) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -173,6 +174,7 @@ def test_a_tensor_without_a_smooth_difference_is_named_and_nothing_but_such_is_u
     assert (none.verdict, none.conclusion) == ("undecided", Fact("nothing-smooth"))
     assert none.tensors[0].kinks == 1
     assert none.notes == (Fact("kinks", {"kinks": 1, "count": 1, "whole": ["b"]}),)
+    assert none.tensors[0].pairs[HAND_DIFFERENCE].bar_ratio == 0.0
 
 
 def along(value, entry=None, **how):
@@ -214,6 +216,10 @@ def test_what_was_sampled_is_said_and_of_what_was_not_nothing():
         Fact("sampled", {"checked": 1, "count": 2, "directions": 1}),
     )
     assert decided(evidence({"W": [1.0]}, entries={"W": [1.0]})).notes == ()
+    part = along(2.0, entry=1.0)
+    beside = evidence({"a": [1.0], "W": [1.0, 1.0]}, entries={"a": [1.0], **part.entries})
+    report = decided(replace(beside, directions=part.directions, vectors=part.vectors))
+    assert report.notes == (Fact("sampled", {"checked": 2, "count": 3, "directions": 1}),)
     tensor = decided(along(2.0)).tensors[0]
     assert (tensor.entries_checked, tensor.directions_checked) == (0, 1)
     tensor = decided(evidence({"W": [1.0]}, entries={"W": [1.0]})).tensors[0]
@@ -231,11 +237,11 @@ def test_only_tensors_that_lie_on_kinks_whole_are_named_as_such():
 
 
 def test_under_cotangents_one_that_disagrees_is_enough_and_is_named():
-    report = decided(on(AGREE), on(HAND_ALONE), on(DIFFERENCE_ALONE))
+    report = decided(on(AGREE), on(HAND_ALONE), on(DIFFERENCE_ALONE), on(JAX_ALONE))
     assert report.verdict == "disagree"
     assert report.conclusion.kind == "wrong-under-cotangents"
-    assert report.conclusion.values["wrong"] == ["cotangent 1"]
-    assert report.conclusion.values["count"] == 3
+    assert report.conclusion.values["wrong"] == ["cotangent 1", "cotangent 3"]
+    assert report.conclusion.values["count"] == 4
     assert report.conclusion.values["first"].kind == "backward-wrong"
     assert report.notes == (Fact("worst-of-all-cotangents"),)
 
@@ -274,7 +280,7 @@ def test_directions_count_if_they_were_taken_under_any_cotangent():
 def test_only_notes_that_are_true_of_every_cotangent_are_kept():
     both, one = Fact("complex-step"), Fact("computes-in-float32")
     cases = [evidence({"W": [1.0]}, entries={"W": [1.0]}, notes=notes)
-             for notes in ((one, both), (both,))]  # fmt: skip
+             for notes in ((one, both), (one, both), (both,))]  # fmt: skip
     assert decided(*cases).notes == (both,)
 
 
