@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 
+from verify.cli import main
 from verify.report import PAIRS
 
 SMALL = ("--data", "circles", "--layers", "4,3", "--examples", "40")
@@ -117,16 +118,23 @@ def test_output_goes_whole_into_a_file(tmp_path):
         (["--output-file", ""], "output-file", "folder"),
     ],
 )
-def test_wrong_input_is_one_sentence_and_status_2(arguments, named, got):
-    run = backproof("verify", "--data", "flower", *arguments)
-    assert run.returncode == 2
-    assert run.stdout == ""
-    lines = run.stderr.strip().splitlines()
-    assert len(lines) == 1, run.stderr
-    assert lines[0].startswith("Error: ")
-    assert named in lines[0]
-    assert got in lines[0]
-    assert "Traceback" not in run.stderr
+def test_wrong_input_is_one_sentence_and_status_2(arguments, named, got, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["verify", "--data", "flower", *arguments])
+    assert ended.value.code == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    (line,) = shown.err.strip().splitlines()
+    assert line.startswith("Error: ")
+    assert named in line
+    assert got in line
+
+
+def test_wrong_input_ends_the_process_with_its_sentence_alone():
+    run = backproof("verify", "--data", "dogs")
+    assert (run.returncode, run.stdout) == (2, "")
+    assert run.stderr.startswith("Error: data: got 'dogs'")
+    assert run.stderr.count("\n") == 1
 
 
 def test_no_command_shows_the_help_as_it_is_and_status_2():
