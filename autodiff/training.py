@@ -6,7 +6,7 @@ before the run is over.
 
 There are two strategies, which differ only by rounding: "loop" is gradient descent as it is
 written, and "span", which keeps the first layer in the span of the
-data (`autodiff.span`) and wins where features far outnumber examples.
+data (`autodiff.span_descent`) and wins where features far outnumber examples.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from autodiff import chunks, span
+from autodiff import span_descent, step_chunks
 from autodiff.network import _loss, full_precision, per_layer, require_masks
 
 if TYPE_CHECKING:
@@ -84,12 +84,15 @@ def steps(
             "penalised": l2 != 0,  # a penalty of 0 would be summed up all the same
         }
         if strategy == "span":
-            K = span.gram(X) if gram is None else gram
-            chunk, length = partial(span.chunk, X, Y, K, rates, **static), span.BLOCK
+            K = span_descent.gram(X) if gram is None else gram
+            chunk, length = (
+                partial(span_descent.chunk, X, Y, K, rates, **static),
+                span_descent.BLOCK,
+            )
         else:
             length = _length(masks, start)
             chunk = partial(_chunk, X, Y, rates, **static, length=length)
-        return chunks.run(chunk, params, masks, n=n, start=start, length=length)
+        return step_chunks.run(chunk, params, masks, n=n, start=start, length=length)
 
 
 def on_device(array: Float[Array, "..."], dtype: np.dtype | None = None) -> Float[jax.Array, "..."]:
@@ -109,7 +112,7 @@ def choose_strategy(layers: Sequence[int], m: int, n: int) -> str:
     """
     n_0, n_1 = layers[:2]
     loop = n * 4 * n_1 * n_0 * m
-    return "span" if 2 * span.operations(n_0, n_1, m, n) < loop else "loop"
+    return "span" if 2 * span_descent.operations(n_0, n_1, m, n) < loop else "loop"
 
 
 def _length(masks: Masks | Callable[[int], Masks] | None, start: int) -> int:

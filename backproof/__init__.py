@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backproof.home import refuse_strangers
+from backproof.name_clash import refuse_strangers
 
 # pytest imports this package for its plugin, in projects that never use it: there the check waits
 # until a name is used. The command line says the same without a traceback.

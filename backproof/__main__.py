@@ -2,7 +2,7 @@
 
 import sys
 
-from backproof.home import refuse_strangers
+from backproof.name_clash import refuse_strangers
 
 
 def main() -> None:

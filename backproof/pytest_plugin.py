@@ -14,7 +14,7 @@ from collections.abc import Generator
 
 import pytest
 
-from backproof.home import is_ours
+from backproof.name_clash import is_ours
 
 
 @pytest.hookimpl(wrapper=True)

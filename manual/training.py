@@ -4,7 +4,7 @@ The loop alone is here. Recording, progress, signals and files belong to whoever
 
 There are two strategies, which differ only by rounding: "loop" is gradient descent as it is
 written, and "span", which keeps the first layer in the span of the data
-(`manual.span`) and wins where features far outnumber examples.
+(`manual.span_descent`) and wins where features far outnumber examples.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from manual import span
+from manual import span_descent
 from manual.network import loss_and_grads
 
 if TYPE_CHECKING:
@@ -64,8 +64,8 @@ def steps(
     drawn = masks if callable(masks) else lambda iteration: masks
     how: dict[str, Any] = {"hidden": hidden, "output": output, "l2": l2, "keep_prob": keep_prob}
     if strategy == "span":
-        K = span.gram(X) if gram is None else gram
-        return span.steps(
+        K = span_descent.gram(X) if gram is None else gram
+        return span_descent.steps(
             params, X, Y, drawn, n=n, learning_rate=learning_rate, start=start, K=K, **how
         )
     params = {name: value.copy() for name, value in params.items()}
@@ -86,7 +86,7 @@ def choose_strategy(layers: Sequence[int], m: int, n: int) -> str:
     """
     n_0, n_1 = layers[:2]
     loop = n * 4 * n_1 * n_0 * m
-    return "span" if 2 * span.operations(n_0, n_1, m, n) < loop else "loop"
+    return "span" if 2 * span_descent.operations(n_0, n_1, m, n) < loop else "loop"
 
 
 def descend(params: Params, grads: Params, learning_rate: float) -> Grads:

@@ -27,7 +27,7 @@ ENFORCED = [
     "manual",
     "autodiff",
     "verify.evidence.bars.derived",
-    "verify.evidence.bars.sums",
+    "verify.evidence.bars.sum_rounding",
     "verify.evidence.witnesses",
     "verify.function",
     "verify.layer",

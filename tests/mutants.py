@@ -42,7 +42,7 @@ ROOT = Path(__file__).parents[1]
 
 TESTS = {
     "manual/": "layers activations losses initializers network_manual",
-    "manual/span.py": "span",
+    "manual/span_descent.py": "span",
     "manual/training.py": "span training",
     "verify/verdict.py": "verdict",
     "verify/evidence/bars/": "rounding exhaustive",

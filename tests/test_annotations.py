@@ -10,7 +10,7 @@ import pytest
 
 import autodiff
 import manual
-from verify.evidence.bars import sums
+from verify.evidence.bars import sum_rounding
 from verify.evidence.witnesses import Compared, Differences
 from verify.report import over_bar
 
@@ -45,7 +45,10 @@ def test_every_public_function_annotates_all_that_it_takes_and_returns(function)
         (over_bar, (np.ones(3), np.ones(2))),
         (Differences, (np.arange(2), np.ones(2), np.ones(2), np.ones(2))),
         (Compared, (np.arange(2), np.ones(2), np.ones(3), np.ones(2))),
-        (sums.product_deviation, (np.ones((2, 3)), np.ones((2, 3)), sums.Unit.of(float))),
+        (
+            sum_rounding.product_deviation,
+            (np.ones((2, 3)), np.ones((2, 3)), sum_rounding.Unit.of(float)),
+        ),
         (autodiff.loss_and_grads, ({"W1": np.ones(3), "b1": np.zeros((1, 1))}, X, np.ones((1, 4)))),
     ],
 )

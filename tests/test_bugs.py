@@ -12,7 +12,7 @@ from verify import Problem, build_problem, load
 from verify.catalogue import CATALOGUE
 from verify.diagnose import diagnose, right_chain
 from verify.diagnose.wrong_losses import cost
-from verify.evidence.network import Witnesses, call_witnesses
+from verify.evidence.built_in_network import Witnesses, call_witnesses
 from verify.gallery import (
     BUGS,
     Gallery,

@@ -17,7 +17,11 @@ from verify.activations import ACTIVATIONS
 from verify.evidence.bars.derived import analyse
 from verify.evidence.differences import exhaustive
 from verify.evidence.differences.central import central_differences
-from verify.evidence.differences.exhaustive import exhaustive_differences, network, tail
+from verify.evidence.differences.exhaustive import (
+    base_values,
+    carried_changes,
+    exhaustive_differences,
+)
 from verify.evidence.witnesses import Differences
 
 pytestmark = pytest.mark.unchecked
@@ -41,7 +45,7 @@ def black_box(problem: Problem) -> dict[str, Differences]:
 
 def in_extended_precision(problem: Problem) -> dict[str, np.ndarray]:
     """Return the exact derivatives at the base values, which are float64, by the chain rule."""
-    layers, output = network.forward(problem, problem.params, None, slice(None))
+    layers, output = base_values.forward(problem, problem.params, None, slice(None))
     Y = problem.Y.astype(LD)
     q = layers[-1].Z.astype(LD)
     if output.kind == "sigmoid":
@@ -195,7 +199,12 @@ def test_digits_that_saturation_takes_from_the_gradient_by_hand_are_within_its_r
 @pytest.mark.parametrize("hidden", ["relu", ("tanh", "relu")])
 @pytest.mark.parametrize(
     ("module", "size", "value"),
-    [(tail, "ELEMENTS", 1), (tail, "ELEMENTS", 64), ("", "HELD", 30), ("", "INPUTS", 30)],
+    [
+        (carried_changes, "ELEMENTS", 1),
+        (carried_changes, "ELEMENTS", 64),
+        ("", "HELD", 30),
+        ("", "INPUTS", 30),
+    ],
 )
 def test_blocks_change_nothing_but_the_order_of_summation(monkeypatch, hidden, module, size, value):
     problem = random_problem(sizes=(11, 6, 4, 1), m=13, hidden=hidden, keep_prob=0.8)
@@ -336,7 +345,7 @@ def test_a_step_that_crosses_a_later_kink_leaves_the_difference_on_its_piece():
         np.array([[1.0, 0.25]]),
         np.array([[1.0, 0.0]]),
     )
-    layers, _ = network.forward(problem, problem.params, None, slice(None))
+    layers, _ = base_values.forward(problem, problem.params, None, slice(None))
     assert -2e-10 < layers[1].Z[1, 0] < 0
     ours = exhaustive_differences(problem)
     assert all(of.smooth.all() for of in ours.values())
@@ -389,15 +398,15 @@ def test_a_relative_error_of_1e9_in_one_entry_is_beyond_its_bar():
     assert np.mean(np.concatenate(seen)) > 0.999
 
 
-def without_masks(layers: list[network.Layer]) -> list[network.Layer]:
+def without_masks(layers: list[base_values.Layer]) -> list[base_values.Layer]:
     return [replace(layer, slope=layer.slope + (layer.slope == 0)) for layer in layers]
 
 
-def with_an_input_of_another_unit(layers: list[network.Layer]) -> list[network.Layer]:
+def with_an_input_of_another_unit(layers: list[base_values.Layer]) -> list[base_values.Layer]:
     return [replace(layer, A_prev=np.roll(layer.A_prev, 1, axis=0)) for layer in layers]
 
 
-def with_a_slope_off_by_1e5th(layers: list[network.Layer]) -> list[network.Layer]:
+def with_a_slope_off_by_1e5th(layers: list[base_values.Layer]) -> list[base_values.Layer]:
     return [replace(layer, slope=layer.slope * (1 + 1e-5)) for layer in layers]
 
 
@@ -407,13 +416,13 @@ def with_a_slope_off_by_1e5th(layers: list[network.Layer]) -> list[network.Layer
 )
 def test_a_witness_that_is_wrong_dissents_alone(monkeypatch, hidden, wrong):
     problem = random_problem(hidden=hidden, keep_prob=0.6)
-    forward = network.forward
+    forward = base_values.forward
 
     def wrong_forward(*arguments):
         layers, output = forward(*arguments)
         return wrong(layers), output
 
-    monkeypatch.setattr(network, "forward", wrong_forward)
+    monkeypatch.setattr(base_values, "forward", wrong_forward)
     ours, theirs = exhaustive_differences(problem), black_box(problem)
     off = {name: np.abs(ours[name].value - of.value) for name, of in theirs.items()}
     assert any((off[name] > ours[name].bar + of.bar).any() for name, of in theirs.items())

@@ -161,7 +161,7 @@ def test_the_contracts_hold(checkout):
         ("manual/layers.py", "import verify", "manual and autodiff know neither"),
         ("manual/layers.py", "import autodiff", "manual and autodiff know neither"),
         ("autodiff/network.py", "from manual import losses", "manual and autodiff know neither"),
-        ("autodiff/span.py", "import verify.problem", "manual and autodiff know neither"),
+        ("autodiff/span_descent.py", "import verify.problem", "manual and autodiff know neither"),
         ("verify/report.py", "from verify.show import page", "The floors of verify"),
         ("verify/report.py", "def f():\n    import verify.show.files", "The floors of verify"),
         ("verify/problem.py", "import verify.diagnose", "The floors of verify"),

@@ -20,7 +20,7 @@ import pytest
 
 import manual
 from verify.course.datasets import Dataset, Normalisation
-from verify.course.models import FORMAT, USER_BLOCK, Model, _user_block, is_model, load, save
+from verify.course.model_files import FORMAT, USER_BLOCK, Model, _user_block, is_model, load, save
 from verify.course.training import Checkpoint
 
 
@@ -279,7 +279,7 @@ def test_a_kill_at_any_moment_leaves_a_whole_file(tmp_path):
     shutil.copy(tmp_path / "a.h5", path)
     script = textwrap.dedent("""
         import dataclasses, sys
-        from verify.course.models import load, save
+        from verify.course.model_files import load, save
         model = load(sys.argv[1])
         print("ready", flush=True)
         while True:

@@ -14,7 +14,7 @@ import manual
 from verify.cli import main
 from verify.course.datasets import Normalisation
 from verify.course.images import read_image
-from verify.course.models import Model, save
+from verify.course.model_files import Model, save
 from verify.course.training import Checkpoint
 
 

@@ -11,7 +11,7 @@ import pytest
 import manual
 from verify.course.datasets import DATA_VARIABLE, load
 from verify.course.reproduce import Computed, compute, judge, load_figures, reproduce
-from verify.course.reproduce.figures import Claim
+from verify.course.reproduce.printed_figures import Claim
 from verify.course.reproduce.trainings import problem_of, train
 
 FIGURES = {figure["id"]: figure for figure in load_figures()}

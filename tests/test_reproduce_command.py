@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from verify.cli import reproduce as module
 from verify.course.datasets import DATA_VARIABLE
 from verify.course.reproduce import Reproduction, load_figures
-from verify.show import comparisons
+from verify.show import course_comparisons
 
 COMMAND = (sys.executable, "-m", "backproof", "reproduce")
 QUICK = ("linear-forward", "cost")
@@ -147,7 +147,7 @@ def test_the_comparisons_are_drawn_and_what_lacks_data_is_said(outcomes, monkeyp
         {**figure, "iterations": 30, "record_every": 10} if "iterations" in figure else figure
         for figure in load_figures()
     ]
-    monkeypatch.setattr(comparisons, "load_figures", lambda: short)
+    monkeypatch.setattr(course_comparisons, "load_figures", lambda: short)
     status, _, said = invoke("cost", "--plot", str(tmp_path / "out"))
     assert status == 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [

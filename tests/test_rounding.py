@@ -21,7 +21,7 @@ from verify.evidence.bars.derived import (
     _output,
     analyse,
 )
-from verify.evidence.bars.sums import Unit, product_deviation, product_norm
+from verify.evidence.bars.sum_rounding import Unit, product_deviation, product_norm
 
 UNIT = 2.0**-53
 

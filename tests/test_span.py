@@ -15,7 +15,7 @@ from problems import random_problem
 
 import autodiff
 import manual
-from autodiff import span
+from autodiff import span_descent
 from autodiff.training import _chunk
 from verify import mask_schedule
 
@@ -41,13 +41,13 @@ def both(package, problem, masks=None, **how):
 def test_the_gram_matrix_is_the_same_by_numpy_and_by_the_device(dtype):
     X = np.random.default_rng(0).integers(-9, 9, (30, 7)).astype(dtype)
     for found in (
-        manual.span.gram(X),
-        span.gram(X),
-        span.gram(autodiff.on_device(X)),
-        span._gram(X.astype(float)),
+        manual.span_descent.gram(X),
+        span_descent.gram(X),
+        span_descent.gram(autodiff.on_device(X)),
+        span_descent._gram(X.astype(float)),
     ):
         np.testing.assert_array_equal(np.asarray(found), X.T @ X)
-    assert span.gram(X).dtype == dtype
+    assert span_descent.gram(X).dtype == dtype
 
 
 def assert_same_descent(package, problem, n, **how):
@@ -86,7 +86,7 @@ def test_it_is_the_same_descent_over_several_blocks(package):
     problem = random_problem(sizes=(50, 6, 1), m=12, l2=0.7, keep_prob=0.8)
     masks = mask_schedule(1, (6,), 12, problem.keep_prob)
     assert_same_descent(
-        package, problem, 2 * span.BLOCK + 17, masks=masks, learning_rate=0.01, start=100
+        package, problem, 2 * span_descent.BLOCK + 17, masks=masks, learning_rate=0.01, start=100
     )
 
 
@@ -108,7 +108,7 @@ def test_single_precision_stays_single(package):
 @each_package
 def test_the_product_of_the_data_may_be_had_before(package):
     problem = random_problem(sizes=(40, 5, 1), m=9)
-    K = np.asarray(span.gram(problem.X))
+    K = np.asarray(span_descent.gram(problem.X))
     np.testing.assert_allclose(K, problem.X.T @ problem.X, rtol=0, atol=40 * EPS * K.max())
     run = partial(
         package.steps, *problem.arguments, n=20, learning_rate=0.1, strategy="span",
@@ -121,13 +121,13 @@ def test_the_product_of_the_data_may_be_had_before(package):
 
 def test_no_step_by_hand_touches_what_has_as_many_rows_as_there_are_features(monkeypatch):
     seen = []
-    loss_and_grads = manual.span.loss_and_grads
+    loss_and_grads = manual.span_descent.loss_and_grads
 
     def watched(params, X, *arguments, **how):
         seen.extend([X, *params.values()])
         return loss_and_grads(params, X, *arguments, **how)
 
-    monkeypatch.setattr(manual.span, "loss_and_grads", watched)
+    monkeypatch.setattr(manual.span_descent, "loss_and_grads", watched)
     problem = random_problem(sizes=(1237, 5, 3, 1), m=9, keep_prob=0.8)
     both(manual, problem, n=7, learning_rate=0.1)
     assert len(seen) == 7 * 7
@@ -157,13 +157,21 @@ def test_no_step_touches_what_has_as_many_rows_as_there_are_features():
     with jax.enable_x64(True):
         traced = jax.make_jaxpr(
             partial(
-                span.chunk,
+                span_descent.chunk,
                 hidden=problem.hidden,
                 output=problem.output,
                 scheduled=False,
                 penalised=True,
             )
-        )(problem.X, problem.Y, span.gram(problem.X), rates, dict(problem.params), problem.masks, 3)
+        )(
+            problem.X,
+            problem.Y,
+            span_descent.gram(problem.X),
+            rates,
+            dict(problem.params),
+            problem.masks,
+            3,
+        )
     shapes = [shape for body in loop_bodies(traced.jaxpr) for shape in every_shape(body)]
     assert (5, 9) in shapes
     assert not [shape for shape in shapes if 1237 in shape]
@@ -232,9 +240,9 @@ def counted_by_hand(problem, n) -> dict[str, int]:
 
     def in_span(counting):
         X = counting(problem.X)
-        manual.span.steps(
-            problem.params, X, problem.Y, lambda iteration: None, K=manual.span.gram(X), start=0,
-            l2=0.0, hidden=(), **how,
+        manual.span_descent.steps(
+            problem.params, X, problem.Y, lambda iteration: None,
+            K=manual.span_descent.gram(X), start=0, l2=0.0, hidden=(), **how,
         )  # fmt: skip
 
     return {"loop": multiplied(loop), "span": multiplied(in_span)}
@@ -257,13 +265,15 @@ def counted_in_jax(problem, n) -> dict[str, int]:
     params, X, Y, rates = dict(problem.params), problem.X, problem.Y, np.array([0.1, 0.0])
     how = {"hidden": (), "output": problem.output, "scheduled": False, "penalised": False}
     with jax.enable_x64(True):
-        K = span.gram(X)
-        in_span = jax.make_jaxpr(partial(span.chunk, **how))(X, Y, K, rates, params, None, 1)
+        K = span_descent.gram(X)
+        in_span = jax.make_jaxpr(partial(span_descent.chunk, **how))(
+            X, Y, K, rates, params, None, 1
+        )
         loop = jax.make_jaxpr(partial(_chunk, **how, length=1))(X, Y, rates, params, None, 1)
-        gram = products(jax.make_jaxpr(span._gram)(X).jaxpr)
+        gram = products(jax.make_jaxpr(span_descent._gram)(X).jaxpr)
     step, plain = (sum(map(products, loop_bodies(each.jaxpr))) for each in (in_span, loop))
     block = products(in_span.jaxpr) - step
-    return {"loop": n * plain, "span": gram + -(-n // span.BLOCK) * block + n * step}
+    return {"loop": n * plain, "span": gram + -(-n // span_descent.BLOCK) * block + n * step}
 
 
 @pytest.mark.parametrize(
@@ -282,7 +292,7 @@ def test_the_span_is_chosen_where_it_halves_the_operations(package, counted, fea
     for n_0 in features:
         problem = random_problem(sizes=(n_0, n_1), m=m, output="softmax", l2=0.0)
         operations = counted(problem, n)
-        assert package.span.operations(n_0, n_1, m, n) == operations["span"]
+        assert package.span_descent.operations(n_0, n_1, m, n) == operations["span"]
         cheaper = "span" if 2 * operations["span"] < operations["loop"] else "loop"
         assert package.choose_strategy((n_0, n_1), m, n) == cheaper
         chosen.add(cheaper)

@@ -13,7 +13,7 @@ from problems import random_problem
 import manual
 import verify.course.speed
 from verify.cli.app import app
-from verify.course.speed import course_step, jobs, matrix_products, timing, workloads
+from verify.course.speed import course_step, matrix_products, timing, whole_runs, workloads
 
 SMALL = ("--data", "circles", "--layers", "3", "--l2", "0", "--keep-prob", "1", "--examples", "20")
 
@@ -127,7 +127,7 @@ def test_both_packages_have_the_span_where_it_would_be_chosen():
 
 def test_a_whole_training_is_priced_in_steps_of_the_course():
     workload = workloads.Workload("small", random_problem(sizes=(4, 5, 1)), 0.1)
-    timed = jobs.training_speed(workload, iterations=20)
+    timed = whole_runs.training_speed(workload, iterations=20)
     assert (timed["layers"], timed["iterations"]) == ([4, 5, 1], 20)
     assert timed["course_s"] == pytest.approx(20 * timed["course_s_per_step"])
     assert timed["warm_ratio"] == pytest.approx(timed["course_s"] / timed["warm_s"])

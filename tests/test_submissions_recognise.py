@@ -10,10 +10,10 @@ import pytest
 
 from verify.homework.read.extract import extract_script
 from verify.homework.run.calls import CallError
-from verify.homework.run.modules import FLOAT, AbsentError, NumpyModule
-from verify.homework.run.workspace import open_workspace
-from verify.homework.textbook import helpers
-from verify.homework.textbook.arguments import BindError, bind, read_forward, read_grads
+from verify.homework.run.namespace import open_workspace
+from verify.homework.run.substitute_modules import FLOAT, AbsentError, NumpyModule
+from verify.homework.textbook import course_modules
+from verify.homework.textbook.course_calls import BindError, bind, read_forward, read_grads
 from verify.homework.textbook.network import networks
 from verify.homework.textbook.roles import depth, recognise, role_by_name
 
@@ -25,7 +25,7 @@ def roles(text):
 
 def workspace(text, folder="."):
     found = extract_script(Path(folder, "homework.py"), textwrap.dedent(text))
-    return open_workspace(found, helpers=helpers.HELPERS)
+    return open_workspace(found, helpers=course_modules.HELPERS)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_the_output_is_told_from_the_cache():
     ],
 )
 def test_the_courses_helper_modules_are_stood_in_for(name):
-    assert helpers.module(name) is not None
+    assert course_modules.module(name) is not None
     space = workspace(f"from {name} import *\nimport {name}\nfrom {name} import whatever\n")
     assert not space.failed
 
@@ -272,22 +272,24 @@ def test_the_stand_ins_forward_and_backward_agree_with_the_textbook():
 
     problem = draw((4, 5, 3, 1), 7, hidden=("relu", "relu"), output="sigmoid", l2=0.7)
     _, grads = manual.loss_and_grads(*problem.arguments, **problem.options)
-    A3, cache = helpers.forward_propagation(problem.X, problem.params)
-    found = helpers.backward_propagation_with_regularization(problem.X, problem.Y, cache, 0.7)
-    cost = helpers.compute_cost_with_regularization(A3, problem.Y, problem.params, 0.7)
+    A3, cache = course_modules.forward_propagation(problem.X, problem.params)
+    found = course_modules.backward_propagation_with_regularization(
+        problem.X, problem.Y, cache, 0.7
+    )
+    cost = course_modules.compute_cost_with_regularization(A3, problem.Y, problem.params, 0.7)
     np.testing.assert_allclose(cost, manual.loss(*problem.arguments, **problem.options))
     for name in grads:
         np.testing.assert_allclose(found[f"d{name}"], grads[name], rtol=1e-10, atol=1e-15)
-    AL, caches = helpers.L_model_forward(problem.X, problem.params)
+    AL, caches = course_modules.L_model_forward(problem.X, problem.params)
     np.testing.assert_allclose(AL, A3)
-    deep = helpers.L_model_backward(AL, problem.Y, caches)
-    plain = helpers.backward_propagation(problem.X, problem.Y, cache)
+    deep = course_modules.L_model_backward(AL, problem.Y, caches)
+    plain = course_modules.backward_propagation(problem.X, problem.Y, cache)
     for name in grads:
         np.testing.assert_allclose(deep[f"d{name}"], plain[f"d{name}"], rtol=1e-10, atol=1e-15)
 
 
 def test_what_a_function_raises_is_said_with_its_line():
-    from verify.homework.textbook.arguments import call
+    from verify.homework.textbook.course_calls import call
 
     text = "def propagate(w, b, X, Y):\n    return undefined\n"
     space = workspace(text)
@@ -300,7 +302,7 @@ def test_what_a_function_raises_is_said_with_its_line():
 
 
 def test_what_a_function_raises_is_said_with_the_way_there_and_the_shapes():
-    from verify.homework.textbook.arguments import call
+    from verify.homework.textbook.course_calls import call
 
     text = (
         "def inner(a, b):\n    return a @ b\ndef propagate(w, b, X, Y):\n    return inner(w, X)\n"
@@ -315,7 +317,7 @@ def test_what_a_function_raises_is_said_with_the_way_there_and_the_shapes():
 
 
 def test_a_name_that_is_made_by_what_is_not_run_is_no_crash():
-    from verify.homework.textbook.arguments import call
+    from verify.homework.textbook.course_calls import call
 
     text = "train_X = load()\ndef propagate(w, b, X, Y):\n    return train_X\n"
     space = workspace(text)

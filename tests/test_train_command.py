@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from verify.cli import main
-from verify.course.models import load
+from verify.course.model_files import load
 
 SMALL = ("--data", "circles", "--layers", "4,3", "--init", "he", "--backend", "manual")
 COMMAND = (sys.executable, "-m", "backproof", "train")

@@ -15,7 +15,7 @@ from problems import random_problem
 import autodiff
 import manual
 import verify.course.training
-from autodiff.span import BLOCK
+from autodiff.span_descent import BLOCK
 from autodiff.training import _chunk
 from verify import Problem, mask_schedule
 from verify.course.datasets import load

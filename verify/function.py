@@ -2,7 +2,7 @@
 
 `compare` is to any gradient what `verify.three_way` is to that of the built-in network. The
 user's functions are checked at the door and made into one `Claim`; it is measured in
-`verify.evidence.measurement` and decided in `verify.verdict`. Not here: the network of `manual`,
+`verify.evidence.any_function` and decided in `verify.verdict`. Not here: the network of `manual`,
 which `verify.network` knows better, and a function without a loss (`verify.layer`).
 """
 
@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from verify.evidence.any_function import Claim, measure
 from verify.evidence.differences import budgeted
 from verify.evidence.differences.central import Params
-from verify.evidence.measurement import Claim, measure
 from verify.evidence.trees import Tree, flatten_parameters
 from verify.report import Report
 from verify.verdict import decide

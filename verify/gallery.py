@@ -22,10 +22,10 @@ from verify.catalogue import in_words
 from verify.diagnose import right_chain
 from verify.diagnose.chain import Chain, Tape
 from verify.diagnose.formulas import expected, general_names
-from verify.diagnose.inputs import one_blas_thread, prepare
+from verify.diagnose.given_gradients import one_blas_thread, prepare
 from verify.diagnose.mistakes import MISTAKES, AnyMistake, Fault
 from verify.diagnose.search import rms
-from verify.evidence.network import Witnesses
+from verify.evidence.built_in_network import Witnesses
 from verify.findings import Finding
 from verify.network import weigh
 from verify.problem import Problem

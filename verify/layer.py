@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from verify.evidence.any_function import Claim
 from verify.evidence.differences.central import Params
-from verify.evidence.measurement import Claim
 from verify.evidence.trees import Tree, flatten
 from verify.function import check_budget, check_claims, check_functions, differentiated
 from verify.report import Fact, Report

@@ -1,6 +1,7 @@
 """The check of the built-in network: by hand, by JAX and by finite differences, on one problem.
 
-What the witnesses say is gathered in `verify.evidence.network` and decided in `verify.verdict`.
+What the witnesses say is gathered in `verify.evidence.built_in_network` and decided in
+`verify.verdict`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 import manual
-from verify.evidence.network import METHODS, Witnesses, call_witnesses, evidence_on
+from verify.evidence.built_in_network import METHODS, Witnesses, call_witnesses, evidence_on
 from verify.evidence.witnesses import Array, Arrays
 from verify.findings import Finding
 from verify.function import check_functions

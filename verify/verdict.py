@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from verify.evidence.bars import sums
+from verify.evidence.bars import sum_rounding
 from verify.evidence.witnesses import (
     Array,
     Compared,
@@ -194,8 +194,10 @@ def judge(found: Compared, kinked: Bool[Array, " entries"]) -> Pair:
     difference = found.difference
     ratio = float(over_bar(difference, found.bar).max(initial=0.0))
     plain = ~kinked[found.index]
-    gap = float(sums.norm(difference[plain]))
-    size = float(sums.norm(found.value[plain])) + float(sums.norm(found.other[plain]))
+    gap = float(sum_rounding.norm(difference[plain]))
+    size = float(sum_rounding.norm(found.value[plain])) + float(
+        sum_rounding.norm(found.other[plain])
+    )
     return Pair(
         max_abs=float(np.abs(difference[plain]).max(initial=0.0)),
         relative=gap / size if gap else 0.0,

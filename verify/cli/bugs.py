@@ -45,7 +45,7 @@ def command(
     """
     from verify.diagnose import right_chain
     from verify.diagnose.wrong_losses import cost
-    from verify.evidence.network import call_witnesses
+    from verify.evidence.built_in_network import call_witnesses
     from verify.gallery import BUGS, fill_gallery, outcomes, summary, with_biases
 
     if show is not None:

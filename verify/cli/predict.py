@@ -13,7 +13,7 @@ from verify.cli.output import output_options, write, write_json
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from verify.course.models import Model
+    from verify.course.model_files import Model
 
 
 @click.command("predict")
@@ -41,7 +41,7 @@ def command(
     Images may have any format and size; each is resized to the size that the model was trained
     on.
     """  # fmt: skip
-    from verify.course.models import load
+    from verify.course.model_files import load
 
     if bool(images) == bool(data):
         raise ValueError("predict: expected either images or a data set by --data")

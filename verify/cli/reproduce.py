@@ -82,7 +82,7 @@ def computed(figures: Sequence[Figure], show: Show) -> Iterator[Reproduction]:
 def draw(folder: Path, show: Show) -> None:
     """Write the pictures of every comparison whose data is there."""
     from verify.course.datasets import DataAbsentError
-    from verify.show.comparisons import COMPARISONS, draw_comparison
+    from verify.show.course_comparisons import COMPARISONS, draw_comparison
     from verify.show.plots import save
 
     for comparison in COMPARISONS:

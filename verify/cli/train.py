@@ -128,7 +128,7 @@ def command(
 
     from verify.cli.training_report import draw
     from verify.cli.training_session import begin, keep
-    from verify.course.models import save
+    from verify.course.model_files import save
     from verify.course.training import interruptible
 
     session = begin(settings) if resume_path is None else resumed(ctx, resume_path)
@@ -166,7 +166,7 @@ def command(
 def resumed(ctx: click.Context, path: Path) -> Session:
     """Return the session that continues a saved training; its settings cannot be changed."""
     from verify.cli.training_session import KEPT, resume
-    from verify.course.models import load
+    from verify.course.model_files import load
 
     given = {
         param.name: param.opts[0]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from verify.cli.training_session import Session
     from verify.course.datasets import Dataset
-    from verify.course.models import Model
+    from verify.course.model_files import Model
     from verify.course.training import Training
 
 METHODS = {

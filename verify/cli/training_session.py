@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from verify.cli.options import problem_from
-from verify.course.models import Model, is_model, save
+from verify.course.model_files import Model, is_model, save
 from verify.course.training import Training, train
 from verify.masks import mask_schedule
 from verify.problem import check_whole

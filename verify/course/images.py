@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from verify.course.datasets import no_file
-from verify.course.models import Model
+from verify.course.model_files import Model
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8

@@ -3,7 +3,7 @@
 Gradient descent itself is `manual.steps` and `autodiff.steps`. Here a run is divided into chunks,
 each about a quarter of a second long. Between chunks costs are recorded, a progress bar moves, a
 callback is called, the run stops when asked, and a loss that is not finite any more is noticed.
-Files are written and read in `verify.course.models`.
+Files are written and read in `verify.course.model_files`.
 
 The result does not depend on the chunks: a run is divided only where its strategy gives the same
 bits.
@@ -224,7 +224,7 @@ def _bound(
     """Bind a package's `steps` to a problem whose data are multiplied out once, if at all."""
     check_choice("strategy", strategy or "loop", package.STRATEGIES)
     strategy = strategy or package.choose_strategy(problem.layers, problem.m, n)
-    gram = package.span.gram(X) if strategy == "span" else None
+    gram = package.span_descent.gram(X) if strategy == "span" else None
 
     def advance(params: Params, n: int, start: int) -> tuple[Params, np.ndarray]:
         stepped, costs = package.steps(
@@ -234,7 +234,7 @@ def _bound(
         )  # fmt: skip
         return stepped, costs
 
-    return Steps(advance, package.span.BLOCK if strategy == "span" else 1, strategy)
+    return Steps(advance, package.span_descent.BLOCK if strategy == "span" else 1, strategy)
 
 
 BACKENDS = {"autodiff": _autodiff_steps, "manual": _manual_steps}

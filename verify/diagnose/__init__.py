@@ -14,7 +14,7 @@ import numpy as np
 from verify.catalogue import CATALOGUE, UNNAMED
 from verify.diagnose.chain import Tape
 from verify.diagnose.formulas import names
-from verify.diagnose.inputs import (
+from verify.diagnose.given_gradients import (
     as_right,
     one_blas_thread,
     prepare,

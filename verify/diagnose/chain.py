@@ -27,7 +27,7 @@ import numpy as np
 
 import manual
 from verify.activations import ACTIVATIONS
-from verify.evidence.bars import sums
+from verify.evidence.bars import sum_rounding
 from verify.problem import Problem
 
 Key = tuple[str, int]
@@ -122,7 +122,9 @@ def shaken(t: Tape, rng: np.random.Generator) -> Tape:
     errors = [_NONE]
     for layer in t.layers:
         W, A = t.W[layer], t.out[layer - 1]
-        size = sums.deviation(t.eps, W.shape[1], np.abs(t.Z[layer]), sums.product_norm(W, A.T))
+        size = sum_rounding.deviation(
+            t.eps, W.shape[1], np.abs(t.Z[layer]), sum_rounding.product_norm(W, A.T)
+        )
         errors.append(size * rng.standard_normal(size.shape))
     return run(t, errors)
 

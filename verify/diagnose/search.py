@@ -21,7 +21,7 @@ from verify.catalogue import UNNAMED
 from verify.diagnose.chain import UPSTREAM, Chain, Key, Tape
 from verify.diagnose.formulas import expected, names, tensor
 from verify.diagnose.mistakes import Fault, faults, fitted
-from verify.evidence.bars import sums
+from verify.evidence.bars import sum_rounding
 from verify.findings import Evidence, Extent, Finding, used
 
 SHAKES = 3
@@ -83,7 +83,7 @@ class Tested:
 
     def _wrong_tolerance(self, chain: Chain, key: Key) -> np.ndarray:
         value, bars = chain[key], self.bars[key]
-        adding = sums.deviation(self.tape.eps, self.tape.m, np.abs(value), rms(value))
+        adding = sum_rounding.deviation(self.tape.eps, self.tape.m, np.abs(value), rms(value))
         return np.asarray(bars + rms(bars) + adding)
 
 

@@ -2,7 +2,7 @@
 
 Up to three witnesses say what the gradient of one loss is: the pass under test (by hand), JAX,
 and finite differences. Each number has an error bar, and a difference of two numbers one of its
-own. `verify.evidence.network` and `verify.evidence.measurement` make an `Evidence`;
+own. `verify.evidence.built_in_network` and `verify.evidence.any_function` make an `Evidence`;
 `verify.verdict` judges it. Nothing is decided here.
 """
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from verify.findings import Finding, listed
-from verify.homework.passes.named import judge_named
+from verify.homework.passes.user_named import judge_named
 from verify.homework.read.extract import Broken, Extract, UnreadableError, extract
 from verify.homework.read.syntax import calls
 from verify.homework.report import (
@@ -27,11 +27,11 @@ from verify.homework.report import (
     FunctionVerdict,
     worst,
 )
+from verify.homework.run.namespace import open_workspace
 from verify.homework.run.sandbox import Limits, NamedFunctions, run_all
 from verify.homework.run.server import Progress, serve
-from verify.homework.run.workspace import open_workspace
 from verify.homework.textbook import gradient_checks
-from verify.homework.textbook.helpers import HELPERS
+from verify.homework.textbook.course_modules import HELPERS
 from verify.homework.textbook.network import networks
 from verify.homework.textbook.network_verdict import judge_network
 from verify.homework.textbook.replacements import once, replaced, wrong_within

@@ -8,9 +8,9 @@ computed, by the public functions of the two networks; `digits` says to how many
 and computed figures agree, and how many are enough.
 """
 
-from verify.course.reproduce.digits import Reproduction, judge
-from verify.course.reproduce.figures import Computed, Figure, load_figures
-from verify.course.reproduce.recipes import compute
+from verify.course.reproduce.agreeing_digits import Reproduction, judge
+from verify.course.reproduce.figure_functions import compute
+from verify.course.reproduce.printed_figures import Computed, Figure, load_figures
 
 __all__ = ["Computed", "Figure", "Reproduction", "compute", "judge", "load_figures", "reproduce"]
 

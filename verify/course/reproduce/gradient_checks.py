@@ -13,7 +13,7 @@ import numpy as np
 
 import manual
 from verify.course.datasets import load
-from verify.course.reproduce.figures import Claim, Computed, Figure, draw_network
+from verify.course.reproduce.printed_figures import Claim, Computed, Figure, draw_network
 from verify.course.reproduce.trainings import (
     accuracies,
     clipped_cost,

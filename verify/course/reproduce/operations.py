@@ -13,7 +13,7 @@ import numpy as np
 
 import manual
 from verify.course.problems import parse_init
-from verify.course.reproduce.figures import (
+from verify.course.reproduce.printed_figures import (
     Claim,
     Computed,
     Figure,

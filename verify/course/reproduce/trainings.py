@@ -15,7 +15,7 @@ import numpy as np
 import manual
 from verify.course.datasets import Dataset, load
 from verify.course.problems import build_problem, parse_init
-from verify.course.reproduce.figures import Claim, Computed, Figure, course_masks
+from verify.course.reproduce.printed_figures import Claim, Computed, Figure, course_masks
 from verify.problem import Problem
 
 if TYPE_CHECKING:

@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from verify.course.speed.jobs import exhaustive_speed, training_speed
 from verify.course.speed.matrix_products import products_ms
 from verify.course.speed.timing import interleaved, seconds, steps_in
+from verify.course.speed.whole_runs import exhaustive_speed, training_speed
 from verify.course.speed.workloads import Workload, implementations, standard_workloads
 from verify.problem import Problem
 

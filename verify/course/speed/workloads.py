@@ -113,7 +113,7 @@ def _autodiff(problem: Problem, rate: float, strategy: str) -> Run:
 
 def _bound(package: Any, X: Any, Y: Any, problem: Problem, rate: float, strategy: str) -> Run:
     """Bind a package's `steps` to data that are multiplied out once, as in a training run."""
-    gram = package.span.gram(X) if strategy == "span" else None
+    gram = package.span_descent.gram(X) if strategy == "span" else None
     how = problem.options | {"learning_rate": rate, "strategy": strategy, "gram": gram}
     return lambda n: package.steps(problem.params, X, Y, problem.masks, n=n, **how)
 

@@ -1,8 +1,8 @@
 """How far rounding alone can carry a right gradient of the built-in network: its error bars.
 
 Every operation's result carries a random relative error of the order of the unit roundoff; what
-that does to a sum is in `verify.evidence.bars.sums`. `SAMPLES` draws of all these errors are
-carried forward and back by the linearised network, to the standard deviation of every entry. A
+that does to a sum is in `verify.evidence.bars.sum_rounding`. `SAMPLES` draws of all these errors
+are carried forward and back by the linearised network, to the standard deviation of every entry. A
 unit whose Z is within its own bar of a kink may have the slope of either side: `kink_radius` is how
 far all such units together move each entry.
 
@@ -24,8 +24,8 @@ import numpy as np
 
 import manual
 from verify.activations import ACTIVATIONS, KINKED, LIBRARY, exponential_rounding
-from verify.evidence.bars import sums
-from verify.evidence.bars.sums import Unit
+from verify.evidence.bars import sum_rounding
+from verify.evidence.bars.sum_rounding import Unit
 from verify.problem import Problem
 
 SAMPLES = 64
@@ -155,7 +155,7 @@ def _local_errors(
         dA = np.zeros(1)
         if index < L:
             above = cache[index]
-            dA = sums.product_deviation(above.W.T, intermediates[f"dZ{index + 1}"], unit)
+            dA = sum_rounding.product_deviation(above.W.T, intermediates[f"dZ{index + 1}"], unit)
             dA += 4 * u * np.abs(intermediates[f"dA{index}"])
             own_slope = np.abs(scale * intermediates[f"dA{index}"])
             own_slope *= ACTIVATIONS[layer.activation].slope_rounding(layer.A)
@@ -164,7 +164,7 @@ def _local_errors(
             dZ = 4 * u * dZ
         result.append(
             _Local(
-                Z=sums.product_deviation(layer.W, layer.A_prev, unit) + u * np.abs(layer.Z),
+                Z=sum_rounding.product_deviation(layer.W, layer.A_prev, unit) + u * np.abs(layer.Z),
                 A=_value_rounding(layer) * u * A + tiny * (A > 0),
                 masked=2 * u * np.abs(scale * layer.A),
                 dA=dA,
@@ -196,7 +196,9 @@ def _propagate(
     for start in range(0, count, chunk):
         draws = _draw(network, min(chunk, count - start), rng)
         for norms, errors in zip(totals, draws, strict=True):
-            norms[:] = [np.hypot(n, sums.norm(e)) for n, e in zip(norms, errors, strict=True)]
+            norms[:] = [
+                np.hypot(n, sum_rounding.norm(e)) for n, e in zip(norms, errors, strict=True)
+            ]
     return [[norm / np.sqrt(count) for norm in norms] for norms in totals]
 
 
@@ -257,21 +259,21 @@ def _gradient_errors(
     on_average = float(1 / np.mean(1 / copies))
 
     def mean(carried: np.ndarray, dZ: np.ndarray, A: np.ndarray) -> np.ndarray:
-        added = sums.product_deviation(dZ, A.T, unit, on_average)
+        added = sum_rounding.product_deviation(dZ, A.T, unit, on_average)
         return np.asarray(np.hypot(carried, added) / m + tiny)
 
     ones = np.ones((1, m))
     result = {}
     for index, layer in enumerate(network.cache, 1):
         dZ, sigma = network.intermediates[f"dZ{index}"], alike * dZ_sigma[index - 1]
-        carried = sums.product_norm(sigma, layer.A_prev)
+        carried = sum_rounding.product_norm(sigma, layer.A_prev)
         if index > 1:
             # (a + b)^2 <= 2 a^2 + 2 b^2: the errors of dZ and of A are not independent.
-            through_A = sums.product_norm(alike * dZ, A_sigma[index - 2])
+            through_A = sum_rounding.product_norm(alike * dZ, A_sigma[index - 2])
             carried = np.sqrt(2) * np.hypot(carried, through_A)
         penalty = 4 * u * problem.l2 / m * np.abs(layer.W)
         result[f"W{index}"] = mean(carried, dZ, layer.A_prev) + penalty
-        result[f"b{index}"] = mean(sums.product_norm(sigma, ones), dZ, ones)
+        result[f"b{index}"] = mean(sum_rounding.product_norm(sigma, ones), dZ, ones)
     return result
 
 
@@ -289,8 +291,10 @@ def _loss_error(
     weights = [value for name, value in problem.params.items() if name[0] == "W"]
     penalty = manual.l2_penalty(weights, problem.l2, m)
     # All terms of either sum are positive.
-    adding = sums.deviation(u, m, data) + sums.deviation(u, sum(W.size for W in weights), penalty)
-    return float(sums.norm((np.sqrt(copies) * each).ravel()) / m + adding)
+    adding = sum_rounding.deviation(u, m, data) + sum_rounding.deviation(
+        u, sum(W.size for W in weights), penalty
+    )
+    return float(sum_rounding.norm((np.sqrt(copies) * each).ravel()) / m + adding)
 
 
 def _kink_radius(network: _Linearised, kinked: Sequence[np.ndarray]) -> dict[str, np.ndarray]:

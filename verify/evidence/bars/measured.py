@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from verify.evidence.bars.sums import SINGLE
-from verify.evidence.scales import own_scales, scales
+from verify.evidence.bars.sum_rounding import SINGLE
+from verify.evidence.entry_sizes import own_scales, scales
 from verify.evidence.witnesses import Witness
 
 Params = dict[str, np.ndarray]

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from verify.evidence.bars.measured import Sizes
-from verify.evidence.bars.sums import DOUBLE
+from verify.evidence.bars.sum_rounding import DOUBLE
 from verify.evidence.differences.central import (
     ROUNDING,
     SETTLED,
@@ -27,7 +27,7 @@ from verify.evidence.differences.central import (
     directional_differences,
     stratified_sample,
 )
-from verify.evidence.scales import own_scales
+from verify.evidence.entry_sizes import own_scales
 from verify.evidence.witnesses import Differences
 
 DIRECTIONS = 2

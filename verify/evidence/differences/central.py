@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from verify.evidence.bars.sums import DOUBLE
-from verify.evidence.scales import scales
+from verify.evidence.bars.sum_rounding import DOUBLE
+from verify.evidence.entry_sizes import scales
 from verify.evidence.witnesses import Differences
 
 if TYPE_CHECKING:

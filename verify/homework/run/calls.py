@@ -11,8 +11,8 @@ import numpy as np
 
 from verify.findings import where
 from verify.homework.report import CRASHED, UNDECIDED, UNREADABLE
-from verify.homework.run.modules import AbsentError
-from verify.homework.run.workspace import Workspace
+from verify.homework.run.namespace import Workspace
+from verify.homework.run.substitute_modules import AbsentError
 
 
 class Place(NamedTuple):

@@ -9,11 +9,11 @@ import numpy as np
 
 import manual
 from verify.activations import ACTIVATIONS, KINKED
-from verify.homework.passes.derivative import Arrays
+from verify.homework.passes.own_differences import Arrays
 from verify.homework.read.syntax import words
 from verify.homework.report import AGREE
 from verify.homework.run.calls import CallError, array_of, is_array
-from verify.homework.textbook.results import (
+from verify.homework.textbook.result_comparison import (
     Alternative,
     Mistake,
     Result,

@@ -8,7 +8,7 @@ import manual
 from verify.findings import Finding
 from verify.homework.report import AGREE, DISAGREE
 from verify.homework.run.calls import array_of, number_of
-from verify.homework.textbook.network_findings import (
+from verify.homework.textbook.network_comparison import (
     Blame,
     Numbers,
     findings_in,

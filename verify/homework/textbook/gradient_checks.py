@@ -17,7 +17,7 @@ import numpy as np
 import manual
 from verify.evidence.differences.central import central_differences
 from verify.findings import Finding
-from verify.homework.passes.derivative import compare_with_differences, is_derivative
+from verify.homework.passes.own_differences import compare_with_differences, is_derivative
 from verify.homework.read.syntax import calls
 from verify.homework.report import AGREE, UNDECIDED
 from verify.homework.run.calls import CallError, array_of, number_of

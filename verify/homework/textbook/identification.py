@@ -12,7 +12,7 @@ import numpy as np
 
 import manual
 from verify.homework.run.calls import array_of, number_of
-from verify.homework.textbook.arguments import BindError
+from verify.homework.textbook.course_calls import BindError
 from verify.homework.textbook.network import (
     Evaluated,
     Network,

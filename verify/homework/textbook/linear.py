@@ -10,14 +10,14 @@ import numpy as np
 
 import manual
 from verify.activations import ACTIVATIONS
-from verify.homework.passes.derivative import Arrays
+from verify.homework.passes.own_differences import Arrays
 from verify.homework.read.syntax import words
 from verify.homework.run.calls import array_of
-from verify.homework.textbook import helpers
+from verify.homework.textbook import course_modules
 from verify.homework.textbook.activations import leak_of, sloped
-from verify.homework.textbook.arguments import BindError
+from verify.homework.textbook.course_calls import BindError
 from verify.homework.textbook.problems import BEND, M
-from verify.homework.textbook.results import (
+from verify.homework.textbook.result_comparison import (
     Alternative,
     Mistake,
     Result,
@@ -129,7 +129,7 @@ class _Step:
         A_prev, W, b = (arrays[name] for name in ("A_prev", "W", "b"))
         cache: Any = (A_prev, W, b)
         if self.setting:
-            cache = helpers.linear_activation_forward(A_prev, W, b, **self.setting)[1]
+            cache = course_modules.linear_activation_forward(A_prev, W, b, **self.setting)[1]
         if self.forward is not None:
             made = self.submission.call(self.forward, {**arrays, **self.setting})
             if isinstance(made, tuple) and len(made) == 2:

@@ -19,10 +19,10 @@ import numpy as np
 from verify.activations import ACTIVATIONS
 from verify.homework.read.syntax import calls, words
 from verify.homework.run.calls import CallError, array_of, fresh, number_of
-from verify.homework.run.workspace import Workspace
-from verify.homework.textbook import helpers
-from verify.homework.textbook.arguments import BindError, Forward, call, read_forward, read_grads
-from verify.homework.textbook.instances import construct, gradients_in, place
+from verify.homework.run.namespace import Workspace
+from verify.homework.textbook import course_modules
+from verify.homework.textbook.class_objects import construct, gradients_in, place
+from verify.homework.textbook.course_calls import BindError, Forward, call, read_forward, read_grads
 from verify.homework.textbook.problems import KEEP_PROB, L2
 from verify.homework.textbook.roles import Role, depth, meaning
 from verify.problem import Problem
@@ -267,8 +267,8 @@ class Runner:
         if self.problem.output == "softmax":
             plain = -np.sum(self.problem.Y * np.log(values["AL"])) / self.problem.m
         else:
-            plain = helpers.compute_cost_quietly(values["AL"], self.problem.Y)
-        return plain + helpers.penalty(values["parameters"], self.network.l2, self.problem.m)
+            plain = course_modules.compute_cost_quietly(values["AL"], self.problem.Y)
+        return plain + course_modules.penalty(values["parameters"], self.network.l2, self.problem.m)
 
     def _evaluate_propagate(self, values: dict[str, Any], instance: Any) -> Evaluated:
         role = self.network.backward
@@ -325,15 +325,15 @@ def _read_propagated(result: Any) -> dict[str, Any]:
 def _course_forward(network: Network) -> Callable[..., Any]:
     """Return the course's forward pass in whose cache the file's backward pass looks."""
     if network.keep_prob < 1:
-        return lambda X, parameters: helpers.forward_propagation_with_dropout(
+        return lambda X, parameters: course_modules.forward_propagation_with_dropout(
             X, parameters, network.keep_prob
         )
     backward = network.backward
     if backward is not None and ("model" in backward.qualifiers or network.depth is None):
-        return helpers.L_model_forward
+        return course_modules.L_model_forward
     if network.depth == 2:
-        return helpers.forward_propagation_tanh
-    return helpers.forward_propagation
+        return course_modules.forward_propagation_tanh
+    return course_modules.forward_propagation
 
 
 # Which function it is, by its values.

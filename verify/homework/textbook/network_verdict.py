@@ -21,15 +21,16 @@ import numpy as np
 
 import manual
 from verify.findings import Finding, listed
-from verify.homework.passes.derivative import compare_with_differences, is_derivative
+from verify.homework.passes.own_differences import compare_with_differences, is_derivative
 from verify.homework.report import AGREE, DISAGREE, UNDECIDED
 from verify.homework.run.calls import CallError, array_of, number_of
+from verify.homework.textbook.corrected_cache import textbook_values
 from verify.homework.textbook.forward_findings import forward_findings
 from verify.homework.textbook.identification import CLOSE, Identified, identify
 from verify.homework.textbook.network import (
     Network,
 )
-from verify.homework.textbook.network_findings import (
+from verify.homework.textbook.network_comparison import (
     Blame,
     Numbers,
     findings_in,
@@ -43,7 +44,6 @@ from verify.homework.textbook.problems import M, draw, saturated
 from verify.homework.textbook.replacements import once, replaced, wrong_within
 from verify.homework.textbook.roles import Role, blamed
 from verify.homework.textbook.submission import Submission
-from verify.homework.textbook.textbook_cache import textbook_values
 
 
 def judge_network(submission: Submission, network: Network) -> None:

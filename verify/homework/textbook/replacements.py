@@ -9,8 +9,8 @@ from typing import Any
 from verify.findings import listed
 from verify.homework.read.syntax import reach
 from verify.homework.report import CRASHED, DISAGREE
-from verify.homework.run.workspace import is_unpacked
-from verify.homework.textbook import helpers
+from verify.homework.run.namespace import is_unpacked
+from verify.homework.textbook import course_modules
 from verify.homework.textbook.roles import Role, meaning
 from verify.homework.textbook.single_functions import SINGLE_FUNCTIONS
 from verify.homework.textbook.submission import Submission
@@ -45,14 +45,14 @@ def replaced(submission: Submission, wrong: Sequence[Role]) -> Iterator[None]:
 
 
 def _course_function(submission: Submission, role: Role) -> Any:
-    if role.role in helpers.FORWARDS:
-        pair = helpers.FORWARDS[role.role]
+    if role.role in course_modules.FORWARDS:
+        pair = course_modules.FORWARDS[role.role]
         return pair if is_unpacked(submission.extract, role.name) else lambda Z: pair(Z)[0]
-    if role.role in helpers.BACKWARDS:
-        return helpers.BACKWARDS[role.role]
+    if role.role in course_modules.BACKWARDS:
+        return course_modules.BACKWARDS[role.role]
     if role.role == "cost":
         return _course_cost(role)
-    return helpers.MODULES["dnn_app"].get(role.role)
+    return course_modules.MODULES["dnn_app"].get(role.role)
 
 
 def _course_cost(role: Role) -> Callable[..., Any]:
@@ -69,8 +69,10 @@ def _course_cost(role: Role) -> Callable[..., Any]:
         lambd = by_meaning.get("lambd", 0)
         AL, Y = by_meaning["AL"], by_meaning["Y"]
         if "parameters" in by_meaning and lambd:
-            return helpers.compute_cost_with_regularization(AL, Y, by_meaning["parameters"], lambd)
-        return helpers.compute_cost_quietly(AL, Y)
+            return course_modules.compute_cost_with_regularization(
+                AL, Y, by_meaning["parameters"], lambd
+            )
+        return course_modules.compute_cost_quietly(AL, Y)
 
     return cost
 

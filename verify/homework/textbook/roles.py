@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 
 from verify.activations import ACTIVATIONS
 from verify.findings import Finding
-from verify.homework.read.assignments import NOWHERE, Line, locate
 from verify.homework.read.extract import Extract
+from verify.homework.read.gradient_lines import NOWHERE, Line, locate
 from verify.homework.read.syntax import parameters, words
 
 _FORWARD_ALONE = {"sigmoid": ("sigm", "logistic")}

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from verify.findings import Finding
-from verify.homework.read.assignments import NOWHERE, Line
 from verify.homework.read.extract import Extract
+from verify.homework.read.gradient_lines import NOWHERE, Line
 from verify.homework.report import DISAGREE, FunctionVerdict, Gradient
 from verify.homework.run.calls import fresh, guarded
-from verify.homework.run.workspace import Workspace
-from verify.homework.textbook.arguments import call, function
-from verify.homework.textbook.instances import construct
+from verify.homework.run.namespace import Workspace
+from verify.homework.textbook.class_objects import construct
+from verify.homework.textbook.course_calls import call, function
 from verify.homework.textbook.roles import Role, blamed
 
 

@@ -11,9 +11,9 @@ import numpy as np
 
 from verify.homework.report import AGREE, DISAGREE
 from verify.report import versions
-from verify.show.page.entries import Entries, worst_entries
 from verify.show.page.findings import badge, box, notes
 from verify.show.page.markup import Html, document, element, number, table
+from verify.show.page.matrix_entries import Entries, worst_entries
 
 if TYPE_CHECKING:
     from verify.homework.report import FileReport, Gradient

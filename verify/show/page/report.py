@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from verify.report import PAIRS, Report, Tensor, over_bar
-from verify.show.page.entries import Entries, worst_entries
+from verify.show.page.charts import bar_chart
 from verify.show.page.findings import badge, box, notes
 from verify.show.page.markup import Html, document, element, number, style, table
-from verify.show.page.pictures import bar_chart
+from verify.show.page.matrix_entries import Entries, worst_entries
 
 VERDICTS = {
     "agree": "The gradients agree",

@@ -27,7 +27,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 import manual
-from verify.evidence.differences.exhaustive import network, tail
+from verify.evidence.differences.exhaustive import base_values, carried_changes
 from verify.evidence.witnesses import Array, Differences
 from verify.problem import Problem
 
@@ -56,8 +56,8 @@ def exhaustive_differences(
     sums = {name: _Sums(value.shape) for name, value in params.items()}
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         loss = float(manual.l2_penalty(weights, problem.l2, 1)) if problem.l2 else 0.0
-        for examples in tail.slices(problem.m, HELD // sum(problem.layers[1:])):
-            layers, output = network.forward(problem, params, kinked, examples)
+        for examples in carried_changes.slices(problem.m, HELD // sum(problem.layers[1:])):
+            layers, output = base_values.forward(problem, params, kinked, examples)
             loss += output.loss
             if not math.isfinite(loss):
                 raise ValueError(
@@ -74,14 +74,14 @@ def exhaustive_differences(
 
 
 def _by_unit(
-    layers: Sequence[network.Layer], output: network.Output, m: int
+    layers: Sequence[base_values.Layer], output: base_values.Output, m: int
 ) -> Iterator[tuple[Array, Array, Array]]:
     """Yield, for each layer, the differences by every Z, their bars, and what meets a held unit."""
-    gains, touched = network.gains(layers, output), network.touched(layers)
-    steps = network.steps(layers)
-    for index, (near, far) in enumerate(tail.differences(layers, output, steps)):
-        truncation = 2 * np.abs(far - near) / (tail.FAR**2 - 1)
-        rounding = network.rounding(layers[index:], gains[index:], steps[index], m)
+    gains, touched = base_values.gains(layers, output), base_values.touched(layers)
+    steps = base_values.steps(layers)
+    for index, (near, far) in enumerate(carried_changes.differences(layers, output, steps)):
+        truncation = 2 * np.abs(far - near) / (carried_changes.FAR**2 - 1)
+        rounding = base_values.rounding(layers[index:], gains[index:], steps[index], m)
         yield near, truncation + rounding, touched[index]
 
 
@@ -97,7 +97,7 @@ class _Sums:
         n, m = A_prev.shape
         on_kinks = touched.any(axis=0)
         held = touched[:, on_kinks].astype(float)
-        for rows in tail.slices(n, INPUTS // m):
+        for rows in carried_changes.slices(n, INPUTS // m):
             inputs = A_prev[rows]
             self.value[:, rows] += by_Z @ inputs.T
             self.bar[:, rows] += bar @ np.abs(inputs).T
@@ -109,10 +109,10 @@ class _Sums:
         value, bar = self.value, self.bar
         value /= m
         bar /= m
-        bar += 4 * network.UNIT * np.abs(value) + network.TINY
+        bar += 4 * base_values.UNIT * np.abs(value) + base_values.TINY
         if l2:
             penalty = l2 / m * W
             value += penalty
-            bar += 4 * network.UNIT * np.abs(penalty)
+            bar += 4 * base_values.UNIT * np.abs(penalty)
         bar[~(bar < np.inf)] = np.inf
         return Differences(np.arange(value.size), value.ravel(), bar.ravel(), ~self.kinked.ravel())

@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from verify.homework.read.extract import Extract, UnreadableError, extract, extract_script
-from verify.homework.run.modules import (
+from verify.homework.run.substitute_modules import (
     FLOAT,
     Hollow,
     NumpyModule,

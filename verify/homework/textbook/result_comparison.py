@@ -16,17 +16,17 @@ import numpy as np
 import manual
 from verify.diagnose.search import extent
 from verify.findings import Finding
-from verify.homework.passes.derivative import (
+from verify.homework.passes.own_differences import (
     ROUTES,
     Arrays,
     compare_with_differences,
     is_derivative,
 )
-from verify.homework.read.assignments import NOWHERE
 from verify.homework.read.extract import Extract
+from verify.homework.read.gradient_lines import NOWHERE
 from verify.homework.report import AGREE, DISAGREE
 from verify.homework.run.calls import array_of
-from verify.homework.textbook.network_findings import (
+from verify.homework.textbook.network_comparison import (
     guard_of,
     is_single,
     says_single,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from verify.course.reproduce import gradient_checks, operations, trainings
-from verify.course.reproduce.figures import Computed, Figure
+from verify.course.reproduce.printed_figures import Computed, Figure
 
 RECIPES: dict[str, Callable[[Figure], Computed]] = {
     "initial parameters": operations.initial_parameters,

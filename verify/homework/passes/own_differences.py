@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from verify.evidence.measurement import Claim
+from verify.evidence.any_function import Claim
 from verify.evidence.trees import flatten
 from verify.function import check_claims
 from verify.homework.run.calls import CallError

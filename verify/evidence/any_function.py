@@ -21,7 +21,7 @@ import numpy as np
 
 from verify.evidence.bars import measured
 from verify.evidence.bars.measured import Sizes, ValueAndGrads
-from verify.evidence.bars.sums import DOUBLE, SINGLE
+from verify.evidence.bars.sum_rounding import DOUBLE, SINGLE
 from verify.evidence.differences import budgeted
 from verify.evidence.differences.budgeted import Sample
 from verify.evidence.differences.central import Params, copy, noise_level

@@ -26,9 +26,9 @@ from verify.catalogue import GUARDS
 from verify.diagnose import diagnose
 from verify.evidence.bars.derived import analyse
 from verify.findings import Finding
-from verify.homework.passes.derivative import ROUTES
-from verify.homework.read.assignments import NOWHERE
+from verify.homework.passes.own_differences import ROUTES
 from verify.homework.read.extract import Extract
+from verify.homework.read.gradient_lines import NOWHERE
 from verify.homework.report import Gradient
 from verify.homework.run.calls import array_of
 from verify.homework.textbook.problems import LOWEST, forward

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import manual
 from verify.course.datasets import load
-from verify.course.reproduce.figures import load_figures
+from verify.course.reproduce.printed_figures import load_figures
 from verify.course.reproduce.trainings import problem_of, train
 from verify.problem import Problem
 from verify.show import plots

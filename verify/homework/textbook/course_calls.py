@@ -12,7 +12,7 @@ import numpy as np
 from verify.homework.read.syntax import parameters, returned
 from verify.homework.report import UNDECIDED
 from verify.homework.run.calls import CallError, fresh, guarded, is_array, number_of
-from verify.homework.run.workspace import Workspace
+from verify.homework.run.namespace import Workspace
 from verify.homework.textbook.roles import Role, meaning
 
 

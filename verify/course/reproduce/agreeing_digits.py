@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from verify.course.reproduce.figures import Computed, Figure
+    from verify.course.reproduce.printed_figures import Computed, Figure
 
 EPSILON = np.finfo(float).eps
 FLOAT_DIGITS = 16

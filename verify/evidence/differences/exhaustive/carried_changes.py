@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 
 from verify.activations import ACTIVATIONS, KINKED, carried_straight
-from verify.evidence.differences.exhaustive.network import Layer, Output
+from verify.evidence.differences.exhaustive.base_values import Layer, Output
 from verify.evidence.witnesses import Array
 
 Block = tuple[int, slice, slice]

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from verify.homework.run.calls import CallError, guarded
-from verify.homework.run.workspace import Workspace
-from verify.homework.textbook.arguments import BindError
+from verify.homework.run.namespace import Workspace
+from verify.homework.textbook.course_calls import BindError
 from verify.homework.textbook.problems import L2, M
 
 

@@ -23,10 +23,10 @@ from typing import Any
 
 import numpy as np
 
-from verify.evidence.measurement import RANDOM
+from verify.evidence.any_function import RANDOM
 from verify.evidence.trees import Tree, flatten_parameters
 from verify.findings import Extent, Finding
-from verify.homework.passes.derivative import compare_with_differences, is_derivative
+from verify.homework.passes.own_differences import compare_with_differences, is_derivative
 from verify.homework.read.extract import UnreadableError, extract
 from verify.homework.report import (
     AGREE,
@@ -38,8 +38,8 @@ from verify.homework.report import (
     FunctionVerdict,
 )
 from verify.homework.run.calls import CallError, attempted, guarded, number_of
+from verify.homework.run.namespace import Workspace, open_workspace
 from verify.homework.run.sandbox import NamedFunctions
-from verify.homework.run.workspace import Workspace, open_workspace
 from verify.report import PAIRS, Report, Tensor, over_bar
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from verify.report import over_bar
+from verify.show.page.charts import as_matrix, heat_map, is_vector
 from verify.show.page.markup import Html, element, table
-from verify.show.page.pictures import as_matrix, heat_map, is_vector
 
 LISTED = 5
 """Entries listed, the worst first."""

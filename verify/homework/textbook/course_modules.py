@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from verify.activations import ACTIVATIONS
-from verify.homework.run.modules import Hollow, filled
-from verify.homework.run.workspace import Helpers
+from verify.homework.run.namespace import Helpers
+from verify.homework.run.substitute_modules import Hollow, filled
 from verify.homework.textbook.problems import M
 
 Array = np.ndarray
