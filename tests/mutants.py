@@ -28,6 +28,9 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import NamedTuple
 
+from rich.console import Console
+from rich.progress import track
+
 try:
     from cosmic_ray.ast import ast_nodes, get_ast
     from cosmic_ray.mutating import mutate_code
@@ -42,11 +45,14 @@ ROOT = Path(__file__).parents[1]
 
 TESTS = {
     "manual/": "layers activations losses initializers network_manual",
-    "manual/span_descent.py": "span",
+    "manual/span.py": "span",
     "manual/training.py": "span training",
+    "verify/activations.py": "activations rounding exhaustive",
     "verify/verdict.py": "verdict",
     "verify/evidence/bars/": "rounding exhaustive",
-    "verify/evidence/bars/measured.py": "measured compare check_vjp",
+    "verify/evidence/bars/measured.py": "compare check_vjp",
+    "verify/evidence/differences/": "finite_difference compare check_vjp",
+    "verify/evidence/differences/exhaustive/": "exhaustive",
     "verify/diagnose/": "diagnosis bugs findings",
 }
 """The tests of each folder or file, those that take seconds. The longest name that fits counts."""
@@ -224,7 +230,9 @@ def main() -> int:
             if status := run(Path(folder) / "0", list(tests), 10 * options.seconds):
                 sys.exit(f"Error: {' '.join(tests)} ended with {status} on the code as it is.")
         judged = {pool.submit(judge, mutant): mutant for mutant in drawn}
-        for future in as_completed(judged):
+        for future in track(
+            as_completed(judged), "mutants", len(drawn), console=Console(stderr=True)
+        ):
             mutant = judged[future]
             room = "/".join(mutant.path.split("/")[:3])
             total[room] += 1

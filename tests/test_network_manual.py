@@ -311,6 +311,26 @@ def test_the_relu_slope_at_zero_is_zero():
 @pytest.mark.parametrize(
     "call",
     [
+        lambda *given, l2=0.0, **how: manual.forward(*given[:2], given[3], **how)[0],
+        lambda *given, **how: manual.loss(*given, **how),
+        lambda *given, **how: manual.loss_and_grads(*given, **how)[1]["W1"],
+        lambda *given, **how: manual.intermediate_grads(*given, **how)["dZ1"],
+        lambda *given, **how: manual.steps(*given, n=2, learning_rate=0.1, **how)[0]["W1"],
+        lambda *given, hidden="relu", output="sigmoid", **how: manual.backward(
+            np.ones((1, 6)), manual.forward(*given[:2], given[3])[1], given[3], **how
+        )[0]["W1"],
+    ],
+    ids=["forward", "loss", "grads", "intermediates", "steps", "backward"],
+)
+def test_options_that_are_left_out_are_relu_sigmoid_no_penalty_and_nothing_scaled(call):
+    case = make_case((3, 4, 3, 1), 6, "relu", keep_prob=0.5)
+    plain = {"hidden": "relu", "output": "sigmoid", "l2": 0.0, "keep_prob": 1.0}
+    np.testing.assert_array_equal(call(*case.arguments), call(*case.arguments, **plain))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
         lambda case, **options: manual.forward(case.params, case.X, **options),
         lambda case, **options: manual.loss(case.params, case.X, case.Y, **options),
         lambda case, **options: manual.loss_and_grads(case.params, case.X, case.Y, **options),
