@@ -97,12 +97,15 @@ class _Sums:
         n, m = A_prev.shape
         on_kinks = touched.any(axis=0)
         held = touched[:, on_kinks].astype(float)
-        for rows in carried_changes.slices(n, INPUTS // m):
+
+        def work(rows: slice) -> None:
             inputs = A_prev[rows]
             self.value[:, rows] += by_Z @ inputs.T
             self.bar[:, rows] += bar @ np.abs(inputs).T
             if held.size:
                 self.kinked[:, rows] |= held @ (inputs[:, on_kinks] != 0).T > 0
+
+        carried_changes.on_every_block(work, carried_changes.slices(n, INPUTS // m))
 
     def mean(self, m: int, l2: float, W: Array) -> Differences:
         """Return the differences of the mean over m examples, and of the penalty on W."""

@@ -10,12 +10,15 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 
 from verify.activations import ACTIVATIONS, KINKED, carried_straight
 from verify.evidence.differences.exhaustive.base_values import Layer, Output
 from verify.evidence.witnesses import Array
+
+T = TypeVar("T")
 
 Block = tuple[int, slice, slice]
 """A layer, its units and its examples."""
@@ -24,6 +27,8 @@ FAR = 2.0**10
 """The second step, as a multiple of the first."""
 ELEMENTS = 2**17
 """Size of temporary arrays: they stay in the cache, and malloc keeps their pages."""
+FEW = 4
+"""Blocks that are not worth a thread each."""
 
 
 def _atanh(x: Array) -> Array:
@@ -62,16 +67,11 @@ def differences(
     def work(block: Block) -> None:
         index, units, examples = block
         step = steps[index][units, examples]
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            halves = _half_differences(layers[index:], output, step, units, examples)
-            for result, half, scale in zip(results[index], halves, (1, FAR), strict=True):
-                result[units, examples] = half / (scale * step)
+        halves = _half_differences(layers[index:], output, step, units, examples)
+        for result, half, scale in zip(results[index], halves, (1, FAR), strict=True):
+            result[units, examples] = half / (scale * step)
 
-    if len(blocks) == len(layers):
-        for block in blocks:
-            work(block)
-    else:
-        _in_threads(work, blocks)
+    on_every_block(work, blocks)
     return results
 
 
@@ -134,11 +134,20 @@ def slices(count: int, size: int) -> list[slice]:
     return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
 
-def _in_threads(work: Callable[[Block], None], blocks: Sequence[Block]) -> None:
-    """Do the work on every block, a block a core."""
+def on_every_block(work: Callable[[T], None], blocks: Sequence[T]) -> None:
+    """Do the work on every block, many of them in as many threads as there are cores."""
+
+    def quietly(block: T) -> None:
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            work(block)
+
+    if len(blocks) <= FEW:
+        for block in blocks:
+            quietly(block)
+        return
     from threadpoolctl import threadpool_limits
 
     # BLAS's own threads would fight those of the blocks for the cores.
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
-        for _ in pool.map(work, blocks):
+        for _ in pool.map(quietly, blocks):
             pass
