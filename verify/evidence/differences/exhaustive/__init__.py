@@ -36,7 +36,7 @@ __all__ = ["exhaustive_differences"]
 HELD = 2**19
 """Units times examples whose base values are in memory at once."""
 INPUTS = 2**17
-"""Entries of A_prev whose absolute values are: they stay in the cache."""
+"""Entries of A_prev, or of a tensor, that are worked on at once: they stay in the cache."""
 
 
 def exhaustive_differences(
@@ -96,12 +96,16 @@ class _Sums:
         """Carry differences by Z, bars and kinks (n_l, m) to the weights that read A_prev."""
         n, m = A_prev.shape
         on_kinks = touched.any(axis=0)
-        held = touched[:, on_kinks].astype(float)
+        held, both = touched[:, on_kinks].astype(float), np.vstack([by_Z, bar])
 
         def work(rows: slice) -> None:
             inputs = A_prev[rows]
-            self.value[:, rows] += by_Z @ inputs.T
-            self.bar[:, rows] += bar @ np.abs(inputs).T
+            if inputs.min() >= 0:
+                value, size = np.vsplit(both @ inputs.T, 2)
+            else:
+                value, size = by_Z @ inputs.T, bar @ np.abs(inputs).T
+            self.value[:, rows] += value
+            self.bar[:, rows] += size
             if held.size:
                 self.kinked[:, rows] |= held @ (inputs[:, on_kinks] != 0).T > 0
 
@@ -109,13 +113,19 @@ class _Sums:
 
     def mean(self, m: int, l2: float, W: Array) -> Differences:
         """Return the differences of the mean over m examples, and of the penalty on W."""
-        value, bar = self.value, self.bar
-        value /= m
-        bar /= m
-        bar += 4 * base_values.UNIT * np.abs(value) + base_values.TINY
-        if l2:
-            penalty = l2 / m * W
-            value += penalty
-            bar += 4 * base_values.UNIT * np.abs(penalty)
-        bar[~(bar < np.inf)] = np.inf
-        return Differences(np.arange(value.size), value.ravel(), bar.ravel(), ~self.kinked.ravel())
+
+        def work(rows: slice) -> None:
+            value, bar = self.value[:, rows], self.bar[:, rows]
+            value /= m
+            bar /= m
+            bar += 4 * base_values.UNIT * np.abs(value) + base_values.TINY
+            if l2:
+                penalty = l2 / m * W[:, rows]
+                value += penalty
+                bar += 4 * base_values.UNIT * np.abs(penalty)
+            bar[~(bar < np.inf)] = np.inf
+
+        carried_changes.on_every_block(work, carried_changes.slices(W.shape[1], INPUTS // len(W)))
+        return Differences(
+            np.arange(W.size), self.value.ravel(), self.bar.ravel(), ~self.kinked.ravel()
+        )
