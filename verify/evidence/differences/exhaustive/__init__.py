@@ -35,8 +35,10 @@ __all__ = ["exhaustive_differences"]
 
 HELD = 2**19
 """Units times examples whose base values are in memory at once."""
-INPUTS = 2**17
-"""Entries of A_prev, or of a tensor, that are worked on at once: they stay in the cache."""
+INPUTS = 2**20
+"""Entries of A_prev that one product takes: many, as short products leave BLAS idle."""
+ENTRIES = 2**17
+"""Entries of a tensor that are worked on at once: they stay in the cache."""
 
 
 def exhaustive_differences(
@@ -125,7 +127,7 @@ class _Sums:
                 bar += 4 * base_values.UNIT * np.abs(penalty)
             bar[~(bar < np.inf)] = np.inf
 
-        carried_changes.on_every_block(work, carried_changes.slices(W.shape[1], INPUTS // len(W)))
+        carried_changes.on_every_block(work, carried_changes.slices(W.shape[1], ENTRIES // len(W)))
         return Differences(
             np.arange(W.size), self.value.ravel(), self.bar.ravel(), ~self.kinked.ravel()
         )
