@@ -45,7 +45,7 @@ ROOT = Path(__file__).parents[1]
 
 TESTS = {
     "manual/": "layers activations losses initializers network_manual",
-    "manual/span.py": "span",
+    "manual/span_descent.py": "span",
     "manual/training.py": "span training",
     "verify/activations.py": "activations rounding exhaustive",
     "verify/verdict.py": "verdict",
