@@ -53,7 +53,7 @@ TESTS = {
     "verify/evidence/bars/measured.py": "compare check_vjp",
     "verify/evidence/differences/": "finite_difference compare check_vjp",
     "verify/evidence/differences/exhaustive/": "exhaustive",
-    "verify/diagnose/": "diagnosis bugs findings",
+    "verify/diagnose/": "mistakes diagnosis bugs findings",
 }
 """The tests of each folder or file, those that take seconds. The longest name that fits counts."""
 

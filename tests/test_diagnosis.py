@@ -277,6 +277,15 @@ def test_below_an_unknown_fault_nothing_is_claimed():
     assert "cannot be judged" in findings[0].detail
 
 
+def test_two_unknown_faults_are_two_where_everything_below_is_right():
+    rows = "* np.arange(1, 6)[:, None]"
+    both = {
+        "dW2": f"(dZ2 @ A1d.T / m + l2 / m * W2) {rows}",
+        "db2": f"np.cumsum(dZ2, 1)[:, :1] {rows}",
+    }
+    assert names(diagnosed(**both)) == [("db2", "unknown"), ("dW2", "unknown")]
+
+
 def test_a_constant_cannot_be_fitted_to_a_single_entry():
     # db3 has one entry: any wrong value is some multiple of the right one.
     assert names(diagnosed(db3="np.array([[0.0123]])")) == [("db3", "unknown")]

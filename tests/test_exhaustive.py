@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from decimal import Decimal
 from itertools import pairwise
 
 import jax
 import numpy as np
+import precise
 import pytest
 from problems import random_problem
 
@@ -443,3 +445,31 @@ def test_neither_the_random_state_nor_the_settings_of_jax_are_touched():
     exhaustive_differences(random_problem())
     assert np.array_equal(np.random.get_state()[1], before)
     assert not jax.config.jax_enable_x64
+
+
+@pytest.mark.parametrize("output", ["sigmoid", "softmax"])
+def test_both_differences_are_those_of_the_loss_to_its_third_order(output):
+    """A logit moved by either step, against the loss in sixty digits."""
+    problem = random_problem(sizes=(3, 1 if output == "sigmoid" else 3), output=output, seed=4)
+    layers, base = base_values.forward(problem, problem.params, None, slice(None))
+    (steps,) = base_values.steps(layers)
+    ((near, far),) = carried_changes.differences(layers, base, [steps])
+    Z = layers[0].Z
+
+    def loss(*logits, e):
+        if output == "sigmoid":
+            return (1 + (logits[0] if problem.Y[0, e] == 0 else -logits[0]).exp()).ln()
+        total = sum(z.exp() for z in logits)
+        return total.ln() - sum(z for z, y in zip(logits, problem.Y[:, e], strict=True) if y)
+
+    for found, scale in ((near, 1), (far, carried_changes.FAR)):
+        for i, e in np.ndindex(*Z.shape):
+
+            def half(*logits, i=i, e=e, step=Decimal(scale * steps[i, e])):
+                up, down = (
+                    loss(*logits[:i], logits[i] + d, *logits[i + 1 :], e=e) for d in (step, -step)
+                )
+                return (up - down) / (2 * step)
+
+            exact = precise.exactly(half, *Z[:, e])
+            assert found[i, e] == pytest.approx(exact, rel=1e-13, abs=0)

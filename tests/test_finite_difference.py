@@ -198,6 +198,17 @@ def test_directional_differences_are_the_gradient_along_the_direction():
     assert found.bar.max() < 1e-8
 
 
+@pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
+def test_a_step_along_a_direction_has_the_scale_of_the_parameters(size):
+    params = {"x": size * np.array([1.0, -2.0, 3.0])}
+    along = np.array([1.0, 1.0, -1.0])
+    found = directional_differences(
+        lambda p: float(np.sin(p["x"] / size).sum()), params, [{"x": along}]
+    )
+    expected = float(np.cos(params["x"] / size) @ along) / size
+    assert abs(found.value[0] - expected) <= found.bar[0] < 1e-6 * abs(expected)
+
+
 def test_progress_counts_every_entry():
     f, _, params = network("tanh")
     calls = []

@@ -153,3 +153,15 @@ def test_the_gradients_of_another_function_are_its_derivatives(hidden, sizes, ou
             for name, direction in zip("Wb", along[n], strict=True)
         )
         assert slope == pytest.approx(product, rel=1e-5, abs=1e-7), key(loss)
+
+
+@pytest.mark.parametrize("biased", [(), (2,), (1, 2, 3)])
+def test_a_penalty_on_biases_is_another_loss_where_any_bias_is_not_zero(biased):
+    problem = random_problem()
+    params = {
+        name: value if name[0] == "W" or int(name[1:]) in biased else np.zeros_like(value)
+        for name, value in problem.params.items()
+    }
+    tape = record(problem.with_params(params))
+    found = [loss.bug for loss in wrong_losses(tape, 1.0)]
+    assert ("cost-l2-on-biases" in found) == bool(biased)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
+import precise
 import pytest
 from problems import random_problem
 from scipy.stats import t as students_t
@@ -12,12 +13,13 @@ from scipy.stats import t as students_t
 import autodiff
 import manual
 from verify import Problem
-from verify.activations import ACTIVATIONS
+from verify.activations import ACTIVATIONS, exponential_rounding
 from verify.evidence.bars.derived import (
     CHANCE,
     LIBRARY,
     SAMPLES,
     Rounding,
+    _local_errors,
     _output,
     analyse,
 )
@@ -133,6 +135,26 @@ def test_examples_that_dead_units_make_equal_carry_equal_errors():
     b2 = max(np.linspace(2, 8, 100), key=lambda b2: apart(half_dead(b2, 100))["b2"].item())
     problem = half_dead(b2, 10_000)
     assert 0 < apart(problem)["b2"].item() <= analyse(problem).bars["b2"].item()
+
+
+def test_a_bias_is_charged_for_its_addition():
+    """Where the product is nothing beside the bias, Z is off by half a spacing of itself."""
+    problem = random_problem(sizes=(3, 2, 1), l2=0.0, hidden="relu")
+    params = {**problem.params, "W1": 1e-300 * problem.params["W1"]}
+    problem = problem.with_params(params)
+    _, cache = manual.forward(problem.params, problem.X, hidden="relu")
+    grads = manual.intermediate_grads(*problem.arguments, **problem.options)
+    first, _ = _local_errors(problem, cache, grads, Unit(UNIT, 0.0))
+    np.testing.assert_allclose(first.Z, UNIT * np.abs(cache[0].Z), rtol=1e-12)
+
+
+@pytest.mark.parametrize("size", [1.0, 30.0, 600.0])
+def test_a_softmax_by_its_logarithm_is_within_the_rounding_that_it_is_charged(size):
+    Z = size * np.linspace(-1, 1, 7)[:, None]
+    A = np.exp(Z - np.log(np.exp(Z - Z.max()).sum()) - Z.max())
+    exact = [precise.exactly(lambda *z, i=i: precise.softmax(z)[i], *Z[:, 0]) for i in range(7)]
+    charged = exponential_rounding(Z) * 2.0**-53 * A
+    assert (np.abs(A[:, 0] - exact) <= charged[:, 0]).all()
 
 
 def test_the_penalty_is_charged_for_its_own_roundings():
