@@ -261,6 +261,8 @@ def test_an_unknown_bug_in_one_entry_says_which_and_how_far():
     assert finding.bug == "unknown"
     assert "dW2 is wrong in 1 of 30 entries" in finding.detail
     assert "The largest error is at [3, 1]" in finding.detail
+    (extent,) = finding.extents
+    assert (extent.row, extent.column) == (None, None)  # one entry is no row and no column
 
 
 def test_an_error_just_beyond_rounding_is_not_given_a_name():
@@ -318,6 +320,9 @@ def test_another_mask_is_recognised_in_a_da_that_was_taken_after_it():
     intermediates = work.intermediates() | {f"dA{n}": work.values[f"dA{n}d"] for n in (1, 2)}
     (finding,) = diagnose(PROBLEM, work.loss, work.grads, BARS, intermediates=intermediates)
     assert (finding.tensor, finding.bug) == ("dA1", "mask-of-another-draw")
+    mask, undropped = work.values["D1"], work.values["dA1"]
+    apart = (mask != np.roll(mask, 3, axis=1)) & (undropped != 0)
+    assert f"they differ in {apart.sum()} of {apart.size} entries" in finding.detail
     assert finding.detail.endswith("A right pass with this one mistake gives your dA1 to the last "
                                    "digit.")  # fmt: skip
 
