@@ -442,14 +442,15 @@ def test_a_loss_that_alone_is_unknown_says_that_the_gradients_are_right():
     assert "in the cost alone" in findings[0].detail
 
 
-def test_a_clipped_cost_on_a_saturated_output_is_named_and_its_gradients_are_right():
+@pytest.mark.parametrize("clip", ["0.0001", "1e-10", "1e-16"])
+def test_a_clipped_cost_on_a_saturated_output_is_named_and_its_gradients_are_right(clip):
     problem = exercise(scale=60.0)
-    work = Work(problem, data="-np.mean(Y * np.log(np.clip(A3, 1e-10, 1 - 1e-10)) + (1 - Y) * "
-                "np.log(1 - np.clip(A3, 1e-10, 1 - 1e-10)))")  # fmt: skip
+    a = f"np.clip(A3, {clip}, 1 - {clip})"
+    work = Work(problem, data=f"-np.mean(Y * np.log({a}) + (1 - Y) * np.log(1 - {a}))")
     grads = autodiff.loss_and_grads(*problem.arguments, **problem.options)[1]
     findings = diagnose(problem, work.loss, grads, bars(problem))
     assert names(findings) == [("loss", "cost-clipped")]
-    assert "1e-10" in findings[0].detail
+    assert clip in findings[0].detail
 
 
 def test_a_gradient_composed_from_a_clipped_output_is_named_where_it_saturates():
