@@ -653,6 +653,15 @@ def test_a_wrong_formula_is_not_allowed_more_than_that_rounding():
     assert ("dZ3", "output-derivative-missing") not in names(findings)
 
 
+@pytest.mark.parametrize(("deviations", "right"), [(3, True), (1000, False)])
+def test_a_known_intermediate_may_be_off_by_its_rounding_and_not_by_much_more(deviations, right):
+    work = Work(PROBLEM)
+    known = work.intermediates("dZ1", "dZ2", "dZ3")
+    known["dZ3"] = known["dZ3"] + deviations * analyse(PROBLEM).Z[-1]
+    findings = diagnose(PROBLEM, work.loss, work.grads, BARS, intermediates=known)
+    assert (findings == ()) == right
+
+
 def test_a_da_alone_is_taken_in_the_scale_of_the_course():
     work = Work(PROBLEM)
     intermediates = work.intermediates("dA1", "dA2")

@@ -17,12 +17,13 @@ from verify.activations import ACTIVATIONS, written
 from verify.diagnose.chain import Chain, record, run, slope_of
 from verify.diagnose.formulas import names
 from verify.diagnose.mistakes import faults
+from verify.diagnose.mistakes.mistake import without
 from verify.diagnose.wrong_losses import cost, wrong_losses
 
 NETWORKS = (((4, 4, 4, 4, 1), "sigmoid"), ((3, 3, 3, 3), "softmax"))
 """Square weights and four examples, so that every mistake can be written."""
 
-PROSE = re.compile(r"float32 of|without|where a =|after dropout|^(?!.* = )")
+PROSE = re.compile(r"float32 of|where a =|after dropout")
 """Formulas that are partly in words, and have no NumPy to evaluate."""
 
 TENSORS = {"kept": "dA", "product": "dW", "penalty": "dW"}
@@ -36,8 +37,13 @@ FUNCTIONS = {
 
 
 def evaluated(formula, values):
-    """Return the right side of a formula, read as NumPy; g' is a function of its own."""
-    return eval(re.sub(r"(\w+)'\(", r"slope_\1(", formula.partition(" = ")[2]), FUNCTIONS | values)
+    """Return the right side of a formula, read as NumPy; g' is a function of its own.
+
+    The one phrase that is read too is "without its last column", or its first.
+    """
+    right, _, column = formula.partition(" = ")[2].partition(" without its ")
+    found = eval(re.sub(r"(\w+)'\(", r"slope_\1(", right), FUNCTIONS | values)
+    return without(found, {"first column": 0, "last column": -1}[column]) if column else found
 
 
 def network(hidden, sizes, output, keep_prob=1.0):
@@ -66,6 +72,8 @@ def test_a_mistake_computes_what_its_formula_says(hidden, sizes, output, keep_pr
     read = 0
     for fault in (fault for n in tape.layers for fault in faults(tape, n)):
         formula = fault.found.format_map(fault.names(tape))
+        if " = " not in formula:  # "dA2 without its last column"
+            formula = f"{formula.split()[0]} = {formula}"
         # With dropout A and what the next layer reads are two arrays of one name.
         if PROSE.search(formula) or (keep_prob < 1 and fault.operation != "kept"):
             continue
