@@ -255,9 +255,9 @@ def test_the_summary_table_counts_and_says_what_is_wrong():
     assert "What is looked for" not in text
 
 
-def test_help_says_the_contract_and_that_it_is_no_security_boundary(capsys):
+def test_help_says_the_contract_and_what_is_promised_with_and_without_a_fence(capsys):
     status, out, _ = run(capsys, "--help")
     text = " ".join(out.split())
     assert status == 0
-    assert "no security boundary against malicious code" in text
+    assert "Where there is no fence the report says so, and only accidents are contained." in text
     assert "--loss my_loss --grads my_grads --params my_params" in text

@@ -1,6 +1,7 @@
 """Files that do harm by accident: each costs its own verdict, and the run goes on.
 
-Every one is bounded: a few seconds, a few dozen processes, some hundred megabytes.
+All are judged without a fence, which would stop some of them earlier: what is tested here are the
+limits. Every one is bounded: a few seconds, a few dozen processes, some hundred megabytes.
 """
 
 import os
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from verify.homework.judge import judge_all
+from verify.homework import judge
 from verify.homework.run.sandbox import Limits
 
 FILE = """
@@ -66,6 +67,10 @@ ENDLESS = {
     "sleeps": "time.sleep(1000)",
     "ignores_signals": "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n    while True: pass",
 }
+
+
+def judge_all(paths, limits, jobs):
+    return judge.judge_all(paths, limits, jobs, fence="off")
 
 
 def write(folder, name, body):
@@ -152,7 +157,10 @@ def started(tmp_path):
     note = tmp_path / "pid"
     body = f'open({str(note)!r}, "w").write(str(os.getpid()))\n    while True: pass'
     command = subprocess.Popen(
-        [sys.executable, "-m", "backproof", "check", str(write(tmp_path, "endless", body))],
+        [
+            *(sys.executable, "-m", "backproof", "check", "--fence", "off"),
+            str(write(tmp_path, "endless", body)),
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
@@ -164,16 +172,17 @@ def started(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="orphans are found on Linux alone")
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_nothing_is_left_when_the_command_is_ended(tmp_path, number):
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGKILL, -9), (signal.SIGINT, 130), (signal.SIGTERM, 143)]
+)
+def test_nothing_is_left_when_the_command_is_ended(tmp_path, number, status):
     command, worker = started(tmp_path)
     command.send_signal(number)
     _, errors = command.communicate(timeout=30)
+    assert command.returncode == status
+    assert errors.strip() == (b"" if number == signal.SIGKILL else b"Interrupted.")
     assert until(lambda: not is_running(worker))
-    if number == signal.SIGINT:
-        assert command.returncode == 130
-        assert errors.strip() == b"Interrupted."
-        assert not list(tmp_path.glob("backproof-*"))
+    assert until(lambda: not list(tmp_path.glob("backproof-*")))
 
 
 def test_a_file_that_cannot_be_read_is_said_to_be_so(tmp_path):

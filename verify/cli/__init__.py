@@ -1,8 +1,9 @@
 """The command line: `backproof COMMAND`, from its arguments to its exit status.
 
 Wrong input raises a ValueError, an OSError or a MemoryError somewhere below; it is written as one
-sentence on stderr, with status 2. The commands and click are imported after Ctrl-C is caught,
-because importing them takes a while.
+sentence on stderr, with status 2. Ctrl-C and SIGTERM both raise a KeyboardInterrupt, so that
+what is temporary is removed. The commands and click are imported after Ctrl-C is caught, because
+importing them takes a while.
 """
 
 from __future__ import annotations
@@ -14,11 +15,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-AGREES, BAD_INPUT, INTERRUPTED = 0, 2, 130
+AGREES, BAD_INPUT, INTERRUPTED, TERMINATED = 0, 2, 130, 143
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its status; after a closed pipe, by SIGPIPE as usual."""
+    _open_closed_streams()
+    terminated: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, frame: _interrupt(terminated, number))
     try:
         status = _status(arguments)
         sys.stdout.flush()
@@ -29,8 +33,22 @@ def main(arguments: list[str] | None = None) -> None:
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr, flush=True)
         # Threads of JAX or PyTorch, stopped halfway, may crash the interpreter as it ends.
-        os._exit(INTERRUPTED)
+        os._exit(TERMINATED if terminated else INTERRUPTED)
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
     sys.exit(status)
+
+
+def _interrupt(received: list[int], number: int) -> None:
+    received.append(number)
+    raise KeyboardInterrupt
+
+
+def _open_closed_streams() -> None:
+    """Open standard streams that are closed on /dev/null, so that no file gets their numbers."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
 
 
 def _status(arguments: list[str] | None) -> int:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from verify.cli.output import output_options, write, write_json
+from verify.problem import check_choice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from verify.cli.journal import Journal
     from verify.homework.report import FileReport
-    from verify.homework.run.sandbox import NamedFunctions
+    from verify.homework.run.sandbox import Limits, NamedFunctions
 
 SUFFIXES = (".py", ".ipynb")
 SKIPPED = ("__pycache__", "__MACOSX", "node_modules", "site-packages")
@@ -59,6 +62,16 @@ SKIPPED = ("__pycache__", "__MACOSX", "node_modules", "site-packages")
     help="Size of a file that it may write, in MB.",
 )
 @click.option("--jobs", type=int, help="Files to check at a time; by default one for each core.")
+@click.option(
+    "--fence",
+    default="auto",
+    show_default=True,
+    metavar="NAME",
+    help="Keep the file's code in by the kernel: auto (as far as it can), require, or off.",
+)
+@click.option(
+    "--resume", is_flag=True, help="Go on with an interrupted check of the same --output-file."
+)
 @output_options("table", "json", "csv", "junit", "html")
 def command(
     paths: tuple[Path, ...],
@@ -71,6 +84,8 @@ def command(
     output_limit: float,
     file_size: float,
     jobs: int | None,
+    fence: str,
+    resume: bool,
     format_: str,
     output_file: Path | None,
 ) -> int:
@@ -89,24 +104,70 @@ def command(
     \b
         backproof check my.py --loss my_loss --grads my_grads --params my_params
 
-    Each file is checked in a process group of its own, with limits, in a temporary folder. That
-    protects against accidents (endless loops, sys.exit, forks, too much output); it is no security
-    boundary against malicious code.
+    Each file is checked in a process group of its own, with limits, in a temporary folder. On
+    Linux the kernel keeps a fence around it: its code reads Python, itself and the modules beside
+    it that it imports, writes to its own folder, and reaches nothing else. Where there is no fence
+    the report says so, and only accidents are contained. SECURITY.md says what is promised.
+
+    With --output-file FILE every verdict is written to FILE.journal as soon as it is there, until
+    FILE itself is written at the end. After an interruption the same command with --resume goes on.
 
     Exit status: 0 all agree, 1 any disagrees, is undecided, crashed or timed out, 2 any is
     unreadable or has nothing to check.
     """  # fmt: skip
-    from verify.homework.judge import judge_all
+    from verify.cli.journal import open_journal
+    from verify.homework.run.fence import MODES
     from verify.homework.run.sandbox import Limits
-    from verify.show import files as shown
+    from verify.show.files import status
 
     files = find(paths)
     limits = Limits(timeout, memory, processes, output_limit, file_size)
     named = named_functions(loss, grads, params)
     if jobs is not None and jobs < 1:
         raise ValueError(f"jobs: got {jobs}, expected a whole number of at least 1")
-    with progress(len(files)) as done:
-        reports = judge_all(files, limits, min(jobs or cores(), len(files)), named, done)
+    check_choice("fence", fence, MODES)
+    options = {"limits": asdict(limits), "named": named and asdict(named), "fence": fence}
+    with open_journal(output_file, files, options, resume) as journal:
+        reports = dict(journal.known)
+        try:
+            _judge(files, reports, journal, limits, jobs or cores(), named, fence)
+        except KeyboardInterrupt:
+            _show_unfinished(files, reports, journal, format_)
+            raise
+        in_order = [reports[number] for number in range(len(files))]
+        _show(in_order, format_, output_file)
+        journal.remove()
+    return status(in_order)
+
+
+def _judge(
+    files: Sequence[Path],
+    reports: dict[int, FileReport],
+    journal: Journal,
+    limits: Limits,
+    jobs: int,
+    named: NamedFunctions | None,
+    fence: str,
+) -> None:
+    """Judge the files of which there is no report, and add theirs to `reports` and the journal."""
+    from verify.homework.judge import judge_all
+
+    left = [number for number in range(len(files)) if number not in reports]
+    with progress(len(left)) as advance:
+
+        def done(place: int, report: FileReport) -> None:
+            number = left[place]
+            reports[number] = report
+            journal.add(number, report)
+            advance()
+
+        judge_all([files[number] for number in left], limits, jobs, named, done, fence)
+
+
+def _show(reports: Sequence[FileReport], format_: str, output_file: Path | None) -> None:
+    """Write the reports in a format, to standard output or whole into a file."""
+    from verify.show import files as shown
+
     if format_ == "json":
         write_json(shown.to_dict(reports), output_file)
     elif format_ == "table":
@@ -118,7 +179,18 @@ def command(
     else:
         text = shown.to_csv(reports) if format_ == "csv" else shown.to_junit(reports)
         write(text.rstrip("\n"), output_file)
-    return shown.status(reports)
+
+
+def _show_unfinished(
+    files: Sequence[Path], reports: Mapping[int, FileReport], journal: Journal, format_: str
+) -> None:
+    """Say what an interrupted check has found: where it is kept, or the reports themselves."""
+    if not reports:
+        return
+    if journal.path is None:
+        _show([reports[number] for number in sorted(reports)], format_, None)
+    kept = f", kept in {journal.path}; --resume goes on" if journal.path else ""
+    click.echo(f"{len(reports)} of {len(files)} files were checked{kept}.", err=True)
 
 
 def cores() -> int:
@@ -185,14 +257,14 @@ def _inside(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def progress(total: int) -> Iterator[Callable[[FileReport], None]]:
+def progress(total: int) -> Iterator[Callable[[], None]]:
     """Show how many files are done, on a terminal only, until all are."""
-    if total == 1 or not sys.stderr.isatty():
-        yield lambda report: None
+    if total <= 1 or not sys.stderr.isatty():
+        yield lambda: None
         return
     from rich.console import Console
     from rich.progress import Progress
 
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("files", total=total)
-        yield lambda report: bar.advance(task)
+        yield lambda: bar.advance(task)

@@ -27,6 +27,7 @@ from verify.homework.report import (
     FunctionVerdict,
     worst,
 )
+from verify.homework.run.fence import AUTO
 from verify.homework.run.namespace import open_workspace
 from verify.homework.run.sandbox import Limits, NamedFunctions, run_all
 from verify.homework.run.server import Progress, serve
@@ -45,13 +46,15 @@ def judge_all(
     limits: Limits,
     jobs: int,
     named: NamedFunctions | None = None,
-    done: Callable[[FileReport], None] = lambda report: None,
+    done: Callable[[int, FileReport], None] = lambda number, report: None,
+    fence: str = AUTO,
 ) -> list[FileReport]:
     """Judge files, `jobs` at a time, and return their reports in the order of the paths.
 
-    Each is judged in its own process. `done` is called with each report as it comes in.
+    Each is judged in its own process. `done` is called with the number of each file, from 0, and
+    its report as it comes in. `fence` is "auto", "require" or "off".
     """
-    return run_all(__name__, paths, limits, jobs, named, done)
+    return run_all(__name__, paths, limits, jobs, named, done, fence)
 
 
 def main(*arguments: str) -> None:

@@ -42,6 +42,8 @@ class FileReport:
     """The verdict of one file, with what it rests on.
 
     `reason` is what its findings and its functions do not say, and `hint` what may help.
+    `fence` is what kept the file's code in, "none" if nothing did. `fault` is a short report of a
+    fault of Backproof itself, where one kept the file from being judged.
     """
 
     path: str
@@ -53,6 +55,8 @@ class FileReport:
     gradients: Sequence[Gradient] = ()
     seconds: float = 0.0
     hint: str = ""
+    fence: str = "none"
+    fault: str = ""
 
     @property
     def brief(self) -> str:
@@ -103,6 +107,8 @@ class FileReport:
                 "remarks": list(self.remarks),
                 "message": self.message,
                 "gradients": [asdict(gradient) for gradient in self.gradients],
+                "fence": self.fence,
+                "fault": self.fault,
                 "seconds": round(self.seconds, 3),
             }
         )

@@ -120,8 +120,18 @@ def table(reports: Sequence[FileReport]) -> RenderableType:
     from rich.console import Group
 
     if len(reports) == 1:
-        return _in_full(reports[0])
-    return Group(_summary(reports), "", _counts(reports))
+        return Group(_in_full(reports[0]), "", *_fence(reports))
+    return Group(_summary(reports), "", _counts(reports), *_fence(reports))
+
+
+def _fence(reports: Sequence[FileReport]) -> list[Text]:
+    """Say what kept the code of the files in, and what to send of faults of Backproof."""
+    from rich.text import Text
+
+    lines = [f"fence: {fence}" for fence in dict.fromkeys(report.fence for report in reports)]
+    faults = dict.fromkeys(report.fault for report in reports if report.fault)
+    lines += [f"A fault of Backproof; please send this line: {fault}" for fault in faults]
+    return [Text(line, style="dim") for line in lines]
 
 
 def _summary(reports: Sequence[FileReport]) -> Table:

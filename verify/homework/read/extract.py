@@ -25,7 +25,7 @@ import json
 import re
 import tokenize
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -157,7 +157,7 @@ def decode(data: bytes) -> str:
     try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
         text = data.decode(encoding)
-    except (SyntaxError, UnicodeDecodeError, LookupError):
+    except (SyntaxError, ValueError, LookupError):
         text = data.decode("latin-1")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
@@ -174,9 +174,12 @@ def read_notebook(data: bytes) -> tuple[list[Cell], tuple[str, ...]]:
         ) from None
     except RecursionError:
         raise UnreadableError("it is no notebook: its JSON is nested too deeply") from None
+    except ValueError:
+        raise UnreadableError("it is no notebook: a number in it has thousands of digits") from None
     if not isinstance(notebook, dict):
         raise UnreadableError("it is no notebook: its JSON is not an object")
-    sheets = notebook.get("worksheets") or [notebook]
+    sheets = notebook.get("worksheets")
+    sheets = sheets if isinstance(sheets, list) and sheets else [notebook]
     raw = [
         cell
         for sheet in sheets
@@ -268,7 +271,7 @@ def _from_cells(path: Path, cells: Iterable[Cell], remarks: tuple[str, ...]) -> 
     statements: list[Statement] = []
     broken: list[Broken] = []
     written: dict[str, str] = {}
-    taken: set[str] = set()
+    taken: dict[str, float] = {}
     unrun: set[str] = set()
     for cell in cells:
         magic, cell = _cell_magic(cell)
@@ -403,7 +406,7 @@ def _statements(cell: Cell, text: str, tree: ast.Module) -> Iterator[Statement]:
 def _definitions_alone(node: ast.stmt) -> ast.stmt:
     """Return a class without the statements of its body that are no definitions."""
     if isinstance(node, ast.ClassDef):
-        taken: set[str] = set()
+        taken: dict[str, float] = {}
         kept = [
             _definitions_alone(part)
             for part in node.body
@@ -437,27 +440,30 @@ def _broken(cell: Cell, text: str) -> Broken:
     return Broken(cell.where(line), why, found is not None, defines)
 
 
-def _is_taken(node: ast.stmt, taken: set[str]) -> bool:
-    """Say whether a top-level statement is a definition, and remember the names it defines."""
+def _is_taken(node: ast.stmt, taken: dict[str, float]) -> bool:
+    """Say whether a top-level statement is a definition, and remember the names it defines.
+
+    Each name is kept with the size of what it stands for, by `_bits`.
+    """
     match node:
         case ast.Import(aliases) | ast.ImportFrom(names=aliases):
-            taken.update((alias.asname or alias.name).split(".")[0] for alias in aliases)
+            taken.update(((alias.asname or alias.name).split(".")[0], 0) for alias in aliases)
             return True
         case ast.FunctionDef(name) | ast.AsyncFunctionDef(name) | ast.ClassDef(name):
-            taken.add(name)
+            taken[name] = 0
             return True
         case ast.Assign(targets, value) if _is_constant(value, taken):
             assigned = [name for target in targets for name in _target_names(target)]
-            taken.update(assigned)
+            taken.update(dict.fromkeys(assigned, _bits(value, taken)))
             return bool(assigned)
         case ast.AnnAssign(target=ast.Name(name), value=value) if value is not None:
             if _is_constant(value, taken):
-                taken.add(name)
+                taken[name] = _bits(value, taken)
                 return True
             return False
         case ast.Try(body, handlers, orelse, finalbody):
             parts = [*body, *(s for h in handlers for s in h.body), *orelse, *finalbody]
-            inner = set(taken)
+            inner = dict(taken)
             if all(isinstance(s, ast.Pass) or _is_taken(s, inner) for s in parts):
                 taken |= inner
                 return True
@@ -474,8 +480,8 @@ def _target_names(target: ast.expr) -> list[str]:
     return []
 
 
-def _is_constant(node: ast.expr, taken: set[str]) -> bool:
-    """Say whether evaluating an expression only makes a value."""
+def _is_constant(node: ast.expr, taken: dict[str, float]) -> bool:
+    """Say whether evaluating an expression only makes a value, and ends soon."""
     match node:
         case ast.Constant() | ast.Lambda():
             return True
@@ -486,11 +492,11 @@ def _is_constant(node: ast.expr, taken: set[str]) -> bool:
         case ast.UnaryOp(operand=operand):
             return _is_constant(operand, taken)
         case ast.BinOp(left, op, right):
-            # A power of large literals can take for ever.
             return (
                 _is_constant(left, taken)
                 and _is_constant(right, taken)
                 and (not isinstance(op, ast.Pow) or _is_small(right))
+                and _bits(node, taken) <= _MOST_BITS
             )
         case ast.Tuple(elts) | ast.List(elts) | ast.Set(elts):
             return all(_is_constant(e, taken) for e in elts)
@@ -500,11 +506,35 @@ def _is_constant(node: ast.expr, taken: set[str]) -> bool:
             name = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
             return (
                 name in PURE_CALLS
+                and (name != "range" or all(_bits(e, taken) <= _MOST_ROUNDS for e in args))
                 and (isinstance(func, ast.Name) or _is_constant(func, taken))
                 and all(_is_constant(e, taken) for e in args)
                 and all(_is_constant(k.value, taken) for k in keywords)
             )
     return False
+
+
+_MOST_BITS = 100_000
+"""Size of the whole numbers that constants may hold: a power of large ones can take for ever."""
+
+_MOST_ROUNDS = 24
+"""Size of the whole numbers that a range may go through: 16 million."""
+
+
+def _bits(node: ast.AST, taken: Mapping[str, float]) -> float:
+    """Return how many bits the whole numbers in a constant can have, 0 if it has none."""
+    match node:
+        case ast.Constant(int(number)):
+            return number.bit_length()
+        case ast.Name(name):
+            return taken.get(name, 0)
+        case ast.BinOp(left, ast.Pow(), ast.Constant(int() | float() as power)):
+            return _bits(left, taken) * max(float(power), 1.0)
+        case ast.BinOp(left, ast.LShift(), right):
+            return _bits(left, taken) + float(2 ** min(_bits(right, taken), 60))
+        case ast.BinOp(left, _, right):
+            return _bits(left, taken) + _bits(right, taken)
+    return max((_bits(child, taken) for child in ast.iter_child_nodes(node)), default=0)
 
 
 def _is_small(node: ast.expr) -> bool:

@@ -11,8 +11,10 @@ import numpy as np
 
 from verify.findings import where
 from verify.homework.report import CRASHED, UNDECIDED, UNREADABLE
+from verify.homework.run.faults import words
 from verify.homework.run.namespace import Workspace
 from verify.homework.run.substitute_modules import AbsentError
+from verify.printable import echo
 
 
 class Place(NamedTuple):
@@ -107,8 +109,7 @@ def _consequence(
         return text, CRASHED
     named = (f"{key} {_described(value)}" for key, value in kwargs.items())
     given = ", ".join([*map(_described, args), *named])
-    given = given if len(given) <= 300 else f"{given[:297]}..."
-    return (f"{text}. It was called with {given}" if given else text), CRASHED
+    return (f"{text}. It was called with {echo(given)}" if given else text), CRASHED
 
 
 PYTHON_2_NAMES = frozenset(tuple("xrange unicode raw_input basestring reduce unichr long".split()))
@@ -117,10 +118,9 @@ PYTHON_2_NAMES = frozenset(tuple("xrange unicode raw_input basestring reduce uni
 
 def _raised(workspace: Workspace, fault: BaseException) -> str:
     """Say what was raised, on which line, by which function on the way, and what it says."""
-    says = " ".join(str(fault).split())
+    says = words(fault)
     if isinstance(fault, AssertionError) and not says:
-        says = _source(workspace, fault)
-    says = says if len(says) <= 300 else f"{says[:297]}..."
+        says = echo(_source(workspace, fault))
     text = type(fault).__name__
     places = _places(workspace, fault)
     if places:
@@ -140,7 +140,12 @@ def _described(value: Any) -> str:
         return f"{{{inside}}}"
     if isinstance(value, (list, tuple)):
         return f"({', '.join(map(_described, value))})"
-    return f"{value:.6g}" if isinstance(value, float) else repr(value)
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    try:
+        return repr(value)
+    except BaseException:
+        return f"a {type(value).__name__}"
 
 
 def _where(workspace: Workspace, fault: BaseException) -> str:

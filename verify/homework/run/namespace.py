@@ -29,6 +29,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from verify.homework.read.extract import Extract, UnreadableError, extract, extract_script
+from verify.homework.run.faults import words
 from verify.homework.run.substitute_modules import (
     FLOAT,
     Hollow,
@@ -239,7 +240,7 @@ class Workspace:
                 tree = ast.Module([statement.node], [])
                 exec(compile(tree, where, "exec", flags, dont_inherit=True), self.names)
             except BaseException as fault:
-                why = f"{type(fault).__name__}: {fault}"
+                why = f"{type(fault).__name__}: {words(fault)}"
                 for name in _defined_by(statement.node):
                     self.failed[name] = f"{statement.where(statement.node.lineno)}: {why}"
 

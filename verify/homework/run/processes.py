@@ -110,6 +110,23 @@ def end_all_below(pid: int, *groups: int, patience: float = 5.0) -> None:
         time.sleep(0.002)
 
 
+def kill_tree(pid: int) -> None:
+    """Kill a process and all that is below it, stopped or not."""
+    for one in (*descendants(pid), pid):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(one, signal.SIGKILL)
+
+
+def kill_all_but(children: list[int]) -> None:
+    """Kill what is below this process, except for some of its children and what is below them."""
+    spared = {*children, *(pid for child in children for pid in descendants(child))}
+    for pid in descendants(os.getpid()):
+        if pid not in spared:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+    reap()
+
+
 def reap() -> bool:
     """Take in the children that have ended, and return whether there are any others."""
     while True:

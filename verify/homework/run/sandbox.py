@@ -28,12 +28,17 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from verify.homework.report import CRASHED, FileReport, from_data
+from verify.homework.report import FileReport, from_data
+from verify.homework.run import processes
+from verify.homework.run.faults import not_judged
+from verify.homework.run.fence import AUTO
+from verify.printable import printable
 
 MEGABYTE = 1 << 20
 
@@ -71,81 +76,121 @@ class NamedFunctions:
     params: str
 
 
+Job = dict[str, Any]
+"""What the server is told of one file, as JSON."""
+
+
 def run_all(
     program: str,
     paths: Sequence[Path],
     limits: Limits,
     jobs: int,
     named: NamedFunctions | None = None,
-    done: Callable[[FileReport], None] = lambda report: None,
+    done: Callable[[int, FileReport], None] = lambda number, report: None,
+    fence: str = AUTO,
 ) -> list[FileReport]:
     """Judge files, `jobs` at a time, and return their reports in the order of the paths.
 
     `program` is the module whose `main` serves: it judges files by `server.serve`. `done` is
-    told of each as it comes in.
+    told the number of each file, from 0, and its report as it comes in.
+
+    A server that ends or is silent is replaced. What it was judging is judged again at the end,
+    each file alone, so that one that ends its server costs no other file its verdict. Raises
+    OSError if no server can be started, or if the `fence` is required and cannot be had.
     """
     reports: dict[int, FileReport] = {}
-    with (
-        tempfile.TemporaryDirectory(prefix="backproof-", ignore_cleanup_errors=True) as scratch,
-        _server(program, scratch, jobs) as channel,
-        channel.makefile("r", encoding="utf-8") as answers,
-    ):
-        for number, path in enumerate(paths):
-            _send(channel, _job(number, path, limits, named))
-        _send(channel, {"end": len(paths)})
-        for line in answers:
-            answer = json.loads(line)
-            report = from_data(answer["report"])
-            reports[answer["id"]] = report
-            done(report)
-    for number, path in enumerate(paths):
-        if number not in reports:
-            reports[number] = FileReport(
-                str(path), CRASHED, "The checking process stopped without a result."
-            )
+
+    def take(number: int, report: FileReport) -> None:
+        reports[number] = report
+        done(number, report)
+
+    todo = deque(_job(number, path, limits, named) for number, path in enumerate(paths))
+    lost = []
+    while todo:
+        lost += _judge((program, fence), todo, jobs, take)
+    for job in lost:
+        again = deque([{**job, "last": True}])
+        if _judge((program, fence), again, 1, take):
+            why = "the process that checked it ended twice"
+            take(job["id"], not_judged(job["path"], why, why))
     return [reports[number] for number in range(len(paths))]
 
 
-def _job(number: int, path: Path, limits: Limits, named: NamedFunctions | None) -> dict[str, Any]:
+def _job(number: int, path: Path, limits: Limits, named: NamedFunctions | None) -> Job:
     return {
         "id": number,
-        "path": str(path),
-        "absolute": str(path.resolve()),
+        "path": printable(str(path)),
+        "absolute": os.path.realpath(path),
         "limits": asdict(limits),
         "named": named and asdict(named),
+        "last": False,
     }
 
 
-def _send(channel: socket.socket, message: dict[str, Any]) -> None:
-    with contextlib.suppress(BrokenPipeError):
+def _judge(
+    server: tuple[str, str], todo: deque[Job], jobs: int, take: Callable[[int, FileReport], None]
+) -> list[Job]:
+    """Judge files by one server, as long as it answers; return those that it lost."""
+    running: dict[int, Job] = {}
+    lost: list[Job] = []
+    silence = todo[0]["limits"]["timeout"] + PATIENCE
+    for _ in range(ATTEMPTS):
+        with _server(*server) as channel:
+            for answer in _answers(channel, silence):
+                if "refused" in answer:
+                    raise OSError(answer["refused"])
+                if answer.get("lost"):
+                    lost.append(running.pop(answer["id"]))
+                elif "report" in answer:
+                    del running[answer["id"]]
+                    take(answer["id"], from_data(answer["report"]))
+                while todo and len(running) < jobs:
+                    job = todo.popleft()
+                    running[job["id"]] = job
+                    _send(channel, job)
+                if not running:
+                    return lost
+        if running:
+            return [*lost, *running.values()]
+    raise OSError("the process that checks the files cannot be started")
+
+
+def _send(channel: socket.socket, message: Job) -> None:
+    with contextlib.suppress(OSError):  # then no answer comes either
         channel.sendall(json.dumps(message).encode() + b"\n")
 
 
-_START = (
-    "import importlib, sys; sys.path.append(sys.argv[1]); "
-    "importlib.import_module(sys.argv[2]).main(*sys.argv[3:])"
-)
-"""The server as a program. The folder of the package comes last on the path, and the current
-folder, in which somebody's numpy.py may lie, is not on it at all (-P)."""
+def _answers(channel: socket.socket, silence: float) -> Iterator[dict[str, Any]]:
+    """Yield what a server says until it ends, or has said nothing for so many seconds."""
+    channel.settimeout(silence)
+    unread = b""
+    with contextlib.suppress(OSError):
+        while data := channel.recv(1 << 20):
+            *lines, unread = (unread + data).split(b"\n")
+            yield from map(json.loads, lines)
+
+
+_START = Path(__file__).with_name("start.py")
 
 
 @contextlib.contextmanager
-def _server(program: str, scratch: str, jobs: int) -> Iterator[socket.socket]:
-    """Start the server, and end it with all that is below it."""
+def _server(program: str, fence: str) -> Iterator[socket.socket]:
+    """Start a server, and end it with all that is below it."""
     ours, theirs = socket.socketpair()
     home = str(Path(__file__).resolve().parents[3])
+    scratch = tempfile.mkdtemp(prefix="backproof-")
     with ours, theirs:
         process = subprocess.Popen(
             [
-                *(sys.executable, "-P", "-c", _START, home, program),
-                *(str(theirs.fileno()), scratch, str(jobs)),
+                *(sys.executable, "-P", str(_START), home, program),
+                *(str(theirs.fileno()), scratch, fence),
             ],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             cwd=scratch,
             start_new_session=True,
-            env=os.environ | ENVIRONMENT,
+            env=environment(),
         )
         theirs.close()
         try:
@@ -153,13 +198,32 @@ def _server(program: str, scratch: str, jobs: int) -> Iterator[socket.socket]:
         finally:
             # The server ends everything below it when its channel closes.
             ours.close()
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            processes.kill_tree(process.pid)
+            process.wait()
             shutil.rmtree(scratch, ignore_errors=True)
 
+
+PATIENCE = 60.0
+"""Seconds on top of a file's time after which a server that says nothing is replaced."""
+
+ATTEMPTS = 3
+"""Times that a server is started before its first answer."""
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of a server: what Python and its libraries need, and no secrets."""
+    passed = {name: value for name, value in os.environ.items() if name in PASSED}
+    return passed | ENVIRONMENT
+
+
+PASSED = frozenset(
+    tuple(
+        """PATH HOME LANG LC_ALL LC_CTYPE TZ TMPDIR LD_LIBRARY_PATH PYTHONPATH PYTHONHOME
+    PYTHONHASHSEED VIRTUAL_ENV SYSTEMROOT OPENBLAS_CORETYPE OPENBLAS_L2_SIZE""".split()
+    )
+)
 
 ENVIRONMENT = {
     "JAX_PLATFORMS": "cpu",

@@ -19,15 +19,17 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from verify import findings
+from verify.diagnose.given_gradients import one_blas_thread
 from verify.findings import Finding
 from verify.homework.report import (
     CRASHED,
+    ORDER,
     TIMEOUT,
     UNREADABLE,
     FileReport,
@@ -35,7 +37,14 @@ from verify.homework.report import (
     from_data,
 )
 from verify.homework.run import processes
-from verify.homework.run.sandbox import MEGABYTE, Limits, NamedFunctions
+from verify.homework.run.faults import not_judged, short_report, words
+from verify.homework.run.fence import Fence, build_fence, put_on
+from verify.homework.run.private_copy import private_copy
+from verify.homework.run.sandbox import MEGABYTE, Job, Limits, NamedFunctions
+from verify.printable import printable_data
+
+PATIENCE = 15.0
+"""Seconds on top of a file's time after which a supervisor that says nothing is ended."""
 
 TICK = 0.02
 """Seconds between two looks at what a worker uses: at some hundred forks a second, a few
@@ -43,6 +52,9 @@ processes; at two gigabytes a second, 40 MB."""
 
 FOLDER_TICKS = 10
 """Looks at the processes for every look at the folder."""
+
+REPORT = 64
+"""Megabytes that a worker may report."""
 
 SLACK = 512 * MEGABYTE
 """Memory that XLA's threads ask for and hardly use, on top of what a file may hold."""
@@ -55,76 +67,99 @@ Judge = Callable[[Path, str, NamedFunctions | None, Progress], FileReport]
 """From a file, the path to show for it, and what to judge in it, to its report."""
 
 
-def serve(judge: Judge, channel: str, scratch: str, jobs: str) -> None:
-    """Serve jobs from a socket until all are answered, or whoever asked is gone."""
+def serve(judge: Judge, channel: str, scratch: str, mode: str) -> None:
+    """Serve jobs from a socket until whoever asked closes it or is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     processes.adopt_orphans()
     connection = socket.socket(fileno=int(channel))
-    _import_everything()
     try:
-        _serve(judge, connection, scratch, int(jobs))
+        _import_everything()
+        try:
+            fence = build_fence(mode)
+        except OSError as fault:
+            connection.sendall(json.dumps({"refused": str(fault)}).encode() + b"\n")
+            return
+        connection.sendall(b"{}\n")
+        _serve(judge, connection, scratch, fence)
+    except OSError:
+        pass  # whoever asked is gone
     finally:
         processes.end_all_below(os.getpid())
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _import_everything() -> None:
-    """Import what workers need, so that they inherit it. Nothing of JAX is started by that."""
+    """Import what workers need, so that they inherit it. Nothing of JAX is started by that.
+
+    Which libraries do linear algebra is read from /proc, which a worker cannot read.
+    """
     for name in ("jax.numpy", "scipy.special"):
         importlib.import_module(name)
+    one_blas_thread()
 
 
-def _serve(judge: Judge, connection: socket.socket, scratch: str, jobs: int) -> None:
+@dataclass
+class _Run:
+    """A supervisor at work: its job and process, when it must have answered, what it said."""
+
+    job: Job
+    pid: int
+    deadline: float
+    said: bytes = b""
+
+
+def _serve(judge: Judge, connection: socket.socket, scratch: str, fence: Fence) -> None:
     selector = selectors.DefaultSelector()
-    selector.register(connection, selectors.EVENT_READ, None)
-    waiting: list[dict[str, Any]] = []
-    running: dict[int, bytes] = {}
-    unread, all_are_here = b"", False
-    while not (all_are_here and not waiting and not running):
-        while waiting and len(running) < jobs:
-            reader = _supervised(judge, waiting.pop(0), scratch, connection)
-            running[reader] = b""
-            selector.register(reader, selectors.EVENT_READ, None)
-        for key, _ in selector.select():
-            if key.fileobj is connection:
-                data = connection.recv(1 << 16)
-                if not data:
-                    return  # whoever asked is gone
-                *lines, unread = (unread + data).split(b"\n")
-                messages = [json.loads(line) for line in lines]
-                waiting += [message for message in messages if "end" not in message]
-                all_are_here = all_are_here or any("end" in message for message in messages)
-                continue
+    selector.register(connection, selectors.EVENT_READ)
+    running: dict[int, _Run] = {}
+    unread = b""
+    while True:
+        deadline = min((run.deadline for run in running.values()), default=None)
+        patience = None if deadline is None else max(0.0, deadline - time.monotonic())
+        for key, _ in selector.select(patience):
             data = os.read(key.fd, 1 << 16)
-            running[key.fd] += data
+            if key.fileobj is connection:
+                if not data:
+                    return
+                *lines, unread = (unread + data).split(b"\n")
+                for job in map(json.loads, lines):
+                    reader, run = _supervised(judge, job, scratch, connection, fence)
+                    running[reader] = run
+                    selector.register(reader, selectors.EVENT_READ)
+                continue
+            run = running[key.fd]
+            run.said += data
             if not data:
-                selector.unregister(key.fd)
-                os.close(key.fd)
-                answer = running.pop(key.fd)
-                processes.reap()
-                try:
-                    connection.sendall(answer)
-                except OSError:
-                    return  # whoever asked is gone
+                run.deadline = 0.0
+        for reader in [fd for fd, run in running.items() if run.deadline <= time.monotonic()]:
+            run = running.pop(reader)
+            selector.unregister(reader)
+            os.close(reader)
+            processes.kill_all_but([run.pid for run in running.values()])
+            lost = json.dumps({"id": run.job["id"], "lost": True}).encode() + b"\n"
+            connection.sendall(run.said if run.said.endswith(b"\n") else lost)
 
 
-def _supervised(judge: Judge, job: dict[str, Any], scratch: str, connection: socket.socket) -> int:
+def _supervised(
+    judge: Judge, job: Job, scratch: str, connection: socket.socket, fence: Fence
+) -> tuple[int, _Run]:
     """Fork a supervisor for a job, and return where its answer can be read."""
     reader, writer = os.pipe()
     server = os.getpid()
-    if os.fork() != 0:
+    pid = os.fork()
+    if pid != 0:
         os.close(writer)
-        return reader
+        return reader, _Run(job, pid, time.monotonic() + job["limits"]["timeout"] + PATIENCE)
     try:
         os.close(reader)
         connection.close()
         processes.end_with_parent(signal.SIGTERM)
         if os.getppid() != server:
             os._exit(1)
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-        report = _supervise(judge, job, scratch)
-        answer = json.dumps({"id": job["id"], "report": asdict(report)}).encode() + b"\n"
+        answer = json.dumps({"id": job["id"], **_supervise(judge, job, scratch, fence)})
         with os.fdopen(writer, "wb") as stream:
-            stream.write(answer)
+            stream.write(answer.encode() + b"\n")
     except BaseException:
         os._exit(1)
     os._exit(0)
@@ -133,8 +168,8 @@ def _supervised(judge: Judge, job: dict[str, Any], scratch: str, connection: soc
 # The supervisor.
 
 
-def _supervise(judge: Judge, job: dict[str, Any], scratch: str) -> FileReport:
-    """Run the worker of one job and say what became of it."""
+def _supervise(judge: Judge, job: Job, scratch: str, fence: Fence) -> dict[str, Any]:
+    """Run the worker of one job and say what became of it, as an answer without its number."""
     processes.adopt_orphans()
     limits = Limits(**job["limits"])
     folder = tempfile.mkdtemp(dir=scratch)
@@ -149,12 +184,18 @@ def _supervise(judge: Judge, job: dict[str, Any], scratch: str) -> FileReport:
             processes.end_with_parent(signal.SIGKILL)
             if os.getppid() != supervisor:
                 os._exit(1)
-            _work(judge, job, limits, folder, report_writer, output_writer)
+            _work(judge, job, limits, folder, report_writer, output_writer, fence)
         os.close(report_writer)
         os.close(output_writer)
-        watch = _Watch(worker, limits, folder, report_reader, output_reader)
+        watch = _Watch(worker, limits, f"{folder}/work", report_reader, output_reader)
         excess = watch.until_the_end()
-        return _report(job, watch, excess, time.monotonic() - start)
+        if excess is None and watch.was_killed() and not job["last"]:
+            return {"lost": True}
+        report = _report(job, watch, excess, time.monotonic() - start)
+        return {"report": asdict(replace(report, fence=str(fence)))}
+    except Exception as fault:
+        why = f"its supervisor raised {type(fault).__name__}: {words(fault)}"
+        return {"report": asdict(not_judged(job["path"], why, short_report(fault)))}
     finally:
         processes.end_all_below(os.getpid(), *([worker] if worker else []))
         shutil.rmtree(folder, ignore_errors=True)
@@ -169,7 +210,7 @@ class _Watch:
         self.folder = folder
         self.report = report
         self.output = output
-        self.said = b""
+        self.said = bytearray()
         self.printed = 0
         self.last_words = b""
         self.status: int | None = None
@@ -187,32 +228,33 @@ class _Watch:
         while True:
             for key, _ in selector.select(TICK):
                 if not self._read(key.fd):
-                    selector.unregister(key.fd)
+                    selector.unregister(key.fd)  # it was readable, so this is its end
             now = time.monotonic()
             if self._has_ended():
-                self._read(self.report)
+                while self._read(self.report) and not self._too_much_reported():
+                    pass
                 self._read(self.output)
-                return self._too_much_printed()
+                return self._too_much_printed() or self._too_much_reported()
             if now < next_look:
                 continue
             next_look = now + TICK
             ticks += 1
             if now > deadline:
                 return TIMEOUT, f"Timed out after {self.limits.timeout:g} s"
-            excess = self._too_much_printed() or self._too_much_used(ticks)
+            excess = (
+                self._too_much_printed() or self._too_much_reported() or self._too_much_used(ticks)
+            )
             if excess:
                 return excess
 
     def _read(self, reader: int) -> bool:
-        """Take in what there is to read, and return whether there may be more."""
+        """Take in some of what there is to read, and return whether there was any."""
         try:
             data = os.read(reader, 1 << 20)
         except BlockingIOError:
-            return True
+            return False
         if reader == self.report:
             self.said += data
-            if data:
-                self._read(reader)
         else:
             self.printed += len(data)
             self.last_words = (self.last_words + data)[-2000:]
@@ -225,6 +267,16 @@ class _Watch:
                 if pid:
                     self.status = status
         return self.status is not None
+
+    def was_killed(self) -> bool:
+        """Say whether the worker ended by SIGKILL."""
+        status = self.status
+        return status is not None and os.WIFSIGNALED(status) and os.WTERMSIG(status) == 9
+
+    def _too_much_reported(self) -> tuple[str, str] | None:
+        if len(self.said) > REPORT * MEGABYTE:
+            return CRASHED, f"Reported more than {REPORT} MB"
+        return None
 
     def _too_much_printed(self) -> tuple[str, str] | None:
         if self.printed > self.limits.output * MEGABYTE:
@@ -260,31 +312,47 @@ def _size(folder: str) -> int:
     return total
 
 
-def _report(
-    job: dict[str, Any], watch: _Watch, excess: tuple[str, str] | None, seconds: float
-) -> FileReport:
+def _report(job: Job, watch: _Watch, excess: tuple[str, str] | None, seconds: float) -> FileReport:
     """Return what the worker said, or what happened to it and during what."""
-    said = []
-    for line in watch.said.split(b"\n"):
-        with contextlib.suppress(ValueError):
-            said.append(json.loads(line))
-    final = next((s["report"] for s in said if isinstance(s, dict) and "report" in s), None)
+    said = list(_messages(watch.said))
+    final = next((message for message in said if "report" in message), None)
     if final is not None and excess is None:
-        with contextlib.suppress(KeyError, TypeError):
-            return from_data(final)
-    now = next((s for s in reversed(said) if isinstance(s, dict) and "now" in s), None)
+        with contextlib.suppress(LookupError, TypeError, ValueError, AttributeError):
+            return _well_formed(replace(from_data(final["report"]), path=job["path"]))
+    now = next((message for message in reversed(said) if "now" in message), None)
     verdict, what = excess or (CRASHED, _end(watch.status))
     functions: list[FunctionVerdict] = []
     diagnosis: list[Finding] = []
     if now is not None:
         what += f" in {now['now']}" if verdict == TIMEOUT else f" while {now['now']} was judged"
-        functions = [FunctionVerdict(**item) for item in now["functions"]]
-        functions = [f for f in functions if f.name != now["now"]]
+        with contextlib.suppress(LookupError, TypeError, ValueError, AttributeError):
+            functions = [FunctionVerdict(**item) for item in now["functions"]]
+            functions = [f for f in functions if f.name != now["now"]]
+            diagnosis = [findings.from_data(item) for item in now["diagnosis"]]
         functions.append(FunctionVerdict(now["now"], verdict, f"{what}."))
-        diagnosis = [findings.from_data(item) for item in now["diagnosis"]]
     return FileReport(
         job["path"], verdict, f"{what}.", tuple(functions), tuple(diagnosis), seconds=seconds
     )
+
+
+def _messages(said: bytearray) -> Iterator[dict[str, Any]]:
+    """Yield what the worker said, every string in it made printable."""
+    for line in said.split(b"\n"):
+        with contextlib.suppress(ValueError, RecursionError):
+            message = printable_data(json.loads(line))
+            if isinstance(message, dict):
+                yield message
+
+
+def _well_formed(report: FileReport) -> FileReport:
+    """Return a report that came from a worker; raise an exception if it cannot be shown."""
+    for verdict in (report.verdict, *(function.verdict for function in report.functions)):
+        ORDER.index(verdict)
+    texts = (report.reason, report.hint, *report.remarks)
+    names = ((function.name, function.message) for function in report.functions)
+    "".join((*texts, *(text for pair in names for text in pair)))
+    json.dumps(report.to_dict())
+    return report
 
 
 def _end(status: int | None) -> str:
@@ -306,12 +374,21 @@ def _end(status: int | None) -> str:
 
 
 def _work(
-    judge: Judge, job: dict[str, Any], limits: Limits, folder: str, report: int, output: int
+    judge: Judge,
+    job: Job,
+    limits: Limits,
+    folder: str,
+    report: int,
+    output: int,
+    fence: Fence,
 ) -> None:
     """Judge one file; never returns."""
     me = os.getpid()
     try:
-        _confine(limits, folder, report, output)
+        work, copy = f"{folder}/work", f"{folder}/copy"
+        os.mkdir(work)
+        os.mkdir(copy)
+        _confine(limits, work, report, output)
 
         def say(message: dict[str, Any]) -> None:
             if os.getpid() != me:
@@ -320,7 +397,14 @@ def _work(
             while data:
                 data = data[os.write(report, data) :]
 
-        say({"report": asdict(_judged(judge, job, say))})
+        try:
+            path = private_copy(Path(job["absolute"]), Path(copy))
+        except OSError as fault:
+            why = f"Cannot be read: {fault.strerror or fault}."
+            say({"report": asdict(FileReport(job["path"], UNREADABLE, why))})
+            os._exit(0)
+        put_on(fence, work, copy)
+        say({"report": asdict(_judged(judge, job, path, say))})
     except BaseException:
         traceback.print_exc()
         os._exit(70)
@@ -356,21 +440,18 @@ def _limit(what: int, value: int) -> None:
         resource.setrlimit(what, (value, value))
 
 
-def _judged(judge: Judge, job: dict[str, Any], say: Callable[[dict[str, Any]], None]) -> FileReport:
+def _judged(
+    judge: Judge, job: Job, path: Path, say: Callable[[dict[str, Any]], None]
+) -> FileReport:
     def progress(name: str, functions: Any, diagnosis: Any) -> None:
         so_far = {"functions": functions, "diagnosis": diagnosis}
         say({"now": name, **{key: [asdict(item) for item in so_far[key]] for key in so_far}})
 
-    path, shown, named = Path(job["absolute"]), job["path"], job["named"]
+    shown, named = job["path"], job["named"]
     try:
         return judge(path, shown, NamedFunctions(**named) if named else None, progress)
-    except OSError as fault:
-        return FileReport(shown, UNREADABLE, f"Cannot be read: {fault.strerror or fault}.")
     except MemoryError:
         return FileReport(shown, CRASHED, f"Needs more than {job['limits']['memory']:g} MB.")
     except Exception as fault:
-        return FileReport(
-            shown,
-            CRASHED,
-            f"Could not be judged: {type(fault).__name__} in backproof itself: {fault}",
-        )
+        why = f"{type(fault).__name__}: {words(fault)}"
+        return not_judged(shown, why, short_report(fault))

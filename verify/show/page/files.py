@@ -28,6 +28,7 @@ def files_page(reports: Sequence[FileReport]) -> str:
         [_section(place, report, len(reports)) for place, report in enumerate(reports)],
         element("h2", "How it was checked"),
         _method(),
+        [element("p", line) for line in _fence(reports)],
         element("h2", "To repeat it"),
         element("pre", element("code", _command(reports))),
         table(
@@ -149,6 +150,15 @@ def _method() -> Html:
         "how far rounding, and for a finite difference its truncation, can change a right "
         "gradient.",
     )
+
+
+def _fence(reports: Sequence[FileReport]) -> list[str]:
+    fences = dict.fromkeys(report.fence for report in reports)
+    faults = dict.fromkeys(report.fault for report in reports if report.fault)
+    return [
+        *(f"Fence around the code of the files: {fence}." for fence in fences),
+        *(f"A fault of Backproof; please send this line: {fault}" for fault in faults),
+    ]
 
 
 def _command(reports: Sequence[FileReport]) -> str:
