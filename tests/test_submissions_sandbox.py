@@ -17,7 +17,7 @@ from verify.homework import judge
 from verify.homework.run.sandbox import Limits
 
 FILE = """
-import numpy as np, ctypes, os, shutil, signal, sys, threading, time
+import numpy as np, ctypes, mmap, os, shutil, signal, sys, threading, time
 
 def sigmoid(z):
     return 1 / (1 + np.exp(-z))
@@ -30,7 +30,7 @@ def propagate(w, b, X, Y):
     return {{"dw": np.dot(X, (A - Y).T) / m, "db": np.sum(A - Y) / m}}, cost
 """
 
-LIMITS = Limits(timeout=20, memory=400, processes=12, output=2, file_size=8)
+LIMITS = Limits(timeout=20, memory=400, processes=12, output=2, file_size=8, written=60)
 
 HOSTILE = {
     "fine": ("pass", "agree", "2 functions agree."),
@@ -54,6 +54,21 @@ HOSTILE = {
         "[open(f'f{i}', 'wb').write(bytes(1_000_000)) and time.sleep(0.05) for i in range(200)]",
         "crashed",
         "Wrote more than 8 MB of files",
+    ),
+    "nameless_files": (
+        "for _ in range(99): os.write(os.memfd_create('m'), bytes(10**6)) and time.sleep(0.05)",
+        "crashed",
+        "Wrote more than 8 MB of files",
+    ),
+    "shares_memory": (
+        "m = mmap.mmap(-1, 700_000_000); m.write(bytes(700_000_000)); time.sleep(9)",
+        "crashed",
+        "MB of memory",
+    ),
+    "writes_again_and_again": (
+        "for _ in range(999): open('f', 'wb').write(bytes(1_000_000)) and time.sleep(0.01)",
+        "crashed",
+        "Wrote more than 60 MB in all",
     ),
     "deletes_its_folder": ("shutil.rmtree(os.environ['HOME'], True)", "agree", ""),
     "reads_input": ("input()", "crashed", "EOFError"),

@@ -61,6 +61,13 @@ SKIPPED = ("__pycache__", "__MACOSX", "node_modules", "site-packages")
     show_default=True,
     help="Size of a file that it may write, in MB.",
 )
+@click.option(
+    "--written",
+    type=float,
+    default=512.0,
+    show_default=True,
+    help="Bytes that it may write in all, in MB, also to what is gone or printed.",
+)
 @click.option("--jobs", type=int, help="Files to check at a time; by default one for each core.")
 @click.option(
     "--fence",
@@ -83,6 +90,7 @@ def command(
     processes: int,
     output_limit: float,
     file_size: float,
+    written: float,
     jobs: int | None,
     fence: str,
     resume: bool,
@@ -121,7 +129,7 @@ def command(
     from verify.show.files import status
 
     files = find(paths)
-    limits = Limits(timeout, memory, processes, output_limit, file_size)
+    limits = Limits(timeout, memory, processes, output_limit, file_size, written)
     named = named_functions(loss, grads, params)
     if jobs is not None and jobs < 1:
         raise ValueError(f"jobs: got {jobs}, expected a whole number of at least 1")

@@ -43,7 +43,9 @@ class FileReport:
 
     `reason` is what its findings and its functions do not say, and `hint` what may help.
     `fence` is what kept the file's code in, "none" if nothing did. `fault` is a short report of a
-    fault of Backproof itself, where one kept the file from being judged.
+    fault of Backproof itself, where one kept the file from being judged. `seed` is what the inputs
+    were drawn from, None if they are always the same. `advisory` names what of the verdict is the
+    file's own word, so that a file made to deceive could have written it.
     """
 
     path: str
@@ -57,6 +59,8 @@ class FileReport:
     hint: str = ""
     fence: str = "none"
     fault: str = ""
+    seed: int | None = None
+    advisory: Sequence[str] = ()
 
     @property
     def brief(self) -> str:
@@ -107,6 +111,8 @@ class FileReport:
                 "remarks": list(self.remarks),
                 "message": self.message,
                 "gradients": [asdict(gradient) for gradient in self.gradients],
+                "seed": self.seed,
+                "advisory": list(self.advisory),
                 "fence": self.fence,
                 "fault": self.fault,
                 "seconds": round(self.seconds, 3),
@@ -123,6 +129,7 @@ def from_data(data: dict[str, Any]) -> FileReport:
             "functions": tuple(FunctionVerdict(**item) for item in data["functions"]),
             "diagnosis": tuple(findings.from_data(item) for item in data["diagnosis"]),
             "remarks": tuple(data["remarks"]),
+            "advisory": tuple(data["advisory"]),
             "gradients": tuple(Gradient(**item) for item in data["gradients"]),
         }
     )

@@ -6,9 +6,10 @@ take it off again. Two walls:
 - Landlock: files. The worker reads Python's installation and its private copy of the file; it
   reads and writes its own folder; nothing else can be opened, listed, made or removed. From ABI 4
   no TCP, from ABI 6 no signals to other processes and no abstract sockets of theirs.
-- seccomp: system calls that the first wall does not know. No sockets, programs, processes, or
-  memory of other processes; no mounts, namespaces, keys, io_uring; no modes, owners or times of
-  files; no shared memory that outlives its process. Threads are allowed, and signals to oneself.
+- seccomp: system calls that the first wall does not know. No sockets, programs, or memory of
+  other processes; no mounts, namespaces, keys, io_uring; no modes, owners or times of files; no
+  shared memory that outlives its process. Once it is sealed, no processes either. Threads are
+  allowed, and signals to oneself.
 
 Both work without privileges and bind root as well. What the kernel lacks is said in the report.
 The limits on time, memory and output (`server`) stand with and without a fence. A file's name,
@@ -52,7 +53,7 @@ _CLONE_THREAD = 0x00010000
 REFUSED = tuple(
     """
     socket connect bind listen accept accept4
-    execve execveat fork vfork
+    execve execveat
     ptrace process_vm_readv process_vm_writev process_madvise process_mrelease kcmp
     pidfd_open pidfd_getfd pidfd_send_signal rt_sigqueueinfo rt_tgsigqueueinfo
     chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat utime utimes futimesat utimensat
@@ -85,13 +86,15 @@ ONLY_ITSELF = {
 
 @dataclass(frozen=True)
 class Fence:
-    """The walls that this kernel has: Landlock's ABI (0: none) and the filter of system calls.
+    """The walls that this kernel has: Landlock's ABI (0: none) and the filters of system calls.
 
-    `lacks` says what is missing, and `readable` what a worker may read besides its own.
+    `seal` is the filter that refuses to start processes, `lacks` says what is missing, and
+    `readable` what a worker may read besides its own.
     """
 
     landlock: int = 0
     seccomp: Any = None
+    seal: Any = None
     lacks: tuple[str, ...] = ()
     readable: tuple[str, ...] = field(default=(), repr=False)
 
@@ -112,13 +115,13 @@ def build_fence(mode: str) -> Fence:
     abi, no_landlock = _landlock_abi()
     if abi and not _stands(Fence(abi)):
         abi, no_landlock = 0, "no Landlock: the kernel refused it"
-    seccomp, no_seccomp = _filter(abi)
+    seccomp, closed, no_seccomp = _filters(abi)
     if seccomp is not None and not _stands(Fence(seccomp=seccomp)):
-        seccomp, no_seccomp = None, "no seccomp: the kernel refused it"
+        seccomp, closed, no_seccomp = None, None, "no seccomp: the kernel refused it"
     lacks = tuple(filter(None, (no_landlock, no_seccomp)))
     if mode == REQUIRE and lacks:
         raise OSError(f"fence: got require, expected both walls, and there is {'; '.join(lacks)}")
-    return Fence(abi, seccomp, lacks, tuple(_installation()))
+    return Fence(abi, seccomp, closed, lacks, tuple(_installation()))
 
 
 def _stands(fence: Fence) -> bool:
@@ -137,7 +140,8 @@ def _stands(fence: Fence) -> bool:
 def put_on(fence: Fence, folder: str, copy: str) -> None:
     """Put the fence on this process, for good: it may write to `folder` and read `copy`.
 
-    Raises OSError if the kernel refuses.
+    It may still start processes, which are behind the fence too, until `seal` is called. Raises
+    OSError if the kernel refuses.
     """
     if not fence.landlock and fence.seccomp is None:
         return
@@ -146,6 +150,18 @@ def put_on(fence: Fence, folder: str, copy: str) -> None:
         _restrict_files(fence.landlock, [*fence.readable, copy], folder)
     if fence.seccomp is not None:
         fence.seccomp.load()
+
+
+def seal(fence: Fence) -> None:
+    """Close the fence that is on this process: from here on it starts no process.
+
+    It cannot signal those before it behind the same fence either. Called right before the first
+    line of somebody's code is run. Raises OSError if the kernel refuses.
+    """
+    if fence.landlock >= _SCOPE_ABI:
+        _restrict(_Ruleset(scope=_SCOPE), [])
+    if fence.seal is not None:
+        fence.seal.load()
 
 
 # Landlock.
@@ -184,15 +200,18 @@ def _restrict_files(abi: int, readable: Iterable[str], folder: str) -> None:
     network = _NETWORK if abi >= _NETWORK_ABI else 0
     scope = _SCOPE if abi >= _SCOPE_ABI else 0
     own = handled & ~(_EXECUTE | _MAKE_CHAR | _MAKE_BLOCK | _MAKE_SOCK | _IOCTL_DEVICE)
-    attributes = _Ruleset(handled, network, scope)
-    ruleset = _call(
-        "syscall", _CREATE_RULESET, ctypes.byref(attributes), ctypes.sizeof(attributes), 0
-    )
+    allowed = [(path, _READ_FILE | _READ_DIR) for path in readable]
+    allowed += [(folder, own), (os.devnull, _READ_FILE | _WRITE_FILE)]
+    _restrict(_Ruleset(handled, network, scope), allowed)
+
+
+def _restrict(handled: _Ruleset, allowed: Iterable[tuple[str, int]]) -> None:
+    """Give up what a ruleset handles, but for the rights on these paths."""
+    size = ctypes.sizeof(handled)
+    ruleset = _call("syscall", _CREATE_RULESET, ctypes.byref(handled), size, 0)
     try:
-        for path in readable:
-            _allow(ruleset, path, _READ_FILE | _READ_DIR)
-        _allow(ruleset, folder, own)
-        _allow(ruleset, os.devnull, _READ_FILE | _WRITE_FILE)
+        for path, rights in allowed:
+            _allow(ruleset, path, rights)
         _call("syscall", _RESTRICT_SELF, ruleset, 0)
     finally:
         os.close(ruleset)
@@ -240,14 +259,14 @@ def _installation() -> Iterator[str]:
 # seccomp.
 
 
-def _filter(abi: int) -> tuple[Any, str]:
-    """Return the filter of system calls, or None and why there is none."""
+def _filters(abi: int) -> tuple[Any, Any, str]:
+    """Return the filter of system calls and that of processes; or None twice, and why."""
     if sys.platform != "linux":
-        return None, "no seccomp: it is Linux's"
+        return None, None, "no seccomp: it is Linux's"
     try:
         import pyseccomp
     except (ImportError, RuntimeError, OSError):
-        return None, "no seccomp: the library libseccomp was not found"
+        return None, None, "no seccomp: the library libseccomp was not found"
     refuse = pyseccomp.ERRNO(errno.EPERM)
     rules = pyseccomp.SyscallFilter(defaction=pyseccomp.ALLOW)
     # Without Landlock's scope a signal may go anywhere, also to oneself: nobody may send any.
@@ -256,12 +275,15 @@ def _filter(abi: int) -> tuple[Any, str]:
         _refuse(rules, refuse, name)
     for name, place in ONLY_ITSELF.items():
         _refuse(rules, refuse, name, pyseccomp.Arg(place, pyseccomp.NE, 0))
+    processes = pyseccomp.SyscallFilter(defaction=pyseccomp.ALLOW)
+    for name in ("fork", "vfork"):
+        _refuse(processes, refuse, name)
     # A thread is a clone of this flag. The flags of clone3 cannot be seen from here: without it
     # the C library uses clone.
     is_process = pyseccomp.Arg(0, pyseccomp.MASKED_EQ, _CLONE_THREAD, 0)
-    _refuse(rules, refuse, "clone", is_process)
-    _refuse(rules, pyseccomp.ERRNO(errno.ENOSYS), "clone3")
-    return rules, ""
+    _refuse(processes, refuse, "clone", is_process)
+    _refuse(processes, pyseccomp.ERRNO(errno.ENOSYS), "clone3")
+    return rules, processes, ""
 
 
 def _refuse(rules: Any, action: int, name: str, *conditions: Any) -> None:

@@ -10,11 +10,11 @@ import contextlib
 import ctypes
 import os
 import signal
+import stat
 import sys
 import time
 from pathlib import Path
 
-PAGE = os.sysconf("SC_PAGE_SIZE")
 _PROC = Path("/proc")
 _SET_PDEATHSIG, _SET_CHILD_SUBREAPER = 1, 36
 
@@ -56,39 +56,59 @@ def _children(pid: int) -> list[int]:
 def resident(pids: list[int], beyond: int) -> int:
     """Return the bytes of memory that processes hold, exactly only if it may be `beyond`.
 
-    What they share with each other is counted once where the kernel says how much it is.
+    Memory that is shared counts too, but for files that are mapped. What these processes share
+    with each other is counted once where the kernel says how much it is.
     """
-    total = sum(map(_private_at_most, pids))
+    total = sum(map(_own_at_most, pids))
     if total <= beyond:
         return total
     return sum(map(_proportional, pids))
 
 
-def _private_at_most(pid: int) -> int:
-    try:
-        fields = (_PROC / str(pid) / "statm").read_text().split()
-        return (int(fields[1]) - int(fields[2])) * PAGE
-    except (OSError, IndexError, ValueError):
-        return 0
+def _own_at_most(pid: int) -> int:
+    held = _entries(pid, "status")
+    return held.get("RssAnon", 0) + held.get("RssShmem", 0)
 
 
 def _proportional(pid: int) -> int:
-    found = _entry(pid, "smaps_rollup", "Pss_Anon:")
-    return _private_at_most(pid) if found is None else found
+    held = _entries(pid, "smaps_rollup")
+    if "Pss_Anon" not in held:
+        return _own_at_most(pid)
+    return held["Pss_Anon"] + held.get("Pss_Shmem", 0)
 
 
 def data_size(pid: int) -> int:
     """Return the bytes of private writable memory that a process has asked for so far."""
-    return _entry(pid, "status", "VmData:") or 0
+    return _entries(pid, "status").get("VmData", 0)
 
 
-def _entry(pid: int, file: str, key: str) -> int | None:
-    """Return the bytes that a line of a file in /proc says, or None if it cannot be read."""
-    with contextlib.suppress(OSError, IndexError, ValueError):
+def written(pid: int) -> int:
+    """Return the bytes that a process has written to anything so far; 0 if it has ended."""
+    return _entries(pid, "io", unit=1).get("wchar", 0)
+
+
+def unlinked(pid: int) -> int:
+    """Return the bytes of files without a name that a process holds open."""
+    total = 0
+    with contextlib.suppress(OSError):
+        for handle in os.scandir(_PROC / str(pid) / "fd"):
+            with contextlib.suppress(OSError):
+                found = os.stat(handle.path)
+                if stat.S_ISREG(found.st_mode) and found.st_nlink == 0:
+                    total += found.st_blocks * 512
+    return total
+
+
+def _entries(pid: int, file: str, unit: int = 1024) -> dict[str, int]:
+    """Return the numbers in a file of /proc by their names; none if it cannot be read."""
+    found = {}
+    with contextlib.suppress(OSError):
         for line in (_PROC / str(pid) / file).read_text().splitlines():
-            if line.startswith(key):
-                return int(line.split()[1]) * 1024
-    return None
+            name, _, value = line.partition(":")
+            number = value.split()[:1]
+            if number and number[0].isdecimal():
+                found[name] = int(number[0]) * unit
+    return found
 
 
 def end_all_below(pid: int, *groups: int, patience: float = 5.0) -> None:

@@ -52,6 +52,7 @@ class Limits:
     processes: int = 32
     output: float = 16.0
     file_size: float = 64.0
+    written: float = 512.0
 
     def __post_init__(self) -> None:
         for name, least in (
@@ -60,6 +61,7 @@ class Limits:
             ("processes", 1),
             ("output", 0.001),
             ("file_size", 0.001),
+            ("written", 0.001),
         ):
             value = getattr(self, name)
             if not least <= value < float("inf"):

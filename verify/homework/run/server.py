@@ -38,7 +38,7 @@ from verify.homework.report import (
 )
 from verify.homework.run import processes
 from verify.homework.run.faults import not_judged, short_report, words
-from verify.homework.run.fence import Fence, build_fence, put_on
+from verify.homework.run.fence import Fence, build_fence, put_on, seal
 from verify.homework.run.private_copy import private_copy
 from verify.homework.run.sandbox import MEGABYTE, Job, Limits, NamedFunctions
 from verify.printable import printable_data
@@ -52,6 +52,8 @@ processes; at two gigabytes a second, 40 MB."""
 
 FOLDER_TICKS = 10
 """Looks at the processes for every look at the folder."""
+
+OWN_WORD = "the verdict: it was reached in the process that ran the file"
 
 REPORT = 64
 """Megabytes that a worker may report."""
@@ -192,7 +194,7 @@ def _supervise(judge: Judge, job: Job, scratch: str, fence: Fence) -> dict[str, 
         if excess is None and watch.was_killed() and not job["last"]:
             return {"lost": True}
         report = _report(job, watch, excess, time.monotonic() - start)
-        return {"report": asdict(replace(report, fence=str(fence)))}
+        return {"report": asdict(replace(report, fence=str(fence), advisory=(OWN_WORD,)))}
     except Exception as fault:
         why = f"its supervisor raised {type(fault).__name__}: {words(fault)}"
         return {"report": asdict(not_judged(job["path"], why, short_report(fault)))}
@@ -211,6 +213,7 @@ class _Watch:
         self.report = report
         self.output = output
         self.said = bytearray()
+        self.written: dict[int, int] = {}
         self.printed = 0
         self.last_words = b""
         self.status: int | None = None
@@ -290,8 +293,14 @@ class _Watch:
         memory = self.limits.memory * MEGABYTE
         if processes.resident(below, int(memory)) > memory:
             return CRASHED, f"Took more than {self.limits.memory:g} MB of memory"
-        if ticks % FOLDER_TICKS == 0 and _size(self.folder) > self.limits.file_size * MEGABYTE:
-            return CRASHED, f"Wrote more than {self.limits.file_size:g} MB of files"
+        for pid in below:
+            self.written[pid] = max(self.written.get(pid, 0), processes.written(pid))
+        if sum(self.written.values()) > self.limits.written * MEGABYTE:
+            return CRASHED, f"Wrote more than {self.limits.written:g} MB in all"
+        if ticks % FOLDER_TICKS == 0:
+            files = _size(self.folder) + sum(map(processes.unlinked, below))
+            if files > self.limits.file_size * MEGABYTE:
+                return CRASHED, f"Wrote more than {self.limits.file_size:g} MB of files"
         return None
 
 
@@ -404,6 +413,7 @@ def _work(
             say({"report": asdict(FileReport(job["path"], UNREADABLE, why))})
             os._exit(0)
         put_on(fence, work, copy)
+        seal(fence)
         say({"report": asdict(_judged(judge, job, path, say))})
     except BaseException:
         traceback.print_exc()
