@@ -20,6 +20,7 @@ from verify.evidence.any_function import Claim, measure
 from verify.evidence.differences import budgeted
 from verify.evidence.differences.central import Params
 from verify.evidence.trees import Tree, flatten_parameters
+from verify.problem import as_array, check_seed, check_whole
 from verify.report import Report
 from verify.verdict import decide
 
@@ -46,6 +47,8 @@ def compare(
     changes its argument, or if the budget is too small for anything.
     """
     check_functions(loss=loss, grads=grads, mirror=mirror)
+    check_whole("budget", budget, 1)
+    check_seed(seed)
     tree = flatten_parameters(params)
     claim = Claim(
         tree,
@@ -134,7 +137,7 @@ def differentiated(tree: Tree, function: Callable[..., Any]) -> Callable[..., tu
 
 def _one_number(name: str, value: Any) -> np.ndarray:
     """Return what a loss returned as a 0-d array, or raise ValueError if it is not one number."""
-    array = np.asarray(value)
+    array = as_array(name, value)
     if array.dtype.kind not in "fiuc" or array.size != 1:
         got = f"an array of the shape {array.shape}" if array.size != 1 else type(value).__name__
         raise ValueError(f"{name}: it returned {got}, expected a function that returns one number")

@@ -18,6 +18,7 @@ from verify.evidence.any_function import Claim
 from verify.evidence.differences.central import Params
 from verify.evidence.trees import Tree, flatten
 from verify.function import check_budget, check_claims, check_functions, differentiated
+from verify.problem import check_seed, check_whole
 from verify.report import Fact, Report
 
 
@@ -45,8 +46,9 @@ def check_vjp(
     check_functions(forward=forward, backward=backward, mirror=mirror)
     if not isinstance(args, (tuple, list)):
         args = (args,)
-    if cotangents < 1:
-        raise ValueError(f"cotangents: got {cotangents}, expected at least 1")
+    check_whole("budget", budget, 1)
+    check_whole("cotangents", cotangents, 1)
+    check_seed(seed)
     import jax
 
     names = _argument_names(forward, len(args))

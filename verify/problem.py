@@ -303,6 +303,18 @@ def check_unmasked(name: str, array: Any) -> None:
         )
 
 
+def as_array(name: str, value: Any) -> Array:
+    """Return value as a NumPy array, or raise ValueError, naming it, if NumPy cannot read it."""
+    try:
+        return np.asarray(value)
+    except Exception as fault:
+        # Ragged lists, JAX's tracers, PyTorch's tensors that require a gradient.
+        why = (str(fault).strip().splitlines() or [type(fault).__name__])[0]
+        raise ValueError(
+            f"{name}: got {_kind(value)}, expected what NumPy can read as an array ({why})"
+        ) from fault
+
+
 def as_numbers(name: str, array: Any) -> Array:
     """Return array as a real NumPy array, of booleans, integers or floats."""
     check_unmasked(name, array)

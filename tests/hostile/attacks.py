@@ -24,8 +24,8 @@ READS = {
     "by_handle_of_folder": "return open(os.open('secret', 0, dir_fd=os.open(OUT, os.O_PATH)), "
     "'rb').read()",
     "source_lines": "return linecache.getline(OUT + '/secret', 1)",
-    "source_loader": "return importlib.machinery.SourceFileLoader('a', OUT + '/secret').get_data(OUT "
-    "+ '/secret')",
+    "source_loader": "return importlib.machinery.SourceFileLoader('a', OUT + '/secret').get_data("
+    "OUT + '/secret')",
     "c_library": "return ctypes.CDLL(None).fopen((OUT + '/secret').encode(), b'r')",
     "system_call": "return ctypes.CDLL(None).syscall(2, (OUT + '/secret').encode(), 0) > 0",
     "through_proc_root": "return open('/proc/self/root' + OUT + '/secret').read()",

@@ -98,5 +98,7 @@ def _interruptible() -> Iterator[None]:
 
 
 def _refuse(sentence: str) -> int:
-    print(f"Error: {' '.join(sentence.split())}", file=sys.stderr)
+    from verify.printable import echo
+
+    print(f"Error: {' '.join(map(echo, sentence.split()))}", file=sys.stderr)
     return BAD_INPUT

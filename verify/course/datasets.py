@@ -310,6 +310,9 @@ def _football() -> Dataset:
     for name in names:
         if name not in arrays:
             raise ValueError(f"{path}: got no variable {name}, expected X, y, Xval and yval")
+        if not isinstance(arrays[name], np.ndarray):
+            kind = type(arrays[name]).__name__
+            raise ValueError(f"{path}: {name}: got a {kind}, expected an array that is not sparse")
     train, test = (
         _football_part(path, X, arrays[X], y, arrays[y]) for X, y in (("X", "y"), ("Xval", "yval"))
     )
@@ -409,15 +412,16 @@ def _classes(file: h5py.File) -> tuple[str, ...]:
 
 
 def _read_pictures(file: h5py.File, part: str, classes: int) -> Pictures:
-    pixels = _array(file, f"{part}_set_x")
+    found = _dataset_in(file, f"{part}_set_x")
     where = f"{file.filename}: {part}_set_x"
-    if pixels.ndim != 4 or 0 in pixels.shape:
+    if found.ndim != 4 or 0 in found.shape:
         raise ValueError(
-            f"{where}: got the shape {pixels.shape}, expected (m, rows, columns, "
+            f"{where}: got the shape {found.shape}, expected (m, rows, columns, "
             "channels), none empty"
         )
-    if pixels.dtype.kind not in "iu":
-        raise ValueError(f"{where}: got {pixels.dtype}, expected whole-number pixels from 0 to 255")
+    if found.dtype.kind not in "iu":
+        raise ValueError(f"{where}: got {found.dtype}, expected whole-number pixels from 0 to 255")
+    pixels = read_array(where, found)
     if pixels.min() < 0 or pixels.max() > 255:
         strange = pixels[(pixels < 0) | (pixels > 255)][0]
         raise ValueError(f"{where}: got the pixel {strange}, expected whole numbers from 0 to 255")
@@ -426,6 +430,10 @@ def _read_pictures(file: h5py.File, part: str, classes: int) -> Pictures:
 
 
 def _array(file: h5py.File, name: str) -> np.ndarray:
+    return read_array(f"{file.filename}: {name}", _dataset_in(file, name))
+
+
+def _dataset_in(file: h5py.File, name: str) -> h5py.Dataset:
     import h5py
 
     if name not in file:
@@ -435,6 +443,28 @@ def _array(file: h5py.File, name: str) -> np.ndarray:
     found = file[name]
     if not isinstance(found, h5py.Dataset) or found.shape is None:
         raise ValueError(f"{file.filename}: {name}: got no array, expected a dataset of one")
+    if found.file.filename != file.filename:
+        raise ValueError(f"{file.filename}: {name}: got an array in another file, expected it here")
+    return found
+
+
+SQUEEZED = 2000
+"""Bytes of an array for a byte of its file, at most: more than any filter of HDF5 squeezes."""
+
+
+def read_array(where: str, found: h5py.Dataset) -> np.ndarray:
+    """Return a dataset of an HDF5 file, after a look at where its bytes are and how many.
+
+    Raises ValueError, beginning with `where`, for one whose bytes are in another file, or which is
+    declared far larger than its file, and would fill the memory with zeros.
+    """
+    if found.external or found.is_virtual:
+        raise ValueError(f"{where}: got an array in another file, expected it in this one")
+    held = found.file.id.get_filesize()
+    if found.nbytes > SQUEEZED * held:
+        raise ValueError(
+            f"{where}: got the shape {found.shape}, which a file of {held} bytes cannot hold"
+        )
     array: Array = found[()]
     return array
 

@@ -30,8 +30,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import manual
-from verify.course.datasets import Normalisation, no_file
+from verify.course.datasets import Normalisation, no_file, read_array
 from verify.course.training import Checkpoint
+from verify.printable import echo
 from verify.problem import OUTPUTS, check_choice, check_finite, check_hidden, check_params
 
 if TYPE_CHECKING:
@@ -173,7 +174,11 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
             group.attrs["iteration"] = model.checkpoint.iteration
             _write_arrays(group, model.checkpoint.params)
     body = content.getvalue()[USER_BLOCK:]
-    _replace(Path(os.path.realpath(path)), _user_block(body) + body)
+    try:
+        _replace(Path(os.path.realpath(path)), _user_block(body) + body)
+    except OSError as fault:
+        why = fault.strerror or fault
+        raise OSError(f"save: got {path}, which cannot be written ({why})") from fault
 
 
 def load(path: str | os.PathLike[str]) -> Model:
@@ -195,8 +200,10 @@ def load(path: str | os.PathLike[str]) -> Model:
             return _read(file)
     except ValueError as fault:
         raise ValueError(f"{path}: {fault}") from fault
-    except (KeyError, TypeError) as fault:
+    except (LookupError, TypeError, AttributeError, ArithmeticError) as fault:
         raise ValueError(f"{path}: a model with a part missing or of another type") from fault
+    except (OSError, RuntimeError) as fault:
+        raise ValueError(f"{path}: not readable HDF5 ({echo(str(fault))})") from fault
 
 
 def is_model(path: str | os.PathLike[str]) -> bool:
@@ -243,7 +250,7 @@ def _read(file: h5py.File) -> Model:
         data=file.attrs["data"],
         iteration=iteration,
         cost=float(file.attrs["cost"]),
-        costs=file["costs"][()],
+        costs=read_array("costs", file["costs"]),
         checkpoint=checkpoint,
         normalisation=normalisation,
         image_shape=None if image_shape is None else tuple(image_shape),
@@ -258,7 +265,7 @@ def _write_arrays(group: h5py.Group, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def _read_arrays(group: h5py.Group) -> dict[str, np.ndarray]:
-    return {name: dataset[()] for name, dataset in group.items()}
+    return {name: read_array(name, dataset) for name, dataset in group.items()}
 
 
 def _clear_drafts(path: Path) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from verify.problem import check_finite, check_unmasked
+from verify.problem import as_array, check_finite, check_unmasked
 
 FLOATS = (np.float16, np.float32, np.float64)
 
@@ -65,7 +65,7 @@ class Tree:
         leaf, for any other structure or shape, or for a dtype of none of the kinds.
         """
         return {
-            name: self._as_here(argument, name, np.asarray(leaf), kinds)
+            name: self._as_here(argument, name, as_array(f"{argument}: {name}", leaf), kinds)
             for name, leaf in self.pick(argument, tree).items()
         }
 
@@ -105,7 +105,7 @@ def flatten(argument: str, tree: Any) -> Tree:
         tree = dict(tree)  # the params of a Problem, which JAX would take for a leaf
     named, structure = _leaves(argument, tree)
     arrays = {
-        name: check_finite(name, np.array(leaf, order="C"))
+        name: check_finite(name, np.array(as_array(name, leaf), order="C"))
         for name, leaf in named
         if _dtype(leaf) in FLOATS
     }
