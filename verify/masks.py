@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from verify.problem import check_keep_prob, check_seed, check_whole
+
 if TYPE_CHECKING:
     from jaxtyping import Bool
 
@@ -29,11 +31,23 @@ def draw_masks(
 def mask_schedule(
     seed: int, widths: Sequence[int], m: int, keep_prob: Sequence[float]
 ) -> Callable[[int], Masks] | None:
-    """Return the function from an iteration to its masks, or None where nothing is dropped."""
+    """Return the function from an iteration to its masks, or None where nothing is dropped.
+
+    Raises ValueError, naming the argument, for what is no seed, size or probability.
+    """
+    check_seed(seed)
+    check_whole("m", m, 1)
+    if not isinstance(widths, Sequence) or isinstance(widths, (str, bytes)):
+        got = type(widths).__name__
+        raise ValueError(f"widths: got {got}, expected one size a hidden layer")
+    for width in widths:
+        check_whole("widths", width, 1)
+    keep_prob = check_keep_prob(keep_prob, len(widths))
     if all(keep == 1 for keep in keep_prob):
         return None
 
     def draw(iteration: int) -> Masks:
+        check_whole("iteration", iteration, 0)
         rng = np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, 0, iteration]))
         layers = zip(widths, keep_prob, strict=True)
         return tuple(rng.random((width, m)) < keep for width, keep in layers)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from verify.activations import ACTIVATIONS
+from verify.printable import echo
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -279,7 +280,7 @@ def check_whole(name: str, value: Any, least: int) -> int:
 def check_choice(name: str, value: Any, choices: Sequence[str]) -> str:
     """Return value if it is one of the choices."""
     if not isinstance(value, str) or value not in choices:
-        got = repr(value) if isinstance(value, str) else _shown(value)
+        got = echo(repr(value)) if isinstance(value, str) else _shown(value)
         raise ValueError(f"{name}: got {got}, expected {', '.join(choices)}")
     return value
 
@@ -370,4 +371,5 @@ def _kind(value: Any) -> str:
 
 def _shown(value: Any) -> str:
     """Return a number or a text as it is, anything else by its kind."""
-    return str(value) if value is None or isinstance(value, (Real, str)) else _kind(value)
+    shown = value is None or isinstance(value, (Real, str))
+    return echo(str(value)) if shown else _kind(value)

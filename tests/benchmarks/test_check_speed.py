@@ -18,12 +18,28 @@ EXPECTED = json.loads((COURSE / "expected.json").read_text())
 WHOLE = [name for name in EXPECTED if "/" not in name]
 
 
-def test_a_folder_of_two_hundred_gets_two_hundred_verdicts(tmp_path):
+def two_hundred(folder):
     paths = []
     for number in range(200):
         name = WHOLE[number % len(WHOLE)]
-        paths.append(tmp_path / f"{number:03d}_{name}")
+        paths.append(folder / f"{number:03d}_{name}")
         shutil.copy(COURSE / name, paths[-1])
+    return paths
+
+
+def test_the_price_of_the_fence(tmp_path):
+    paths = two_hundred(tmp_path)
+    taken = {"off": [], "auto": []}
+    for mode in ("off", "auto", "auto", "off"):
+        start = time.monotonic()
+        reports = judge_all(paths, Limits(), 2, fence=mode)
+        taken[mode].append(time.monotonic() - start)
+        print(f"\n200 files, fence: {reports[0].fence}: {taken[mode][-1]:.1f} s", end="")
+    print(f"\nwith the fence {sum(taken['auto']) / sum(taken['off']):.3f} times as long")
+
+
+def test_a_folder_of_two_hundred_gets_two_hundred_verdicts(tmp_path):
+    paths = two_hundred(tmp_path)
     start = time.monotonic()
     reports = judge_all(paths, Limits(), 2)
     print(f"\n200 files by 2 processes: {time.monotonic() - start:.0f} s")

@@ -465,8 +465,7 @@ def read_array(where: str, found: h5py.Dataset) -> np.ndarray:
         raise ValueError(
             f"{where}: got the shape {found.shape}, which a file of {held} bytes cannot hold"
         )
-    array: Array = found[()]
-    return array
+    return np.asarray(found[()])
 
 
 def _labels(where: str, labels: np.ndarray, m: int, classes: int) -> np.ndarray:
