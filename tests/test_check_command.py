@@ -235,6 +235,14 @@ def test_csv_has_a_row_a_file():
     assert rows[1]["functions"] == "sigmoid: agree\nbackward: disagree"
 
 
+def test_no_cell_of_csv_is_computed_by_a_spreadsheet():
+    report = FileReport("=cmd|' /C calc'!A0", "unreadable", "@SUM(1)", remarks=("-1", "+2"))
+    [row] = csv.DictReader(io.StringIO(files.to_csv([report])))
+    assert row["path"] == "'=cmd|' /C calc'!A0"
+    assert row["message"] == "'@SUM(1)"
+    assert row["remarks"] == "'-1\n+2"
+
+
 def test_junit_has_a_case_a_file_and_is_xml():
     suite = ElementTree.fromstring(files.to_junit(REPORTS))[0]
     counts = {key: suite.get(key) for key in ("tests", "failures", "errors", "skipped")}

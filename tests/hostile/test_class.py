@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +16,8 @@ import pytest
 from verify.homework.judge import judge_all
 from verify.homework.run.sandbox import Limits
 
-COURSE = Path(__file__).parents[1] / "course"
+ROOT = Path(__file__).parents[2]
+COURSE = ROOT / "tests" / "course"
 EXPECTED = json.loads((COURSE / "expected.json").read_text())
 HONEST = [name for name in EXPECTED if name.endswith(".py")][:20]
 LIMITS = Limits(timeout=10, memory=600, processes=12, output=2, file_size=8)
@@ -127,3 +131,26 @@ def test_a_file_that_stops_its_judges_without_a_fence_stops_nobody_elses(
     ]
     assert reports[1].verdict == "undecided"
     assert reports[1].message.startswith("Was not judged: the process that checked it ended twice")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed")
+def test_the_second_wall_of_the_security_page_stands_around_the_first(tmp_path):
+    page = (ROOT / "SECURITY.md").read_text()
+    line = page.partition("```sh\n")[2].partition("```")[0]
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "homework").mkdir()
+    shutil.copy(COURSE / HONEST[0], tmp_path / "homework")
+    command = tmp_path / "backproof"
+    command.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m backproof "$@"\n')
+    command.chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    run = subprocess.run(
+        line, shell=True, cwd=tmp_path, env=os.environ | {"PATH": path}, capture_output=True
+    )
+    if b"No permissions" in run.stderr or b"Operation not permitted" in run.stderr:
+        pytest.skip("this machine allows no namespaces")
+    assert run.returncode in (0, 1), run.stderr
+    [report] = json.loads((tmp_path / "reports" / "class.json").read_text())["files"]
+    assert report["verdict"] == EXPECTED[HONEST[0]]["verdict"]
+    assert report["fence"].startswith("Landlock")

@@ -51,13 +51,16 @@ def to_dict(reports: Sequence[FileReport]) -> dict[str, Any]:
 
 
 def to_csv(reports: Sequence[FileReport]) -> str:
-    """Return a row for each file; a cell with several findings has a line for each."""
+    """Return a row for each file; a cell with several findings has a line for each.
+
+    Cells that a spreadsheet would compute begin with an apostrophe.
+    """
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(("path", "verdict", "message", "functions", "diagnosis", "remarks", "seconds"))
     for report in reports:
         writer.writerow(
-            (
+            _not_computed(
                 report.path,
                 report.verdict,
                 report.message,
@@ -68,6 +71,10 @@ def to_csv(reports: Sequence[FileReport]) -> str:
             )
         )
     return stream.getvalue()
+
+
+def _not_computed(*cells: str) -> list[str]:
+    return [f"'{cell}" if cell.startswith(("=", "+", "-", "@")) else cell for cell in cells]
 
 
 def to_junit(reports: Sequence[FileReport]) -> str:

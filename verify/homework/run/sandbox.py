@@ -5,17 +5,19 @@ starts none of it: no device, no thread. For every file it forks a supervisor, w
 worker that judges the file; so two hundred files do not pay for two hundred imports. The worker
 
 - leads its own session and process group, which is killed as a whole;
-- reads nothing from standard input, has its own environment, and works in a temporary folder;
+- reads nothing from standard input, has its own environment, and works in a temporary folder on
+  a private copy of the file;
 - may write files of `file_size` at most, and ask for `memory` at most (RLIMIT_FSIZE and
   RLIMIT_DATA; RLIMIT_AS would count address space that XLA reserves and never uses).
 
 Its supervisor adopts every process that the worker leaves behind (PR_SET_CHILD_SUBREAPER), even
 a daemon. Every few milliseconds it looks at the time, the bytes printed, the
-number of processes, their memory and the size of the folder, and kills everything at the first
-excess. Limits that the kernel keeps by user do not bind root; those kept by looking do.
+number of processes, their memory, what they write and the size of the folder, and kills everything
+at the first excess. Limits that the kernel keeps by user do not bind root; those kept by looking
+do.
 
-This contains accidents: an endless loop, a fork in a loop, a gigabyte of prints. It is no
-security boundary against malice: the code runs with the user's own rights.
+That contains accidents: an endless loop, a fork in a loop, a gigabyte of prints. What keeps malice
+in is the fence (`verify.homework.run.fence`), where there is one.
 """
 
 from __future__ import annotations
