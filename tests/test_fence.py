@@ -1,0 +1,108 @@
+"""The fence: its modes, what is said where a wall is missing, and the private copies behind it."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from verify import cli
+from verify.homework.judge import judge_all
+from verify.homework.run import fence
+from verify.homework.run.private_copy import private_copy
+from verify.homework.run.sandbox import ENVIRONMENT, Limits, environment
+
+ROOT = Path(__file__).parents[1]
+COURSE = Path(__file__).parent / "course"
+FILE = "import numpy as np\ndef sigmoid(z):\n    {body}\n    return 1 / (1 + np.exp(-z))\n"
+
+
+def test_a_report_says_that_there_was_no_fence(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["check", str(COURSE / "lists.py"), "--fence", "off"])
+    assert "fence: none" in capsys.readouterr().out
+
+
+def test_an_unknown_fence_is_refused(capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main(["check", str(COURSE / "lists.py"), "--fence", "high"])
+    assert end.value.code == 2
+    assert capsys.readouterr().err == "Error: fence: got 'high', expected auto, require, off\n"
+
+
+def test_a_wall_that_is_missing_is_named_and_refused_where_it_is_required(monkeypatch):
+    why = "no Landlock: this kernel has none"
+    monkeypatch.setattr(fence, "_landlock_abi", lambda: (0, why))
+    monkeypatch.setattr(fence, "_filters", lambda abi: (None, None, "no seccomp: none"))
+    assert str(fence.build_fence("auto")) == f"none ({why}; no seccomp: none)"
+    with pytest.raises(OSError, match="fence: got require, expected both walls"):
+        fence.build_fence("require")
+    assert str(fence.build_fence("off")) == "none"
+
+
+def test_a_wall_that_the_kernel_refuses_when_it_is_tried_does_not_count(monkeypatch):
+    def refuse(*arguments):
+        raise OSError("refused")
+
+    monkeypatch.setattr(fence, "_stands", lambda tried: False)
+    monkeypatch.setattr(fence, "_landlock_abi", lambda: (7, ""))
+    monkeypatch.setattr(fence, "_filters", lambda abi: (object(), object(), ""))
+    assert str(fence.build_fence("auto")).startswith("none (no Landlock: the kernel refused it")
+
+
+def test_a_server_gets_what_python_needs_and_no_secrets(monkeypatch):
+    monkeypatch.setenv("API_TOKEN", "1")
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/opt")
+    passed = environment()
+    assert "API_TOKEN" not in passed
+    assert passed["LD_LIBRARY_PATH"] == "/opt"
+    assert ENVIRONMENT.items() <= passed.items()
+
+
+def test_a_checkout_judges_with_itself_whatever_is_installed(tmp_path):
+    """Another Backproof on PYTHONPATH is not the one that judges."""
+    (tmp_path / "verify").mkdir()
+    (tmp_path / "verify" / "__init__.py").write_text("raise SystemExit('the wrong one')\n")
+    shutil.copy(COURSE / "lists.py", tmp_path / "homework.py")
+    run = subprocess.run(
+        [sys.executable, "-m", "backproof", "check", str(tmp_path / "homework.py")],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.startswith("AGREE")
+
+
+def test_a_file_is_copied_with_the_modules_that_it_imports_and_theirs(tmp_path):
+    source, target = tmp_path / "source", tmp_path / "target"
+    (source / "tools").mkdir(parents=True)
+    target.mkdir()
+    (source / "a.py").write_text("from tools.b import x\nimport d, gone\n# %run e.py\n")
+    (source / "tools" / "b.py").write_text("import c\n")
+    for name in ("tools/c.py", "d.py", "e.py", "other.py"):
+        (source / name).write_text("")
+    (source / "secret").write_text("")
+    (tmp_path / "outside.py").write_text("")
+    (source / "linked.py").symlink_to(tmp_path / "outside.py")
+    with open(source / "a.py", "a") as stream:
+        stream.write("import linked\n")
+    assert private_copy(source / "a.py", target) == target / "a.py"
+    copied = sorted(str(path.relative_to(target)) for path in target.rglob("*.py"))
+    assert copied == ["a.py", "d.py", "e.py", "tools/b.py", "tools/c.py"]
+
+
+def test_a_helper_next_to_the_file_is_used_behind_the_fence():
+    [report] = judge_all([COURSE / "with_helper" / "homework.ipynb"], Limits(), 1)
+    assert "is not next to the file" not in " ".join(report.remarks)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="closed handles of Linux")
+def test_a_closed_standard_output_is_no_traceback():
+    command = f"{sys.executable} -m backproof check tests/course/lists.py >&-"
+    run = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0
+    assert run.stderr == ""
