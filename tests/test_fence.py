@@ -106,3 +106,29 @@ def test_a_closed_standard_output_is_no_traceback():
     run = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True)
     assert run.returncode == 0
     assert run.stderr == ""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="fences of Linux")
+def test_what_a_fenced_process_starts_is_sealed_and_has_none_of_its_handles(tmp_path):
+    built = fence.build_fence("auto")
+    if built.lacks:
+        pytest.skip(str(built))
+    script = f"""
+import os, sys
+from verify.homework.run import fence
+reader, writer = os.pipe()
+fence.put_on(fence.build_fence("require"), {str(tmp_path)!r}, {str(tmp_path)!r}, (writer,))
+parent = os.getpid()
+if (child := os.fork()) == 0:
+    fence.seal()
+    for attack in (lambda: os.write(writer, b"forged"), os.fork, lambda: os.kill(parent, 9)):
+        try:
+            attack()
+            os._exit(1)
+        except OSError:
+            pass
+    os._exit(0)
+sys.exit(os.waitpid(child, 0)[1])
+"""
+    run = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr

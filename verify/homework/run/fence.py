@@ -137,12 +137,28 @@ def _stands(fence: Fence) -> bool:
     return status == 0
 
 
-def put_on(fence: Fence, folder: str, copy: str) -> None:
+@dataclass
+class _Standing:
+    """The fence that this process stands behind, what of it is its own, and who is sealed."""
+
+    fence: Fence = Fence()
+    owner: int = 0
+    handles: tuple[int, ...] = ()
+    sealed: int = 0
+
+
+_standing = _Standing()
+
+
+def put_on(fence: Fence, folder: str, copy: str, handles: tuple[int, ...] = ()) -> None:
     """Put the fence on this process, for good: it may write to `folder` and read `copy`.
 
-    It may still start processes, which are behind the fence too, until `seal` is called. Raises
-    OSError if the kernel refuses.
+    It may still start processes, which are behind the fence too, until it is sealed. The `handles`
+    are its own: a process below it loses them when it is sealed. Raises OSError if the kernel
+    refuses.
     """
+    global _standing
+    _standing = _Standing(fence, os.getpid(), handles)
     if not fence.landlock and fence.seccomp is None:
         return
     _call("prctl", _NO_NEW_PRIVILEGES, 1, 0, 0, 0)
@@ -152,16 +168,23 @@ def put_on(fence: Fence, folder: str, copy: str) -> None:
         fence.seccomp.load()
 
 
-def seal(fence: Fence) -> None:
-    """Close the fence that is on this process: from here on it starts no process.
+def seal() -> None:
+    """Close the fence that this process stands behind, if any: from here on it starts no process.
 
-    It cannot signal those before it behind the same fence either. Called right before the first
-    line of somebody's code is run. Raises OSError if the kernel refuses.
+    It cannot signal those that were there before either. Called right before the first line of
+    somebody's code is run. Raises OSError if the kernel refuses.
     """
+    me, fence = os.getpid(), _standing.fence
+    if _standing.sealed == me:
+        return
+    if _standing.owner != me:
+        for handle in _standing.handles:
+            os.close(handle)
     if fence.landlock >= _SCOPE_ABI:
         _restrict(_Ruleset(scope=_SCOPE), [])
     if fence.seal is not None:
         fence.seal.load()
+    _standing.sealed = me
 
 
 # Landlock.

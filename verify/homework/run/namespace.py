@@ -30,6 +30,7 @@ import numpy as np
 
 from verify.homework.read.extract import Extract, UnreadableError, extract, extract_script
 from verify.homework.run.faults import words
+from verify.homework.run.fence import seal
 from verify.homework.run.substitute_modules import (
     FLOAT,
     Hollow,
@@ -287,7 +288,8 @@ def _registered(module: types.ModuleType) -> Iterator[None]:
 def open_workspace(
     found: Extract, *, helpers: Helpers | None = None, everything: bool = False
 ) -> Workspace:
-    """Return the workspace of a file, its definitions run."""
+    """Return the workspace of a file, its definitions run, in a process that is sealed for it."""
+    seal()
     random = ObservedRandom()
     numpy = NumpyModule(random)
     workspace = Workspace(found, numpy, random, helpers=helpers, everything=everything)

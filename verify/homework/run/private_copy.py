@@ -11,7 +11,6 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-_IMPORTS = re.compile(rb"[^\n]*\b(?:import|run)\b[^\n]*")
 _NAME = re.compile(rb"[\w./]+")
 
 
@@ -39,8 +38,8 @@ def private_copy(path: Path, folder: Path) -> Path:
 
 def _named(content: bytes) -> Iterator[tuple[str, ...]]:
     """Yield the names in lines that import, each as the parts of a path."""
-    names = {name for line in _IMPORTS.findall(content) for name in _NAME.findall(line)}
-    for name in names:
+    lines = (line for line in content.split(b"\n") if b"import" in line or b"%run" in line)
+    for name in {name for line in lines for name in _NAME.findall(line)}:
         parts = re.split(r"[./]+", name.decode("utf-8", "replace"))
         yield tuple(filter(None, parts))
         yield from ((part,) for part in parts if part)

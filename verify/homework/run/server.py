@@ -38,7 +38,7 @@ from verify.homework.report import (
 )
 from verify.homework.run import processes
 from verify.homework.run.faults import not_judged, short_report, words
-from verify.homework.run.fence import Fence, build_fence, put_on, seal
+from verify.homework.run.fence import Fence, build_fence, put_on
 from verify.homework.run.private_copy import private_copy
 from verify.homework.run.sandbox import MEGABYTE, Job, Limits, NamedFunctions
 from verify.printable import printable_data
@@ -412,8 +412,7 @@ def _work(
             why = f"Cannot be read: {fault.strerror or fault}."
             say({"report": asdict(FileReport(job["path"], UNREADABLE, why))})
             os._exit(0)
-        put_on(fence, work, copy)
-        seal(fence)
+        put_on(fence, work, copy, (report,))
         say({"report": asdict(_judged(judge, job, path, say))})
     except BaseException:
         traceback.print_exc()
