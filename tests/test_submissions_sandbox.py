@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from verify.homework import judge
+from verify.homework.run import processes
 from verify.homework.run.sandbox import Limits
 
 FILE = """
@@ -221,3 +222,17 @@ def test_a_file_sees_neither_the_environment_nor_the_folder_of_who_asked(tmp_pat
 def test_a_limit_that_leaves_nothing_is_refused(name, value):
     with pytest.raises(ValueError, match=f"{name}: got {value}, expected a number of at least"):
         Limits(**{name: value})
+
+
+def test_children_and_their_memory_are_known_without_proc(monkeypatch, tmp_path):
+    pytest.importorskip("psutil")
+    hoard = "import time; x = bytearray(99_000_000); print(1, flush=True); time.sleep(60)"
+    command = [sys.executable, "-c", hoard]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as child:
+        child.stdout.readline()
+        monkeypatch.setattr(processes, "_PROC", tmp_path / "none")
+        assert child.pid in processes.descendants(os.getpid())
+        assert processes.resident([child.pid], 0) > 90_000_000
+        child.kill()
+    assert processes.descendants(child.pid) == []
+    assert processes.resident([child.pid], 0) == 0

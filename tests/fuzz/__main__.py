@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.fuzz.cases import FILES, IN_PROCESS, options
+from .cases import FILES, IN_PROCESS, options
 
 PATIENCE = 60
 """Seconds after which an input counts as a hang, on a machine that does other things too."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.fuzz.__main__ import fuzz
+from .__main__ import fuzz
 
 
 @pytest.mark.slow

@@ -10,10 +10,11 @@ import threading
 
 import pytest
 
-from tests.hostile.attacks import ATTACKS, KERNEL, NETWORK, PROCESSES, READS, SUBMISSION, WRITES
 from verify.homework.judge import judge_all
 from verify.homework.run.fence import build_fence
 from verify.homework.run.sandbox import Limits
+
+from .attacks import ATTACKS, KERNEL, NETWORK, PROCESSES, READS, SUBMISSION, WRITES
 
 LIMITS = Limits(timeout=20)
 SUCCEEDS = [*READS, *WRITES, *NETWORK, *PROCESSES, *KERNEL]

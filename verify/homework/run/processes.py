@@ -1,7 +1,7 @@
 """Processes and what they use, by /proc: the descendants of one, their memory, their end.
 
 Processes are watched and killed, which also works for root; the system's limits on processes do
-not. Where there is no /proc (macOS), only the process itself is known.
+not. Where there is no /proc (macOS), psutil says the same of children and memory, at a higher price.
 """
 
 from __future__ import annotations
@@ -45,12 +45,30 @@ def descendants(pid: int) -> list[int]:
 
 def _children(pid: int) -> list[int]:
     """Return the children of all threads of a process; none if it has ended."""
+    if not _PROC.is_dir():
+        return _children_by_psutil(pid)
     children: list[int] = []
     with contextlib.suppress(OSError, ValueError):
         for task in (_PROC / str(pid) / "task").iterdir():
             with contextlib.suppress(OSError):
                 children += map(int, (task / "children").read_text().split())
     return children
+
+
+def _children_by_psutil(pid: int) -> list[int]:
+    import psutil
+
+    with contextlib.suppress(psutil.Error):
+        return [child.pid for child in psutil.Process(pid).children()]
+    return []
+
+
+def _own_by_psutil(pid: int) -> int:
+    import psutil
+
+    with contextlib.suppress(psutil.Error):
+        return int(psutil.Process(pid).memory_full_info().uss)
+    return 0
 
 
 def resident(pids: list[int], beyond: int) -> int:
@@ -66,6 +84,8 @@ def resident(pids: list[int], beyond: int) -> int:
 
 
 def _own_at_most(pid: int) -> int:
+    if not _PROC.is_dir():
+        return _own_by_psutil(pid)
     held = _entries(pid, "status")
     return held.get("RssAnon", 0) + held.get("RssShmem", 0)
 
