@@ -1,7 +1,8 @@
 """Processes and what they use, by /proc: the descendants of one, their memory, their end.
 
 Processes are watched and killed, which also works for root; the system's limits on processes do
-not. Where there is no /proc (macOS), psutil says the same of children and memory, at a higher price.
+not. Where there is no /proc (macOS), psutil says the same of children and memory, at a higher
+price.
 """
 
 from __future__ import annotations
