@@ -160,12 +160,12 @@ def kill_tree(pid: int) -> None:
 
 def kill_all_but(children: list[int]) -> None:
     """Kill what is below this process, except for some of its children and what is below them."""
+    below = descendants(os.getpid())  # first: what starts after this look is nobody's leftover
     spared = {*children, *(pid for child in children for pid in descendants(child))}
-    for pid in descendants(os.getpid()):
+    for pid in below:
         if pid not in spared:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
-    reap()
 
 
 def reap() -> bool:

@@ -54,6 +54,7 @@ FOLDER_TICKS = 10
 """Looks at the processes for every look at the folder."""
 
 OWN_WORD = "the verdict: it was reached in the process that ran the file"
+"""What a file could have written itself."""
 
 REPORT = 64
 """Megabytes that a worker may report."""
@@ -138,9 +139,11 @@ def _serve(judge: Judge, connection: socket.socket, scratch: str, fence: Fence) 
             run = running.pop(reader)
             selector.unregister(reader)
             os.close(reader)
-            processes.kill_all_but([run.pid for run in running.values()])
-            lost = json.dumps({"id": run.job["id"], "lost": True}).encode() + b"\n"
-            connection.sendall(run.said if run.said.endswith(b"\n") else lost)
+            if not run.said.endswith(b"\n"):
+                processes.kill_all_but([run.pid for run in running.values()])
+                run.said = json.dumps({"id": run.job["id"], "lost": True}).encode() + b"\n"
+            processes.reap()
+            connection.sendall(run.said)
 
 
 def _supervised(
