@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 from verify import cli
+from verify.cli import check
 from verify.findings import Finding
 from verify.homework.report import FileReport, FunctionVerdict
 from verify.show import files
@@ -231,6 +232,7 @@ def test_csv_has_a_row_a_file():
     rows = list(csv.DictReader(io.StringIO(files.to_csv(REPORTS))))
     assert [row["verdict"] for row in rows] == [report.verdict for report in REPORTS]
     assert rows[1]["path"] == "b<&>.ipynb"
+    assert rows[1]["fence"] == "none"
     assert rows[1]["diagnosis"] == "backward: dW2 is doubled. (line 3: dW2 = 2 * a)"
     assert rows[1]["functions"] == "sigmoid: agree\nbackward: disagree"
 
@@ -247,9 +249,10 @@ def test_junit_has_a_case_a_file_and_is_xml():
     suite = ElementTree.fromstring(files.to_junit(REPORTS))[0]
     counts = {key: suite.get(key) for key in ("tests", "failures", "errors", "skipped")}
     assert counts == {"tests": "5", "failures": "1", "errors": "2", "skipped": "1"}
-    kinds = [case[0].tag if len(case) else None for case in suite]
+    kinds = [case[0].tag if len(case) else None for case in suite.findall("testcase")]
     assert kinds == [None, "failure", "error", "error", "skipped"]
     assert suite[1].get("name") == "b<&>.ipynb"
+    assert suite.findtext("system-out") == "fence: none"
 
 
 def test_the_summary_table_counts_and_says_what_is_wrong():
@@ -269,3 +272,15 @@ def test_help_says_the_contract_and_what_is_promised_with_and_without_a_fence(ca
     assert status == 0
     assert "Where there is no fence the report says so, and only accidents are contained." in text
     assert "--loss my_loss --grads my_grads --params my_params" in text
+
+
+def test_a_link_out_of_a_folder_is_left_out_and_said_to_be(tmp_path, capsys):
+    (tmp_path / "solution.py").write_text("def relu(Z): return Z")
+    (tmp_path / "class").mkdir()
+    (tmp_path / "class" / "mine.py").symlink_to(tmp_path / "solution.py")
+    (tmp_path / "class" / "own.py").write_text("")
+    (tmp_path / "class" / "again.py").symlink_to("own.py")
+    found = check.find([tmp_path / "class"])
+    assert [path.name for path in found] == ["again.py", "own.py"]
+    _, errors = capsys.readouterr()
+    assert errors == f"{tmp_path / 'class' / 'mine.py'}: left out, a link out of its folder\n"

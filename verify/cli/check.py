@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from verify.cli.output import output_options, write, write_json
+from verify.printable import printable
 from verify.problem import check_choice
 
 if TYPE_CHECKING:
@@ -260,8 +261,12 @@ def _inside(folder: Path) -> Iterator[Path]:
         folders[:] = [name for name in sorted(folders) if name[0] != "." and name not in SKIPPED]
         for name in names:
             path = Path(place, name)
-            if path.suffix in SUFFIXES and name[0] != "." and path.is_file():
+            if path.suffix not in SUFFIXES or name[0] == "." or not path.is_file():
+                continue
+            if path.resolve().is_relative_to(folder.resolve()):
                 yield path
+            else:
+                click.echo(f"{printable(str(path))}: left out, a link out of its folder", err=True)
 
 
 @contextmanager

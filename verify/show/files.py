@@ -57,7 +57,8 @@ def to_csv(reports: Sequence[FileReport]) -> str:
     """
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(("path", "verdict", "message", "functions", "diagnosis", "remarks", "seconds"))
+    head = "path verdict message functions diagnosis remarks seconds fence"
+    writer.writerow(head.split())
     for report in reports:
         writer.writerow(
             _not_computed(
@@ -68,6 +69,7 @@ def to_csv(reports: Sequence[FileReport]) -> str:
                 "\n".join(map(_sentence, report.diagnosis)),
                 "\n".join(report.remarks),
                 f"{report.seconds:.2f}",
+                report.fence,
             )
         )
     return stream.getvalue()
@@ -106,6 +108,8 @@ def to_junit(reports: Sequence[FileReport]) -> str:
         if report.remarks:
             output = ElementTree.SubElement(case, "system-out")
             output.text = _printable("\n".join(report.remarks))
+    output = ElementTree.SubElement(suite, "system-out")
+    output.text = _printable("\n".join(fence_and_faults(reports)))
     suites = ElementTree.Element("testsuites")
     suites.append(suite)
     ElementTree.indent(suites)
@@ -132,13 +136,16 @@ def table(reports: Sequence[FileReport]) -> RenderableType:
 
 
 def _fence(reports: Sequence[FileReport]) -> list[Text]:
-    """Say what kept the code of the files in, and what to send of faults of Backproof."""
     from rich.text import Text
 
+    return [Text(line, style="dim") for line in fence_and_faults(reports)]
+
+
+def fence_and_faults(reports: Sequence[FileReport]) -> list[str]:
+    """Say what kept the code of the files in, and what to send of faults of Backproof."""
     lines = [f"fence: {fence}" for fence in dict.fromkeys(report.fence for report in reports)]
     faults = dict.fromkeys(report.fault for report in reports if report.fault)
-    lines += [f"A fault of Backproof; please send this line: {fault}" for fault in faults]
-    return [Text(line, style="dim") for line in lines]
+    return lines + [f"A fault of Backproof; please send this line: {fault}" for fault in faults]
 
 
 def _summary(reports: Sequence[FileReport]) -> Table:

@@ -11,6 +11,7 @@ import numpy as np
 
 from verify.homework.report import AGREE, DISAGREE
 from verify.report import versions
+from verify.show.files import fence_and_faults
 from verify.show.page.findings import badge, box, notes
 from verify.show.page.markup import Html, document, element, number, table
 from verify.show.page.matrix_entries import Entries, worst_entries
@@ -28,7 +29,7 @@ def files_page(reports: Sequence[FileReport]) -> str:
         [_section(place, report, len(reports)) for place, report in enumerate(reports)],
         element("h2", "How it was checked"),
         _method(),
-        [element("p", line) for line in _fence(reports)],
+        [element("p", line) for line in fence_and_faults(reports)],
         element("h2", "To repeat it"),
         element("pre", element("code", _command(reports))),
         table(
@@ -150,15 +151,6 @@ def _method() -> Html:
         "how far rounding, and for a finite difference its truncation, can change a right "
         "gradient.",
     )
-
-
-def _fence(reports: Sequence[FileReport]) -> list[str]:
-    fences = dict.fromkeys(report.fence for report in reports)
-    faults = dict.fromkeys(report.fault for report in reports if report.fault)
-    return [
-        *(f"Fence around the code of the files: {fence}." for fence in fences),
-        *(f"A fault of Backproof; please send this line: {fault}" for fault in faults),
-    ]
 
 
 def _command(reports: Sequence[FileReport]) -> str:
