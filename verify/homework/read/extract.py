@@ -131,8 +131,8 @@ class Extract:
 def extract(path: Path) -> Extract:
     """Read a file and take from it what it defines.
 
-    Raises UnreadableError if it is no notebook, no text, or a script of Python 2, and OSError if it
-    cannot be read.
+    Raises UnreadableError if it is no notebook, no text, or a script of Python 2 of which no
+    definition can be read, and OSError if it cannot be read.
     """
     if path.suffix == ".ipynb":
         return _from_cells(path, *read_notebook(path.read_bytes()))
@@ -144,10 +144,12 @@ def extract(path: Path) -> Extract:
 def extract_script(path: Path, text: str) -> Extract:
     """Take from a script's text what it defines."""
     cells = split_script(text)
-    if len(cells) == 1 and (found := python2(_without_magics(text).expandtabs(8))):
-        line, what = found
+    found = _from_cells(path, cells, ())
+    is_lost = found.broken and not found.functions and not found.classes
+    if is_lost and (old := python2(_without_magics(text).expandtabs(8))):
+        line, what = old
         raise UnreadableError(f"it is Python 2 (line {line}: {what}), and this reads Python 3")
-    return _from_cells(path, cells, ())
+    return found
 
 
 def decode(data: bytes) -> str:

@@ -55,4 +55,5 @@ def _refilled(cache: Any, named: Mapping[str, Any], forms: Sequence[Any]) -> Any
 def _same_form(one: Any, other: Any) -> bool:
     if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
         return len(one) == len(other) and all(map(_same_form, one, other))
-    return np.shape(one) == np.shape(other) and isinstance(one, np.ndarray)
+    arrays = isinstance(one, np.ndarray) and isinstance(other, np.ndarray)
+    return arrays and one.shape == other.shape
