@@ -22,6 +22,7 @@ from verify.homework.passes.judge import Verdict, judge_pass
 from verify.homework.passes.plans import Case
 from verify.homework.passes.user_named import judge_named
 from verify.homework.read.discover import (
+    BACKWARD,
     CHECK,
     Candidate,
     discover,
@@ -48,7 +49,7 @@ from verify.homework.run.sandbox import Limits, NamedFunctions, run_all
 from verify.homework.run.server import Progress, serve
 from verify.homework.textbook.course_modules import HELPERS
 from verify.homework.textbook.exercise import judge_exercise
-from verify.homework.textbook.roles import Role, exercise, role_by_name
+from verify.homework.textbook.roles import Role, exercise, is_canonical, role_by_name
 from verify.homework.textbook.submission import Submission
 
 SHARE = 0.6
@@ -176,7 +177,34 @@ def _by_textbook(found: Extract, roles: Sequence[Role], progress: Progress) -> _
         says = f"The course's textbook could not judge it: {fault}. This is a fault of ours."
         return _Found(remarks=[says])
     result.functions = _worst_of_each(result.functions)
+    return _beyond_doubt(roles, result)
+
+
+def _beyond_doubt(roles: Sequence[Role], result: _Found) -> _Found:
+    """Return what the textbook found, without what is none of its exercises after all.
+
+    A class, or functions that do not have the course's own names, in which something raises, is
+    missing or is not known by name, is something else that only looks like the exercise.
+    """
+    wrong = {f.function for f in result.findings if f.bug in _OTHER}
+    wrong |= {f.name for f in result.functions if f.verdict in (CRASHED, UNDECIDED)}
+    doubtful = {role.owner for role in roles if role.shown in wrong and not is_canonical(role.name)}
+    gone = {
+        role.shown
+        for role in roles
+        if role.owner in doubtful
+        and (role.owner is not None or role.kind != BACKWARD or role.shown in wrong)
+        and not is_canonical(role.name)
+        and (role.owner is not None or result.verdict_of(role.shown) != AGREE)
+    }
+    result.functions = [f for f in result.functions if f.name not in gone]
+    result.findings = [f for f in result.findings if f.function not in gone]
+    result.gradients = [g for g in result.gradients if g.function not in gone]
     return result
+
+
+_OTHER = frozenset({"missing", "not-a-number", "forward-unknown", "cost-unknown"})
+"""Mistakes that are none that the course's exercise is known for."""
 
 
 def _data(submission: Submission) -> dict[str, Any]:

@@ -58,6 +58,8 @@ class Experiment:
     """How sure the inputs are, as of `inputs.Arguments`."""
     certain: bool = True
     """Whether nothing in how the pass is called was guessed."""
+    unmatched: tuple[str, ...] = ()
+    """Gradients of parameters that it makes and that were matched to no input."""
     accuses: bool = True
     """Whether a gradient that is wrong in it is the pass's fault; else it may be the guess."""
 

@@ -89,11 +89,11 @@ def _forms(
 
 
 def _labelled(name: str, shape: Sequence[int]) -> Form:
-    return (
-        ("labels", tuple(shape))
-        if _LABELS.fullmatch(name) and len(shape) == 1
-        else ("array", tuple(shape))
-    )
+    if not _LABELS.fullmatch(name):
+        return ("array", tuple(shape))
+    if len(shape) == 1:
+        return ("labels", tuple(shape))
+    return ("binary" if 1 in shape else "onehot", tuple(shape))
 
 
 _LABELS = re.compile(r"(?:y|Y|t|labels?|targets?|y_?true|y_train|t_train|y_batch|t_batch)")
@@ -105,6 +105,7 @@ _INPUT = re.compile(
 _WEIGHT = re.compile(r"(?:w|W|weights?|theta\w*|Theta\w*|kernels?|filters?|params?_?w|[wW]\d|coef)")
 _BIAS = re.compile(r"(?:b|B|bias|biases|b\d|beta|shift|intercept)")
 _GAMMA = re.compile(r"(?:gamma|scale|g)")
+_STATE = re.compile(r"(?:h|c|a|s|hidden|state)_?(?:prev|0|t_?1)|prev_?(?:h|c|a|hidden|state)\w*")
 _REG = re.compile(
     r"(?:reg\w*|lambd\w*|lamb|lam|lamda|lmbda?|l2\w*|weight_?decay\w*|Lambda|learningRate|"
     r"regularization\w*)"
@@ -129,7 +130,10 @@ def _by_trial(
 ) -> Iterator[tuple[int, dict[str, Form]]]:
     """Yield forms by the names of arguments, in one layout after the other."""
     required = [name for name, default in arguments if not default]
+    has_weights = any(_WEIGHT.fullmatch(name) for name, _ in arguments)
     for layout in LAYOUTS:
+        if "y" in layout and not has_weights:
+            continue
         tier = 3 if min(map(len, (layout["w"], layout["x"]))) < 2 or "y" in layout else 2
         options: list[list[tuple[str, Form]]] = []
         for place, name in enumerate(required):
@@ -140,7 +144,7 @@ def _by_trial(
             options.append([(name, form) for form in forms])
         optional = {n: f for n, d in arguments if d and (f := _usual(n, True)) is not None}
         if all(options):
-            for chosen in itertools.islice(itertools.product(*options), 6):
+            for chosen in itertools.islice(itertools.product(*options), 8):
                 yield tier, {**optional, **dict(chosen)}
 
 
@@ -157,6 +161,7 @@ LAYOUTS: tuple[Mapping[str, tuple[int, ...]], ...] = (
     {"x": (2, 6, 8, 3), "w": (4, 4, 3, 5), "b": (1, 1, 1, 5), "gamma": (3,), "beta": (3,)},
     {"x": (6, 8), "w": (3, 2), "b": ()},
     {"x": (2, 5, 7), "w": (5, 3), "b": (3,), "gamma": (7,), "beta": (7,)},
+    {"x": (4, 5), "w": (4, 5), "b": (4, 5), "gamma": (4, 5), "beta": (4, 5)},
     {"x": (5,), "w": (3, 5), "b": (3,)},
     {"x": (5, 1), "w": (3, 5), "b": (3, 1)},
 )
@@ -173,6 +178,9 @@ def _in_layout(
         yield ("array", layout["w"])
     elif _GAMMA.fullmatch(name) and "gamma" in layout:
         yield ("array", layout["gamma"])
+    elif _STATE.fullmatch(name) and len(x) == 2:
+        yield ("array", (x[0], 3) if layout["w"][0] == x[-1] else (3, x[-1]))
+        yield ("array", x)
     elif name == "beta" and "beta" in layout:
         yield ("array", layout["beta"])
     elif _BIAS.fullmatch(name):
@@ -199,6 +207,7 @@ def _label_forms(layout: Mapping[str, tuple[int, ...]], required: Sequence[str])
         yield ("labels", x[:1])
         if len(x) == 2:
             yield ("onehot", x)
+            yield ("onehot", (x[0], 3))
         yield ("array", x)
         yield ("binary", x)
 
@@ -232,9 +241,9 @@ def _arguments(
         if form is None:
             continue
         if form[0] == "setting":
-            expressions[name] = ("value", picked[name])
-            if isinstance(picked[name], (int, float)):
-                numbers[name] = picked[name]
+            given[name] = picked[name]
+            expressions[name] = ("in", name)
+            numbers |= {name: picked[name]}
         elif form[0] == "number":
             given[name] = numbers[name] = form[1]
             expressions[name] = ("in", name)
@@ -305,9 +314,12 @@ def docstring_shapes(text: str, names: Iterable[str]) -> dict[str, tuple[int, ..
             text,
             re.M | re.S,
         )
-        if entry is None:
-            continue
-        for inside in re.findall(r"\(([^()]*)\)", entry[0]):
+        text_of = entry[0] if entry is not None else ""
+        inline = re.search(
+            rf"(?<![\w(]){re.escape(name)}\s*(?::|--|=|of shape|is)?\s*\([^()]*\)", text
+        )
+        text_of = inline[0] if inline is not None else text_of
+        for inside in re.findall(r"\(([^()]*)\)", text_of):
             symbols = [part.strip() for part in inside.split(",") if part.strip()]
             symbols = [s for s in symbols if s not in ("...", "…")]
             if symbols and all(_SYMBOL.fullmatch(symbol) for symbol in symbols):

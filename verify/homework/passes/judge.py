@@ -6,8 +6,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from verify.findings import Finding
 from verify.homework.passes.diagnosis import findings_of
+from verify.homework.passes.experiment import Experiment
 from verify.homework.passes.measure import Obstacle, is_summed, measure
 from verify.homework.passes.plans import Case, plans
 from verify.homework.passes.verdicts import Outcome, weigh
@@ -38,7 +41,7 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
     wrong: list[Outcome] | None = None
     crashed: Obstacle | None = None
     unseen: list[Outcome] | None = None
-    late = False
+    late = partial = False
     for number, experiments in enumerate(plans(case, candidate)):
         if number >= MOST_PLANS or (late := time.monotonic() > deadline):
             break
@@ -53,6 +56,11 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
         if judged and all(outcome.agrees for outcome in judged):
             if wrong is not None and wrong[0].experiment.tier < tier:
                 break
+            if unmatched := experiments[0].unmatched:
+                labels = ", ".join(unmatched)
+                case.note(candidate, f"no input was found whose gradients {labels} are")
+                partial = True
+                continue
             return _agrees(case, candidate, judged)
         if any(outcome.wrong for outcome in judged) and experiments[0].accuses:
             wrong = _better(wrong, judged)
@@ -61,18 +69,24 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
         elif not judged:
             for outcome in outcomes:
                 if isinstance(outcome.measurement, Obstacle):
-                    if outcome.measurement.crashed:
+                    if outcome.measurement.crashed and _is_its_own(outcome.experiment):
                         crashed = crashed or outcome.measurement
                     if outcome.measurement.raised is None:
                         case.note(candidate, outcome.measurement.says)
                 else:
                     unseen = unseen or [outcome]
-    if wrong is not None:
-        findings = findings_of(case.found, candidate, wrong)
+    if wrong is not None and not partial:
+        findings = findings_of(case.found, case.door, candidate, wrong)
         return Verdict(candidate, DISAGREE, "", findings)
-    if crashed is not None:
+    if crashed is not None and unseen is None:
         return Verdict(candidate, CRASHED, crashed.says)
     return Verdict(candidate, UNDECIDED, _obstacle(case, candidate, unseen, late, seconds))
+
+
+def _is_its_own(experiment: Experiment) -> bool:
+    """Say whether a pass that raises is to blame, and not inputs that were only tried."""
+    plain = all(np.ndim(value) <= 2 for value in experiment.given.values())
+    return experiment.certain and (experiment.tier <= 1 or (experiment.tier == 2 and plain))
 
 
 def _better(before: list[Outcome] | None, now: list[Outcome]) -> list[Outcome]:

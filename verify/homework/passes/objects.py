@@ -26,6 +26,8 @@ class Side:
     owner: str | None = None
     steps: tuple[Step, ...] = ()
     given: Mapping[str, Any] = field(default_factory=dict)
+    sure: bool = True
+    """Whether every argument of the constructor was known by name."""
 
     def target(self, name: str) -> Expression:
         """Return the function or the method of this name."""
@@ -39,6 +41,10 @@ def sides(found: Extract, door: Door, owner: str | None) -> Iterator[Side]:
         return
     methods = methods_of(found, owner)
     init = methods.get("__init__")
+    sure = all(
+        default or (len(_values(name, True, _SIZES[0])) and _is_known(name))
+        for name, default in (parameters(init, True) if init is not None else ())
+    )
     for arguments, given in _constructors(init):
         made: Step = ("call", ("name", owner), [], arguments)
         answer = door.run(Recipe((made,), (("vars", ("slot", 0)),)), given)
@@ -47,12 +53,41 @@ def sides(found: Extract, door: Door, owner: str | None) -> Iterator[Side]:
         rng = np.random.default_rng(17)
         steps: list[Step] = [made]
         values = dict(given)
+        if next(_parameters(answer[0]), None) is None:
+            answer = _initialised(door, methods, steps, given) or answer
         for path, holder, key, value in _parameters(answer[0]):
             if any(value is known or np.array_equal(value, known) for known in given.values()):
                 continue
             values[path] = (0.6 * draw(value.shape, rng)).astype(value.dtype)
             steps.append(("put", holder, key, ("in", path)))
-        yield Side(owner, tuple(steps), values)
+        yield Side(owner, tuple(steps), values, sure)
+
+
+def _initialised(
+    door: Door, methods: Mapping[str, ast.FunctionDef], steps: list[Step], given: Mapping[str, Any]
+) -> tuple[Any, ...] | None:
+    """Call the method that makes an object's parameters, if there is one; add it to the steps."""
+    for name, node in methods.items():
+        if not _INITIALISES.search(name) or name == "__init__":
+            continue
+        arguments = {
+            argument: ("value", _values(argument, default, _SIZES[0])[0])
+            for argument, default in parameters(node, True)
+            if not default
+        }
+        call: Step = ("call", ("at", ("slot", 0), name), [], arguments)
+        answer = door.run(Recipe((*steps, call), (("vars", ("slot", 0)),)), given)
+        if not isinstance(answer, Raised):
+            steps.append(call)
+            return answer
+    return None
+
+
+_INITIALISES = re.compile(r"init\w*|build|reset_param\w*|make_\w*(?:weights|param)\w*")
+
+
+def _is_known(name: str) -> bool:
+    return name in SETTINGS or any(pattern.fullmatch(name) for _, pattern in _KINDS)
 
 
 def _parameters(state: Mapping[str, Any]) -> Iterator[tuple[str, Expression, Any, np.ndarray]]:
@@ -79,9 +114,36 @@ _NO_PARAMETER = re.compile(
 )
 
 _SIZES: tuple[Mapping[str, Any], ...] = (
-    {"in": 5, "out": 3, "hidden": 6, "W": (5, 3), "b": (3,), "norm": (5,)},
-    {"in": 5, "out": 3, "hidden": 6, "W": (3, 5), "b": (3, 1), "norm": (5, 1)},
-    {"in": 3, "out": 5, "hidden": 6, "W": (5, 3, 4, 2), "b": (5,), "norm": (3,)},
+    {
+        "in": 5,
+        "out": 3,
+        "hidden": 6,
+        "W": (5, 3),
+        "b": (3,),
+        "norm": (5,),
+        "Wx": (5, 3),
+        "Wh": (3, 3),
+    },
+    {
+        "in": 5,
+        "out": 3,
+        "hidden": 6,
+        "W": (3, 5),
+        "b": (3, 1),
+        "norm": (5, 1),
+        "Wx": (3, 5),
+        "Wh": (3, 3),
+    },
+    {
+        "in": 3,
+        "out": 5,
+        "hidden": 6,
+        "W": (5, 3, 4, 2),
+        "b": (5,),
+        "norm": (3,),
+        "Wx": (5, 3),
+        "Wh": (3, 3),
+    },
 )
 """The sizes of a layer: examples in rows, in columns, of images by their channels."""
 
@@ -98,7 +160,9 @@ _KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
                        r"s?|n_?y|fan_?out|n_?outputs?|num_outputs|num_classes|n_?classes|"
                        r"out_?ch\w*|out_?dim\w*|C|units|neurons|n_?neurons|n_units|num_filters|"
                        r"n_filters|filters|size_out|nout|size")),
-    ("W", re.compile(r"W|w|weights?|kernel")),
+    ("Wx", re.compile(r"W_?x\w?|Wi|W_?ih|U")),
+    ("Wh", re.compile(r"W_?h|W_?hh|W_?aa")),
+    ("W", re.compile(r"W|w|weights?|kernel|W_\w+|W\d")),
     ("b", re.compile(r"b|bias(?:es)?")),
     ("norm", re.compile(r"gamma|beta")),
     ("reg", re.compile(r"(?:reg|lambd|weight_decay|l2)\w*|lam\w*")),
@@ -140,7 +204,7 @@ def _values(name: str, default: bool, sizes: Mapping[str, Any]) -> Sequence[Any]
     if name in SETTINGS:
         return [*SETTINGS[name]][:2]
     kind = next((kind for kind, pattern in _KINDS if pattern.fullmatch(name)), None)
-    if kind in ("W", "b", "norm"):
+    if kind in ("W", "b", "norm", "Wx", "Wh"):
         return [None] if default else [("array", sizes[kind])]
     if kind == "sizes":
         return [[5, 4, 3]]

@@ -25,6 +25,7 @@ from verify.homework.passes.experiment import (
 )
 from verify.homework.passes.inputs import Arguments, argument_sets
 from verify.homework.passes.objects import Side, sides
+from verify.homework.passes.recordings import arguments_of, side_of
 from verify.homework.read.discover import (
     Candidate,
     is_gradient,
@@ -34,10 +35,13 @@ from verify.homework.read.discover import (
     stem,
 )
 from verify.homework.read.extract import Extract
-from verify.homework.read.syntax import returned
+from verify.homework.read.syntax import parameters, returned
 from verify.homework.run.door import Door, Expression, Raised, Recipe, Step
 
 MOST_BINDINGS = 12
+
+RECORDING = 3.0
+"""Seconds for which a file's own statements are run."""
 
 
 @dataclass(eq=False)
@@ -47,6 +51,17 @@ class Case:
     found: Extract
     door: Door
     obstacles: dict[str, list[Raised | str]] = field(default_factory=dict)
+    calls: dict[str, dict[str, Any]] | None = None
+    """The file's own calls, by the qualified name of the function, once they were recorded."""
+
+    def recorded(self, name: str) -> dict[str, Any] | None:
+        """Return the first call that the file's own statements make of a function, if any."""
+        if self.calls is None:
+            names = [*self.found.functions]
+            for owner in self.found.classes:
+                names += [f"{owner}.{method}" for method in methods_of(self.found, owner)]
+            self.calls = self.door.record(names, RECORDING) if self.found.rest else {}
+        return self.calls.get(name)
 
     def note(self, candidate: Candidate, obstacle: Raised | str) -> None:
         """Remember why an attempt at a pass came to nothing."""
@@ -78,8 +93,30 @@ def plans(case: Case, candidate: Candidate) -> Iterator[list[Experiment]]:
         )
         if is_hinted(candidate.function, others):
             for forward in _forwards(case.found, candidate):
-                yield from _of_pair(case, candidate, side, forward)
-        yield from _of_loss_and_gradient(case, candidate, side)
+                yield from _of_pair(case, candidate, side, forward, None)
+        yield from _of_loss_and_gradient(case, candidate, side, None)
+    yield from _of_recorded(case, candidate)
+
+
+def _of_recorded(case: Case, candidate: Candidate) -> Iterator[list[Experiment]]:
+    """Yield ways to judge a candidate on what the file's own statements call it with."""
+    own = case.recorded(candidate.name)
+    side = Side()
+    if candidate.owner is not None:
+        made = side_of(candidate.owner, own) if own is not None else None
+        if made is None:
+            return
+        side = made
+    if own is not None and (arguments := arguments_of(own)) is not None:
+        yield from _of_loss_and_gradient(case, candidate, side, [[arguments]])
+    for forward in _forwards(case.found, candidate):
+        qualified = f"{candidate.owner}.{forward.name}" if candidate.owner else forward.name
+        call = case.recorded(qualified)
+        if call is None or (arguments := arguments_of(call)) is None:
+            continue
+        if candidate.owner is not None:
+            side = side_of(candidate.owner, call) or side
+        yield from _of_pair(case, candidate, side, forward, [[arguments]])
 
 
 def _forwards(found: Extract, candidate: Candidate) -> list[Forward]:
@@ -94,7 +131,9 @@ def _forwards(found: Extract, candidate: Candidate) -> list[Forward]:
         same = own == stem(name) or own == name.lower().strip("_")
         method = candidate.owner is not None and name in _FORWARDS and not own
         same_stem = bool(own) and same and not hinted
-        cost = _is_cost(name) and _is_gradient_of_cost(candidate)
+        cost = _is_cost(name) and (
+            _is_gradient_of_cost(candidate) or _takes_the_same(node, candidate)
+        )
         if method or same_stem or (cost and not hinted):
             exact = _suffix(name) == _suffix(candidate.function)
             fitting.append((not (same_stem or method), not exact, Forward(name, node)))
@@ -112,6 +151,14 @@ _FORWARDS = (
     "feed_forward", "forward_prop", "f", "fn", "func", "function", "apply", "calc", "loss",
     "activate", "activation", "compute", "predict",
 )  # fmt: skip
+
+
+def _takes_the_same(node: ast.FunctionDef, candidate: Candidate) -> bool:
+    """Say whether a cost and a gradient have the same arguments, by name."""
+    own = [name for name, _ in candidate.arguments]
+    return len(own) > 1 and set(own) == {
+        name for name, _ in parameters(node, candidate.owner is not None)
+    }
 
 
 def _shorter(name: str) -> str:
@@ -141,10 +188,14 @@ def _is_gradient_of_cost(candidate: Candidate) -> bool:
 
 
 def _of_pair(
-    case: Case, candidate: Candidate, side: Side, forward: Forward
+    case: Case,
+    candidate: Candidate,
+    side: Side,
+    forward: Forward,
+    known: Sequence[list[Arguments]] | None,
 ) -> Iterator[list[Experiment]]:
     name = _shorter(stem(candidate.function)) or stem(candidate.owner or "")
-    for sets in argument_sets(forward.node, candidate.owner is not None, name):
+    for sets in known or argument_sets(forward.node, candidate.owner is not None, name):
         first = sets[0]
         steps = _forward_steps(side, forward.name, first)
         given = {**side.given, **first.given}
@@ -156,7 +207,10 @@ def _of_pair(
         outputs = _outputs(answer, forward, steps, side)
         if not outputs or not all(np.isfinite(leaf.value).all() for leaf in outputs):
             continue
-        for binding in _bindings(candidate, forward, first, answer[0], outputs, steps):
+        sure = False
+        for binding in _bindings(candidate, forward, first, answer, outputs, steps):
+            if sure and not binding.certain:
+                continue
             experiments = [
                 experiment
                 for arguments in sets
@@ -164,6 +218,7 @@ def _of_pair(
                                               outputs)) is not None
             ]  # fmt: skip
             if experiments:
+                sure = sure or binding.certain
                 yield from _weighted(experiments, binding, outputs)
 
 
@@ -238,11 +293,12 @@ class _Binding:
 
 
 _COTANGENT = re.compile(
-    r"d[A-Z_]?\w{0,12}|\w*grad\w*|g|delta\w*|upstream\w*|\w*_?err(?:or)?\w*|top_?diff|out_?grad\w*|"
+    r"d_?[A-Z]\w*|d(?!iff|im|ist|at|ep|en|rop|ef|ay|ic|tyl|iv|ec|elay)\w{1,10}|\w*grad\w*|g|delta\w*|upstream\w*|\w*_?err(?:or)?\w*|top_?diff|out_?grad\w*|"
     r"\w*nabla\w*|eta|gy|chain\w*|loss_?wrt\w*|back\w*|next_\w+|acc\w*|output_gradient|dJ\w*"
 )
 
 
+_BACK = frozenset("back backward backwards backprop bprop bwd backpropagation vjp".split())
 _DATA = re.compile(
     r"x|X|y|Y|t|inputs?|labels?|targets?|data|parameters|params|X_\w+|Y_\w+|y_true|"
     r"cache\w*|W\d?|b\d?|w\d?"
@@ -254,7 +310,7 @@ def _bindings(
     candidate: Candidate,
     forward: Forward,
     arguments: Arguments,
-    result: Any,
+    answer: Sequence[Any],
     outputs: Sequence[Leaf],
     steps: Sequence[Step],
 ) -> Iterator[_Binding]:
@@ -266,21 +322,35 @@ def _bindings(
     has_output_array = bool(outputs) and outputs[0].value.size > 1
     for place, (name, default) in enumerate(own):
         found: list[tuple[str, Any]] = _options(
-            name, place, arguments, names, result, outputs, _slot(steps)
+            name, place, arguments, names, answer[0], outputs, _slot(steps), own
         )
         cotangent = _COTANGENT.fullmatch(name) is not None and name not in arguments.expressions
-        alone = len(required) == 1 and place == 0 and has_output_array
+        if any(entry[1][0] == "cotangent" for one in options for entry in one[:1]):
+            cotangent = cotangent and any(_key(name) == _key(leaf.label) for leaf in outputs)
+        backward = bool(_BACK & set(name_parts(candidate.function)))
+        alone = len(required) == 1 and place == 0 and has_output_array and backward
+        maybe = len(required) == 1 and place == 0 and has_output_array and not backward
         guessed = place == 0 and len(required) > 1 and not _DATA.fullmatch(name)
-        if cotangent or alone or (guessed and name not in names):
+        per_example = any(_LABELS.fullmatch(other) for other, _ in own) and (
+            outputs[0].value.ndim < 2
+        )
+        if cotangent and per_example and name not in ("dout", "dL"):
+            # A loss's backward pass is given the predictions, whatever they are called.
+            found = [*found, ("guess", _which_output(name, outputs))]
+        elif cotangent or alone or (guessed and name not in names):
             which = _which_output(name, outputs)
             entry = ("cotangent" if cotangent or alone else "guess", which)
             found = [entry, *found] if cotangent or alone else [*found, entry]
             if cotangent and not alone and place:
                 found = [entry, *[f for f in found if f[0] == "named"]]
+        elif maybe and not any(f[0] == "named" for f in found):
+            found = [*found, ("position", _which_output(name, outputs))]
         if default:
             found = [f for f in found if f[0] in ("named", "cotangent")][:1] or [("left", None)]
-            if found[0][0] == "cotangent" and not has_output_array:
+            if found[0][0] == "cotangent" and (place or not has_output_array):
                 found = [("left", None)]
+        if name == "dvalues" and len(answer) > 1 and _is_float(answer[1].get("output")):
+            found = [("output", ("at", ("slot", 0), "output")), *found]
         options.append([(name, option) for option in found])
     if not all(options):
         return
@@ -289,7 +359,7 @@ def _bindings(
         expressions: dict[str, Expression] = {}
         kinds = {kind for _, (kind, _) in chosen}
         for name, (kind, what) in chosen:
-            if kind in ("cotangent", "guess"):
+            if kind in ("cotangent", "guess", "position"):
                 which = what if what not in cotangents else len(cotangents)
                 if which >= len(outputs):
                     break
@@ -299,7 +369,8 @@ def _bindings(
                 expressions[name] = what
         else:
             certain = "cotangent" in kinds and kinds <= {"cotangent", "named", "cache", "left"}
-            yield _Binding(expressions, tuple(cotangents), certain, "guess" not in kinds)
+            accuses = not kinds & {"guess", "guess-input"}
+            yield _Binding(expressions, tuple(cotangents), certain, accuses)
 
 
 def _which_output(name: str, outputs: Sequence[Leaf]) -> int:
@@ -318,6 +389,7 @@ def _options(
     result: Any,
     outputs: Sequence[Leaf],
     slot: Expression,
+    own_arguments: Sequence[Any],
 ) -> list[tuple[str, Any]]:
     """Return what an argument may be, the likeliest first."""
     found: list[tuple[str, Any]] = []
@@ -338,11 +410,12 @@ def _options(
         found += [("output", ("at", slot, 0)), ("cache", slot)]
     elif outputs:
         inputs = list(arguments.expressions.values())
-        found += [("input", each) for each in inputs[:1]]
-        found.append(("output", outputs[0].where))
+        said = "input" if len(own_arguments) <= 2 else "guess-input"
+        found += [(said, each) for each in inputs[:1]]
+        found.append((said, outputs[0].where))
         if len(inputs) > 1:
-            found.append(("inputs", ("tuple", inputs)))
-            found += [("input", each) for each in inputs[1:]]
+            found.append((said, ("tuple", inputs)))
+            found += [(said, each) for each in inputs[1:]]
     return found
 
 
@@ -386,8 +459,8 @@ def _experiment(
         main=next(iter(arguments.given), ""),
         settings=arguments.settings,
         tier=arguments.tier,
-        certain=binding.certain,
-        accuses=binding.accuses,
+        certain=binding.certain and side.sure,
+        accuses=binding.accuses and side.sure,
     )
     if isinstance(after, Raised):
         case.note(candidate, after)
@@ -398,7 +471,7 @@ def _experiment(
     if not gradients:
         case.note(candidate, "returns nothing that has the shape of an input")
         return None
-    return replace(base, gradients=gradients)
+    return replace(base, gradients=gradients, unmatched=_unmatched(leaves, gradients))
 
 
 def _leaves(result: Any, where: Expression, names: Sequence[str] | None) -> list[Leaf]:
@@ -529,6 +602,24 @@ def match(leaves: Sequence[Leaf], given: Mapping[str, Any], main: str) -> tuple[
     )
 
 
+def _unmatched(leaves: Sequence[Leaf], gradients: Sequence[Gradient]) -> tuple[str, ...]:
+    """Return what looks like the gradient of a parameter and is that of no input."""
+    matched = {gradient.label for gradient in gradients}
+    return tuple(
+        leaf.label
+        for leaf in leaves
+        if leaf.label not in matched
+        and _PARAMETER.fullmatch(leaf.label.rsplit(".", 1)[-1])
+        and any(map(is_gradient, leaf.label.split(".")))
+        and leaf.value.any()
+    )
+
+
+_PARAMETER = re.compile(
+    r"(?:d_?|grads?_?)?(?:W|b|gamma|beta|weights?|bias(?:es)?)\d{0,2}(?:_?grads?)?"
+)
+
+
 def _may_be_gradient(label: str) -> bool:
     first, last = label.split(".")[0], label.rsplit(".", 1)[-1]
     return (
@@ -544,11 +635,14 @@ def _may_be_gradient(label: str) -> bool:
 
 
 def _of_loss_and_gradient(
-    case: Case, candidate: Candidate, side: Side
+    case: Case,
+    candidate: Candidate,
+    side: Side,
+    known: Sequence[list[Arguments]] | None,
 ) -> Iterator[list[Experiment]]:
     forward = Forward(candidate.function, candidate.node)
     names = returned(candidate.node)
-    for sets in argument_sets(
+    for sets in known or argument_sets(
         candidate.node, candidate.owner is not None, _shorter(stem(candidate.function))
     ):
         first = sets[0]
@@ -603,7 +697,7 @@ def _loss_place(result: Sequence[Any], names: Sequence[str] | None) -> int | Non
     ]  # fmt: skip
     if names is not None and len(names) == len(result):
         named = [i for i in numbers if _LOSS.search(names[i])]
-        numbers = named or numbers
+        numbers = named or [i for i in numbers if not is_gradient(names[i]) and names[i] != "b"]
     return numbers[0] if numbers else None
 
 

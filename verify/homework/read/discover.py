@@ -26,10 +26,12 @@ HINTS = frozenset(
 _NO_PASS = frozenset(
     """clip clipping check checks checking checker descent ascent numerical numeric numerically num
     approx estimate estimated finite plot test tests update updates apply zero print show norm norms
-    optimizer optimize optimise optimiser optimizers save load init initialize initialise vector
+    optimizer optimize optimise optimiser optimizers flush save load init initialize initialise
+    vector
     vectors dictionary dict compare momentum adam adagrad rmsprop sgd public fit train
-    training minimize log accumulate average reset set vanishing exploding""".split()
+    training minimize accumulate average reset set vanishing exploding penalty""".split()
 )
+_STRONG = HINTS - {"deriv", "derivative", "derivatives", "prime", "delta", "deltas"}
 _CHECKS = re.compile(r"(?:grad|gradients?)_?check|check_?(?:grad|gradients?)(?![a-z])", re.I)
 _STEM = re.compile(
     r"_?(?:forward|fwd|fprop|backward|backwards|backprop|bprop|bwd|back|derivative|deriv|prime|"
@@ -47,6 +49,7 @@ _SURE = re.compile(r"d_?(?:[WbZA]|Theta)\w{0,3}")
 _NOT_GRADIENTS = frozenset("data dataset dims dim dw_dim date days default device".split())
 _FRAMEWORKS = frozenset("torch tensorflow tf keras jax mxnet theano chainer paddle flax".split())
 _FORWARD_METHODS = (
+    "fn",
     "forward",
     "__call__",
     "fprop",
@@ -165,7 +168,10 @@ def _candidate(
     made |= {n for n in returned if kept and n in ("grads", "gradients", "grad")}
     if is_hinted(name, others):
         evidence = made or any(map(is_gradient, returned)) or kept or _belongs(name, owner, others)
-        evidence = evidence or (owner is None and _returns_a_formula(node))
+        evidence = evidence or any(map(is_gradient, _given(node)))
+        known = stem(name) in _ACTIVATIONS or stem(name.lower().removeprefix("d")) in _ACTIVATIONS
+        strong = bool(set(name_parts(name)) & _STRONG) and len(parameters(node, False)) > 1
+        evidence = evidence or (owner is None and (known or strong) and _returns_a_formula(node))
         return Candidate(qualified, name, owner, BACKWARD, node) if evidence else None
     if any(n in kept or kept for n in made) or _returns_loss_and_formula(node):
         return Candidate(qualified, name, owner, BACKWARD, node)
@@ -179,8 +185,8 @@ def _belongs(name: str, owner: str | None, others: Mapping[str, ast.FunctionDef]
     """Say whether there is a forward pass that goes with it."""
     if owner is not None and any(method in others for method in _FORWARD_METHODS):
         return True
-    own = stem(name)
-    return bool(own) and any(stem(other) == own for other in others if other != name)
+    own = {stem(name), stem(name.lower().removeprefix("d"))} - {""}
+    return any(stem(other) in own for other in others if other != name)
 
 
 def _returned(node: ast.FunctionDef) -> set[str]:

@@ -96,6 +96,8 @@ class Extract:
     """Modules that a notebook writes for itself with `%%writefile`: name and text."""
     unrun: frozenset[str] = frozenset()
     """Names that the top level gives to what is not run: data, trained parameters."""
+    rest: tuple[Statement, ...] = ()
+    """The statements that are not taken: training, plotting, reading of files."""
 
     def label(self, cell: int | None) -> str:
         """Return the name of a cell's code in a traceback."""
@@ -272,6 +274,7 @@ def _from_cells(path: Path, cells: Iterable[Cell], remarks: tuple[str, ...]) -> 
     written: dict[str, str] = {}
     taken: set[str] = set()
     unrun: set[str] = set()
+    rest: list[Statement] = []
     for cell in cells:
         magic, cell = _cell_magic(cell)
         if magic is not None:
@@ -286,12 +289,15 @@ def _from_cells(path: Path, cells: Iterable[Cell], remarks: tuple[str, ...]) -> 
             elif _is_taken(piece.node, taken):
                 statements.append(piece)
             else:
+                rest.append(piece)
                 unrun.update(
                     part.id
                     for part in ast.walk(piece.node)
                     if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)
                 )
-    return Extract(path, tuple(statements), tuple(broken), remarks, written, frozenset(unrun))
+    return Extract(
+        path, tuple(statements), tuple(broken), remarks, written, frozenset(unrun), tuple(rest)
+    )
 
 
 def _cell_magic(cell: Cell) -> tuple[tuple[str, str] | None, Cell]:

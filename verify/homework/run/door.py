@@ -9,10 +9,12 @@ global names as they were.
     step        ("call", function, arguments, keywords)   its result is the next slot
                 ("put", holder, key, value)               an attribute, an item, an array's content
                 ("global", name, value)
+                ("define", class or None, name, source)  another definition, for this run alone
     expression  ("in", name)  ("value", tree)  ("slot", number)  ("name", global name)
                 ("at", expression, key)  an item of a sequence or a dict, or an attribute
                 ("tuple", [...])  ("list", [...])  ("dict", [[key, expression], ...])
                 ("vars", expression)  the attributes of an object, as a dict
+                ("bare", class)  an object of a class, made without its constructor
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ import numpy as np
 
 from verify.homework.run.calls import CallError, attempted, fresh
 from verify.homework.run.namespace import Workspace
+from verify.homework.run.recorder import recorded
 from verify.homework.run.wire import WireError, receive, send
 
 Expression = tuple[Any, ...]
@@ -97,9 +100,13 @@ class Door:
         """Return what the file defines and what was said while its definitions ran."""
         return dict(self._ask("about"))
 
-    def record(self, seconds: float) -> list[dict[str, Any]]:
-        """Return the calls that the file's own statements make of its functions."""
-        return list(self._ask("record", seconds=seconds)["calls"])
+    def record(self, wanted: Sequence[str], seconds: float) -> dict[str, dict[str, Any]]:
+        """Return the first call that the file's own statements make of each wanted function.
+
+        By its qualified name: `arguments` by name, and for a method `state`, its object's
+        attributes.
+        """
+        return dict(self._ask("record", wanted=list(wanted), seconds=seconds)["calls"])
 
     def close(self) -> None:
         """End the worker."""
@@ -205,6 +212,10 @@ def _answer_sweep(workspace: Workspace, question: Mapping[str, Any]) -> dict[str
     return {"rows": np.array(rows).reshape(len(rows), width)}
 
 
+def _answer_record(workspace: Workspace, question: Mapping[str, Any]) -> dict[str, Any]:
+    return {"calls": recorded(workspace, question["wanted"], float(question["seconds"]))}
+
+
 def _numbers(results: Sequence[Any]) -> np.ndarray:
     parts = []
     for result in results:
@@ -225,6 +236,7 @@ class _Run:
     def __init__(self, workspace: Workspace, given: Arrays):
         self.workspace, self.given = workspace, given
         self.slots: list[Any] = []
+        self.replaced: list[tuple[Any, str, Any]] = []
 
     def results(self, recipe: Recipe) -> list[Any]:
         names = self.workspace.names
@@ -246,6 +258,8 @@ class _Run:
             says = f"{type(fault).__name__}: {fault}"
             raise _StepError(Raised(says[:300], number, "unfit", "", None, None)) from None
         finally:
+            for owner, name, old in reversed(self.replaced):
+                setattr(owner, name, old)
             names.clear()
             names.update(before)
             for name, array in kept.items():
@@ -263,8 +277,20 @@ class _Run:
         elif kind == "put":
             holder, key, value = self._value(rest[0]), rest[1], self._value(rest[2])
             _put(holder, key, value)
+        elif kind == "define":
+            self._define(*rest)
         else:
             self.workspace.names[rest[0]] = self._value(rest[1])
+
+    def _define(self, owner: str | None, name: str, source: str) -> None:
+        names, made = self.workspace.names, dict[str, Any]()
+        exec(compile(source, "<another definition>", "exec", dont_inherit=True), names, made)
+        if owner is None:
+            names[name] = made[name]
+            return
+        holder = names[owner]
+        self.replaced.append((holder, name, vars(holder)[name]))
+        setattr(holder, name, made[name])
 
     def _value(self, expression: Sequence[Any]) -> Any:
         kind, *rest = expression
@@ -284,6 +310,9 @@ class _Run:
             return [self._value(item) for item in rest[0]]
         if kind == "dict":
             return {key: self._value(item) for key, item in rest[0]}
+        if kind == "bare":
+            made = self.workspace.names[rest[0]]
+            return lambda: made.__new__(made)
         if kind == "vars":
             return _attributes(self._value(rest[0]))
         raise WireError(f"no expression is called {kind}")
@@ -347,4 +376,5 @@ _ANSWERS: dict[str, Callable[[Workspace, Mapping[str, Any]], dict[str, Any]]] = 
     "about": _about,
     "run": _answer_run,
     "sweep": _answer_sweep,
+    "record": _answer_record,
 }

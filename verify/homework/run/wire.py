@@ -17,7 +17,7 @@ import numpy as np
 MOST_BYTES = 256 << 20
 """The largest message that is read."""
 
-DEEPEST, MOST_NODES, LONGEST_TEXT = 12, 50_000, 400
+DEEPEST, MOST_NODES, LONGEST_TEXT = 12, 50_000, 50_000
 _KINDS = "fiub"
 _HEAD = struct.Struct("<QQ")
 

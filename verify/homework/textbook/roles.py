@@ -121,7 +121,7 @@ _NOT_A_PREFIX = frozenset(
     tuple(
         """leaky hard log parametric p random noisy squared inverse inv test check grade plot print
     show d deriv derivative numerical numeric dropout update init initialize load save predict
-    public elu selu swish soft""".split()
+    public elu selu swish soft rnn lstm gru conv pool cell step cnn""".split()
     )
 )
 """Words that make another function of the one they stand before."""
@@ -220,6 +220,15 @@ def cache_argument(role: str, required: Collection[str]) -> str | None:
     unknown = [a for a in required if not meaning(a, available) and not _is_numbered(a)]
     others = {meaning(a, available) for a in required}
     return unknown[0] if len(unknown) == 1 and not others & {"cache", "Z"} else None
+
+
+def is_canonical(name: str) -> bool:
+    """Say whether a function has a name of the course's own, which few others use."""
+    plain = name.lower()
+    return any(
+        part in plain
+        for part in ("propagat", "l_model", "l_layer", "linear_", "_check", "compute_")
+    )
 
 
 def role_by_name(name: str) -> tuple[str, set[str], str] | None:
