@@ -13,11 +13,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from verify.homework.dialects import cs231n, deep_learning_ai, layers
+from verify.homework.dialects import cs231n, deep_learning_ai, layers, octave_course
 
 Form = tuple[Any, ...]
 
-_COURSES = (cs231n, deep_learning_ai, layers)
+_COURSES = (cs231n, deep_learning_ai, layers, octave_course)
 
 ARGUMENTS: dict[str, tuple[dict[str, Form], ...]] = {}
 for _course in _COURSES:
@@ -28,3 +28,8 @@ SETTINGS: dict[str, tuple[Any, ...]] = {
     name: values for course in _COURSES for name, values in course.SETTINGS.items()
 }
 """The values in which an argument of this name is tried."""
+
+NAMES: dict[str, Form] = {
+    name: form for course in _COURSES for name, form in getattr(course, "NAMES", {}).items()
+}
+"""What an argument of this name is, in whichever pass."""

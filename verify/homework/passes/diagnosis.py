@@ -12,6 +12,7 @@ import numpy as np
 
 from verify.diagnose.search import extent
 from verify.findings import Extent, Finding
+from verify.homework.passes.engine import TWICE
 from verify.homework.passes.measure import Measured, Measurement
 from verify.homework.passes.repair import Edit, family, repair
 from verify.homework.passes.verdicts import Outcome, Wrong, gaps, shaped
@@ -200,6 +201,8 @@ def _by_numbers(outcome: Outcome, wrong: Wrong) -> Named | None:
     found = shaped(tensor)
     if found is None or not tensor.whole or not tensor.smooth.any():
         return None
+    if outcome.experiment.setting == TWICE and _fits(tensor, found, tensor.expected / 2):
+        return "last-part-only", "{tensor} is set, where it should be added to."
     right = wrong.scale * tensor.expected
     for bug, says, value in (
         *_elementwise(outcome, measurement, tensor, right),

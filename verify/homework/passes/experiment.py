@@ -49,6 +49,8 @@ class Experiment:
     backward: tuple[Step, ...]
     gradients: tuple[Gradient, ...]
     weights: str = "drawn"
+    fixed: tuple[np.ndarray, ...] = ()
+    """The cotangents where they are given: `weights` is "fixed" then."""
     setting: str = ""
     forward_name: str = ""
     main: str = ""

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from verify.homework.dialects import ARGUMENTS, SETTINGS, Form
+from verify.homework.dialects import ARGUMENTS, NAMES, SETTINGS, Form
 from verify.homework.read.syntax import parameters
 from verify.homework.run.door import Expression
 
@@ -107,7 +107,7 @@ _BIAS = re.compile(r"(?:b|B|bias|biases|b\d|beta|shift|intercept)")
 _GAMMA = re.compile(r"(?:gamma|scale|g)")
 _STATE = re.compile(r"(?:h|c|a|s|hidden|state)_?(?:prev|0|t_?1)|prev_?(?:h|c|a|hidden|state)\w*")
 _REG = re.compile(
-    r"(?:reg\w*|lambd\w*|lamb|lam|lamda|lmbda?|l2\w*|weight_?decay\w*|Lambda|learningRate|"
+    r"(?:reg\w*|lambd\w*|lamb|lam|lamda|lmb?da?|lmbd|l2\w*|weight_?decay\w*|Lambda|learningRate|"
     r"regularization\w*)"
 )
 _PREDICTION = re.compile(
@@ -122,7 +122,7 @@ def _usual(name: str, default: bool) -> Form | None:
         return ("number", REG)
     if name in SETTINGS:
         return ("setting", name)
-    return None
+    return NAMES.get(name)
 
 
 def _by_trial(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,7 +10,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from verify.findings import Finding
+from verify.homework.passes.composed import composed
 from verify.homework.passes.diagnosis import findings_of
+from verify.homework.passes.engine import operators
 from verify.homework.passes.experiment import Experiment
 from verify.homework.passes.measure import Obstacle, is_summed, measure
 from verify.homework.passes.plans import Case, plans
@@ -18,7 +21,7 @@ from verify.homework.read.discover import Candidate
 from verify.homework.report import AGREE, CRASHED, DISAGREE, UNDECIDED
 from verify.homework.run.door import Raised
 
-MOST_PLANS = 24
+MOST_PLANS = 32
 """Ways to call a pass that are measured before it is given up."""
 
 
@@ -42,11 +45,16 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
     crashed: Obstacle | None = None
     unseen: list[Outcome] | None = None
     late = partial = False
-    for number, experiments in enumerate(plans(case, candidate)):
+    ways = itertools.chain(
+        plans(case, candidate), composed(case, candidate), operators(case, candidate)
+    )
+    for number, experiments in enumerate(ways):
         if number >= MOST_PLANS or (late := time.monotonic() > deadline):
             break
         share = max((deadline - time.monotonic()) / 4, 0.2)
-        averages = experiments[0].weights == "drawn" or is_summed(case.door, experiments[0])
+        averages = experiments[0].weights in ("drawn", "fixed") or is_summed(
+            case.door, experiments[0]
+        )
         outcomes = [
             weigh(each, measure(case.door, each, share / len(experiments), seed), averages)
             for each in experiments

@@ -45,7 +45,12 @@ def sides(found: Extract, door: Door, owner: str | None) -> Iterator[Side]:
         default or (len(_values(name, True, _SIZES[0])) and _is_known(name))
         for name, default in (parameters(init, True) if init is not None else ())
     )
+    seen: set[str] = set()
     for arguments, given in _constructors(init):
+        said = repr((arguments, {name: np.shape(value) for name, value in given.items()}))
+        if said in seen:
+            continue
+        seen.add(said)
         made: Step = ("call", ("name", owner), [], arguments)
         answer = door.run(Recipe((made,), (("vars", ("slot", 0)),)), given)
         if isinstance(answer, Raised):
@@ -148,7 +153,7 @@ _SIZES: tuple[Mapping[str, Any], ...] = (
 """The sizes of a layer: examples in rows, in columns, of images by their channels."""
 
 _KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("sizes", re.compile(r"(?:layer_?)?(?:sizes?|dims?|dimensions?)|layers?(?:_?dims?|_?sizes?)|"
+    ("sizes", re.compile(r"(?:layer_?)?(?:sizes?|dims?|dimensions?)|layers?(?:_?dims?|_?sizes?)?|"
                          r"layers_dims|architecture|nn_?structure|units_list")),
     ("hidden_list", re.compile(r"hidden_(?:dims|sizes?_list|layers?)|hidden_size_list")),
     ("in", re.compile(r"(?:n_?)?in(?:put)?(?:_?(?:size|dims?|features?|units|channels?|nodes|n|"

@@ -25,7 +25,7 @@ from verify.homework.passes.experiment import (
 )
 from verify.homework.passes.inputs import Arguments, argument_sets
 from verify.homework.passes.objects import Side, sides
-from verify.homework.passes.recordings import arguments_of, side_of
+from verify.homework.passes.recordings import arguments_of, globals_of, side_of
 from verify.homework.read.discover import (
     Candidate,
     is_gradient,
@@ -107,6 +107,8 @@ def _of_recorded(case: Case, candidate: Candidate) -> Iterator[list[Experiment]]
         if made is None:
             return
         side = made
+    elif own is not None and own.get("globals"):
+        side = globals_of(own)
     if own is not None and (arguments := arguments_of(own)) is not None:
         yield from _of_loss_and_gradient(case, candidate, side, [[arguments]])
     for forward in _forwards(case.found, candidate):
@@ -131,7 +133,7 @@ def _forwards(found: Extract, candidate: Candidate) -> list[Forward]:
         same = own == stem(name) or own == name.lower().strip("_")
         method = candidate.owner is not None and name in _FORWARDS and not own
         same_stem = bool(own) and same and not hinted
-        cost = _is_cost(name) and (
+        cost = is_cost(name) and (
             _is_gradient_of_cost(candidate) or _takes_the_same(node, candidate)
         )
         if method or same_stem or (cost and not hinted):
@@ -173,7 +175,8 @@ def _suffix(name: str) -> str:
     return found[1] if found else ""
 
 
-def _is_cost(name: str) -> bool:
+def is_cost(name: str) -> bool:
+    """Say whether a function's name is that of a loss."""
     return bool({"cost", "loss", "objective", "error", "j", "fn"} & set(name_parts(name)))
 
 
@@ -197,14 +200,14 @@ def _of_pair(
     name = _shorter(stem(candidate.function)) or stem(candidate.owner or "")
     for sets in known or argument_sets(forward.node, candidate.owner is not None, name):
         first = sets[0]
-        steps = _forward_steps(side, forward.name, first)
+        steps = forward_steps(side, forward.name, first)
         given = {**side.given, **first.given}
-        wanted = (_slot(steps), *_state(side))
+        wanted = (result_of(steps), *state_of(side))
         answer = case.door.run(Recipe(steps, wanted), given)
         if isinstance(answer, Raised):
             case.note(candidate, answer)
             continue
-        outputs = _outputs(answer, forward, steps, side)
+        outputs = outputs_of(answer, forward, steps, side)
         if not outputs or not all(np.isfinite(leaf.value).all() for leaf in outputs):
             continue
         sure = False
@@ -236,24 +239,26 @@ def _weighted(
     yield [replace(each, weights="mean") for each in experiments]
 
 
-def _forward_steps(side: Side, name: str, arguments: Arguments) -> tuple[Step, ...]:
+def forward_steps(side: Side, name: str, arguments: Arguments) -> tuple[Step, ...]:
+    """Return the steps that make an object, where there is one, and go forward."""
     return (*side.steps, ("call", side.target(name), [], dict(arguments.expressions)))
 
 
-def _slot(steps: Sequence[Step]) -> Expression:
+def result_of(steps: Sequence[Step]) -> Expression:
     """Return where the result of the last call is."""
     return ("slot", sum(step[0] == "call" for step in steps) - 1)
 
 
-def _state(side: Side) -> tuple[Expression, ...]:
+def state_of(side: Side) -> tuple[Expression, ...]:
+    """Return what is wanted of an object beside a result: its attributes."""
     return (("vars", ("slot", 0)),) if side.owner is not None else ()
 
 
-def _outputs(
+def outputs_of(
     answer: Sequence[Any], forward: Forward, steps: Sequence[Step], side: Side
 ) -> list[Leaf]:
     """Return the outputs of a forward pass: the arrays of its result, or the one it keeps."""
-    result, where = answer[0], _slot(steps)
+    result, where = answer[0], result_of(steps)
     if result is None and side.owner is not None:
         for name in ("output", "outputs", "out", "y", "a", "A", "Z", "z"):
             value = answer[1].get(name)
@@ -322,11 +327,11 @@ def _bindings(
     has_output_array = bool(outputs) and outputs[0].value.size > 1
     for place, (name, default) in enumerate(own):
         found: list[tuple[str, Any]] = _options(
-            name, place, arguments, names, answer[0], outputs, _slot(steps), own
+            name, place, arguments, names, answer[0], outputs, result_of(steps), own
         )
         cotangent = _COTANGENT.fullmatch(name) is not None and name not in arguments.expressions
         if any(entry[1][0] == "cotangent" for one in options for entry in one[:1]):
-            cotangent = cotangent and any(_key(name) == _key(leaf.label) for leaf in outputs)
+            cotangent = cotangent and any(key_of(name) == key_of(leaf.label) for leaf in outputs)
         backward = bool(_BACK & set(name_parts(candidate.function)))
         alone = len(required) == 1 and place == 0 and has_output_array and backward
         maybe = len(required) == 1 and place == 0 and has_output_array and not backward
@@ -374,9 +379,9 @@ def _bindings(
 
 
 def _which_output(name: str, outputs: Sequence[Leaf]) -> int:
-    plain = _key(name)
+    plain = key_of(name)
     for i, leaf in enumerate(outputs):
-        if leaf.label and plain == _key(leaf.label):
+        if leaf.label and plain == key_of(leaf.label):
             return i
     return 0
 
@@ -432,12 +437,12 @@ def _experiment(
     outputs: Sequence[Leaf],
 ) -> Experiment | None:
     """Return how a pair is called in one setting, or None where it does not fit there."""
-    steps = _forward_steps(side, forward.name, arguments)
+    steps = forward_steps(side, forward.name, arguments)
     given = {**side.given, **arguments.given}
-    answer = case.door.run(Recipe(steps, (_slot(steps), *_state(side))), given)
+    answer = case.door.run(Recipe(steps, (result_of(steps), *state_of(side))), given)
     if isinstance(answer, Raised):
         return None
-    made = _outputs(answer, forward, steps, side)
+    made = outputs_of(answer, forward, steps, side)
     if len(made) != len(outputs):
         return None
     back = (*steps, ("call", side.target(candidate.function), [], dict(binding.expressions)))
@@ -447,7 +452,7 @@ def _experiment(
         cotangent_name(i): rng.standard_normal(np.shape(leaf.value))
         for i, leaf in enumerate(chosen)
     }
-    after = case.door.run(Recipe(back, (_slot(back), *_state(side))), {**given, **drawn})
+    after = case.door.run(Recipe(back, (result_of(back), *state_of(side))), {**given, **drawn})
     base = Experiment(
         given=given,
         forward=steps,
@@ -466,15 +471,18 @@ def _experiment(
         case.note(candidate, after)
         # The judge finds out again that it raises, and whether its author is to blame.
         return base if binding.certain else None
-    leaves = [*_leaves(after[0], _slot(back), returned(candidate.node)), *_kept(answer, after)]
+    leaves = [
+        *leaves_of(after[0], result_of(back), returned(candidate.node)),
+        *kept_of(answer, after),
+    ]
     gradients = match(leaves, given, base.main)
     if not gradients:
         case.note(candidate, "returns nothing that has the shape of an input")
         return None
-    return replace(base, gradients=gradients, unmatched=_unmatched(leaves, gradients))
+    return replace(base, gradients=gradients, unmatched=unmatched_of(leaves, gradients))
 
 
-def _leaves(result: Any, where: Expression, names: Sequence[str] | None) -> list[Leaf]:
+def leaves_of(result: Any, where: Expression, names: Sequence[str] | None) -> list[Leaf]:
     """Return the arrays in a result with what they are called there."""
     if isinstance(result, (np.ndarray, float)) or type(result) is int:
         label = names[0] if names else ""
@@ -484,17 +492,17 @@ def _leaves(result: Any, where: Expression, names: Sequence[str] | None) -> list
         fits = names is not None and len(names) == len(result)
         for i, part in enumerate(result):
             label = names[i] if fits and names is not None else ""
-            inner = _leaves(part, ("at", where, i), [label] if label else None)
+            inner = leaves_of(part, ("at", where, i), [label] if label else None)
             if isinstance(part, (tuple, list)) and label:
                 inner = [replace(leaf, label=f"{label}.{n}") for n, leaf in enumerate(inner)]
             leaves += inner
     elif isinstance(result, Mapping):
         for key, part in result.items():
-            leaves += _leaves(part, ("at", where, key), [str(key)])
+            leaves += leaves_of(part, ("at", where, key), [str(key)])
     return leaves
 
 
-def _kept(before: Sequence[Any], after: Sequence[Any]) -> list[Leaf]:
+def kept_of(before: Sequence[Any], after: Sequence[Any]) -> list[Leaf]:
     """Return the arrays that a backward pass puts into its object, under its attributes' names."""
     if len(before) < 2:
         return []
@@ -534,7 +542,7 @@ def _arrays_in(
 # Gradients and inputs.
 
 
-def _key(name: str) -> str:
+def key_of(name: str) -> str:
     """Return a gradient's or an input's name without what makes it a gradient, in lower case."""
     plain = name.rsplit("/", 1)[-1]
     plain = re.sub(r"^(?:d?[lj]_?d_?|dloss_?d?_?|dcost_?d?_?)(?=[A-Za-z])", "", plain)
@@ -554,9 +562,9 @@ def _keys(path: str) -> set[str]:
     """Return the keys by which a name may be matched: its last part, and the whole of it."""
     parts = path.split(".")
     last = parts[-1]
-    keys = {_key(last)} if not last.isdigit() else set()
+    keys = {key_of(last)} if not last.isdigit() else set()
     if last.isdigit():
-        holder = _key(parts[-2]) if len(parts) > 1 else ""
+        holder = key_of(parts[-2]) if len(parts) > 1 else ""
         holder = "params" if holder in ("grads", "gradients", "grad", "params", "") else holder
         keys.add(f"{_SAME.get(holder, holder)}{last}")
     return {_SAME.get(key, key) for key in keys if key}
@@ -588,7 +596,7 @@ def match(leaves: Sequence[Leaf], given: Mapping[str, Any], main: str) -> tuple[
         else:
             rest.append(leaf)
     for leaf in rest:
-        if leaf.label and not _may_be_gradient(leaf.label):
+        if (found and not leaf.label) or (leaf.label and not _may_be_gradient(leaf.label)):
             continue
         fitting = [n for n, v in inputs.items() if n not in found and v.shape == leaf.value.shape]
         fitting = [main] if main in fitting and (len(rest) == 1 or not found) else fitting
@@ -602,7 +610,7 @@ def match(leaves: Sequence[Leaf], given: Mapping[str, Any], main: str) -> tuple[
     )
 
 
-def _unmatched(leaves: Sequence[Leaf], gradients: Sequence[Gradient]) -> tuple[str, ...]:
+def unmatched_of(leaves: Sequence[Leaf], gradients: Sequence[Gradient]) -> tuple[str, ...]:
     """Return what looks like the gradient of a parameter and is that of no input."""
     matched = {gradient.label for gradient in gradients}
     return tuple(
@@ -646,9 +654,9 @@ def _of_loss_and_gradient(
         candidate.node, candidate.owner is not None, _shorter(stem(candidate.function))
     ):
         first = sets[0]
-        steps = _forward_steps(side, forward.name, first)
+        steps = forward_steps(side, forward.name, first)
         given = {**side.given, **first.given}
-        answer = case.door.run(Recipe(steps, (_slot(steps),)), given)
+        answer = case.door.run(Recipe(steps, (result_of(steps),)), given)
         if isinstance(answer, Raised):
             case.note(candidate, answer)
             continue
@@ -658,12 +666,12 @@ def _of_loss_and_gradient(
         at = _loss_place(result, names)
         if at is None:
             continue
-        slot = _slot(steps)
+        slot = result_of(steps)
         leaves = [
             leaf
             for i, part in enumerate(result)
             if i != at
-            for leaf in _leaves(
+            for leaf in leaves_of(
                 part, ("at", slot, i),
                 [names[i]] if names and len(names) == len(result) and names[i] else None,
             )
@@ -675,7 +683,7 @@ def _of_loss_and_gradient(
         yield [
             Experiment(
                 given={**side.given, **each.given},
-                forward=(own := _forward_steps(side, forward.name, each)),
+                forward=(own := forward_steps(side, forward.name, each)),
                 outputs=(("at", slot, at),),
                 backward=own,
                 gradients=gradients,

@@ -48,6 +48,18 @@ def side_of(owner: str, call: Mapping[str, Any]) -> Side | None:
     return Side(owner, tuple(steps), given)
 
 
+def globals_of(call: Mapping[str, Any]) -> Side:
+    """Return the file itself with the global numbers and arrays that a recorded call met."""
+    given: dict[str, Any] = {}
+    steps: list[Step] = []
+    for name, value in call.get("globals", {}).items():
+        if isinstance(value, np.ndarray) or type(value) in (int, bool):
+            steps.append(("global", name, _expression(value, name, given)))
+        else:
+            steps.append(("global", name, ("value", value)))
+    return Side(None, tuple(steps), given)
+
+
 def _numbers(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in arguments.items() if type(v) in (int, float)}
 
@@ -80,4 +92,5 @@ def _anew(value: np.ndarray, path: str) -> np.ndarray:
     drawn = draw(value.shape, rng)
     if ((value >= 0) & (value <= 1)).all() and value.any():
         return np.asarray(0.05 + 0.9 * rng.random(value.shape)).astype(value.dtype)
-    return np.asarray(0.7 * drawn).astype(value.dtype)
+    scale = 1.4 / np.sqrt(max(value.shape[-1], 4)) if value.ndim == 2 else 0.7
+    return np.asarray(scale * drawn).astype(value.dtype)

@@ -159,6 +159,10 @@ def _candidate(
     if _CHECKS.search(name):
         says = any(isinstance(n, ast.Return) and n.value is not None for n in ast.walk(node))
         return Candidate(qualified, name, owner, CHECK, node) if says else None
+    if owner is not None and is_operator(node):
+        return Candidate(qualified, name, owner, BACKWARD, node)
+    if owner is not None and name == "backward" and any(map(is_operator, others.values())):
+        return None  # it goes through the operators in order, and has no derivative of its own
     parts = set(name_parts(name))
     if parts & _NO_PASS:
         inside = len(_kept(node, _SURE)) >= 2 and bool(parts & {"train", "training", "fit"})
@@ -179,6 +183,16 @@ def _candidate(
         # The gradients are in a dict or an object that it returns, or they do not leave it.
         return Candidate(qualified, name, owner, BACKWARD, node, not _lets_out(node))
     return None
+
+
+def is_operator(node: ast.FunctionDef) -> bool:
+    """Say whether a method is an engine's operator: it defines its own backward pass inside."""
+    return any(
+        isinstance(part, ast.FunctionDef)
+        and part is not node
+        and bool({"backward", "back", "bwd"} & set(name_parts(part.name)))
+        for part in ast.walk(node)
+    )
 
 
 def _belongs(name: str, owner: str | None, others: Mapping[str, ast.FunctionDef]) -> bool:

@@ -12,11 +12,12 @@ import ast
 import contextlib
 import functools
 import inspect
+import io
 import os
 import signal
 import types
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -104,6 +105,7 @@ def _record(
     signal.setitimer(signal.ITIMER_REAL, seconds)
     names = workspace.names
     names["__name__"] = "__main__"
+    names["__builtins__"] = {**names["__builtins__"], "open": _open}
     for name, value in list(names.items()):
         if isinstance(value, Hollow):
             names[name] = Anything()
@@ -133,7 +135,7 @@ def _wrap(
         function = vars(holder).get(name) if isinstance(holder, type) else names.get(name)
         if not isinstance(function, types.FunctionType):
             continue
-        wrapped = _wrapped(qualified, function, bool(owner), note)
+        wrapped = _wrapped(qualified, function, bool(owner), names, note)
         if isinstance(holder, type):
             setattr(holder, name, wrapped)
         else:
@@ -144,6 +146,7 @@ def _wrapped(
     name: str,
     function: Callable[..., Any],
     method: bool,
+    names: Mapping[str, Any],
     note: Callable[[str, dict[str, Any]], None],
 ) -> Callable[..., Any]:
     signature = inspect.signature(function)
@@ -155,10 +158,34 @@ def _wrapped(
             state = None
             if method and bound:
                 state = _copied(dict(getattr(bound.pop(next(iter(bound))), "__dict__", {})))
-            note(name, {"arguments": _copied(bound), "state": state})
+            kept = {k: _copied(v) for k, v in names.items() if _is_data(k, v)} if not method else {}
+            note(name, {"arguments": _copied(bound), "state": state, "globals": kept})
         return function(*args, **kwargs)
 
     return call
+
+
+def _is_data(name: str, value: Any) -> bool:
+    """Say whether a global name holds a number or an array that a function may read."""
+    if name.startswith("__"):
+        return False
+    return type(value) in (int, float, bool) or (
+        isinstance(value, np.ndarray) and value.dtype.kind in "fiub" and value.size <= 4 * LARGEST
+    )
+
+
+TEXT = "the quick brown fox jumps over the lazy dog, and runs away. " * 40
+"""What a text file that is missing holds."""
+
+
+def _open(name: Any, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
+    """Open a file; a text that is missing is replaced by ours."""
+    try:
+        return open(name, mode, *args, **kwargs)
+    except OSError:
+        if "b" in mode or "r" not in mode:
+            raise
+        return io.StringIO(TEXT)
 
 
 def _copied(value: Any) -> Any:
@@ -168,5 +195,5 @@ def _copied(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return type(value)(map(_copied, value)) if type(value) in (list, tuple) else value
     if isinstance(value, np.ndarray):
-        return value.copy() if value.size <= LARGEST else object()
+        return value.copy() if value.size <= 4 * LARGEST else object()
     return value
