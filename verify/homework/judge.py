@@ -259,7 +259,7 @@ def _by_own_forward(
             if candidate.kind == CHECK:
                 verdict = Verdict(candidate, UNDECIDED, _UNCHECKED)
             else:
-                verdict = judge_pass(case, candidate, share, seed)
+                verdict = _judged_pass(case, candidate, share, seed)
             _note(so_far, verdict)
         so_far.remarks += [str(remark) for remark in about["remarks"]]
         if gone := ", ".join(about["legacy"]):
@@ -277,6 +277,15 @@ def _by_own_forward(
     finally:
         door.close()
     _judge_within(found, candidates, so_far)
+
+
+def _judged_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> Verdict:
+    """Judge a pass; a fault of ours costs its verdict, and no other."""
+    try:
+        return judge_pass(case, candidate, seconds, seed)
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as fault:
+        says = f"It was not judged: {type(fault).__name__} in backproof itself: {fault}."
+        return Verdict(candidate, UNDECIDED, says)
 
 
 _UNCHECKED = (

@@ -6,6 +6,7 @@ values in which an argument that is a number or a dict of them is tried. A form 
 
     ("array", shape)   ("small", shape)   ("positive", shape)   ("chances", shape)
     ("labels", shape, classes)   ("onehot", shape)   ("binary", shape)
+    ("softmax", shape)  the softmax, along rows, of scores that the gradient is then of
     ("number", value)   ("setting", name)   ("dict", {key: shape})
 """
 

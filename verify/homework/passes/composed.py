@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from verify.homework.passes.experiment import Experiment
-from verify.homework.passes.inputs import REG, Arguments, argument_sets, draw
+from verify.homework.passes.inputs import REG, Arguments, argument_sets, draw, main_of
 from verify.homework.passes.objects import Side, sides
 from verify.homework.passes.plans import (
     Case,
@@ -35,6 +35,7 @@ from verify.homework.passes.plans import (
 from verify.homework.passes.recordings import arguments_of, side_of
 from verify.homework.read.discover import Candidate, is_hinted, methods_of, name_parts, stem
 from verify.homework.read.syntax import parameters, returned
+from verify.homework.run.calls import array_of
 from verify.homework.run.door import Expression, Raised, Recipe, Step
 
 _FORWARD = frozenset(
@@ -205,9 +206,10 @@ class _Made:
         """Yield the experiment if both run, the loss is a number and gradients are matched."""
         case, candidate = self.case, self.candidate
         before = case.door.run(Recipe(forward, outputs), given)
-        if isinstance(before, Raised) or not np.isfinite(np.asarray(before[0], float)).all():
+        value = None if isinstance(before, Raised) else array_of(before[0])
+        if value is None or not np.isfinite(value).all():
             return
-        if weights == "ones" and np.size(before[0]) != 1:
+        if weights == "ones" and value.size != 1:
             return
         after = case.door.run(Recipe(backward, (result_of(backward), *state_of(self.side))), given)
         if isinstance(after, Raised):
@@ -230,7 +232,7 @@ class _Made:
                 weights=weights,
                 fixed=fixed,
                 forward_name=self.forward.name,
-                main=next(iter(self.arguments.given), ""),
+                main=main_of(self.arguments.given),
                 settings=self.arguments.settings,
                 tier=max(self.arguments.tier, 2),
                 certain=False,

@@ -42,6 +42,16 @@ def draw(shape: Sequence[int], rng: np.random.Generator) -> np.ndarray:
     return np.asarray(value)
 
 
+def main_of(given: Mapping[str, Any]) -> str:
+    """Return the input that a pass is mainly of: the first that is no label."""
+    return next((name for name in given if not is_label(name)), next(iter(given), ""))
+
+
+def is_label(path: str) -> bool:
+    """Say whether an input's name is that of labels."""
+    return _LABELS.fullmatch(path.rsplit(".", 1)[-1]) is not None
+
+
 def argument_sets(
     node: ast.FunctionDef, is_method: bool, stem: str, known: Mapping[str, Any] | None = None
 ) -> Iterator[list[Arguments]]:
@@ -106,6 +116,7 @@ _WEIGHT = re.compile(r"(?:w|W|weights?|theta\w*|Theta\w*|kernels?|filters?|param
 _BIAS = re.compile(r"(?:b|B|bias|biases|b\d|beta|shift|intercept)")
 _GAMMA = re.compile(r"(?:gamma|scale|g)")
 _STATE = re.compile(r"(?:h|c|a|s|hidden|state)_?(?:prev|0|t_?1)|prev_?(?:h|c|a|hidden|state)\w*")
+_PREDICTED = re.compile(r"y_?(?:hat|pred\w*)|Y_?(?:hat|pred\w*)|probs?|pred\w*|scores|logits|AL")
 _REG = re.compile(
     r"(?:reg\w*|lambd\w*|lamb|lam|lamda|lmb?da?|lmbd|l2\w*|weight_?decay\w*|Lambda|learningRate|"
     r"regularization\w*)"
@@ -144,7 +155,7 @@ def _by_trial(
             options.append([(name, form) for form in forms])
         optional = {n: f for n, d in arguments if d and (f := _usual(n, True)) is not None}
         if all(options):
-            for chosen in itertools.islice(itertools.product(*options), 8):
+            for chosen in itertools.islice(itertools.product(*options), 12):
                 yield tier, {**optional, **dict(chosen)}
 
 
@@ -172,7 +183,8 @@ def _in_layout(
     name: str, place: int, layout: Mapping[str, tuple[int, ...]], required: Sequence[str]
 ) -> Iterator[Form]:
     x = layout["x"]
-    if _LABELS.fullmatch(name) and place:
+    predicted = any(_PREDICTED.fullmatch(other) for other in required)
+    if _LABELS.fullmatch(name) and (place or predicted):
         yield from _label_forms(layout, required)
     elif _WEIGHT.fullmatch(name):
         yield ("array", layout["w"])
@@ -185,10 +197,11 @@ def _in_layout(
         yield ("array", layout["beta"])
     elif _BIAS.fullmatch(name):
         yield ("array", layout["b"])
-    elif place == 0 or _INPUT.fullmatch(name):
+    elif place == 0 or _INPUT.fullmatch(name) or _PREDICTED.fullmatch(name):
         yield ("array", x)
         if _PREDICTION.fullmatch(name) and len(required) > 1 and len(x) == 2:
             yield ("chances", x)
+            yield ("softmax", x)
     elif place == 1 and len(required) == 2:
         yield ("array", x)
         yield ("labels", x[:1])
@@ -201,7 +214,9 @@ def _label_forms(layout: Mapping[str, tuple[int, ...]], required: Sequence[str])
         yield ("array", layout["y"])
         yield ("binary", layout["y"])
         return
-    if has_weights:
+    if has_weights and len(x) == 2 and w[-1] == x[0] and w[0] != x[1]:
+        yield ("labels", (x[1],), w[0])
+    elif has_weights:
         yield ("labels", (x[0],), w[-1]) if len(x) == 2 else ("labels", x[:1])
     else:
         yield ("labels", x[:1])
@@ -252,6 +267,9 @@ def _arguments(
             for key, shape in parts.items():
                 given[f"{name}.{key}"] = _value(("array", shape), rng)
             expressions[name] = ("dict", [[key, ("in", f"{name}.{key}")] for key in parts])
+        elif form[0] == "softmax":
+            given[name] = draw(form[1], rng)
+            expressions[name] = ("softmax", ("in", name))
         else:
             given[name] = _value(form, rng)
             expressions[name] = ("in", name)
@@ -322,6 +340,8 @@ def docstring_shapes(text: str, names: Iterable[str]) -> dict[str, tuple[int, ..
         for inside in re.findall(r"\(([^()]*)\)", text_of):
             symbols = [part.strip() for part in inside.split(",") if part.strip()]
             symbols = [s for s in symbols if s not in ("...", "…")]
+            if _TYPES & set(symbols):
+                continue
             if symbols and all(_SYMBOL.fullmatch(symbol) for symbol in symbols):
                 found[name] = symbols
                 break
@@ -337,6 +357,7 @@ def docstring_shapes(text: str, names: Iterable[str]) -> dict[str, tuple[int, ..
     return shapes
 
 
+_TYPES = frozenset("float int str bool array ndarray numpy optional scalar list tuple dict".split())
 _SYMBOL = re.compile(r"\d{1,2}|[A-Za-z_]\w{0,14}(?:\s*[+*]\s*(?:\d|[A-Za-z_]\w{0,14}))?")
 
 

@@ -19,7 +19,7 @@ from verify.homework.passes.plans import Case, plans
 from verify.homework.passes.verdicts import Outcome, weigh
 from verify.homework.read.discover import Candidate
 from verify.homework.report import AGREE, CRASHED, DISAGREE, UNDECIDED
-from verify.homework.run.door import Raised
+from verify.homework.run.door import Expression, Raised
 
 MOST_PLANS = 32
 """Ways to call a pass that are measured before it is given up."""
@@ -124,9 +124,19 @@ def _agrees(case: Case, candidate: Candidate, outcomes: Sequence[Outcome]) -> Ve
             f"{name} is off by up to {slight:.0e} of its size, as a guard against division by "
             "zero or log(0) makes it."
         )
+    scores = [s for s in _arguments_of(outcomes[0].experiment) if s[0] == "softmax"]
+    if scores:
+        remarks.append(
+            f"{name} is the derivative by the scores before a softmax, which is taken elsewhere."
+        )
     forward = outcomes[0].experiment.forward_name
     message = "" if forward == candidate.function else f"It is the derivative of {forward}."
     return Verdict(candidate, AGREE, message, (), tuple(remarks))
+
+
+def _arguments_of(experiment: Experiment) -> list[Expression]:
+    """Return what the forward pass's calls are given."""
+    return [e for step in experiment.forward if step[0] == "call" for e in step[3].values()]
 
 
 _INSIDE = (

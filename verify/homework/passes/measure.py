@@ -197,7 +197,7 @@ def _measured(
     recipe = Recipe(experiment.forward, experiment.outputs)
     flat = np.concatenate([o.ravel() for o in outputs]).astype(float)
     base, size = weights @ flat, np.abs(weights) @ np.abs(flat)
-    noise = ROUNDING * (2.0**-24 if single else 2.0**-53) * np.maximum(size, 1e-30)
+    noise = (ROUNDING / 4 * 2.0**-24 if single else ROUNDING * 2.0**-53) * np.maximum(size, 1e-30)
     expected = np.full((len(weights), count), np.nan)
     bar = np.full((len(weights), count), np.inf)
     open_ = np.arange(count)

@@ -58,9 +58,9 @@ def sides(found: Extract, door: Door, owner: str | None) -> Iterator[Side]:
         rng = np.random.default_rng(17)
         steps: list[Step] = [made]
         values = dict(given)
-        if next(_parameters(answer[0]), None) is None:
+        if next(parameters_in(answer[0]), None) is None:
             answer = _initialised(door, methods, steps, given) or answer
-        for path, holder, key, value in _parameters(answer[0]):
+        for path, holder, key, value in parameters_in(answer[0]):
             if any(value is known or np.array_equal(value, known) for known in given.values()):
                 continue
             values[path] = (0.6 * draw(value.shape, rng)).astype(value.dtype)
@@ -95,7 +95,7 @@ def _is_known(name: str) -> bool:
     return name in SETTINGS or any(pattern.fullmatch(name) for _, pattern in _KINDS)
 
 
-def _parameters(state: Mapping[str, Any]) -> Iterator[tuple[str, Expression, Any, np.ndarray]]:
+def parameters_in(state: Mapping[str, Any]) -> Iterator[tuple[str, Expression, Any, np.ndarray]]:
     """Yield the parameters in a new object: path, holder, key and value of each array."""
     yield from _inside(state, ("slot", 0), "")
 
@@ -215,8 +215,10 @@ def _values(name: str, default: bool, sizes: Mapping[str, Any]) -> Sequence[Any]
         return [[5, 4, 3]]
     if kind == "hidden_list":
         return [[6, 4]]
+    if name == "dtype":
+        return ["float64", None] if default else ["float64"]
     if kind in ("in", "out", "hidden"):
-        return [sizes[kind]]
+        return [sizes[kind], (3, 6, 8), None] if default and "input" in name else [sizes[kind]]
     if kind == "reg":
         return [REG]
     if kind == "keep":

@@ -23,8 +23,8 @@ from verify.homework.passes.experiment import (
     Gradient,
     cotangent_name,
 )
-from verify.homework.passes.inputs import Arguments, argument_sets
-from verify.homework.passes.objects import Side, sides
+from verify.homework.passes.inputs import Arguments, argument_sets, draw, is_label, main_of
+from verify.homework.passes.objects import Side, parameters_in, sides
 from verify.homework.passes.recordings import arguments_of, globals_of, side_of
 from verify.homework.read.discover import (
     Candidate,
@@ -207,6 +207,13 @@ def _of_pair(
         if isinstance(answer, Raised):
             case.note(candidate, answer)
             continue
+        if (warmed := _warmed(side, steps, given, answer)) is not None:
+            side = warmed
+            steps = forward_steps(side, forward.name, first)
+            given = {**side.given, **first.given}
+            answer = case.door.run(Recipe(steps, (result_of(steps), *state_of(side))), given)
+            if isinstance(answer, Raised):
+                continue
         outputs = outputs_of(answer, forward, steps, side)
         if not outputs or not all(np.isfinite(leaf.value).all() for leaf in outputs):
             continue
@@ -223,6 +230,28 @@ def _of_pair(
             if experiments:
                 sure = sure or binding.certain
                 yield from _weighted(experiments, binding, outputs)
+
+
+def _warmed(
+    side: Side, steps: tuple[Step, ...], given: Mapping[str, Any], answer: Sequence[Any]
+) -> Side | None:
+    """Return an object whose parameters, made when it first goes forward, are inputs too."""
+    if side.owner is None or len(answer) < 2:
+        return None
+    rng = np.random.default_rng(29)
+    puts: list[Step] = []
+    values: dict[str, Any] = {}
+    for path, holder, key, value in parameters_in(answer[1]):
+        known = any(np.array_equal(value, other) for other in given.values())
+        if path not in side.given and not known and _MADE.match(path):
+            values[path] = (0.6 * draw(value.shape, rng)).astype(value.dtype)
+            puts.append(("put", holder, key, ("in", path)))
+    if not puts:
+        return None
+    return Side(side.owner, (*steps, *puts), {**given, **values}, side.sure)
+
+
+_MADE = re.compile(r"(?:params?|parameters|weights?|W|b|bias|gamma|beta)(?:\.|\d|$)")
 
 
 def _weighted(
@@ -355,7 +384,8 @@ def _bindings(
             if found[0][0] == "cotangent" and (place or not has_output_array):
                 found = [("left", None)]
         if name == "dvalues" and len(answer) > 1 and _is_float(answer[1].get("output")):
-            found = [("output", ("at", ("slot", 0), "output")), *found]
+            kept = ("output", ("at", ("slot", 0), "output"))
+            found = [kept, *found] if per_example else [*found, kept]
         options.append([(name, option) for option in found])
     if not all(options):
         return
@@ -461,7 +491,7 @@ def _experiment(
         gradients=(),
         setting=arguments.setting,
         forward_name=forward.name,
-        main=next(iter(arguments.given), ""),
+        main=main_of(arguments.given),
         settings=arguments.settings,
         tier=arguments.tier,
         certain=binding.certain and side.sure,
@@ -580,6 +610,9 @@ def match(leaves: Sequence[Leaf], given: Mapping[str, Any], main: str) -> tuple[
         for name, value in given.items()
         if isinstance(value, np.ndarray) and value.dtype.kind == "f"
     }
+    said = {key for leaf in leaves for key in _keys(leaf.label)}
+    inputs = {n: v for n, v in inputs.items() if not is_label(n) or _keys(n) & said} or inputs
+    labelled = any(leaf.label for leaf in leaves)
     found: dict[str, Leaf] = {}
     rest: list[Leaf] = []
     for leaf in leaves:
@@ -596,7 +629,8 @@ def match(leaves: Sequence[Leaf], given: Mapping[str, Any], main: str) -> tuple[
         else:
             rest.append(leaf)
     for leaf in rest:
-        if (found and not leaf.label) or (leaf.label and not _may_be_gradient(leaf.label)):
+        other = labelled if not leaf.label else not _may_be_gradient(leaf.label)
+        if other:
             continue
         fitting = [n for n, v in inputs.items() if n not in found and v.shape == leaf.value.shape]
         fitting = [main] if main in fitting and (len(rest) == 1 or not found) else fitting
@@ -613,6 +647,8 @@ def match(leaves: Sequence[Leaf], given: Mapping[str, Any], main: str) -> tuple[
 def unmatched_of(leaves: Sequence[Leaf], gradients: Sequence[Gradient]) -> tuple[str, ...]:
     """Return what looks like the gradient of a parameter and is that of no input."""
     matched = {gradient.label for gradient in gradients}
+    if len(leaves) > len(gradients) and not any(leaf.label for leaf in leaves):
+        return ("among its results",)
     return tuple(
         leaf.label
         for leaf in leaves
@@ -676,7 +712,7 @@ def _of_loss_and_gradient(
                 [names[i]] if names and len(names) == len(result) and names[i] else None,
             )
         ]  # fmt: skip
-        gradients = match(leaves, given, next(iter(first.given), ""))
+        gradients = match(leaves, given, main_of(first.given))
         if not gradients:
             case.note(candidate, "returns nothing that has the shape of an input")
             continue
@@ -690,7 +726,7 @@ def _of_loss_and_gradient(
                 weights="ones",
                 setting=each.setting,
                 forward_name=forward.name,
-                main=next(iter(each.given), ""),
+                main=main_of(each.given),
                 settings=each.settings,
                 tier=each.tier,
             )

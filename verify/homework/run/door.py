@@ -14,6 +14,7 @@ global names as they were.
                 ("at", expression, key)  an item of a sequence or a dict, or an attribute
                 ("tuple", [...])  ("list", [...])  ("dict", [[key, expression], ...])
                 ("vars", expression)  the attributes of an object, as a dict
+                ("softmax", expression)  of the rows of an array
                 ("bare", class)  an object of a class, made without its constructor
 """
 
@@ -310,6 +311,9 @@ class _Run:
             return [self._value(item) for item in rest[0]]
         if kind == "dict":
             return {key: self._value(item) for key, item in rest[0]}
+        if kind == "softmax":
+            scores = np.exp(self._value(rest[0]))
+            return scores / scores.sum(axis=-1, keepdims=True)
         if kind == "bare":
             made = self.workspace.names[rest[0]]
             return lambda: made.__new__(made)
