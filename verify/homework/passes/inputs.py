@@ -146,6 +146,8 @@ def _by_trial(
         if "y" in layout and not has_weights:
             continue
         tier = 3 if min(map(len, (layout["w"], layout["x"]))) < 2 or "y" in layout else 2
+        if shape := next((f[1] for n, f in said.items() if _INPUT.fullmatch(n)), None):
+            layout = {**layout, "x": tuple(shape)}
         options: list[list[tuple[str, Form]]] = []
         for place, name in enumerate(required):
             usual = said.get(name) or _usual(name, False)
@@ -215,7 +217,8 @@ def _label_forms(layout: Mapping[str, tuple[int, ...]], required: Sequence[str])
         yield ("binary", layout["y"])
         return
     if has_weights and len(x) == 2 and w[-1] == x[0] and w[0] != x[1]:
-        yield ("labels", (x[1],), w[0])
+        if x[1] > 1:
+            yield ("labels", (x[1],), w[0])
     elif has_weights:
         yield ("labels", (x[0],), w[-1]) if len(x) == 2 else ("labels", x[:1])
     else:

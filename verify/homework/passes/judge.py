@@ -86,7 +86,7 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
     if wrong is not None and not partial:
         findings = findings_of(case.found, case.door, candidate, wrong)
         return Verdict(candidate, DISAGREE, "", findings)
-    if crashed is not None and unseen is None:
+    if crashed is not None and unseen is None and not partial:
         return Verdict(candidate, CRASHED, crashed.says)
     return Verdict(candidate, UNDECIDED, _obstacle(case, candidate, unseen, late, seconds))
 

@@ -615,6 +615,7 @@ def match(leaves: Sequence[Leaf], given: Mapping[str, Any], main: str) -> tuple[
     labelled = any(leaf.label for leaf in leaves)
     found: dict[str, Leaf] = {}
     rest: list[Leaf] = []
+    unfit: list[Leaf] = []
     for leaf in leaves:
         keys = _keys(leaf.label) if leaf.label else set()
         fitting = [n for n in inputs if n not in found and keys & _keys(n)]
@@ -636,9 +637,11 @@ def match(leaves: Sequence[Leaf], given: Mapping[str, Any], main: str) -> tuple[
         fitting = [main] if main in fitting and (len(rest) == 1 or not found) else fitting
         if fitting:
             found[fitting[0]] = leaf
-        elif len(rest) == 1 and len(inputs) == len(found) + 1 and is_gradient(leaf.label or "dx"):
-            (left,) = (n for n in inputs if n not in found)
-            found[left] = leaf
+        elif not leaf.label or is_gradient(leaf.label):
+            unfit.append(leaf)
+    left = [n for n in inputs if n not in found]
+    if len(unfit) == len(left) == 1 and leaves:
+        found[left[0]] = unfit[0]
     return tuple(
         Gradient(leaf.label or f"d{name}", name, leaf.where) for name, leaf in found.items()
     )
