@@ -191,9 +191,15 @@ def test_line_numbers_in_a_script_with_cells_are_those_of_the_file(tmp_path):
         ("exec 'x = 1'", "an exec statement"),
     ],
 )
-def test_a_script_of_python_2_is_called_so(tmp_path, line, what):
+def test_a_script_of_python_2_is_called_so_where_nothing_of_it_can_be_read(tmp_path, line, what):
     with pytest.raises(UnreadableError, match=f"it is Python 2 .line 2: {what}"):
-        script(tmp_path, f"import numpy as np\n{line}\ndef f(): pass\n")
+        script(tmp_path, f"import numpy as np\n{line}\n")
+
+
+def test_python_2_in_a_script_costs_that_statement_alone(tmp_path):
+    found = script(tmp_path, "def f(): pass\ndef g():\n    print 'cost'\n    return 1\n")
+    assert names(found) == ["f"]
+    assert [broken.defines for broken in found.broken] == [frozenset({"g"})]
 
 
 def test_python_2_in_one_cell_costs_that_statement_alone(tmp_path):

@@ -1,44 +1,66 @@
 """One file, from its text to its verdict.
 
-First every single function (`single_functions`), then the networks that they make up
-(`network_verdict`), then the file's own gradient checking (`gradient_checks`). A function that
-uses another which is wrong is tried again with the course's in its place (`replacements`), so
-that only the function with the mistake is reported.
+What looks like a backward pass is found first (`read.discover`); each ends in a row. A file that
+is an exercise of a course with a textbook is judged by that (`textbook.exercise`); whatever is left
+is judged by the derivative of its own forward pass (`passes.judge`). What nobody could judge is
+undecided, with the obstacle. The file's code runs in forks of this process, never in it.
 """
 
 from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from verify import findings
 from verify.findings import Finding, listed
+from verify.homework.passes.judge import Verdict, judge_pass
+from verify.homework.passes.plans import Case
 from verify.homework.passes.user_named import judge_named
+from verify.homework.read.discover import (
+    BACKWARD,
+    CHECK,
+    Candidate,
+    discover,
+    imports_framework,
+)
 from verify.homework.read.extract import Broken, Extract, UnreadableError, extract
 from verify.homework.read.syntax import calls
 from verify.homework.report import (
     AGREE,
+    CRASHED,
+    DISAGREE,
     NOTHING,
+    UNDECIDED,
     UNREADABLE,
     FileReport,
     FunctionVerdict,
+    Gradient,
     worst,
 )
+from verify.homework.run.apart import ApartError, Say, apart
+from verify.homework.run.door import DoorError, open_door
 from verify.homework.run.fence import AUTO
 from verify.homework.run.namespace import open_workspace
 from verify.homework.run.sandbox import Limits, NamedFunctions, run_all
 from verify.homework.run.server import Progress, serve
-from verify.homework.textbook import gradient_checks
 from verify.homework.textbook.course_modules import HELPERS
-from verify.homework.textbook.network import networks
-from verify.homework.textbook.network_verdict import judge_network
-from verify.homework.textbook.replacements import once, replaced, wrong_within
-from verify.homework.textbook.roles import FORWARDS, SOUGHT, Role, recognise, role_by_name
-from verify.homework.textbook.single_functions import SINGLE_FUNCTIONS, judge_function
+from verify.homework.textbook.exercise import judge_exercise
+from verify.homework.textbook.roles import Role, exercise, is_canonical, role_by_name
 from verify.homework.textbook.submission import Submission
+
+SHARE = 0.6
+"""Of the file's time, what the passes may take that are judged by their own forward pass."""
+
+SOUGHT = (
+    "functions and methods that compute a gradient (conv_backward, backprop, relu_prime, "
+    "gradient, Layer.backward, ...), and functions that return a loss and its gradient"
+)
+"""What is looked for, for a file in which nothing was found."""
 
 
 def judge_all(
@@ -62,62 +84,66 @@ def main(*arguments: str) -> None:
     serve(_judge, *arguments)
 
 
-def _judge(path: Path, shown: str, named: NamedFunctions | None, progress: Progress) -> FileReport:
+def _judge(
+    path: Path, shown: str, named: NamedFunctions | None, progress: Progress, seconds: float
+) -> FileReport:
     if named is not None:
         return judge_named(path, named, shown)
-    return judge_file(path, progress, shown)
+    return judge_file(path, progress, shown, seconds)
 
 
 def judge_file(
     path: Path,
     progress: Progress = lambda name, functions, findings: None,
     shown: str | None = None,
+    seconds: float = Limits.timeout,
 ) -> FileReport:
-    """Judge a file in this process, which runs the file's functions.
+    """Judge a file, whose code runs in forks of this process.
 
     `progress` is told the name of each function before it is judged, and the verdicts so far.
-    `shown` is the path that the report is to carry, by default the path itself.
+    `shown` is the path that the report is to carry, by default the path itself. `seconds` is the
+    time that the file has.
     """
     shown = str(path) if shown is None else shown
     start = time.perf_counter()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            report = _judged(shown, extract(path), progress)
+            report = _judged(shown, extract(path), progress, start + seconds)
     except UnreadableError as fault:
         report = FileReport(shown, UNREADABLE, _sentence(str(fault)))
     return replace(report, seconds=time.perf_counter() - start)
 
 
-def _judged(path: str, found: Extract, progress: Progress) -> FileReport:
-    roles = recognise(found)
-    needed = _needed(found, roles)
-    if not roles:
+@dataclass(eq=False)
+class _Found:
+    """What has been found of a file so far."""
+
+    functions: list[FunctionVerdict] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    gradients: list[Gradient] = field(default_factory=list)
+
+    def verdict_of(self, name: str) -> str | None:
+        """Return the verdict of a function, or None if there is none yet."""
+        return next((f.verdict for f in self.functions if f.name == name), None)
+
+
+def _judged(path: str, found: Extract, progress: Progress, deadline: float) -> FileReport:
+    candidates = discover(found)
+    roles = exercise(found)
+    needed = _needed(found, roles, candidates)
+    if not roles and not candidates:
         return _nothing(path, found, needed)
-    workspace = open_workspace(found, helpers=HELPERS)
-    remarks = [*found.remarks, *_skipped(found, needed), *workspace.remarks]
-    submission = Submission(workspace, roles, remarks=remarks)
-
-    def tell(role: Role) -> None:
-        progress(role.shown, submission.functions, submission.findings)
-
-    for kind in SINGLE_FUNCTIONS:
-        for role in (role for role in roles if role.role == kind):
-            tell(role)
-            _judge_function(submission, role)
-    for network in networks(roles):
-        tell(network.backward or network.forward or roles[0])
-        judge_network(submission, network)
-    for role in roles:
-        if role.role == "gradient_check" or "1d" in role.qualifiers:
-            tell(role)
-            gradient_checks.judge(submission, role)
-    for name in dict.fromkeys(role.name for role in roles if role.owner is None):
+    so_far = _by_textbook(found, roles, progress) if roles else _Found()
+    so_far.remarks[:0] = [*found.remarks, *_skipped(found, needed)]
+    rest = [c for c in candidates if so_far.verdict_of(c.name) in (None, UNDECIDED, CRASHED)]
+    if rest:
+        _by_own_forward(found, rest, so_far, progress, deadline)
+    for name in dict.fromkeys(c.function for c in candidates if c.owner is None):
         if (times := found.count(name)) > 1:
-            submission.remark(f"{name} is defined {times} times; the last was judged.")
-    if gone := ", ".join(sorted(workspace.numpy.legacy)):
-        submission.remark(f"NumPy no longer has {gone}; ours was used instead.")
-    functions = [*_worst_of_each(submission.functions), *_unread(needed)]
+            so_far.remarks.append(f"{name} is defined {times} times; the last was judged.")
+    functions = _placed(found, candidates, [*so_far.functions, *_unread(needed)])
     if not functions:
         return _nothing(path, found, ())
     verdict = worst(function.verdict for function in functions)
@@ -126,26 +152,209 @@ def _judged(path: str, found: Extract, progress: Progress) -> FileReport:
         verdict,
         _lost(needed) if verdict == UNREADABLE else "",
         tuple(functions),
-        tuple(_by_line(submission.findings)),
-        tuple(submission.remarks),
-        tuple(submission.gradients),
+        tuple(_by_line(so_far.findings)),
+        tuple(dict.fromkeys(so_far.remarks)),
+        tuple(so_far.gradients),
     )
 
 
-def _judge_function(submission: Submission, role: Role) -> None:
-    """Judge a single function; what it uses that is wrong is replaced by the course's."""
-    # A backward function is called with the cache of the forward function that belongs to it.
-    partners = [submission.role(name, role) for name in FORWARDS.get(role.role, ())]
-    users = [role, *(p for p in partners if p is not None)]
-    wrong = [used for used in wrong_within(submission, users) if used is not role]
-    if wrong:
-        alone = Submission(submission.workspace, submission.roles)
-        with replaced(submission, wrong):
-            judge_function(alone, role)
-        if alone.verdict_of(role) == AGREE:
-            submission.say(role, AGREE, once(wrong))
-            return
-    judge_function(submission, role)
+# By the textbook.
+
+
+def _by_textbook(found: Extract, roles: Sequence[Role], progress: Progress) -> _Found:
+    """Judge an exercise of the course in a fork, which runs its functions."""
+
+    def work(say: Say) -> dict[str, Any]:
+        def tell(submission: Submission, name: str) -> None:
+            say({"now": name, **_data(submission)})
+
+        return _data(judge_exercise(found, roles, tell))
+
+    def heard(message: Mapping[str, Any]) -> None:
+        told = _from_data(message)
+        progress(str(message["now"]), told.functions, told.findings)
+
+    try:
+        result = _from_data(apart(work, heard))
+    except ApartError as fault:
+        says = f"The course's textbook could not judge it: {fault}. This is a fault of ours."
+        return _Found(remarks=[says])
+    result.functions = _worst_of_each(result.functions)
+    return _beyond_doubt(roles, result)
+
+
+def _beyond_doubt(roles: Sequence[Role], result: _Found) -> _Found:
+    """Return what the textbook found, without what is none of its exercises after all.
+
+    A class, or functions that do not have the course's own names, in which something raises, is
+    missing or is not known by name, is something else that only looks like the exercise.
+    """
+    wrong = {f.function for f in result.findings if f.bug in _OTHER}
+    wrong |= {f.name for f in result.functions if f.verdict in (CRASHED, UNDECIDED)}
+    doubtful = {role.owner for role in roles if role.shown in wrong and not is_canonical(role.name)}
+    gone = {
+        role.shown
+        for role in roles
+        if role.owner in doubtful
+        and (role.owner is not None or role.kind != BACKWARD or role.shown in wrong)
+        and not is_canonical(role.name)
+        and (role.owner is not None or result.verdict_of(role.shown) != AGREE)
+    }
+    result.functions = [f for f in result.functions if f.name not in gone]
+    result.findings = [f for f in result.findings if f.function not in gone]
+    result.gradients = [g for g in result.gradients if g.function not in gone]
+    return result
+
+
+_OTHER = frozenset({"missing", "not-a-number", "forward-unknown", "cost-unknown"})
+"""Mistakes that are none that the course's exercise is known for."""
+
+
+def _data(submission: Submission) -> dict[str, Any]:
+    return {
+        "functions": [asdict(item) for item in submission.functions],
+        "findings": [asdict(item) for item in submission.findings],
+        "remarks": list(submission.remarks),
+        "gradients": [asdict(item) for item in submission.gradients],
+    }
+
+
+def _from_data(data: Mapping[str, Any]) -> _Found:
+    return _Found(
+        [FunctionVerdict(**item) for item in data["functions"]],
+        [findings.from_data(item) for item in data["findings"]],
+        [str(item) for item in data["remarks"]],
+        [Gradient(**item) for item in data["gradients"]],
+    )
+
+
+def _worst_of_each(functions: Sequence[FunctionVerdict]) -> list[FunctionVerdict]:
+    """Return one verdict for each function, the worst that was found."""
+    by_name: dict[str, FunctionVerdict] = {}
+    for function in functions:
+        previous = by_name.get(function.name)
+        if previous is None or worst((previous.verdict, function.verdict)) != previous.verdict:
+            by_name[function.name] = function
+    return list(by_name.values())
+
+
+# By their own forward passes.
+
+
+def _by_own_forward(
+    found: Extract,
+    candidates: Sequence[Candidate],
+    so_far: _Found,
+    progress: Progress,
+    deadline: float,
+) -> None:
+    """Judge what is left by the derivative of its own forward pass, and note what was found."""
+    seed = zlib.crc32("\0".join(s.text for s in found.statements).encode("utf-8", "replace"))
+    door = open_door(lambda: open_workspace(found, helpers=HELPERS))
+    try:
+        case = Case(found, door)
+        about = door.about()
+        until = time.perf_counter() + SHARE * max(deadline - time.perf_counter(), 1.0)
+        for place, candidate in enumerate(candidates):
+            progress(candidate.name, so_far.functions, so_far.findings)
+            left = max(until - time.perf_counter(), 0.5)
+            share = max(left / (len(candidates) - place), left / 3)
+            if candidate.kind == CHECK:
+                verdict = Verdict(candidate, UNDECIDED, _UNCHECKED)
+            else:
+                verdict = _judged_pass(case, candidate, share, seed)
+            _note(so_far, verdict)
+        so_far.remarks += [str(remark) for remark in about["remarks"]]
+        if gone := ", ".join(about["legacy"]):
+            so_far.remarks.append(f"NumPy no longer has {gone}; ours was used instead.")
+    except DoorError as fault:
+        for candidate in candidates:
+            if so_far.verdict_of(candidate.name) is None:
+                says = f"{fault} while {candidate.name} was judged."
+                so_far.functions.append(FunctionVerdict(candidate.name, CRASHED, says))
+                break
+        for candidate in candidates:
+            if so_far.verdict_of(candidate.name) is None:
+                says = "It was not judged: the process that runs the file had ended."
+                so_far.functions.append(FunctionVerdict(candidate.name, UNDECIDED, says))
+    finally:
+        door.close()
+    _judge_within(found, candidates, so_far)
+
+
+def _judged_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> Verdict:
+    """Judge a pass; a fault of ours costs its verdict, and no other."""
+    try:
+        return judge_pass(case, candidate, seconds, seed)
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as fault:
+        says = f"It was not judged: {type(fault).__name__} in backproof itself: {fault}."
+        return Verdict(candidate, UNDECIDED, says)
+
+
+_UNCHECKED = (
+    "It was not judged: a checker is tried where it takes parameters and gradients as the course's "
+    "gradient_check does."
+)
+
+
+def _note(so_far: _Found, verdict: Verdict) -> None:
+    """Note the verdict of a pass, in the place of one that said less."""
+    name, before = verdict.candidate.name, so_far.verdict_of(verdict.candidate.name)
+    decided = verdict.verdict in (AGREE, DISAGREE)
+    if before is not None and not decided:
+        return
+    so_far.functions = [f for f in so_far.functions if f.name != name]
+    so_far.functions.append(
+        FunctionVerdict(name, verdict.verdict, verdict.message, verdict.candidate.kind)
+    )
+    so_far.findings += verdict.findings
+    so_far.remarks += verdict.remarks
+
+
+def _judge_within(found: Extract, candidates: Sequence[Candidate], so_far: _Found) -> None:
+    """Take as judged what has no forward pass of its own and is used by a pass that agrees."""
+    for candidate in candidates:
+        if so_far.verdict_of(candidate.name) != UNDECIDED or candidate.kind == CHECK:
+            continue
+        users = [
+            other.name
+            for other in candidates
+            if other is not candidate
+            and candidate.function in calls(other.node)
+            and so_far.verdict_of(other.name) == AGREE
+        ]
+        if users:
+            so_far.functions = [
+                replace(f, verdict=AGREE, message=f"It was judged within {users[0]}.")
+                if f.name == candidate.name
+                else f
+                for f in so_far.functions
+            ]
+
+
+# What is left to say.
+
+
+def _placed(
+    found: Extract, candidates: Sequence[Candidate], functions: Sequence[FunctionVerdict]
+) -> list[FunctionVerdict]:
+    """Return the rows in the file's order, each with the line of its definition."""
+    places: dict[str, tuple[int | None, int]] = {}
+    for name, node in found.functions.items():
+        statement = found.statement_of(name)
+        places[name] = (statement.cell if statement else None, node.lineno)
+    for owner, kind in found.classes.items():
+        statement = found.statement_of(owner)
+        for method in kind.body:
+            if hasattr(method, "name"):
+                places[f"{owner}.{method.name}"] = (
+                    statement.cell if statement else None,
+                    method.lineno,
+                )
+    return [
+        replace(f, cell=places[f.name][0], line=places[f.name][1]) if f.name in places else f
+        for f in functions
+    ]
 
 
 def _unread(needed: Sequence[Broken]) -> Iterator[FunctionVerdict]:
@@ -172,27 +381,23 @@ def _by_line(findings: Iterable[Finding]) -> Iterator[Finding]:
         yield replace(first, also=tuple(also))
 
 
-def _worst_of_each(functions: Sequence[FunctionVerdict]) -> list[FunctionVerdict]:
-    """Return one verdict for each function, the worst that was found."""
-    by_name: dict[str, FunctionVerdict] = {}
-    for function in functions:
-        previous = by_name.get(function.name)
-        if previous is None or worst((previous.verdict, function.verdict)) != previous.verdict:
-            by_name[function.name] = function
-    return list(by_name.values())
-
-
-def _needed(found: Extract, roles: Sequence[Role]) -> list[Broken]:
+def _needed(found: Extract, roles: Sequence[Role], candidates: Sequence[Candidate]) -> list[Broken]:
     """Return the parts that do not parse and that are needed to judge the file."""
-    wanted = {name for role in roles for name in calls(role.node)} - set(found.functions)
+    nodes = [*(role.node for role in roles), *(c.node for c in candidates)]
+    wanted = {name for node in nodes for name in calls(node)} - set(found.functions)
     return [
         broken
         for broken in found.broken
         if any(
-            (role_by_name(name) is not None or name in wanted) and name not in found.functions
+            (_is_sought(name) or name in wanted) and name not in found.functions
             for name in broken.defines
         )
     ]
+
+
+def _is_sought(name: str) -> bool:
+    """Say whether a function that cannot be read would have been judged, by its name."""
+    return role_by_name(name) is not None
 
 
 def _skipped(found: Extract, needed: Sequence[Broken]) -> Iterator[str]:
@@ -212,11 +417,15 @@ def _nothing(path: str, found: Extract, needed: Sequence[Broken]) -> FileReport:
         return FileReport(
             path, UNREADABLE, _sentence(f"it does not parse ({broken.where}: {broken.why})")
         )
+    remarks = (*found.remarks, *_skipped(found, ()))
+    if imports_framework(found):
+        says = "Nothing to check: a framework differentiates it, and nothing is done by hand."
+        return FileReport(path, NOTHING, says, remarks=remarks)
     return FileReport(
         path,
         NOTHING,
         f"Nothing to check: {has}.",
-        remarks=(*found.remarks, *_skipped(found, ())),
+        remarks=remarks,
         hint=f"What is looked for: {SOUGHT}.",
     )
 

@@ -19,11 +19,18 @@ ORDER = (AGREE, UNDECIDED, NOTHING, UNREADABLE, CRASHED, TIMEOUT, DISAGREE)
 
 @dataclass(frozen=True)
 class FunctionVerdict:
-    """The verdict of one function of a file, and a message that is not in its findings."""
+    """The verdict of one function of a file, and a message that is not in its findings.
+
+    `kind` is what the function is: "backward", "gradient-check", "forward" or "cost"; `cell` (None
+    in a script) and `line` are where it is defined, if that is known.
+    """
 
     name: str
     verdict: str
     message: str = ""
+    kind: str = "backward"
+    cell: int | None = None
+    line: int | None = None
 
 
 @dataclass(frozen=True)
@@ -93,7 +100,14 @@ class FileReport:
                 "path": self.path,
                 "verdict": self.verdict,
                 "functions": [
-                    {"name": f.name, "verdict": f.verdict, "message": self.message_of(f)}
+                    {
+                        "name": f.name,
+                        "kind": f.kind,
+                        "verdict": f.verdict,
+                        "message": self.message_of(f),
+                        "cell": f.cell,
+                        "line": f.line,
+                    }
                     for f in self.functions
                 ],
                 "diagnosis": [

@@ -29,15 +29,16 @@ if TYPE_CHECKING:
 
 SCHEMA = 2
 STATUS = {AGREE: 0, DISAGREE: 1, UNDECIDED: 1, TIMEOUT: 1, CRASHED: 1, UNREADABLE: 2, NOTHING: 2}
-"""The exit status of each verdict; of several files the largest counts."""
+"""The exit status of each verdict."""
 
 _STYLES = {AGREE: "green", DISAGREE: "red", UNDECIDED: "yellow", NOTHING: "dim"}
 _COUNTED = (AGREE, DISAGREE, UNDECIDED, CRASHED, TIMEOUT, UNREADABLE, NOTHING)
 
 
 def status(reports: Sequence[FileReport]) -> int:
-    """Return the exit status of a run: that of the worst file."""
-    return max((STATUS[report.verdict] for report in reports), default=2)
+    """Return the exit status of a run: 1 if anything is wrong, else 2 if something says nothing."""
+    every = {STATUS[report.verdict] for report in reports}
+    return next((status for status in (1, 2, 0) if status in every), 2)
 
 
 def to_dict(reports: Sequence[FileReport]) -> dict[str, Any]:

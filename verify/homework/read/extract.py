@@ -96,6 +96,8 @@ class Extract:
     """Modules that a notebook writes for itself with `%%writefile`: name and text."""
     unrun: frozenset[str] = frozenset()
     """Names that the top level gives to what is not run: data, trained parameters."""
+    rest: tuple[Statement, ...] = ()
+    """The statements that are not taken: training, plotting, reading of files."""
 
     def label(self, cell: int | None) -> str:
         """Return the name of a cell's code in a traceback."""
@@ -131,8 +133,8 @@ class Extract:
 def extract(path: Path) -> Extract:
     """Read a file and take from it what it defines.
 
-    Raises UnreadableError if it is no notebook, no text, or a script of Python 2, and OSError if it
-    cannot be read.
+    Raises UnreadableError if it is no notebook, no text, or a script of Python 2 of which no
+    definition can be read, and OSError if it cannot be read.
     """
     if path.suffix == ".ipynb":
         return _from_cells(path, *read_notebook(path.read_bytes()))
@@ -144,10 +146,12 @@ def extract(path: Path) -> Extract:
 def extract_script(path: Path, text: str) -> Extract:
     """Take from a script's text what it defines."""
     cells = split_script(text)
-    if len(cells) == 1 and (found := python2(_without_magics(text).expandtabs(8))):
-        line, what = found
+    found = _from_cells(path, cells, ())
+    is_lost = found.broken and not found.functions and not found.classes
+    if is_lost and (old := python2(_without_magics(text).expandtabs(8))):
+        line, what = old
         raise UnreadableError(f"it is Python 2 (line {line}: {what}), and this reads Python 3")
-    return _from_cells(path, cells, ())
+    return found
 
 
 def decode(data: bytes) -> str:
@@ -273,6 +277,7 @@ def _from_cells(path: Path, cells: Iterable[Cell], remarks: tuple[str, ...]) -> 
     written: dict[str, str] = {}
     taken: dict[str, float] = {}
     unrun: set[str] = set()
+    rest: list[Statement] = []
     for cell in cells:
         magic, cell = _cell_magic(cell)
         if magic is not None:
@@ -287,12 +292,15 @@ def _from_cells(path: Path, cells: Iterable[Cell], remarks: tuple[str, ...]) -> 
             elif _is_taken(piece.node, taken):
                 statements.append(piece)
             else:
+                rest.append(piece)
                 unrun.update(
                     part.id
                     for part in ast.walk(piece.node)
                     if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)
                 )
-    return Extract(path, tuple(statements), tuple(broken), remarks, written, frozenset(unrun))
+    return Extract(
+        path, tuple(statements), tuple(broken), remarks, written, frozenset(unrun), tuple(rest)
+    )
 
 
 def _cell_magic(cell: Cell) -> tuple[tuple[str, str] | None, Cell]:

@@ -35,6 +35,17 @@ def locate(found: Extract, definition: str, node: ast.FunctionDef, tensor: str) 
     return NOWHERE
 
 
+def line_of(found: Extract, definition: str, number: int) -> Line:
+    """Return a line of a definition by its number, with its text."""
+    statement = found.statement_of(definition)
+    if statement is None:
+        return NOWHERE
+    lines = statement.text.split("\n")
+    at = number - statement.node.lineno
+    text = lines[at].strip() if 0 <= at < len(lines) else ""
+    return Line(statement.cell, number, text if len(text) <= 160 else text[:157] + "...")
+
+
 def _source(statement: Statement, node: ast.stmt) -> str:
     """Return a statement within another as it was written, on one line."""
     first = node.lineno - statement.node.lineno
@@ -52,8 +63,17 @@ def _assignments(function: ast.FunctionDef, name: str) -> list[ast.stmt]:
             if any(_says(part, name) for part in parts):
                 found.append(node)
     # `grads["dW2"] = dW2` says nothing of how it was made.
-    telling = [n for n in found if not isinstance(n.value, (ast.Name, ast.Constant))]
+    telling = [n for n in found if not isinstance(n.value, (ast.Name, ast.Constant)) or _masks(n)]
     return sorted(telling or found, key=lambda node: -node.lineno)
+
+
+def _masks(node: ast.Assign | ast.AugAssign) -> bool:
+    """Say whether an assignment is `dZ[Z <= 0] = 0`: that is where the mask is made."""
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    return any(
+        isinstance(target, ast.Subscript) and isinstance(target.slice, ast.Compare)
+        for target in targets
+    )
 
 
 def _says(target: ast.expr, name: str) -> bool:

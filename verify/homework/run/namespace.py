@@ -24,6 +24,7 @@ import sys
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -196,8 +197,8 @@ class Workspace:
         if name in self.extract.written:
             found = extract_script(self.extract.path, self.extract.written[name])
         else:
-            path = self.extract.path.parent.joinpath(*name.split(".")).with_suffix(".py")
-            if not path.is_file() or path.resolve() == self.extract.path.resolve():
+            path = _source_of(name, self.extract.path)
+            if path is None:
                 return None
             try:
                 found = extract(path)
@@ -269,6 +270,23 @@ class Workspace:
             ) is not None:
                 self.names[name] = found
                 self.remark(f"{name} is not defined in the file; ours was used instead.")
+
+
+LEVELS = 4
+"""Folders above a file in which the root of its project is looked for."""
+
+
+def _source_of(name: str, importer: Path) -> Path | None:
+    """Return the file of a module: beside the importing file, or below a folder above it."""
+    parts = name.split(".")
+    for folder in list(importer.resolve().parents)[: LEVELS + 1]:
+        for path in (
+            folder.joinpath(*parts).with_suffix(".py"),
+            folder.joinpath(*parts, "__init__.py"),
+        ):
+            if path.is_file():
+                return None if path.resolve() == importer.resolve() else path
+    return None
 
 
 @contextlib.contextmanager

@@ -66,8 +66,8 @@ SLACK = 512 * MEGABYTE
 Progress = Callable[[str, Sequence[FunctionVerdict], Sequence[Finding]], None]
 """Takes the name of a function before it is judged, and the verdicts and findings so far."""
 
-Judge = Callable[[Path, str, NamedFunctions | None, Progress], FileReport]
-"""From a file, the path to show for it, and what to judge in it, to its report."""
+Judge = Callable[[Path, str, NamedFunctions | None, Progress, float], FileReport]
+"""From a file, the path to show for it, what to judge in it, and its seconds, to its report."""
 
 
 def serve(judge: Judge, channel: str, scratch: str, mode: str) -> None:
@@ -461,7 +461,8 @@ def _judged(
 
     shown, named = job["path"], job["named"]
     try:
-        return judge(path, shown, NamedFunctions(**named) if named else None, progress)
+        seconds = float(job["limits"]["timeout"])
+        return judge(path, shown, NamedFunctions(**named) if named else None, progress, seconds)
     except MemoryError:
         return FileReport(shown, CRASHED, f"Needs more than {job['limits']['memory']:g} MB.")
     except Exception as fault:

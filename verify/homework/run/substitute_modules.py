@@ -26,6 +26,10 @@ class Hollow(types.ModuleType):
             raise AttributeError(name)
         return Hollow(f"{self.__name__}.{name}")
 
+    def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[type, ...]:
+        """Be no base of a class that is derived from it: what is left of the class is its own."""
+        return ()
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Refuse to be called, except as a decorator."""
         # As a decorator (`@njit`, `@njit(cache=True)`) it leaves the function as it is.

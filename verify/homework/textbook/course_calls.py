@@ -13,7 +13,7 @@ from verify.homework.read.syntax import parameters, returned
 from verify.homework.report import UNDECIDED
 from verify.homework.run.calls import CallError, fresh, guarded, is_array, number_of
 from verify.homework.run.namespace import Workspace
-from verify.homework.textbook.roles import Role, meaning
+from verify.homework.textbook.roles import Role, cache_argument, meaning
 
 
 class BindError(CallError):
@@ -43,8 +43,12 @@ def call(workspace: Workspace, role: Role, values: Mapping[str, Any], instance: 
 def bind(role: Role, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the keyword arguments of a call. Raises BindError if a name is not understood."""
     bound = {}
-    for name, has_default in parameters(role.node, bool(role.owner)):
+    arguments = parameters(role.node, bool(role.owner))
+    cache = cache_argument(role.role, [name for name, default in arguments if not default])
+    for name, has_default in arguments:
         wanted = meaning(name, values)
+        if wanted is None and name == cache and "cache" in values:
+            wanted = "cache"
         if wanted is not None:
             bound[name] = values[wanted]
         elif not has_default:

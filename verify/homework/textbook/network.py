@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from verify.activations import ACTIVATIONS
-from verify.homework.read.syntax import calls, words
+from verify.findings import where
+from verify.homework.read.syntax import calls, returned, words
 from verify.homework.run.calls import CallError, array_of, fresh, number_of
 from verify.homework.run.namespace import Workspace
 from verify.homework.textbook import course_modules
@@ -113,6 +114,9 @@ def _composed(forward: Role | None, cost: Role | None, backward: Role | None) ->
     if cost is not None and backward is not None and not _takes(backward, "lambd"):
         # A cost that adds a penalty belongs to a backward pass that takes lambd.
         regularised = False
+    if regularised and backward is not None and cost is not None and not _takes(cost, "lambd"):
+        # A plain cost belongs to another backward pass; the penalised one is not known.
+        cost = None
     drops = any(_takes(role, "keep_prob") for role in own)
     written_for = depth([role.node for role in own])
     makes_cost = forward is not None and ("n" in forward.qualifiers or _takes(forward, "Y"))
@@ -258,6 +262,8 @@ class Runner:
         forward = read_forward(result, network.forward, self.problem.layers[-1], network.makes_cost)
         if forward.AL is None and not network.makes_cost:
             raise CallError(self._name(network.forward), "returns no output of the last layer")
+        if isinstance(forward.AL, tuple):
+            raise CallError(self._name(network.forward), self._pair_kept())
         return forward
 
     def _cost(self, values: Mapping[str, Any], instance: Any) -> Any:
@@ -282,6 +288,23 @@ class Runner:
         if cost is None:
             raise CallError(role.shown, "returns gradients and no cost")
         return Evaluated(Forward(None, None, cost), cost, values, [])
+
+    def _pair_kept(self) -> str:
+        """Say which function's two results a forward pass keeps as one, and in which line."""
+        forward, found = self.network.forward, self.workspace.extract
+        for node in ast.walk(forward.node) if forward is not None else ():
+            match node:
+                case ast.Assign([ast.Name(kept)], ast.Call(ast.Name(called))) if (
+                    called in found.functions and (returned(found.functions[called]) or [""])[1:]
+                ):
+                    statement = found.statement_of(forward.name) if forward is not None else None
+                    line = where(statement.cell if statement else None, node.lineno)
+                    count = len(returned(found.functions[called]) or [])
+                    return (
+                        f"keeps all {count} values that {called} returns as {kept} ({line}), where "
+                        "it should keep the first"
+                    )
+        return "returns a tuple as the output of the last layer"
 
     def _name(self, role: Role | None) -> str:
         return role.shown if role is not None else "the course's function"

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 from verify.activations import ACTIVATIONS
 from verify.findings import Finding
+from verify.homework.read.discover import BACKWARD, CHECK, COST, FORWARD
 from verify.homework.read.extract import Extract
 from verify.homework.read.gradient_lines import NOWHERE, Line, locate
 from verify.homework.read.syntax import parameters, words
@@ -120,7 +121,7 @@ _NOT_A_PREFIX = frozenset(
     tuple(
         """leaky hard log parametric p random noisy squared inverse inv test check grade plot print
     show d deriv derivative numerical numeric dropout update init initialize load save predict
-    public elu selu swish soft""".split()
+    public elu selu swish soft rnn lstm gru conv pool cell step cnn""".split()
     )
 )
 """Words that make another function of the one they stand before."""
@@ -145,9 +146,28 @@ class Role:
         return f"{self.owner}.{self.name}" if self.owner else self.name
 
     @property
+    def kind(self) -> str:
+        """What it is for a reader: a backward pass, a checker of one, a cost or a forward pass."""
+        if self.role == "gradient_check":
+            return CHECK
+        if self.role.endswith("backward") or self.role == "propagate":
+            return BACKWARD
+        return COST if self.role == "cost" else FORWARD
+
+    @property
     def arguments(self) -> list[str]:
         """The names of the arguments, without `self`."""
         return [name for name, _ in parameters(self.node, bool(self.owner))]
+
+
+def exercise(found: Extract) -> list[Role]:
+    """Return the roles of a file that is an exercise of the course: it has a backward pass.
+
+    A forward pass or a cost counts beside a backward pass of the same class, or of the file.
+    """
+    roles = recognise(found)
+    owners = {role.owner for role in roles if role.kind in (BACKWARD, CHECK)}
+    return [role for role in roles if role.owner in owners]
 
 
 def recognise(found: Extract) -> list[Role]:
@@ -181,7 +201,8 @@ def role_of(name: str, node: ast.FunctionDef, owner: str | None) -> Role | None:
     else:
         available = set(VALUES[role].split())
         known = [a for a in required if meaning(a, available) or (_is_numbered(a))]
-        fits = len(known) == len(required) and (len(arguments) > 0 or owner is not None)
+        unknown = len(required) - len(known) - (cache_argument(role, required) is not None)
+        fits = unknown == 0 and (len(arguments) > 0 or owner is not None)
     if not fits:
         return None
     if role in ("forward", "backward") and owner is None and _is_bare(name) and len(required) < 2:
@@ -189,6 +210,25 @@ def role_of(name: str, node: ast.FunctionDef, owner: str | None) -> Role | None:
     if any(meaning(a, {"theta"}) for a in required) and role in ("forward", "backward"):
         qualifiers |= {"1d"}
     return Role(name, role, frozenset(qualifiers), prefix, node, owner)
+
+
+def cache_argument(role: str, required: Collection[str]) -> str | None:
+    """Return the one argument whose name says nothing, where no other is the cache: it is it."""
+    available = set(VALUES.get(role, "").split())
+    if "cache" not in available or not role.endswith("backward") or len(required) < 2:
+        return None
+    unknown = [a for a in required if not meaning(a, available) and not _is_numbered(a)]
+    others = {meaning(a, available) for a in required}
+    return unknown[0] if len(unknown) == 1 and not others & {"cache", "Z"} else None
+
+
+def is_canonical(name: str) -> bool:
+    """Say whether a function has a name of the course's own, which few others use."""
+    plain = name.lower()
+    return any(
+        part in plain
+        for part in ("propagat", "l_model", "l_layer", "linear_", "_check", "compute_")
+    )
 
 
 def role_by_name(name: str) -> tuple[str, set[str], str] | None:
@@ -254,13 +294,3 @@ def depth(nodes: list[ast.FunctionDef]) -> int | None:
         if (found := _NUMBERED.match(text)) is not None
     ]
     return max(numbers, default=0) or None
-
-
-SOUGHT = (
-    "propagate, forward_propagation and backward_propagation (also _n, _with_regularization, "
-    "_with_dropout), compute_cost, linear_forward, linear_backward, "
-    "linear_activation_forward/backward, L_model_forward, L_model_backward, gradient_check, "
-    + ", ".join(row.symbol for row in ACTIVATIONS.values())
-    + ", softmax and their backwards"
-)
-"""What is looked for, for a file in which nothing was found."""

@@ -53,7 +53,7 @@ class Submission:
 
     def say(self, role: Role, verdict: str, message: str = "") -> None:
         """Set the verdict of a function."""
-        self.functions.append(FunctionVerdict(role.shown, verdict, message))
+        self.functions.append(FunctionVerdict(role.shown, verdict, message, role.kind))
 
     def disagree(self, role: Role, finding: Finding, line: Line = NOWHERE) -> None:
         """Set the verdict of a function in which one mistake was found, and where."""

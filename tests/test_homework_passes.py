@@ -1,0 +1,306 @@
+"""Any backward pass, judged by the derivative of its own forward pass; and what is none."""
+
+import json
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from verify.homework.judge import judge_all, judge_file
+from verify.homework.read.discover import discover
+from verify.homework.read.extract import extract_script
+from verify.homework.run.door import Raised, Recipe, open_door
+from verify.homework.run.namespace import open_workspace
+from verify.homework.run.sandbox import Limits
+
+PAIR = """
+import numpy as np
+
+def affine_forward(x, w, b):
+    out = x.reshape(x.shape[0], -1) @ w + b
+    return out, (x, w, b)
+
+def affine_backward(dout, cache):
+    x, w, b = cache
+    dx = (dout @ w.T).reshape(x.shape)
+    dw = x.reshape(x.shape[0], -1).T @ dout
+    db = {db}
+    return dx, dw, db
+
+def softmax_loss(x, y):
+    s = x - x.max(axis=1, keepdims=True)
+    p = np.exp(s) / np.exp(s).sum(axis=1, keepdims=True)
+    n = x.shape[0]
+    d = p.copy()
+    d[np.arange(n), y] -= 1
+    return -np.log(p[np.arange(n), y]).mean(), d / n
+"""
+
+LAYER = """
+import numpy as np
+
+class Sigmoid:
+    def forward(self, x):
+        self.y = 1 / (1 + np.exp(-x))
+        return self.y
+
+    def backward(self, g):
+        return g * self.y * (1 - self.y)
+"""
+
+
+def read(text):
+    return extract_script(Path("homework.py"), textwrap.dedent(text))
+
+
+def judged(folder, text):
+    path = folder / "homework.py"
+    path.write_text(textwrap.dedent(text))
+    return judge_file(path)
+
+
+def rows(report):
+    return {row.name: row.verdict for row in report.functions}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def gradient_descent(x): return x - 0.1 * x",
+        "def clip_gradients(grads): return {k: v.clip(-1, 1) for k, v in grads.items()}",
+        "def dropout(a, p): return a * p",
+        "def dense(x): return x * 2",
+        "def update_parameters(p, grads): return p - grads",
+        "def numerical_gradient(f, x): return (f(x + 1e-5) - f(x - 1e-5)) / 2e-5",
+        "def backward(self): raise NotImplementedError",
+        "import torch.nn as nn\nclass N(nn.Module):\n    def backward(self, g): return g * 2",
+    ],
+)
+def test_a_name_alone_makes_no_backward_pass(text):
+    assert discover(read(text)) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("def f(x): return x * x\ndef f_prime(x): return 2 * x", "f_prime"),
+        ("def relu(x): return x * (x > 0)\ndef drelu(x): return x > 0", "drelu"),
+        ("class A:\n def forward(self, x): return 2 * x\n def backward(self, g): return 2 * g",
+         "A.backward"),
+        ("def step(W, x):\n    dW = x.T @ x\n    db = x.sum(0)\n    return dW, db", "step"),
+        ("def loss(W, x):\n    loss = (x @ W).sum()\n    grad = x.sum(0)\n    return loss, grad",
+         "loss"),
+    ],
+)  # fmt: skip
+def test_what_returns_or_keeps_a_gradient_is_found(text, name):
+    assert [candidate.name for candidate in discover(read(text))] == [name]
+
+
+def test_layers_of_rows_and_a_loss_agree_with_their_own_forward_passes(tmp_path):
+    report = judged(tmp_path, PAIR.format(db="dout.sum(axis=0)"))
+    assert rows(report) == {"affine_backward": "agree", "softmax_loss": "agree"}
+
+
+def test_a_wrong_layer_is_named_and_the_right_ones_beside_it_are_not(tmp_path):
+    report = judged(tmp_path, PAIR.format(db="dout.sum()"))
+    assert report.verdict == "disagree"
+    assert rows(report) == {"affine_backward": "disagree", "softmax_loss": "agree"}
+
+
+def test_layers_of_a_class_are_no_network_of_the_textbook(tmp_path):
+    assert rows(judged(tmp_path, LAYER)) == {"Sigmoid.backward": "agree"}
+    wrong = LAYER.replace("(1 - self.y)", "(1 + self.y)")
+    assert rows(judged(tmp_path, wrong)) == {"Sigmoid.backward": "disagree"}
+
+
+def test_forward_passes_alone_are_nothing_to_check(tmp_path):
+    report = judged(
+        tmp_path,
+        """
+        import numpy as np
+        def forward_propagation(x, a0, parameters):
+            return np.tanh(parameters["W"] @ x + a0)
+        def loss(a, y):
+            return -(y * np.log(a) + (1 - y) * np.log(1 - a))
+        """,
+    )
+    assert (report.verdict, report.functions) == ("nothing-to-check", ())
+
+
+def test_what_a_framework_differentiates_is_nothing_to_check_without_blame(tmp_path):
+    report = judged(
+        tmp_path,
+        """
+        import torch.nn as nn
+        class Net(nn.Module):
+            def __init__(self, n=3):
+                super().__init__()
+                self.fc = nn.Linear(n, 1)
+            def forward(self, x):
+                return self.fc(x)
+        """,
+    )
+    assert report.verdict == "nothing-to-check"
+    assert "a framework differentiates it" in report.message
+
+
+def test_one_right_pass_and_one_that_cannot_be_judged_are_undecided(tmp_path):
+    text = PAIR.format(db="dout.sum(axis=0)") + textwrap.dedent(
+        """
+        def mystery_backward(dout, memo, secret):
+            return dout @ memo[secret].T
+        """
+    )
+    report = judged(tmp_path, text)
+    assert report.verdict == "undecided"
+    assert rows(report)["affine_backward"] == "agree"
+    assert rows(report)["mystery_backward"] == "undecided"
+    says = {row.name: row.message for row in report.functions}["mystery_backward"]
+    assert "--loss, --grads, --params" in says
+
+
+def test_gradients_that_stay_inside_a_training_loop_are_not_cleared(tmp_path):
+    report = judged(
+        tmp_path,
+        """
+        def train(X, y, W, b):
+            for _ in range(100):
+                dZ = X @ W + b - y
+                dW = X.T @ dZ / len(X)
+                db = dZ.mean()
+                W, b = W - 0.1 * dW, b - 0.1 * db
+            return W, b
+        """,
+    )
+    assert report.verdict == "undecided"
+    assert "do not leave it" in report.functions[0].message
+
+
+def test_an_argument_whose_name_says_nothing_is_the_cache(tmp_path):
+    text = """
+    import numpy as np
+    def linear_backward(dZ, midval):
+        A_prev, W, b = midval
+        m = A_prev.shape[1]
+        return W.T @ dZ, {dW}, np.sum(dZ, axis=1, keepdims=True) / m
+    """
+    right = judged(tmp_path, text.format(dW="dZ @ A_prev.T / m"))
+    assert rows(right) == {"linear_backward": "agree"}
+    wrong = judged(tmp_path, text.format(dW="2 * dZ @ A_prev.T / m"))
+    assert rows(wrong) == {"linear_backward": "disagree"}
+
+
+def test_averages_that_parameters_share_are_accepted_and_remarked(tmp_path):
+    text = """
+    import numpy as np
+    def dense_forward(A, W, b):
+        return W @ A + b
+    def dense_backward(dZ, A, W):
+        m = A.shape[1]
+        return W.T @ dZ, dZ @ A.T / {by}, dZ.mean(axis=1, keepdims=True)
+    """
+    right = judged(tmp_path, text.format(by="m"))
+    assert rows(right) == {"dense_backward": "agree"}
+    assert any("by the number of examples" in remark for remark in right.remarks)
+    wrong = judged(tmp_path, text.format(by="A.shape[0]"))
+    assert rows(wrong) == {"dense_backward": "disagree"}
+
+
+def test_a_penalised_gradient_is_not_held_against_a_plain_cost(tmp_path):
+    report = judged(
+        tmp_path,
+        """
+        import numpy as np
+        def forward_propagation(X, parameters):
+            W1, b1, W2, b2 = (parameters[k] for k in ("W1", "b1", "W2", "b2"))
+            Z1 = W1 @ X + b1
+            A1 = np.maximum(Z1, 0)
+            A2 = 1 / (1 + np.exp(-(W2 @ A1 + b2)))
+            return A2, (Z1, A1, W1, W2, A2)
+        def compute_cost(AL, Y):
+            return -np.mean(Y * np.log(AL) + (1 - Y) * np.log(1 - AL))
+        def backward_propagation_with_regularization(X, Y, cache, lambd):
+            Z1, A1, W1, W2, A2 = cache
+            m = X.shape[1]
+            dZ2 = A2 - Y
+            dZ1 = (W2.T @ dZ2) * (Z1 > 0)
+            return {"dW2": dZ2 @ A1.T / m + lambd / m * W2,
+                    "db2": np.sum(dZ2, axis=1, keepdims=True) / m,
+                    "dW1": dZ1 @ X.T / m + lambd / m * W1,
+                    "db1": np.sum(dZ1, axis=1, keepdims=True) / m}
+        """,
+    )
+    assert report.verdict == "agree", report.message
+
+
+def test_a_pair_that_is_kept_as_one_value_is_said_with_its_line(tmp_path):
+    report = judged(
+        tmp_path,
+        """
+        import numpy as np
+        def sigmoid(Z):
+            A = 1 / (1 + np.exp(-Z))
+            return A, Z
+        def forward_propagation(X, parameters):
+            Z1 = parameters["W1"] @ X + parameters["b1"]
+            A1 = np.tanh(Z1)
+            Z2 = parameters["W2"] @ A1 + parameters["b2"]
+            A2 = sigmoid(Z2)
+            return A2, {"Z1": Z1, "A1": A1, "Z2": Z2, "A2": A2}
+        def backward_propagation(parameters, cache, X, Y):
+            m = X.shape[1]
+            dZ2 = cache["A2"] - Y
+            dZ1 = parameters["W2"].T @ dZ2 * (1 - cache["A1"] ** 2)
+            return {"dW1": dZ1 @ X.T / m, "db1": dZ1.mean(axis=1, keepdims=True),
+                    "dW2": dZ2 @ cache["A1"].T / m, "db2": dZ2.mean(axis=1, keepdims=True)}
+        """,
+    )
+    assert report.verdict == "crashed"
+    assert "sigmoid returns as A2 (line 10)" in report.message
+
+
+def test_a_base_class_comes_from_the_root_of_the_project(tmp_path):
+    nets = tmp_path / "nets"
+    nets.mkdir()
+    (nets / "__init__.py").write_text("")
+    (nets / "base.py").write_text("class Layer:\n    factor = 3.0\n")
+    (nets / "scale.py").write_text(
+        "from nets.base import Layer\n"
+        "class Scale(Layer):\n"
+        "    def forward(self, x):\n        return self.factor * x\n"
+        "    def backward(self, dy):\n        return self.factor * dy\n"
+    )
+    [report] = judge_all([nets / "scale.py"], Limits(), 1)
+    assert rows(report) == {"Scale.backward": "agree"}
+
+
+def test_the_door_gives_every_call_fresh_copies_and_the_names_as_they_were():
+    found = read(
+        """
+        import numpy as np
+        count = np.zeros(1)
+        def spoil(x):
+            count[0] += 1
+            x *= 0
+            return np.random.rand() + count[0] + x.sum()
+        """
+    )
+    door = open_door(lambda: open_workspace(found))
+    try:
+        import numpy as np
+
+        recipe = Recipe((("call", ("name", "spoil"), [("in", "x")], {}),), (("slot", 0),))
+        first, again = (door.run(recipe, {"x": np.ones(3)}) for _ in range(2))
+        assert first == again
+        missing = Recipe((("call", ("name", "nobody"), [], {}),), ())
+        assert isinstance(door.run(missing, {}), Raised)
+        rows_ = door.sweep(recipe, {"x": np.ones(3)}, [("x", np.zeros(3))] * 4, 5.0)
+        assert rows_.shape == (4, 1)
+    finally:
+        door.close()
+
+
+def test_a_report_has_the_kind_and_the_line_of_each_row(tmp_path):
+    report = json.loads(json.dumps(judged(tmp_path, LAYER).to_dict()))
+    [row] = report["functions"]
+    assert (row["name"], row["kind"], row["line"]) == ("Sigmoid.backward", "backward", 9)

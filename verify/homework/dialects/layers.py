@@ -1,0 +1,34 @@
+"""Layer classes of "from scratch" books and courses: what their numbers are called."""
+
+from __future__ import annotations
+
+from typing import Any
+
+ARGUMENTS: dict[str, tuple[dict[str, tuple[Any, ...]], ...]] = {}
+
+SETTINGS: dict[str, tuple[Any, ...]] = {
+    "stride": (1, 2),
+    "pad": (0, 1),
+    "padding": (0, 1),
+    "filter_h": (4,),
+    "filter_w": (2,),
+    "pool_h": (2,),
+    "pool_w": (4,),
+    "pool_size": (2,),
+    "kernel_size": (2,),
+    "kernel": (2,),
+    "filter_size": (2,),
+    "f": (2,),
+    "eps": (1e-3,),
+    "epsilon": (1e-3,),
+    "delta": (1.0,),
+    "keep_prob": (0.6,),
+    "dropout_ratio": (0.6,),
+    "train_flg": (True,),
+    "training": (True,),
+    "is_training": (True,),
+    "train": (True,),
+    "num_labels": (3,),
+    "num_classes": (3,),
+    "n_classes": (3,),
+}

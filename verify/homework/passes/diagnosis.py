@@ -1,0 +1,429 @@
+"""What is wrong with a gradient: by its shape, by its numbers, by the change that mends it."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from verify.diagnose.search import extent
+from verify.findings import Extent, Finding
+from verify.homework.passes.engine import TWICE
+from verify.homework.passes.measure import Measured, Measurement
+from verify.homework.passes.repair import Edit, family, repair
+from verify.homework.passes.verdicts import Outcome, Wrong, gaps, shaped
+from verify.homework.read.discover import Candidate
+from verify.homework.read.extract import Extract
+from verify.homework.read.gradient_lines import NOWHERE, Line, line_of, locate
+from verify.homework.run.door import Door
+
+CLOSE = 3e-3
+"""How near a wrong formula must come, over the size of what was found, to be what was written."""
+
+Named = tuple[str, str]
+"""The name of a mistake, and the sentence that says it of {tensor}."""
+
+
+def findings_of(
+    found: Extract, door: Door, candidate: Candidate, outcomes: Sequence[Outcome]
+) -> list[Finding]:
+    """Return a finding for each mistake: one for all gradients that the same change mends."""
+    edit = None
+    with contextlib.suppress(ValueError, TypeError, AttributeError, KeyError, IndexError):
+        # A diagnosis that fails costs a name, and no verdict.
+        edit = repair(found, door, candidate, outcomes)
+    wrong: dict[str, tuple[Outcome, Wrong]] = {}
+    for outcome in outcomes:
+        for each in outcome.wrong:
+            wrong.setdefault(each.tensor.gradient.label, (outcome, each))
+    findings = []
+    for label, (outcome, each) in wrong.items():
+        named = _by_shape(each) or _by_numbers(outcome, each) or _by_settings(outcomes, label)
+        if edit is not None:
+            findings.append(_mended(found, candidate, edit, named, outcome, each, list(wrong)))
+            return findings
+        findings.append(_finding(found, candidate, named, outcome, each))
+    return findings
+
+
+def _finding(
+    found: Extract,
+    candidate: Candidate,
+    named: Named | None,
+    outcome: Outcome,
+    wrong: Wrong,
+) -> Finding:
+    """Return the finding of one gradient, in the line that last assigns it."""
+    label = wrong.tensor.gradient.label
+    bug, says = named if named is not None else ("unknown", "")
+    line = _line(found, candidate, label)
+    extents = tuple(_extents(wrong))
+    return Finding(
+        bug,
+        label,
+        says=says,
+        values={"tensor": label, **_values(wrong)},
+        extents=extents,
+        follows=() if named is not None else ("no-name",),
+        function=candidate.name,
+        role="backward",
+        **line._asdict(),
+    )
+
+
+def _mended(
+    found: Extract,
+    candidate: Candidate,
+    edit: Edit,
+    named: Named | None,
+    outcome: Outcome,
+    wrong: Wrong,
+    labels: Sequence[str],
+) -> Finding:
+    """Return the finding of a mistake that one change takes back."""
+    label = edit.target if edit.target in labels else wrong.tensor.gradient.label
+    bug, says = named if named is not None else (edit.bug, "")
+    if named is not None and named[0] in _VAGUE:
+        bug, says = edit.bug, ""
+    name = edit.owner or edit.name
+    return Finding(
+        bug,
+        label,
+        says=says or "With `{right}` in place of `{wrong}` {tensors} would be right.",
+        wrong="{wrong}",
+        right="{right}",
+        values={
+            "tensor": label,
+            "tensors": " and ".join(labels),
+            "wrong": edit.wrong,
+            "right": edit.right,
+            **_values(wrong),
+        },
+        extents=tuple(_extents(wrong)),
+        function=candidate.name,
+        role="backward",
+        **line_of(found, name, edit.line)._asdict(),
+    )
+
+
+_VAGUE = frozenset({"windows-overlap", "wrong-shape", "gradient-scaled", "gradient-not-summed"})
+"""What a change that mends the pass says better."""
+
+
+def _values(wrong: Wrong) -> dict[str, Any]:
+    return {"shape": str(wrong.tensor.found_shape), "due": str(wrong.tensor.shape)}
+
+
+def _line(found: Extract, candidate: Candidate, label: str) -> Line:
+    for name in dict.fromkeys((label, label.rsplit(".", 1)[-1], label.split(".")[0])):
+        line = locate(found, candidate.owner or candidate.function, candidate.node, name)
+        if line is not NOWHERE:
+            return line
+    returns = [n for n in ast.walk(candidate.node) if isinstance(n, ast.Return)]
+    place = returns[-1].lineno if returns else candidate.node.lineno
+    return line_of(found, candidate.owner or candidate.function, place)
+
+
+def _extents(wrong: Wrong) -> Iterator[Extent]:
+    """Yield how far a gradient is off, under the cotangent under which it is worst."""
+    tensor, found = wrong.tensor, shaped(wrong.tensor)
+    if found is None or not tensor.smooth.any():
+        return
+    gap, allowed = gaps(tensor, found, wrong.scale)
+    case = int(np.argmax((gap / np.maximum(allowed, 1e-300)).max(axis=1)))
+    expected = found[case].copy()
+    kept = tensor.index[tensor.smooth]
+    far = np.zeros(found.shape[1], bool)
+    far[kept] = gap[case] > allowed[case]
+    expected[kept] = wrong.scale * tensor.expected[case][tensor.smooth]
+    shape = (
+        tensor.shape if len(tensor.shape) == 2 else (-1, tensor.shape[-1] if tensor.shape else 1)
+    )
+    label = tensor.gradient.label
+    one = extent(label, found[case].reshape(shape), expected.reshape(shape), far.reshape(shape))
+    worst = int(np.argmax(np.where(far, np.abs(found[case] - expected), 0)))
+    index = tuple(int(i) for i in np.unravel_index(worst, tensor.shape)) if tensor.shape else ()
+    yield Extent(
+        label, one.wrong, one.size, one.relative, one.row if len(tensor.shape) == 2 else None,
+        one.column if len(tensor.shape) == 2 else None, index, one.found, one.right,
+    )  # fmt: skip
+
+
+# By its shape.
+
+
+def _by_shape(wrong: Wrong) -> Named | None:
+    tensor = wrong.tensor
+    kind = family(tensor.gradient.label)
+    if tensor.found is None:
+        return "not-a-number", "{tensor} is not an array of numbers."
+    if not np.isfinite(tensor.found).all():
+        return "not-finite", "{tensor} is not finite."
+    if shaped(tensor) is not None:
+        return None
+    shape, due = tensor.found_shape, tensor.shape
+    size = int(np.prod(due))
+    if int(np.prod(shape)) == 1 < size:
+        bug = "bias-summed-over-everything" if kind == "bias" else "summed-over-everything"
+        return bug, "{tensor} is one number, it should be {due}: it is summed over all axes."
+    if shape == due[::-1]:
+        return f"{kind}-transposed", "{tensor} is transposed: it has the shape {shape}, not {due}."
+    if int(np.prod(shape)) == size and kind == "bias":
+        return "bias-keepdims-missing", (
+            "{tensor} has the shape {shape} and its parameter {due}: keepdims=True is missing, and "
+            "their difference broadcasts."
+        )
+    if len(shape) == len(due) and int(np.prod(shape)) != size and kind == "bias":
+        return (
+            "bias-wrong-axis",
+            "{tensor} has the shape {shape}, it should have {due}: it is "
+            "summed over the wrong axis.",
+        )
+    if len(shape) > len(due):
+        return (
+            "gradient-not-summed",
+            "{tensor} has the shape {shape}, it should have {due}: it is not summed.",
+        )
+    return "wrong-shape", "{tensor} has the shape {shape}; it should have {due}."
+
+
+# By its numbers.
+
+
+def _by_numbers(outcome: Outcome, wrong: Wrong) -> Named | None:
+    """Return the mistake whose formula gives what was found, or None."""
+    measurement, tensor = outcome.measurement, wrong.tensor
+    assert isinstance(measurement, Measurement)
+    found = shaped(tensor)
+    if found is None or not tensor.whole or not tensor.smooth.any():
+        return None
+    if outcome.experiment.setting == TWICE and _fits(tensor, found, tensor.expected / 2):
+        return "last-part-only", "{tensor} is set, where it should be added to."
+    right = wrong.scale * tensor.expected
+    for bug, says, value in (
+        *_elementwise(outcome, measurement, tensor, right),
+        *_normalised(outcome, measurement, tensor),
+        *_factors(outcome, tensor, right),
+        *_others(measurement, tensor),
+    ):
+        if _fits(tensor, found, value):
+            return bug, says
+    return None
+
+
+Formula = tuple[str, str, Any]
+
+
+def _fits(tensor: Measured, found: np.ndarray, value: Any) -> bool:
+    array = np.asarray(value, float)
+    if array.size != found.size or not np.isfinite(array).all():
+        return False
+    gap = np.abs(array.reshape(found.shape) - found)[:, tensor.index][:, tensor.smooth]
+    size = np.abs(found).max(initial=0.0)
+    return bool(gap.max(initial=0.0) <= CLOSE * max(size, 1e-12))
+
+
+def _factors(outcome: Outcome, tensor: Measured, right: np.ndarray) -> Iterator[Formula]:
+    kind = family(tensor.gradient.label)
+    yield f"{kind}-zero", "{tensor} is 0 everywhere.", 0 * right
+    for factor, name, says in (
+        (2.0, "doubled", "{tensor} is twice what it should be."),
+        (0.5, "halved", "{tensor} is half of what it should be."),
+        (-1.0, "negated", "{tensor} has the wrong sign."),
+    ):
+        yield f"{kind}-{name}", says, factor * right
+    main = np.shape(outcome.experiment.given.get(outcome.experiment.main, ()))
+    images = [s for s in (np.shape(v) for v in outcome.experiment.given.values()) if len(s) == 4]
+    for size in {a * b for s in images for a, b in (s[2:4], s[1:3])}:
+        says = f"{{tensor}} is {size} times what it should be: it is not divided by the positions."
+        yield "gradient-not-averaged-over-positions", says, size * right
+    for size in dict.fromkeys((*main[:1], *main[-1:], int(np.prod(main)))):
+        if size > 1:
+            says = (
+                f"{{tensor}} is {size} times what it should be: it is not divided by the number "
+                "of examples."
+            )
+            yield f"{kind}-not-averaged", says, size * right
+            says = (
+                f"{{tensor}} is {size} times too small: it is divided by the number of examples "
+                "once too often."
+            )
+            yield f"{kind}-averaged-twice", says, right / size
+
+
+def _elementwise(
+    outcome: Outcome, measurement: Measurement, tensor: Measured, right: np.ndarray
+) -> Iterator[Formula]:
+    """Yield what people write for the gradient of a function that works entry by entry."""
+    x = np.asarray(outcome.experiment.given[tensor.gradient.of], float)
+    out = measurement.outputs[0]
+    if tensor.gradient.of != outcome.experiment.main or out.shape != x.shape or out.size < 2:
+        return
+    if outcome.experiment.weights != "drawn":
+        return
+    c = np.array([np.asarray(each[0], float).ravel() for each in measurement.cotangents])
+    with np.errstate(all="ignore"):
+        slope = right / c
+    if not np.allclose(slope, slope[0], rtol=1e-3, atol=1e-6):
+        s = out.ravel()
+        yield (
+            "derivative-diagonal-only",
+            "Only the diagonal of the Jacobian is taken.",
+            (c * s * (1 - s)),
+        )
+        yield (
+            "derivative-missing",
+            "{tensor} is the upstream gradient: the derivative is missing.",
+            c,
+        )
+        return
+    r, x, y = slope[0], x.ravel(), out.ravel().astype(float)
+    kinds = np.unique(np.round(r[np.isfinite(r)], 4))
+    masked = bool((np.abs(kinds) < 1e-6).any()) and len(kinds) == 2
+    kept = float(np.abs(kinds).max(initial=1.0))
+    if masked and abs(kept - 1) > 1e-3:
+        yield (
+            "mask-not-rescaled",
+            "The mask is applied, and not divided by keep_prob.",
+            c * (r != 0),
+        )
+        yield "mask-forgotten", "The mask is missing.", c
+        yield "mask-only-rescaled", "It is divided by keep_prob, and the mask is missing.", c * kept
+        yield "mask-multiplied", "It is multiplied by keep_prob, not divided.", c * (r != 0) / kept
+    yield "derivative-missing", "{tensor} is the upstream gradient: the derivative is missing.", c
+    yield (
+        "upstream-missing",
+        "It is not multiplied by the upstream gradient.",
+        np.tile(r, (len(c), 1)),
+    )
+    if len(kinds) == 2:
+        low, high = float(kinds.min()), float(kinds.max())
+        yield (
+            "derivative-of-upstream",
+            "The mask is taken of the upstream gradient, not of the input.",
+            np.where(c > 0, high, low) * c,
+        )
+        yield "derivative-inverted", "The mask is the wrong way round.", (low + high - r) * c
+        yield "derivative-of-another-activation", "The derivative is that of relu.", (x > 0) * c
+    for bug, says, factor in (
+        ("derivative-is-activation", "It is multiplied by the activation itself.", y),
+        ("derivative-one-minus-activation", "A factor of the derivative is missing.", 1 - y),
+        ("derivative-is-preactivation", "It is multiplied by the input, not by the derivative.", x),
+        ("derivative-of-preactivation", "The derivative is made with the input instead of the "
+         "output.", x * (1 - x)),
+        ("derivative-of-preactivation", "The derivative is made with the input instead of the "
+         "output.", 1 - x**2),
+        ("derivative-with-plus", "The sign in the derivative is wrong.", y * (1 + y)),
+        ("derivative-with-plus", "The sign in the derivative is wrong.", 1 + y**2),
+        ("derivative-of-another-activation", "The derivative is that of tanh.", 1 - y**2),
+        ("derivative-of-another-activation", "The derivative is that of the sigmoid.", y * (1 - y)),
+        ("derivative-of-another-activation", "The derivative is that of relu.", x > 0),
+        ("derivative-twice", "The derivative is taken twice.", r**2),
+    ):  # fmt: skip
+        yield bug, says, c * factor
+
+
+def _normalised(outcome: Outcome, measurement: Measurement, tensor: Measured) -> Iterator[Formula]:
+    """Yield a normalisation's gradient without one of its paths, over every set of axes."""
+    given = outcome.experiment.given
+    x = np.asarray(given[tensor.gradient.of], float)
+    if tensor.gradient.of != outcome.experiment.main or measurement.outputs[0].shape != x.shape:
+        return
+    gamma = next((np.asarray(v, float) for k, v in given.items()
+                  if k.rsplit(".", 1)[-1].lower() in ("gamma", "g", "scale", "bw")
+                  and isinstance(v, np.ndarray)), np.ones(()))  # fmt: skip
+    c = np.array([np.asarray(each[0], float) for each in measurement.cotangents])
+    if gamma.ndim == 1 and x.ndim == 4:
+        gamma = gamma.reshape(1, -1, 1, 1)
+    try:
+        g = c * gamma
+    except ValueError:
+        return
+    axes = [(0,), (1,)] if x.ndim == 2 else [(0, 2, 3), (1, 2, 3), (2, 3), (0, 1, 2)]
+    for axis, eps in itertools.product([a for a in axes if max(a) < x.ndim], (0, 1e-3, 1e-5, 1e-2)):
+        over = tuple(a + 1 for a in axis)
+        std = np.sqrt(x.var(axis=axis, keepdims=True) + eps)
+        h = (x - x.mean(axis=axis, keepdims=True)) / std
+        mean = g.mean(axis=over, keepdims=True)
+        var = h * (g * h).mean(axis=over, keepdims=True)
+        if not _fits(tensor, tensor.expected, (g - mean - var) / std):
+            continue
+        yield "mean-path-missing", "The path through the mean is missing.", (g - var) / std
+        yield "variance-path-missing", "The path through the variance is missing.", (g - mean) / std
+        yield "statistics-constant", "Mean and variance are taken as constants.", g / std
+        for other in axes:
+            wrong = tuple(a + 1 for a in other)
+            if wrong == over:
+                continue
+            elsewhere = g.mean(axis=wrong, keepdims=True)
+            says = "A mean of the backward pass is taken over the wrong axis."
+            yield "summed-over-wrong-axis", says, (g - elsewhere - var) / std
+            moved = h * (g * h).mean(axis=wrong, keepdims=True)
+            yield "summed-over-wrong-axis", says, (g - mean - moved) / std
+            yield "summed-over-wrong-axis", says, (g - elsewhere - moved) / std
+        return
+
+
+def _others(measurement: Measurement, tensor: Measured) -> Iterator[Formula]:
+    """Yield what other gradients of the pass are, and the transposed one."""
+    if len(tensor.shape) == 2 and tensor.shape[0] == tensor.shape[1]:
+        turned = tensor.expected.reshape(-1, *tensor.shape).transpose(0, 2, 1)
+        yield f"{family(tensor.gradient.label)}-transposed", "{tensor} is transposed.", turned
+    for other in measurement.tensors:
+        if other is not tensor and other.shape == tensor.shape and other.whole:
+            says = f"{{tensor}} is the gradient of {other.gradient.of}."
+            yield "gradient-of-another-argument", says, other.expected
+
+
+# By the settings in which it is wrong.
+
+
+def _by_settings(outcomes: Sequence[Outcome], label: str) -> Named | None:
+    """Return the mistake of a pass that is right in some settings: stride, padding, overlap."""
+    wrong: list[dict[str, Any]] = []
+    right: list[dict[str, Any]] = []
+    for outcome in outcomes:
+        bad = any(each.tensor.gradient.label == label for each in outcome.wrong)
+        (wrong if bad else right).append(_window(outcome))
+    if not right or not wrong or any(not each for each in wrong + right):
+        return None
+    if all(w["stride"] > 1 for w in wrong) and all(w["stride"] == 1 for w in right):
+        return (
+            "stride-forgotten",
+            "{tensor} is right where the stride is 1, and wrong where it is larger.",
+        )
+    if all(w["pad"] for w in wrong) and not any(w["pad"] for w in right):
+        return "padding-forgotten", "{tensor} is right without padding, and wrong with it."
+    if all(w["overlaps"] for w in wrong) and not any(w["overlaps"] for w in right):
+        return (
+            "last-part-only",
+            "{tensor} is right where windows do not overlap, and wrong where "
+            "they do: the last one alone is kept.",
+        )
+    return None
+
+
+_SIDES = frozenset(
+    "pool_height pool_width f kernel_size filter_h filter_w pool_h pool_w pool_size".split()
+)
+
+
+def _window(outcome: Outcome) -> dict[str, Any]:
+    """Return stride, padding and whether windows overlap, {} where there are no windows."""
+    numbers: dict[str, Any] = {}
+    for name, value in outcome.experiment.settings.items():
+        numbers |= dict(value) if isinstance(value, Mapping) else {name: value}
+    if "stride" not in numbers:
+        return {}
+    sides = [v for k, v in numbers.items() if k in _SIDES]
+    for name, value in outcome.experiment.given.items():
+        if name.lower() in ("w", "weights", "kernel") and np.ndim(value) == 4:
+            shape = np.shape(value)
+            sides += list(shape[2:]) if shape[2] * shape[3] <= shape[0] * shape[1] else shape[:2]
+    pad = numbers.get("pad", numbers.get("padding", 0))
+    return {"stride": numbers["stride"], "pad": pad,
+            "overlaps": max(sides, default=0) > numbers["stride"]}  # fmt: skip

@@ -1,0 +1,71 @@
+"""An experiment: one way to call a pass, beside the forward pass that it should differentiate.
+
+Whatever the pair is (two functions, two methods, a function that returns a loss and its
+gradient), it becomes two recipes on named inputs: the forward one gives outputs, the backward one
+gradients, of <c, outputs> for the cotangents c that it is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from verify.homework.run.door import Expression, Step
+
+COTANGENT = "cotangent"
+"""The name of the input that holds the cotangent of the first output; of the next, with a 1."""
+
+
+def cotangent_name(number: int) -> str:
+    """Return the name of the input that holds the cotangent of an output."""
+    return COTANGENT if number == 0 else f"{COTANGENT}{number}"
+
+
+@dataclass(frozen=True, eq=False)
+class Gradient:
+    """A gradient that a pass returns or keeps: its name there, of which input, and where it is."""
+
+    label: str
+    of: str
+    where: Expression
+
+
+@dataclass(frozen=True, eq=False)
+class Experiment:
+    """How to call a pass and its forward pass.
+
+    `given` are the inputs by name. `forward` are steps after which `outputs` are there, and
+    `backward` steps after which the gradients are. `weights` says what the loss is made of: a
+    drawn cotangent for each output ("drawn"), or 1 for each of its numbers ("ones"), or their
+    mean ("mean"). `setting` is what is special about the inputs, in words.
+    """
+
+    given: Mapping[str, Any]
+    forward: tuple[Step, ...]
+    outputs: tuple[Expression, ...]
+    backward: tuple[Step, ...]
+    gradients: tuple[Gradient, ...]
+    weights: str = "drawn"
+    fixed: tuple[np.ndarray, ...] = ()
+    """The cotangents where they are given: `weights` is "fixed" then."""
+    setting: str = ""
+    forward_name: str = ""
+    main: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Numbers that the diagnosis may meet as a factor, by name: reg, keep_prob."""
+    tier: int = 0
+    """How sure the inputs are, as of `inputs.Arguments`."""
+    certain: bool = True
+    """Whether nothing in how the pass is called was guessed."""
+    unmatched: tuple[str, ...] = ()
+    """Gradients of parameters that it makes and that were matched to no input."""
+    accuses: bool = True
+    """Whether a gradient that is wrong in it is the pass's fault; else it may be the guess."""
+
+    @property
+    def tensors(self) -> dict[str, np.ndarray]:
+        """The inputs of which there are gradients."""
+        return {gradient.of: np.asarray(self.given[gradient.of]) for gradient in self.gradients}

@@ -1,0 +1,232 @@
+"""Objects of a file's own classes: how they are made, and what their parameters are."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from verify.homework.dialects import SETTINGS
+from verify.homework.passes.inputs import KEEP, REG, draw
+from verify.homework.read.discover import is_gradient, methods_of
+from verify.homework.read.extract import Extract
+from verify.homework.read.syntax import parameters
+from verify.homework.run.door import Door, Expression, Raised, Recipe, Step
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """Where a pass is called: the file itself, or an object that these steps make."""
+
+    owner: str | None = None
+    steps: tuple[Step, ...] = ()
+    given: Mapping[str, Any] = field(default_factory=dict)
+    sure: bool = True
+    """Whether every argument of the constructor was known by name."""
+
+    def target(self, name: str) -> Expression:
+        """Return the function or the method of this name."""
+        return ("name", name) if self.owner is None else ("at", ("slot", 0), name)
+
+
+def sides(found: Extract, door: Door, owner: str | None) -> Iterator[Side]:
+    """Yield the objects of a class that can be made, the likeliest first; or the file itself."""
+    if owner is None:
+        yield Side()
+        return
+    methods = methods_of(found, owner)
+    init = methods.get("__init__")
+    sure = all(
+        default or (len(_values(name, True, _SIZES[0])) and _is_known(name))
+        for name, default in (parameters(init, True) if init is not None else ())
+    )
+    seen: set[str] = set()
+    for arguments, given in _constructors(init):
+        said = repr((arguments, {name: np.shape(value) for name, value in given.items()}))
+        if said in seen:
+            continue
+        seen.add(said)
+        made: Step = ("call", ("name", owner), [], arguments)
+        answer = door.run(Recipe((made,), (("vars", ("slot", 0)),)), given)
+        if isinstance(answer, Raised):
+            continue
+        rng = np.random.default_rng(17)
+        steps: list[Step] = [made]
+        values = dict(given)
+        if next(parameters_in(answer[0]), None) is None:
+            answer = _initialised(door, methods, steps, given) or answer
+        for path, holder, key, value in parameters_in(answer[0]):
+            if any(value is known or np.array_equal(value, known) for known in given.values()):
+                continue
+            values[path] = (0.6 * draw(value.shape, rng)).astype(value.dtype)
+            steps.append(("put", holder, key, ("in", path)))
+        yield Side(owner, tuple(steps), values, sure)
+
+
+def _initialised(
+    door: Door, methods: Mapping[str, ast.FunctionDef], steps: list[Step], given: Mapping[str, Any]
+) -> tuple[Any, ...] | None:
+    """Call the method that makes an object's parameters, if there is one; add it to the steps."""
+    for name, node in methods.items():
+        if not _INITIALISES.search(name) or name == "__init__":
+            continue
+        arguments = {
+            argument: ("value", _values(argument, default, _SIZES[0])[0])
+            for argument, default in parameters(node, True)
+            if not default
+        }
+        call: Step = ("call", ("at", ("slot", 0), name), [], arguments)
+        answer = door.run(Recipe((*steps, call), (("vars", ("slot", 0)),)), given)
+        if not isinstance(answer, Raised):
+            steps.append(call)
+            return answer
+    return None
+
+
+_INITIALISES = re.compile(r"init\w*|build|reset_param\w*|make_\w*(?:weights|param)\w*")
+
+
+def _is_known(name: str) -> bool:
+    return name in SETTINGS or any(pattern.fullmatch(name) for _, pattern in _KINDS)
+
+
+def parameters_in(state: Mapping[str, Any]) -> Iterator[tuple[str, Expression, Any, np.ndarray]]:
+    """Yield the parameters in a new object: path, holder, key and value of each array."""
+    yield from _inside(state, ("slot", 0), "")
+
+
+def _inside(
+    state: Any, holder: Expression, path: str
+) -> Iterator[tuple[str, Expression, Any, np.ndarray]]:
+    items = state.items() if isinstance(state, Mapping) else enumerate(state)
+    for key, value in items:
+        name = f"{path}.{key}" if path else str(key)
+        if is_gradient(name.split(".")[0]) or _NO_PARAMETER.search(str(key)):
+            continue
+        if isinstance(value, np.ndarray) and value.dtype.kind == "f" and value.size:
+            yield name, holder, key, value
+        elif isinstance(value, (Mapping, list)):
+            yield from _inside(value, ("at", holder, key), name)
+
+
+_NO_PARAMETER = re.compile(
+    r"running|moving|veloc|moment|^[mv]$|^d[wb]|grad|cache|mask|config|_?state|optim|loss|hist"
+)
+
+_SIZES: tuple[Mapping[str, Any], ...] = (
+    {
+        "in": 5,
+        "out": 3,
+        "hidden": 6,
+        "W": (5, 3),
+        "b": (3,),
+        "norm": (5,),
+        "Wx": (5, 3),
+        "Wh": (3, 3),
+    },
+    {
+        "in": 5,
+        "out": 3,
+        "hidden": 6,
+        "W": (3, 5),
+        "b": (3, 1),
+        "norm": (5, 1),
+        "Wx": (3, 5),
+        "Wh": (3, 3),
+    },
+    {
+        "in": 3,
+        "out": 5,
+        "hidden": 6,
+        "W": (5, 3, 4, 2),
+        "b": (5,),
+        "norm": (3,),
+        "Wx": (5, 3),
+        "Wh": (3, 3),
+    },
+)
+"""The sizes of a layer: examples in rows, in columns, of images by their channels."""
+
+_KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
+    ("sizes", re.compile(r"(?:layer_?)?(?:sizes?|dims?|dimensions?)|layers?(?:_?dims?|_?sizes?)?|"
+                         r"layers_dims|architecture|nn_?structure|units_list")),
+    ("hidden_list", re.compile(r"hidden_(?:dims|sizes?_list|layers?)|hidden_size_list")),
+    ("in", re.compile(r"(?:n_?)?in(?:put)?(?:_?(?:size|dims?|features?|units|channels?|nodes|n|"
+                      r"shape))?s?|n_?x|fan_?in|n_?inputs?|num_inputs|num_features|in_?ch\w*|"
+                      r"in_?dim\w*|D|feature\w*|n_features|vocab\w*|n_in|size_in|prev\w*|nin")),
+    ("hidden", re.compile(r"hidden(?:_?(?:size|dims?|units|nodes|n))?|n_?h|n_?hidden|H|"
+                          r"num_hidden")),
+    ("out", re.compile(r"(?:n_?)?out(?:put)?(?:_?(?:size|dims?|features?|units|channels?|nodes|n))?"
+                       r"s?|n_?y|fan_?out|n_?outputs?|num_outputs|num_classes|n_?classes|"
+                       r"out_?ch\w*|out_?dim\w*|C|units|neurons|n_?neurons|n_units|num_filters|"
+                       r"n_filters|filters|size_out|nout|size")),
+    ("Wx", re.compile(r"W_?x\w?|Wi|W_?ih|U")),
+    ("Wh", re.compile(r"W_?h|W_?hh|W_?aa")),
+    ("W", re.compile(r"W|w|weights?|kernel|W_\w+|W\d")),
+    ("b", re.compile(r"b|bias(?:es)?")),
+    ("norm", re.compile(r"gamma|beta")),
+    ("reg", re.compile(r"(?:reg|lambd|weight_decay|l2)\w*|lam\w*")),
+    ("keep", re.compile(r"keep\w*|dropout\w*|p|prob|rate|drop\w*|ratio")),
+    ("rate", re.compile(r"lr|learning_?rate|alpha|eta|step_size")),
+    ("seed", re.compile(r"\w*seed|random_state")),
+    ("scale", re.compile(r"weight_(?:scale|init_std)|std|scale|init_std")),
+)  # fmt: skip
+
+
+def _constructors(
+    init: ast.FunctionDef | None,
+) -> Iterator[tuple[dict[str, Expression], dict[str, Any]]]:
+    """Yield arguments for a constructor, with the arrays among them."""
+    if init is None or not parameters(init, True):
+        yield {}, {}
+        return
+    rng = np.random.default_rng(19)
+    for sizes in _SIZES:
+        choices: list[list[tuple[str, Any]]] = []
+        for name, default in parameters(init, True):
+            choices.append([(name, option) for option in _values(name, default, sizes)])
+        for chosen in itertools.islice(itertools.product(*choices), 8):
+            arguments: dict[str, Expression] = {}
+            given: dict[str, Any] = {}
+            for name, option in chosen:
+                if option is None:
+                    continue
+                if isinstance(option, tuple) and option[0] == "array":
+                    given[name] = draw(option[1], rng)
+                    arguments[name] = ("in", name)
+                else:
+                    arguments[name] = ("value", option)
+            yield arguments, given
+
+
+def _values(name: str, default: bool, sizes: Mapping[str, Any]) -> Sequence[Any]:
+    """Return what an argument of a constructor may be; None leaves it out."""
+    if name in SETTINGS:
+        return [*SETTINGS[name]][:2]
+    kind = next((kind for kind, pattern in _KINDS if pattern.fullmatch(name)), None)
+    if kind in ("W", "b", "norm", "Wx", "Wh"):
+        return [None] if default else [("array", sizes[kind])]
+    if kind == "sizes":
+        return [[5, 4, 3]]
+    if kind == "hidden_list":
+        return [[6, 4]]
+    if name == "dtype":
+        return ["float64", None] if default else ["float64"]
+    if kind in ("in", "out", "hidden"):
+        return [sizes[kind], (3, 6, 8), None] if default and "input" in name else [sizes[kind]]
+    if kind == "reg":
+        return [REG]
+    if kind == "keep":
+        return [KEEP]
+    if kind == "rate":
+        return [None] if default else [0.1]
+    if kind == "seed":
+        return [3]
+    if kind == "scale":
+        return [0.5]
+    return [None] if default else [3]

@@ -1,0 +1,751 @@
+"""From a candidate to experiments: which forward pass is its own, and how both are called.
+
+A pair is two functions of one stem, two methods of one class, a function that returns a loss and
+its gradient, or a cost and a gradient of the same arguments. How a backward pass is given what it
+needs is read off names (its arguments are the forward pass's, its results, its cache, or a
+cotangent) and tried, the likeliest binding first. Gradients are matched to inputs by name, then
+by shape.
+"""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from verify.homework.passes.experiment import (
+    Experiment,
+    Gradient,
+    cotangent_name,
+)
+from verify.homework.passes.inputs import Arguments, argument_sets, draw, is_label, main_of
+from verify.homework.passes.objects import Side, parameters_in, sides
+from verify.homework.passes.recordings import arguments_of, globals_of, side_of
+from verify.homework.read.discover import (
+    Candidate,
+    is_gradient,
+    is_hinted,
+    methods_of,
+    name_parts,
+    stem,
+)
+from verify.homework.read.extract import Extract
+from verify.homework.read.syntax import parameters, returned
+from verify.homework.run.door import Door, Expression, Raised, Recipe, Step
+
+MOST_BINDINGS = 12
+
+RECORDING = 3.0
+"""Seconds for which a file's own statements are run."""
+
+
+@dataclass(eq=False)
+class Case:
+    """A file under test: its text, the door to its code, and what stood in the way so far."""
+
+    found: Extract
+    door: Door
+    obstacles: dict[str, list[Raised | str]] = field(default_factory=dict)
+    calls: dict[str, dict[str, Any]] | None = None
+    """The file's own calls, by the qualified name of the function, once they were recorded."""
+
+    def recorded(self, name: str) -> dict[str, Any] | None:
+        """Return the first call that the file's own statements make of a function, if any."""
+        if self.calls is None:
+            names = [*self.found.functions]
+            for owner in self.found.classes:
+                names += [f"{owner}.{method}" for method in methods_of(self.found, owner)]
+            self.calls = self.door.record(names, RECORDING) if self.found.rest else {}
+        return self.calls.get(name)
+
+    def note(self, candidate: Candidate, obstacle: Raised | str) -> None:
+        """Remember why an attempt at a pass came to nothing."""
+        self.obstacles.setdefault(candidate.name, []).append(obstacle)
+
+
+@dataclass(frozen=True, eq=False)
+class Forward:
+    """A forward pass that may be a candidate's own."""
+
+    name: str
+    node: ast.FunctionDef
+
+
+@dataclass(frozen=True, eq=False)
+class Leaf:
+    """An array in a result: how it is called there, and where it is."""
+
+    label: str
+    where: Expression
+    value: np.ndarray
+
+
+def plans(case: Case, candidate: Candidate) -> Iterator[list[Experiment]]:
+    """Yield the ways to judge a candidate, the likeliest first: the experiments of each."""
+    for side in sides(case.found, case.door, candidate.owner):
+        others = (
+            methods_of(case.found, candidate.owner) if candidate.owner else (case.found.functions)
+        )
+        if is_hinted(candidate.function, others):
+            for forward in _forwards(case.found, candidate):
+                yield from _of_pair(case, candidate, side, forward, None)
+        yield from _of_loss_and_gradient(case, candidate, side, None)
+    yield from _of_recorded(case, candidate)
+
+
+def _of_recorded(case: Case, candidate: Candidate) -> Iterator[list[Experiment]]:
+    """Yield ways to judge a candidate on what the file's own statements call it with."""
+    own = case.recorded(candidate.name)
+    side = Side()
+    if candidate.owner is not None:
+        made = side_of(candidate.owner, own) if own is not None else None
+        if made is None:
+            return
+        side = made
+    elif own is not None and own.get("globals"):
+        side = globals_of(own)
+    if own is not None and (arguments := arguments_of(own)) is not None:
+        yield from _of_loss_and_gradient(case, candidate, side, [[arguments]])
+    for forward in _forwards(case.found, candidate):
+        qualified = f"{candidate.owner}.{forward.name}" if candidate.owner else forward.name
+        call = case.recorded(qualified)
+        if call is None or (arguments := arguments_of(call)) is None:
+            continue
+        if candidate.owner is not None:
+            side = side_of(candidate.owner, call) or side
+        yield from _of_pair(case, candidate, side, forward, [[arguments]])
+
+
+def _forwards(found: Extract, candidate: Candidate) -> list[Forward]:
+    """Return the functions whose derivative a candidate may be, the likeliest first."""
+    others = found.functions if candidate.owner is None else methods_of(found, candidate.owner)
+    own = stem(candidate.function)
+    fitting = []
+    for name, node in others.items():
+        if name == candidate.function or name.startswith("__init"):
+            continue
+        hinted = is_hinted(name, others)
+        same = own == stem(name) or own == name.lower().strip("_")
+        method = candidate.owner is not None and name in _FORWARDS and not own
+        same_stem = bool(own) and same and not hinted
+        cost = is_cost(name) and (
+            _is_gradient_of_cost(candidate) or _takes_the_same(node, candidate)
+        )
+        if method or same_stem or (cost and not hinted):
+            exact = _suffix(name) == _suffix(candidate.function)
+            fitting.append((not (same_stem or method), not exact, Forward(name, node)))
+    if not fitting and own:
+        fitting = [
+            (False, False, Forward(name, node))
+            for name, node in others.items()
+            if not is_hinted(name, others) and _shorter(stem(name)) == _shorter(own)
+        ]
+    return [forward for *_, forward in sorted(fitting, key=lambda item: item[:2])]
+
+
+_FORWARDS = (
+    "forward", "__call__", "fprop", "forward_pass", "forward_propagation", "feedforward",
+    "feed_forward", "forward_prop", "f", "fn", "func", "function", "apply", "calc", "loss",
+    "activate", "activation", "compute", "predict",
+)  # fmt: skip
+
+
+def _takes_the_same(node: ast.FunctionDef, candidate: Candidate) -> bool:
+    """Say whether a cost and a gradient have the same arguments, by name."""
+    own = [name for name, _ in candidate.arguments]
+    return len(own) > 1 and set(own) == {
+        name for name, _ in parameters(node, candidate.owner is not None)
+    }
+
+
+def _shorter(name: str) -> str:
+    """Return a stem without what says how it is computed: conv_naive is conv."""
+    return re.sub(
+        r"_(?:naive|fast|im2col|alt|vec\w*|strides?|slow|loops?|v\d|\d|np|numpy|batch)$", "", name
+    )
+
+
+def _suffix(name: str) -> str:
+    found = re.search(r"(?:forward|backward|back|grad|gradient)_(\w+)$", name)
+    return found[1] if found else ""
+
+
+def is_cost(name: str) -> bool:
+    """Say whether a function's name is that of a loss."""
+    return bool({"cost", "loss", "objective", "error", "j", "fn"} & set(name_parts(name)))
+
+
+def _is_gradient_of_cost(candidate: Candidate) -> bool:
+    return bool(
+        {"gradient", "grad", "gradients", "derivative", "delta"}
+        & set(name_parts(candidate.function))
+    )
+
+
+# A pair: something forward, something backward.
+
+
+def _of_pair(
+    case: Case,
+    candidate: Candidate,
+    side: Side,
+    forward: Forward,
+    known: Sequence[list[Arguments]] | None,
+) -> Iterator[list[Experiment]]:
+    name = _shorter(stem(candidate.function)) or stem(candidate.owner or "")
+    for sets in known or argument_sets(forward.node, candidate.owner is not None, name):
+        first = sets[0]
+        steps = forward_steps(side, forward.name, first)
+        given = {**side.given, **first.given}
+        wanted = (result_of(steps), *state_of(side))
+        answer = case.door.run(Recipe(steps, wanted), given)
+        if isinstance(answer, Raised):
+            case.note(candidate, answer)
+            continue
+        if (warmed := _warmed(side, steps, given, answer)) is not None:
+            side = warmed
+            steps = forward_steps(side, forward.name, first)
+            given = {**side.given, **first.given}
+            answer = case.door.run(Recipe(steps, (result_of(steps), *state_of(side))), given)
+            if isinstance(answer, Raised):
+                continue
+        outputs = outputs_of(answer, forward, steps, side)
+        if not outputs or not all(np.isfinite(leaf.value).all() for leaf in outputs):
+            continue
+        sure = False
+        for binding in _bindings(candidate, forward, first, answer, outputs, steps):
+            if sure and not binding.certain:
+                continue
+            experiments = [
+                experiment
+                for arguments in sets
+                if (experiment := _experiment(case, candidate, side, forward, arguments, binding,
+                                              outputs)) is not None
+            ]  # fmt: skip
+            if experiments:
+                sure = sure or binding.certain
+                yield from _weighted(experiments, binding, outputs)
+
+
+def _warmed(
+    side: Side, steps: tuple[Step, ...], given: Mapping[str, Any], answer: Sequence[Any]
+) -> Side | None:
+    """Return an object whose parameters, made when it first goes forward, are inputs too."""
+    if side.owner is None or len(answer) < 2:
+        return None
+    rng = np.random.default_rng(29)
+    puts: list[Step] = []
+    values: dict[str, Any] = {}
+    for path, holder, key, value in parameters_in(answer[1]):
+        known = any(np.array_equal(value, other) for other in given.values())
+        if path not in side.given and not known and _MADE.match(path):
+            values[path] = (0.6 * draw(value.shape, rng)).astype(value.dtype)
+            puts.append(("put", holder, key, ("in", path)))
+    if not puts:
+        return None
+    return Side(side.owner, (*steps, *puts), {**given, **values}, side.sure)
+
+
+_MADE = re.compile(r"(?:params?|parameters|weights?|W|b|bias|gamma|beta)(?:\.|\d|$)")
+
+
+def _weighted(
+    experiments: list[Experiment], binding: _Binding, outputs: Sequence[Leaf]
+) -> Iterator[list[Experiment]]:
+    """Yield experiments with what their loss is made of: drawn cotangents, the mean, the sum."""
+    if binding.cotangents:
+        yield experiments
+        return
+    if all(leaf.value.size == 1 for leaf in outputs[:1]):
+        yield [replace(each, weights="ones") for each in experiments]
+        return
+    yield [replace(each, weights="ones") for each in experiments]
+    yield [replace(each, weights="mean") for each in experiments]
+
+
+def forward_steps(side: Side, name: str, arguments: Arguments) -> tuple[Step, ...]:
+    """Return the steps that make an object, where there is one, and go forward."""
+    return (*side.steps, ("call", side.target(name), [], dict(arguments.expressions)))
+
+
+def result_of(steps: Sequence[Step]) -> Expression:
+    """Return where the result of the last call is."""
+    return ("slot", sum(step[0] == "call" for step in steps) - 1)
+
+
+def state_of(side: Side) -> tuple[Expression, ...]:
+    """Return what is wanted of an object beside a result: its attributes."""
+    return (("vars", ("slot", 0)),) if side.owner is not None else ()
+
+
+def outputs_of(
+    answer: Sequence[Any], forward: Forward, steps: Sequence[Step], side: Side
+) -> list[Leaf]:
+    """Return the outputs of a forward pass: the arrays of its result, or the one it keeps."""
+    result, where = answer[0], result_of(steps)
+    if result is None and side.owner is not None:
+        for name in ("output", "outputs", "out", "y", "a", "A", "Z", "z"):
+            value = answer[1].get(name)
+            if isinstance(value, np.ndarray) and value.dtype.kind == "f":
+                return [Leaf(name, ("at", ("slot", 0), name), value)]
+        return []
+    names = returned(forward.node)
+    if isinstance(result, tuple):
+        labels = names if names is not None and len(names) == len(result) else [""] * len(result)
+        return [
+            Leaf(label, ("at", where, i), np.asarray(part))
+            for i, (part, label) in enumerate(zip(result, labels, strict=True))
+            if _is_float(part) and not (i and "cache" in label.lower())
+        ]
+    if _is_float(result):
+        return [Leaf(names[0] if names else "", where, np.asarray(result))]
+    return []
+
+
+def _is_float(value: Any) -> bool:
+    if isinstance(value, np.ndarray):
+        return value.dtype.kind == "f" and value.size > 0
+    return isinstance(value, float)
+
+
+# What a backward pass is given.
+
+
+@dataclass(frozen=True, eq=False)
+class _Binding:
+    """An expression for each argument of a backward pass, and which outputs have a cotangent."""
+
+    expressions: Mapping[str, Expression]
+    cotangents: tuple[int, ...]
+    certain: bool
+    accuses: bool
+
+
+_COTANGENT = re.compile(
+    r"d_?[A-Z]\w*|d(?!iff|im|ist|at|ep|en|rop|ef|ay|ic|tyl|iv|ec|elay)\w{1,10}|\w*grad\w*|g|delta\w*|upstream\w*|\w*_?err(?:or)?\w*|top_?diff|out_?grad\w*|"
+    r"\w*nabla\w*|eta|gy|chain\w*|loss_?wrt\w*|back\w*|next_\w+|acc\w*|output_gradient|dJ\w*"
+)
+
+
+_BACK = frozenset("back backward backwards backprop bprop bwd backpropagation vjp".split())
+_DATA = re.compile(
+    r"x|X|y|Y|t|inputs?|labels?|targets?|data|parameters|params|X_\w+|Y_\w+|y_true|"
+    r"cache\w*|W\d?|b\d?|w\d?"
+)
+_LABELS = re.compile(r"y|Y|t|labels?|targets?|y_?true|Y_\w+|y_(?:batch|train)")
+
+
+def _bindings(
+    candidate: Candidate,
+    forward: Forward,
+    arguments: Arguments,
+    answer: Sequence[Any],
+    outputs: Sequence[Leaf],
+    steps: Sequence[Step],
+) -> Iterator[_Binding]:
+    """Yield the ways in which a backward pass may be given what it asks for."""
+    own = candidate.arguments
+    required = [name for name, default in own if not default]
+    options: list[list[tuple[str, Any]]] = []
+    names = returned(forward.node) or []
+    has_output_array = bool(outputs) and outputs[0].value.size > 1
+    for place, (name, default) in enumerate(own):
+        found: list[tuple[str, Any]] = _options(
+            name, place, arguments, names, answer[0], outputs, result_of(steps), own
+        )
+        cotangent = _COTANGENT.fullmatch(name) is not None and name not in arguments.expressions
+        if any(entry[1][0] == "cotangent" for one in options for entry in one[:1]):
+            cotangent = cotangent and any(key_of(name) == key_of(leaf.label) for leaf in outputs)
+        backward = bool(_BACK & set(name_parts(candidate.function)))
+        alone = len(required) == 1 and place == 0 and has_output_array and backward
+        maybe = len(required) == 1 and place == 0 and has_output_array and not backward
+        guessed = place == 0 and len(required) > 1 and not _DATA.fullmatch(name)
+        per_example = any(_LABELS.fullmatch(other) for other, _ in own) and (
+            outputs[0].value.ndim < 2
+        )
+        if cotangent and per_example and name not in ("dout", "dL"):
+            # A loss's backward pass is given the predictions, whatever they are called.
+            found = [*found, ("guess", _which_output(name, outputs))]
+        elif cotangent or alone or (guessed and name not in names):
+            which = _which_output(name, outputs)
+            entry = ("cotangent" if cotangent or alone else "guess", which)
+            found = [entry, *found] if cotangent or alone else [*found, entry]
+            if cotangent and not alone and place:
+                found = [entry, *[f for f in found if f[0] == "named"]]
+        elif maybe and not any(f[0] == "named" for f in found):
+            found = [*found, ("position", _which_output(name, outputs))]
+        if default:
+            found = [f for f in found if f[0] in ("named", "cotangent")][:1] or [("left", None)]
+            if found[0][0] == "cotangent" and (place or not has_output_array):
+                found = [("left", None)]
+        if name == "dvalues" and len(answer) > 1 and _is_float(answer[1].get("output")):
+            kept = ("output", ("at", ("slot", 0), "output"))
+            found = [kept, *found] if per_example else [*found, kept]
+        options.append([(name, option) for option in found])
+    if not all(options):
+        return
+    for chosen in itertools.islice(itertools.product(*options), MOST_BINDINGS):
+        cotangents: list[int] = []
+        expressions: dict[str, Expression] = {}
+        kinds = {kind for _, (kind, _) in chosen}
+        for name, (kind, what) in chosen:
+            if kind in ("cotangent", "guess", "position"):
+                which = what if what not in cotangents else len(cotangents)
+                if which >= len(outputs):
+                    break
+                expressions[name] = ("in", cotangent_name(len(cotangents)))
+                cotangents.append(which)
+            elif kind != "left":
+                expressions[name] = what
+        else:
+            certain = "cotangent" in kinds and kinds <= {"cotangent", "named", "cache", "left"}
+            accuses = not kinds & {"guess", "guess-input"}
+            yield _Binding(expressions, tuple(cotangents), certain, accuses)
+
+
+def _which_output(name: str, outputs: Sequence[Leaf]) -> int:
+    plain = key_of(name)
+    for i, leaf in enumerate(outputs):
+        if leaf.label and plain == key_of(leaf.label):
+            return i
+    return 0
+
+
+def _options(
+    name: str,
+    place: int,
+    arguments: Arguments,
+    names: Sequence[str],
+    result: Any,
+    outputs: Sequence[Leaf],
+    slot: Expression,
+    own_arguments: Sequence[Any],
+) -> list[tuple[str, Any]]:
+    """Return what an argument may be, the likeliest first."""
+    found: list[tuple[str, Any]] = []
+    lower = {key.lower(): value for key, value in arguments.expressions.items()}
+    if name in arguments.expressions:
+        found.append(("named", arguments.expressions[name]))
+    elif name.lower() in lower:
+        found.append(("named", lower[name.lower()]))
+    if isinstance(result, tuple) and name in names and len(names) == len(result):
+        found.append(("named", ("at", slot, names.index(name))))
+    if found or _LABELS.fullmatch(name):
+        return found
+    if isinstance(result, tuple) and len(result) > 1:
+        found.append(("cache", ("at", slot, 1 if len(result) == 2 else len(result) - 1)))
+        if len(result) > 2:
+            rest = ("tuple", [("at", slot, i) for i in range(1, len(result))])
+            found.append(("cache", rest))
+        found += [("output", ("at", slot, 0)), ("cache", slot)]
+    elif outputs:
+        inputs = list(arguments.expressions.values())
+        said = "input" if len(own_arguments) <= 2 else "guess-input"
+        found += [(said, each) for each in inputs[:1]]
+        found.append((said, outputs[0].where))
+        if len(inputs) > 1:
+            found.append((said, ("tuple", inputs)))
+            found += [(said, each) for each in inputs[1:]]
+    return found
+
+
+# Experiments.
+
+
+def _experiment(
+    case: Case,
+    candidate: Candidate,
+    side: Side,
+    forward: Forward,
+    arguments: Arguments,
+    binding: _Binding,
+    outputs: Sequence[Leaf],
+) -> Experiment | None:
+    """Return how a pair is called in one setting, or None where it does not fit there."""
+    steps = forward_steps(side, forward.name, arguments)
+    given = {**side.given, **arguments.given}
+    answer = case.door.run(Recipe(steps, (result_of(steps), *state_of(side))), given)
+    if isinstance(answer, Raised):
+        return None
+    made = outputs_of(answer, forward, steps, side)
+    if len(made) != len(outputs):
+        return None
+    back = (*steps, ("call", side.target(candidate.function), [], dict(binding.expressions)))
+    chosen = [made[i] for i in binding.cotangents] or made[:1]
+    rng = np.random.default_rng(5)
+    drawn = {
+        cotangent_name(i): rng.standard_normal(np.shape(leaf.value))
+        for i, leaf in enumerate(chosen)
+    }
+    after = case.door.run(Recipe(back, (result_of(back), *state_of(side))), {**given, **drawn})
+    base = Experiment(
+        given=given,
+        forward=steps,
+        outputs=tuple(leaf.where for leaf in chosen),
+        backward=back,
+        gradients=(),
+        setting=arguments.setting,
+        forward_name=forward.name,
+        main=main_of(arguments.given),
+        settings=arguments.settings,
+        tier=arguments.tier,
+        certain=binding.certain and side.sure,
+        accuses=binding.accuses and side.sure,
+    )
+    if isinstance(after, Raised):
+        case.note(candidate, after)
+        # The judge finds out again that it raises, and whether its author is to blame.
+        return base if binding.certain else None
+    leaves = [
+        *leaves_of(after[0], result_of(back), returned(candidate.node)),
+        *kept_of(answer, after),
+    ]
+    gradients = match(leaves, given, base.main)
+    if not gradients:
+        case.note(candidate, "returns nothing that has the shape of an input")
+        return None
+    return replace(base, gradients=gradients, unmatched=unmatched_of(leaves, gradients))
+
+
+def leaves_of(result: Any, where: Expression, names: Sequence[str] | None) -> list[Leaf]:
+    """Return the arrays in a result with what they are called there."""
+    if isinstance(result, (np.ndarray, float)) or type(result) is int:
+        label = names[0] if names else ""
+        return [Leaf(label, where, np.asarray(result))]
+    leaves = []
+    if isinstance(result, (tuple, list)):
+        fits = names is not None and len(names) == len(result)
+        for i, part in enumerate(result):
+            label = names[i] if fits and names is not None else ""
+            inner = leaves_of(part, ("at", where, i), [label] if label else None)
+            if isinstance(part, (tuple, list)) and label:
+                inner = [replace(leaf, label=f"{label}.{n}") for n, leaf in enumerate(inner)]
+            leaves += inner
+    elif isinstance(result, Mapping):
+        for key, part in result.items():
+            leaves += leaves_of(part, ("at", where, key), [str(key)])
+    return leaves
+
+
+def kept_of(before: Sequence[Any], after: Sequence[Any]) -> list[Leaf]:
+    """Return the arrays that a backward pass puts into its object, under its attributes' names."""
+    if len(before) < 2:
+        return []
+    old = {path: value for path, _, value in attributes(before[1])}
+    return [
+        Leaf(path, where, value)
+        for path, where, value in attributes(after[1])
+        if path not in old
+        or not np.array_equal(old[path], value)
+        or is_gradient(path.split(".")[0])
+    ]
+
+
+def attributes(state: Any) -> Iterator[tuple[str, Expression, np.ndarray]]:
+    """Yield the float arrays in an object: their path, where they are, and their value."""
+    if not isinstance(state, Mapping):
+        return
+    for name, value in state.items():
+        yield from _arrays_in(value, str(name), ("at", ("slot", 0), name))
+
+
+def _arrays_in(
+    value: Any, path: str, where: Expression
+) -> Iterator[tuple[str, Expression, np.ndarray]]:
+    if isinstance(value, np.ndarray) and value.dtype.kind == "f":
+        yield path, where, value
+    elif isinstance(value, float):
+        yield path, where, np.asarray(value)
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _arrays_in(item, f"{path}.{key}", ("at", where, key))
+    elif isinstance(value, (list, tuple)):
+        for i, item in enumerate(value):
+            yield from _arrays_in(item, f"{path}.{i}", ("at", where, i))
+
+
+# Gradients and inputs.
+
+
+def key_of(name: str) -> str:
+    """Return a gradient's or an input's name without what makes it a gradient, in lower case."""
+    plain = name.rsplit("/", 1)[-1]
+    plain = re.sub(r"^(?:d?[lj]_?d_?|dloss_?d?_?|dcost_?d?_?)(?=[A-Za-z])", "", plain)
+    plain = re.sub(r"^(?:grads?|gradients?|nabla|delta|g)_?(?=[A-Za-z])", "", plain)
+    plain = re.sub(r"_?(?:grads?|gradients?)$", "", plain) or plain
+    plain = re.sub(r"^d_?(?=[A-Za-z])", "", plain)
+    return re.sub(r"[^a-z0-9]", "", plain.lower())
+
+
+_SAME = {
+    "weights": "w", "weight": "w", "kernel": "w", "bias": "b", "biases": "b", "inputs": "x",
+    "input": "x", "values": "x",
+}  # fmt: skip
+
+
+def _keys(path: str) -> set[str]:
+    """Return the keys by which a name may be matched: its last part, and the whole of it."""
+    parts = path.split(".")
+    last = parts[-1]
+    keys = {key_of(last)} if not last.isdigit() else set()
+    if last.isdigit():
+        holder = key_of(parts[-2]) if len(parts) > 1 else ""
+        holder = "params" if holder in ("grads", "gradients", "grad", "params", "") else holder
+        keys.add(f"{_SAME.get(holder, holder)}{last}")
+    return {_SAME.get(key, key) for key in keys if key}
+
+
+def match(leaves: Sequence[Leaf], given: Mapping[str, Any], main: str) -> tuple[Gradient, ...]:
+    """Return the gradients among results, each with the input that it is of.
+
+    By name, then by shape in the order in which they come; a single one is of the main input.
+    """
+    inputs = {
+        name: np.asarray(value)
+        for name, value in given.items()
+        if isinstance(value, np.ndarray) and value.dtype.kind == "f"
+    }
+    said = {key for leaf in leaves for key in _keys(leaf.label)}
+    inputs = {n: v for n, v in inputs.items() if not is_label(n) or _keys(n) & said} or inputs
+    labelled = any(leaf.label for leaf in leaves)
+    found: dict[str, Leaf] = {}
+    rest: list[Leaf] = []
+    unfit: list[Leaf] = []
+    for leaf in leaves:
+        keys = _keys(leaf.label) if leaf.label else set()
+        fitting = [n for n in inputs if n not in found and keys & _keys(n)]
+        sized = [n for n in fitting if inputs[n].shape == leaf.value.shape] or fitting
+        if sized and (
+            is_gradient(leaf.label.split(".")[0])
+            or is_gradient(leaf.label.rsplit(".", 1)[-1])
+            or "." in leaf.label
+            or leaf.label in ("W", "b")
+        ):
+            found[sized[0]] = leaf
+        else:
+            rest.append(leaf)
+    for leaf in rest:
+        other = labelled if not leaf.label else not _may_be_gradient(leaf.label)
+        if other:
+            continue
+        fitting = [n for n, v in inputs.items() if n not in found and v.shape == leaf.value.shape]
+        fitting = [main] if main in fitting and (len(rest) == 1 or not found) else fitting
+        if fitting:
+            found[fitting[0]] = leaf
+        elif not leaf.label or is_gradient(leaf.label):
+            unfit.append(leaf)
+    left = [n for n in inputs if n not in found]
+    if len(unfit) == len(left) == 1 and leaves:
+        found[left[0]] = unfit[0]
+    return tuple(
+        Gradient(leaf.label or f"d{name}", name, leaf.where) for name, leaf in found.items()
+    )
+
+
+def unmatched_of(leaves: Sequence[Leaf], gradients: Sequence[Gradient]) -> tuple[str, ...]:
+    """Return what looks like the gradient of a parameter and is that of no input."""
+    matched = {gradient.label for gradient in gradients}
+    if len(leaves) > len(gradients) and not any(leaf.label for leaf in leaves):
+        return ("among its results",)
+    return tuple(
+        leaf.label
+        for leaf in leaves
+        if leaf.label not in matched
+        and _PARAMETER.fullmatch(leaf.label.rsplit(".", 1)[-1])
+        and any(map(is_gradient, leaf.label.split(".")))
+        and leaf.value.any()
+    )
+
+
+_PARAMETER = re.compile(
+    r"(?:d_?|grads?_?)?(?:W|b|gamma|beta|weights?|bias(?:es)?)\d{0,2}(?:_?grads?)?"
+)
+
+
+def _may_be_gradient(label: str) -> bool:
+    first, last = label.split(".")[0], label.rsplit(".", 1)[-1]
+    return (
+        is_gradient(first)
+        or is_gradient(last)
+        or len(label) <= 2
+        or "back" in label
+        or (label in ("out", "result", "res", "ret", "derivative", "prime", "deriv"))
+    )
+
+
+# A loss and its gradient from one function.
+
+
+def _of_loss_and_gradient(
+    case: Case,
+    candidate: Candidate,
+    side: Side,
+    known: Sequence[list[Arguments]] | None,
+) -> Iterator[list[Experiment]]:
+    forward = Forward(candidate.function, candidate.node)
+    names = returned(candidate.node)
+    for sets in known or argument_sets(
+        candidate.node, candidate.owner is not None, _shorter(stem(candidate.function))
+    ):
+        first = sets[0]
+        steps = forward_steps(side, forward.name, first)
+        given = {**side.given, **first.given}
+        answer = case.door.run(Recipe(steps, (result_of(steps),)), given)
+        if isinstance(answer, Raised):
+            case.note(candidate, answer)
+            continue
+        result = answer[0]
+        if not isinstance(result, tuple) or len(result) < 2:
+            return
+        at = _loss_place(result, names)
+        if at is None:
+            continue
+        slot = result_of(steps)
+        leaves = [
+            leaf
+            for i, part in enumerate(result)
+            if i != at
+            for leaf in leaves_of(
+                part, ("at", slot, i),
+                [names[i]] if names and len(names) == len(result) and names[i] else None,
+            )
+        ]  # fmt: skip
+        gradients = match(leaves, given, main_of(first.given))
+        if not gradients:
+            case.note(candidate, "returns nothing that has the shape of an input")
+            continue
+        yield [
+            Experiment(
+                given={**side.given, **each.given},
+                forward=(own := forward_steps(side, forward.name, each)),
+                outputs=(("at", slot, at),),
+                backward=own,
+                gradients=gradients,
+                weights="ones",
+                setting=each.setting,
+                forward_name=forward.name,
+                main=main_of(each.given),
+                settings=each.settings,
+                tier=each.tier,
+            )
+            for each in sets
+        ]
+
+
+def _loss_place(result: Sequence[Any], names: Sequence[str] | None) -> int | None:
+    numbers = [
+        i for i, part in enumerate(result)
+        if isinstance(part, float) or (isinstance(part, np.ndarray) and part.size == 1)
+    ]  # fmt: skip
+    if names is not None and len(names) == len(result):
+        named = [i for i in numbers if _LOSS.search(names[i])]
+        numbers = named or [i for i in numbers if not is_gradient(names[i]) and names[i] != "b"]
+    return numbers[0] if numbers else None
+
+
+_LOSS = re.compile(r"loss|cost|err|^J|obj|^L$", re.I)

@@ -1,0 +1,177 @@
+"""From a pass's measurements to its verdict.
+
+A pass is right if every gradient is that of its own forward pass within error bars, in every
+setting. Gradients of parameters that are all 1/N of the derivative are right too: the average
+over N examples is taken there. An agreement counts where an error of a tenth would have shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from verify.homework.passes.experiment import Experiment
+from verify.homework.passes.measure import Measured, Measurement, Obstacle
+
+SLIGHT = 1e-4
+"""A relative difference that a guard such as log(p + 1e-8) makes, and no mistake does."""
+
+TENTH = 0.1
+"""The error that must have shown where a gradient agrees."""
+
+
+@dataclass(frozen=True, eq=False)
+class Wrong:
+    """A gradient that is not the derivative, in one experiment; `scale` is the convention 1/N."""
+
+    tensor: Measured
+    scale: float
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What one experiment says of a pass."""
+
+    experiment: Experiment
+    measurement: Measurement | Obstacle
+    wrong: tuple[Wrong, ...] = ()
+    unseen: tuple[Measured, ...] = ()
+    averaged: int = 0
+    """The N by which the gradients of the parameters are divided, 0 if they are not."""
+    slight: float = 0.0
+
+    @property
+    def judged(self) -> bool:
+        """Whether it says anything."""
+        return isinstance(self.measurement, Measurement) and not (self.unseen and not self.wrong)
+
+    @property
+    def agrees(self) -> bool:
+        """Whether everything is right in it."""
+        return self.judged and not self.wrong
+
+
+def weigh(experiment: Experiment, measurement: Measurement | Obstacle, averages: bool) -> Outcome:
+    """Return what an experiment says of a pass; `averages` says that it may take an average.
+
+    A loss that takes the average itself leaves none to take.
+    """
+    if isinstance(measurement, Obstacle):
+        return Outcome(experiment, measurement)
+    tensors = measurement.tensors
+    plain = [t for t in tensors if not is_right(t, 1.0)]
+    chosen, averaged = plain, 0
+    if plain and averages:
+        for size in _batches(experiment):
+            rest = [
+                t for t in tensors
+                if not is_right(t, 1.0 if _is_main(t, experiment) else 1 / size)
+            ]  # fmt: skip
+            if len(rest) < len(chosen) and _averages(tensors, size):
+                chosen, averaged = rest, size
+    scale = 1 / averaged if averaged else 1.0
+    unseen = tuple(t for t in tensors if t not in chosen and not _resolved(t))
+    worst = max((_slight(t, scale) for t in tensors if t not in chosen), default=0.0)
+    return Outcome(
+        experiment,
+        measurement,
+        tuple(Wrong(t, scale) for t in chosen),
+        tensors if all(map(_is_zero, tensors)) else unseen,
+        averaged,
+        worst,
+    )
+
+
+def _is_main(tensor: Measured, experiment: Experiment) -> bool:
+    """Say whether a gradient is of a layer's input, which no average is taken of."""
+    return tensor.gradient.of == experiment.main and experiment.weights == "drawn"
+
+
+def _averages(tensors: Sequence[Measured], size: int) -> bool:
+    """Say whether any gradient that is not 0 is the derivative over the number of examples."""
+    return any(is_right(t, 1 / size) and not is_right(t, 1.0) for t in tensors)
+
+
+def _batches(experiment: Experiment) -> list[int]:
+    """Return what the number of examples may be: a size of the main input that no other has."""
+    main = np.shape(experiment.given.get(experiment.main, ()))
+    if len(main) < 2:
+        return []
+    others = {
+        size
+        for name in experiment.tensors
+        if name != experiment.main
+        for size in np.shape(experiment.given[name])
+    }
+    found = [size for size in (main[0], main[-1]) if size not in others and size > 1]
+    return list(dict.fromkeys(found))
+
+
+def shaped(tensor: Measured) -> np.ndarray | None:
+    """Return the found gradients, (c, entries), or None if their shape does not broadcast."""
+    if tensor.found is None:
+        return None
+    size = int(np.prod(tensor.shape))
+    if tensor.found[0].size != size:
+        return None
+    if tensor.found_shape != tensor.shape:
+        try:
+            joined = np.broadcast_shapes(tensor.shape, tensor.found_shape)
+        except ValueError:
+            return None
+        if joined != tensor.shape:
+            return None
+    return np.asarray(tensor.found.reshape(len(tensor.found), size))
+
+
+def is_right(tensor: Measured, scale: float) -> bool:
+    """Say whether a gradient is `scale` times the derivative, within its bars."""
+    found = shaped(tensor)
+    if found is None:
+        return False
+    if not tensor.smooth.any():
+        return True  # nothing to compare: it is not resolved
+    gap, allowed = gaps(tensor, found, scale)
+    return bool((gap <= allowed).all())
+
+
+def gaps(tensor: Measured, found: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return how far off the smooth entries are, and how far they may be, each (c, k)."""
+    kept = tensor.smooth
+    some = found[:, tensor.index][:, kept]
+    expected, bar = scale * tensor.expected[:, kept], scale * tensor.bar[:, kept]
+    size = np.maximum(np.abs(expected).max(initial=0.0), np.abs(bar).max(initial=0.0))
+    with np.errstate(invalid="ignore"):
+        gap = np.abs(some - expected)
+    return np.where(np.isfinite(gap), gap, np.inf), 2 * bar + SLIGHT * size
+
+
+def _slight(tensor: Measured, scale: float) -> float:
+    """Return the largest difference beyond the bars, over the size of the gradient."""
+    found = shaped(tensor)
+    if found is None or not tensor.smooth.any():
+        return 0.0
+    gap, _ = gaps(tensor, found, scale)
+    expected = np.abs(scale * tensor.expected[:, tensor.smooth])
+    size = expected.max(initial=0.0)
+    over = gap - 8 * scale * tensor.bar[:, tensor.smooth]
+    return float(over.max(initial=0.0) / size) if size else 0.0
+
+
+def _resolved(tensor: Measured) -> bool:
+    """Say whether an error of a tenth in any of what was compared would have shown."""
+    if tensor.smooth.sum() * 2 < tensor.smooth.size:
+        return False
+    expected = tensor.expected[:, tensor.smooth]
+    bar = tensor.bar[:, tensor.smooth]
+    size = float(np.abs(expected).max(initial=0.0))
+    return bool(2 * bar.max(initial=0.0) + SLIGHT * size <= TENTH * size) or _is_zero(tensor)
+
+
+def _is_zero(tensor: Measured) -> bool:
+    """Say whether a derivative is 0 up to rounding, and was found to be 0."""
+    found = shaped(tensor)
+    small = np.abs(tensor.expected) <= 4 * tensor.bar
+    return bool(small[:, tensor.smooth].all() and found is not None and np.abs(found).max() < 1e-7)

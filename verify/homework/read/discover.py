@@ -1,0 +1,373 @@
+"""What of a file looks like a backward pass, by its text.
+
+A name (back, grad, deriv, prime, delta, d + the name of another function) is only a hint. A
+candidate also returns or keeps something that is called a gradient, or belongs to a forward pass:
+a function with its stem, or the `forward` of its class. What only uses gradients (updates,
+clipping, plotting, numerical differences) is none, and neither is what a framework differentiates.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from verify.homework.read.extract import Extract
+from verify.homework.read.syntax import parameters
+
+BACKWARD, CHECK, FORWARD, COST = "backward", "gradient-check", "forward", "cost"
+"""The kinds of rows in a file's report."""
+
+HINTS = frozenset(
+    """back backward backwards backprop backpropagate backpropagation bprop bwd grad grads gradient
+    gradients deriv derivative derivatives prime delta deltas vjp""".split()
+)
+_NO_PASS = frozenset(
+    """clip clipping check checks checking checker descent ascent numerical numeric numerically num
+    approx estimate estimated finite plot test tests update updates apply zero print show norm norms
+    optimizer optimize optimise optimiser optimizers flush save load init initialize initialise
+    vector
+    vectors dictionary dict compare momentum adam adagrad rmsprop sgd public fit train
+    training minimize accumulate average reset set vanishing exploding penalty""".split()
+)
+_STRONG = HINTS - {"deriv", "derivative", "derivatives", "prime", "delta", "deltas"}
+_CHECKS = re.compile(r"(?:grad|gradients?)_?check|check_?(?:grad|gradients?)(?![a-z])", re.I)
+_STEM = re.compile(
+    r"_?(?:forward|fwd|fprop|backward|backwards|backprop|bprop|bwd|back|derivative|deriv|prime|"
+    r"gradients?|grads?)(?![a-z])",
+    re.I,
+)
+_GRADIENT = re.compile(
+    r"d_?[A-Z]\w*|d_?(?:[wbxzahy]|out|outs|gamma|beta|theta|params?|scores|logits|inputs?|"
+    r"weights?|bias|biases|data|values?|prev|next|pred|mean|var|emb|embed)(?:_?\w{0,6})|"
+    r"d_?(?:loss|cost|j|l)_?d_?\w+|"
+    r"(?:\w+_)?grads?(?:_\w+|\d*)|(?:\w+_)?gradients?(?:_\w+|\d*)|nabla\w*|deltas?(?:_\w+|\d*)|"
+    r"\w+_deltas?"
+)
+_SURE = re.compile(r"d_?(?:[WbZA]|Theta)\w{0,3}")
+_NOT_GRADIENTS = frozenset("data dataset dims dim dw_dim date days default device".split())
+_FRAMEWORKS = frozenset("torch tensorflow tf keras jax mxnet theano chainer paddle flax".split())
+_FORWARD_METHODS = (
+    "fn",
+    "forward",
+    "__call__",
+    "fprop",
+    "forward_pass",
+    "forward_propagation",
+    "feedforward",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A definition that looks like a backward pass, or a checker of one.
+
+    `name` is qualified as in the source. `inside` says that its gradients do not leave it.
+    """
+
+    name: str
+    function: str
+    owner: str | None
+    kind: str
+    node: ast.FunctionDef
+    inside: bool = False
+
+    @property
+    def arguments(self) -> list[tuple[str, bool]]:
+        """Each argument's name, and whether it has a default; without self."""
+        return parameters(self.node, self.owner is not None)
+
+
+def discover(found: Extract) -> list[Candidate]:
+    """Return what looks like a backward pass in a file, in the file's order."""
+    foreign = _frameworks(found)
+    functions = found.functions
+    candidates = [
+        candidate
+        for name, node in functions.items()
+        if (candidate := _candidate(name, node, None, functions, foreign)) is not None
+    ]
+    for owner, kind in found.classes.items():
+        if _is_framework(kind, foreign):
+            continue
+        methods = methods_of(found, owner)
+        own = {n.name for n in kind.body if isinstance(n, ast.FunctionDef)}
+        candidates += [
+            candidate
+            for name, node in methods.items()
+            if name in own
+            and (candidate := _candidate(name, node, owner, methods, foreign)) is not None
+        ]
+    return candidates
+
+
+def methods_of(found: Extract, owner: str) -> dict[str, ast.FunctionDef]:
+    """Return the methods of a class, those of its bases in the same file included."""
+    methods: dict[str, ast.FunctionDef] = {}
+    kind = found.classes.get(owner)
+    if kind is None:
+        return methods
+    for base in reversed(kind.bases):
+        name = getattr(base, "id", "")
+        if name in found.classes and name != owner:
+            methods |= methods_of(found, name)
+    return methods | {n.name: n for n in kind.body if isinstance(n, ast.FunctionDef)}
+
+
+def name_parts(name: str) -> list[str]:
+    """Return the words of a name in snake_case or camelCase, in lower case."""
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name)
+    return [part for part in spaced.lower().split("_") if part]
+
+
+def stem(name: str) -> str:
+    """Return a name without what says that it is a forward or a backward pass."""
+    plain = _STEM.sub("", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)).lower().strip("_")
+    return re.sub(r"^(?:d|grad|back|backward)_(?=\w{3})", "", plain)
+
+
+def is_gradient(name: str) -> bool:
+    """Say whether a variable's name is that of a gradient."""
+    return _GRADIENT.fullmatch(name) is not None and name not in _NOT_GRADIENTS
+
+
+def is_hinted(name: str, others: Mapping[str, ast.FunctionDef]) -> bool:
+    """Say whether a function's name hints at a backward pass."""
+    parts = name_parts(name)
+    if HINTS & set(parts):
+        return True
+    plain = name.lower()
+    known = {other.lower() for other in others} - {plain}
+    rest = plain.removeprefix("d").removeprefix("_")
+    return plain.startswith("d") and (rest in known or rest in _ACTIVATIONS)
+
+
+_ACTIVATIONS = frozenset("sigmoid relu tanh softmax softplus leaky_relu lrelu elu".split())
+
+
+def _candidate(
+    name: str,
+    node: ast.FunctionDef,
+    owner: str | None,
+    others: Mapping[str, ast.FunctionDef],
+    foreign: frozenset[str],
+) -> Candidate | None:
+    qualified = f"{owner}.{name}" if owner else name
+    if _uses(node, foreign) or _is_empty(node) or name.startswith("test"):
+        return None
+    if _CHECKS.search(name):
+        says = any(isinstance(n, ast.Return) and n.value is not None for n in ast.walk(node))
+        return Candidate(qualified, name, owner, CHECK, node) if says else None
+    if owner is not None and is_operator(node):
+        return Candidate(qualified, name, owner, BACKWARD, node)
+    if owner is not None and name == "backward" and any(map(is_operator, others.values())):
+        return None  # it goes through the operators in order, and has no derivative of its own
+    parts = set(name_parts(name))
+    if parts & _NO_PASS:
+        inside = len(_kept(node, _SURE)) >= 2 and bool(parts & {"train", "training", "fit"})
+        return Candidate(qualified, name, owner, BACKWARD, node, True) if inside else None
+    returned, kept = _returned(node), _kept(node, _GRADIENT)
+    made = {n for n in returned if is_gradient(n) and (n in kept or n in _given(node))}
+    made |= {n for n in returned if kept and n in ("grads", "gradients", "grad")}
+    if is_hinted(name, others):
+        evidence = made or any(map(is_gradient, returned)) or kept or _belongs(name, owner, others)
+        evidence = evidence or any(map(is_gradient, _given(node)))
+        known = stem(name) in _ACTIVATIONS or stem(name.lower().removeprefix("d")) in _ACTIVATIONS
+        strong = bool(set(name_parts(name)) & _STRONG) and len(parameters(node, False)) > 1
+        evidence = evidence or (owner is None and (known or strong) and _returns_a_formula(node))
+        return Candidate(qualified, name, owner, BACKWARD, node) if evidence else None
+    if any(n in kept or kept for n in made) or _returns_loss_and_formula(node):
+        return Candidate(qualified, name, owner, BACKWARD, node)
+    if len(_kept(node, _SURE)) >= 2:
+        # The gradients are in a dict or an object that it returns, or they do not leave it.
+        return Candidate(qualified, name, owner, BACKWARD, node, not _lets_out(node))
+    return None
+
+
+def is_operator(node: ast.FunctionDef) -> bool:
+    """Say whether a method is an engine's operator: it defines its own backward pass inside."""
+    return any(
+        isinstance(part, ast.FunctionDef)
+        and part is not node
+        and bool({"backward", "back", "bwd"} & set(name_parts(part.name)))
+        for part in ast.walk(node)
+    )
+
+
+def _belongs(name: str, owner: str | None, others: Mapping[str, ast.FunctionDef]) -> bool:
+    """Say whether there is a forward pass that goes with it."""
+    if owner is not None and any(method in others for method in _FORWARD_METHODS):
+        return True
+    own = {stem(name), stem(name.lower().removeprefix("d"))} - {""}
+    return any(stem(other) in own for other in others if other != name)
+
+
+def _returned(node: ast.FunctionDef) -> set[str]:
+    """Return the names in what a function returns."""
+    return {
+        text
+        for part in _own_walk(node)
+        if isinstance(part, ast.Return) and part.value is not None
+        for text in _names_of(part.value)
+    }
+
+
+def _names_of(value: ast.expr) -> Iterator[str]:
+    if isinstance(value, (ast.Tuple, ast.List)):
+        for item in value.elts:
+            yield from _names_of(item)
+    elif isinstance(value, ast.Dict):
+        yield from (str(k.value) for k in value.keys if isinstance(k, ast.Constant))
+    elif isinstance(value, ast.Name):
+        yield value.id
+    elif isinstance(value, ast.Attribute):
+        yield value.attr
+
+
+def _kept(node: ast.FunctionDef, pattern: re.Pattern[str]) -> set[str]:
+    """Return the gradients' names under which a function puts something that it computes."""
+    found = set()
+    for part in _own_walk(node):
+        if isinstance(part, (ast.Assign, ast.AugAssign, ast.AnnAssign)) and part.value is not None:
+            targets = part.targets if isinstance(part, ast.Assign) else [part.target]
+            if _computes(part.value):
+                found |= {n for t in targets for n in _target_names(t) if pattern.fullmatch(n)}
+        elif isinstance(part, ast.Dict):
+            pairs = zip(part.keys, part.values, strict=True)
+            keys = {str(k.value) for k, v in pairs if isinstance(k, ast.Constant) and _computes(v)}
+            found |= {key for key in keys if pattern.fullmatch(key)}
+    return found - _NOT_GRADIENTS
+
+
+def _target_names(target: ast.expr) -> Iterator[str]:
+    if isinstance(target, (ast.Tuple, ast.List)):
+        for item in target.elts:
+            yield from _target_names(item)
+    elif isinstance(target, ast.Name):
+        yield target.id
+    elif isinstance(target, ast.Attribute):
+        yield target.attr
+    elif isinstance(target, ast.Subscript):
+        keys = [n.value for n in ast.walk(target.slice) if isinstance(n, ast.Constant)]
+        yield from (key for key in keys if isinstance(key, str))
+        yield from _target_names(target.value)
+
+
+def _computes(value: ast.expr) -> bool:
+    """Say whether an expression is computed by arithmetic, and not handed on from elsewhere."""
+    if isinstance(value, (ast.Tuple, ast.List)):
+        return any(map(_computes, value.elts))
+    return any(
+        isinstance(part, (ast.BinOp, ast.UnaryOp, ast.Compare))
+        or (isinstance(part, ast.Call) and getattr(part.func, "attr", "") in _PRODUCTS)
+        for part in ast.walk(value)
+    )
+
+
+_PRODUCTS = frozenset("dot matmul outer multiply sum mean einsum tensordot where".split())
+
+
+def _given(node: ast.FunctionDef) -> set[str]:
+    return {a.arg for a in ast.walk(node) if isinstance(a, ast.arg)}
+
+
+def _lets_out(node: ast.FunctionDef) -> bool:
+    """Say whether a function's gradients leave it, in its result or in its object."""
+    containers = {
+        name
+        for part in _own_walk(node)
+        if isinstance(part, ast.Assign)
+        for target in part.targets
+        if isinstance(target, ast.Subscript)
+        for name in _target_names(target.value)
+    }
+    kept_in_self = any(
+        isinstance(part, ast.Attribute)
+        and isinstance(part.ctx, ast.Store)
+        and _SURE.fullmatch(part.attr)
+        for part in _own_walk(node)
+    )
+    return kept_in_self or bool({n for n in _returned(node) if is_gradient(n) or n in containers})
+
+
+def _returns_a_formula(node: ast.FunctionDef) -> bool:
+    return any(
+        isinstance(part, ast.Return)
+        and part.value is not None
+        and (_computes(part.value) or isinstance(part.value, (ast.Name, ast.Call)))
+        for part in _own_walk(node)
+    )
+
+
+def _returns_loss_and_formula(node: ast.FunctionDef) -> bool:
+    """Say whether a function ends in `return loss, dx` or `return loss, d / n`."""
+    for part in _own_walk(node):
+        match part:
+            case ast.Return(ast.Tuple([first, second, *_])) if _is_loss(first, node.name):
+                names = {n.id for n in ast.walk(second) if isinstance(n, ast.Name)}
+                if any(n == "d" or is_gradient(n) for n in names):
+                    return True
+    return False
+
+
+def _is_loss(value: ast.expr, function: str) -> bool:
+    if isinstance(value, ast.Name) and _LOSS.fullmatch(value.id):
+        return True
+    return bool({"loss", "cost"} & set(name_parts(function))) and _computes(value)
+
+
+_LOSS = re.compile(r"(?:\w+_)?(?:loss|cost|err|error|objective)|J|L")
+
+
+def _own_walk(node: ast.FunctionDef) -> Iterator[ast.AST]:
+    """Walk through a function without the functions inside it."""
+    waiting: list[ast.AST] = list(node.body)
+    while waiting:
+        part = waiting.pop(0)
+        yield part
+        if not isinstance(part, (ast.FunctionDef, ast.ClassDef, ast.Lambda)):
+            waiting[:0] = ast.iter_child_nodes(part)
+
+
+def _is_empty(node: ast.FunctionDef) -> bool:
+    """Say whether a function has no body to judge: an abstract method, a blank exercise."""
+    body = [
+        n for n in node.body if not (isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant))
+    ]
+    return all(
+        isinstance(n, (ast.Pass, ast.Raise))
+        or (isinstance(n, ast.Return) and (n.value is None or isinstance(n.value, ast.Constant)))
+        for n in body
+    )
+
+
+def _frameworks(found: Extract) -> frozenset[str]:
+    """Return the names under which a file imports what differentiates by itself."""
+    names = set()
+    for statement in found.statements:
+        for node in ast.walk(statement.node):
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    if alias.name.split(".")[0] in _FRAMEWORKS:
+                        names.add((alias.asname or alias.name).split(".")[0])
+            elif isinstance(node, ast.ImportFrom) and (
+                (node.module or "").split(".")[0] in _FRAMEWORKS
+            ):
+                names.update(alias.asname or alias.name for alias in node.names)
+    return frozenset(names)
+
+
+def imports_framework(found: Extract) -> bool:
+    """Say whether a file imports a framework that differentiates by itself."""
+    return bool(_frameworks(found))
+
+
+def _uses(node: ast.AST, foreign: frozenset[str]) -> bool:
+    return bool(foreign) and any(
+        isinstance(part, ast.Name) and part.id in foreign for part in ast.walk(node)
+    )
+
+
+def _is_framework(kind: ast.ClassDef, foreign: frozenset[str]) -> bool:
+    return any(_uses(base, foreign) for base in kind.bases)

@@ -1,0 +1,384 @@
+"""The narrow door: "call this on these arrays", and arrays come back.
+
+The judge forks a worker that runs a file's definitions and answers questions; it never runs them
+itself. A question holds a recipe: steps that call functions and methods, and expressions for what
+they are given. Instances, caches and whatever else a file makes stay on the far side. Every
+evaluation of a recipe gets fresh copies of its inputs, the same random numbers, and the file's
+global names as they were.
+
+    step        ("call", function, arguments, keywords)   its result is the next slot
+                ("put", holder, key, value)               an attribute, an item, an array's content
+                ("global", name, value)
+                ("define", class or None, name, source)  another definition, for this run alone
+    expression  ("in", name)  ("value", tree)  ("slot", number)  ("name", global name)
+                ("at", expression, key)  an item of a sequence or a dict, or an attribute
+                ("tuple", [...])  ("list", [...])  ("dict", [[key, expression], ...])
+                ("vars", expression)  the attributes of an object, as a dict
+                ("softmax", expression)  of the rows of an array
+                ("bare", class)  an object of a class, made without its constructor
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from verify.homework.run.calls import CallError, attempted, fresh
+from verify.homework.run.namespace import Workspace
+from verify.homework.run.recorder import recorded
+from verify.homework.run.wire import WireError, receive, send
+
+Expression = tuple[Any, ...]
+Step = tuple[Any, ...]
+Arrays = Mapping[str, Any]
+
+
+class Recipe(NamedTuple):
+    """Steps, and what is wanted of their results."""
+
+    steps: Sequence[Step]
+    wanted: Sequence[Expression]
+
+
+class Raised(NamedTuple):
+    """What a recipe raised: in a sentence, by which step, and in which line of the file."""
+
+    sentence: str
+    step: int
+    kind: str
+    function: str
+    cell: int | None
+    line: int | None
+
+
+class DoorError(RuntimeError):
+    """The worker behind the door is gone; `status` is how it ended."""
+
+    def __init__(self, status: int | None):
+        super().__init__("The process that runs the file has ended")
+        self.status = status
+
+
+class Door:
+    """The near side: questions to the worker that runs one file."""
+
+    def __init__(self, pid: int, reader: int, writer: int):
+        self._pid, self._reader, self._writer = pid, reader, writer
+        self.status: int | None = None
+
+    def run(self, recipe: Recipe, given: Arrays) -> tuple[Any, ...] | Raised:
+        """Return what a recipe's wanted expressions are, as trees, or what it raised."""
+        answer = self._ask("run", recipe=recipe, given=given)
+        return Raised(*answer["raised"]) if "raised" in answer else tuple(answer["results"])
+
+    def sweep(
+        self,
+        recipe: Recipe,
+        given: Arrays,
+        moves: Sequence[tuple[str, np.ndarray]],
+        seconds: float,
+    ) -> np.ndarray:
+        """Return a row of numbers for each move: what is wanted, with one array moved by it.
+
+        A move that raises or that gives another number of numbers is a row of nan; fewer rows
+        come back where the time is up.
+        """
+        names = [name for name, _ in moves]
+        moved = [delta for _, delta in moves]
+        rows = self._ask(
+            "sweep", recipe=recipe, given=given, names=names, moved=moved, seconds=seconds
+        )["rows"]
+        return np.asarray(rows, float)
+
+    def about(self) -> dict[str, Any]:
+        """Return what the file defines and what was said while its definitions ran."""
+        return dict(self._ask("about"))
+
+    def record(self, wanted: Sequence[str], seconds: float) -> dict[str, dict[str, Any]]:
+        """Return the first call that the file's own statements make of each wanted function.
+
+        By its qualified name: `arguments` by name, and for a method `state`, its object's
+        attributes.
+        """
+        return dict(self._ask("record", wanted=list(wanted), seconds=seconds)["calls"])
+
+    def close(self) -> None:
+        """End the worker."""
+        for descriptor in (self._reader, self._writer):
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+        if self.status is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGKILL)
+            self._wait()
+
+    def _wait(self) -> None:
+        with contextlib.suppress(ChildProcessError):
+            self.status = os.waitpid(self._pid, 0)[1]
+
+    def _ask(self, what: str, **question: Any) -> dict[str, Any]:
+        try:
+            send(self._writer, {"ask": what, **question})
+            answer = receive(self._reader)
+        except (OSError, WireError):
+            answer = None
+        if not isinstance(answer, dict):
+            self._wait()
+            raise DoorError(self.status)
+        return answer
+
+
+def open_door(opened: Callable[[], Workspace]) -> Door:
+    """Fork the worker that opens a workspace and answers questions about it."""
+    here_reader, far_writer = os.pipe()
+    far_reader, here_writer = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid = os.fork()
+    if pid == 0:
+        try:
+            os.close(here_reader)
+            os.close(here_writer)
+            _serve(opened(), far_reader, far_writer)
+        except BaseException:
+            os._exit(70)
+        os._exit(0)
+    os.close(far_reader)
+    os.close(far_writer)
+    return Door(pid, here_reader, here_writer)
+
+
+# The far side.
+
+
+def _serve(workspace: Workspace, reader: int, writer: int) -> None:
+    me = os.getpid()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        while (question := receive(reader)) is not None:
+            answer = _ANSWERS[question["ask"]](workspace, question)
+            if os.getpid() != me:
+                os._exit(0)  # the file forked, and this is the copy
+            send(writer, answer)
+
+
+def _about(workspace: Workspace, question: Mapping[str, Any]) -> dict[str, Any]:
+    names = {
+        name: value
+        for name, value in workspace.names.items()
+        if not name.startswith("__") and not callable(value)
+    }
+    return {
+        "names": names,
+        "callable": [name for name, value in workspace.names.items() if callable(value)],
+        "failed": dict(workspace.failed),
+        "remarks": list(workspace.remarks),
+        "legacy": sorted(workspace.numpy.legacy),
+    }
+
+
+def _answer_run(workspace: Workspace, question: Mapping[str, Any]) -> dict[str, Any]:
+    recipe = Recipe(*question["recipe"])
+    try:
+        return {"results": _Run(workspace, question["given"]).results(recipe)}
+    except _StepError as fault:
+        return {"raised": fault.raised}
+
+
+def _answer_sweep(workspace: Workspace, question: Mapping[str, Any]) -> dict[str, Any]:
+    recipe, given = Recipe(*question["recipe"]), question["given"]
+    names, moved = question["names"], question["moved"]
+    deadline = time.monotonic() + float(question["seconds"])
+    rows: list[np.ndarray] = []
+    try:
+        width = _numbers(_Run(workspace, given).results(recipe)).size
+    except _StepError:
+        return {"rows": np.zeros((0, 0))}
+    for name, delta in zip(names, moved, strict=True):
+        if time.monotonic() > deadline:
+            break
+        try:
+            at = {**given, name: given[name] + delta}
+            row = _numbers(_Run(workspace, at).results(recipe))
+        except _StepError:
+            row = np.full(width, np.nan)
+        rows.append(row if row.size == width else np.full(width, np.nan))
+    return {"rows": np.array(rows).reshape(len(rows), width)}
+
+
+def _answer_record(workspace: Workspace, question: Mapping[str, Any]) -> dict[str, Any]:
+    return {"calls": recorded(workspace, question["wanted"], float(question["seconds"]))}
+
+
+def _numbers(results: Sequence[Any]) -> np.ndarray:
+    parts = []
+    for result in results:
+        with contextlib.suppress(ValueError, TypeError):
+            parts.append(np.asarray(result, float).reshape(-1))
+    return np.concatenate(parts) if parts else np.zeros(0)
+
+
+class _StepError(Exception):
+    def __init__(self, raised: Raised):
+        super().__init__(raised.sentence)
+        self.raised = raised
+
+
+class _Run:
+    """One evaluation of a recipe."""
+
+    def __init__(self, workspace: Workspace, given: Arrays):
+        self.workspace, self.given = workspace, given
+        self.slots: list[Any] = []
+        self.replaced: list[tuple[Any, str, Any]] = []
+
+    def results(self, recipe: Recipe) -> list[Any]:
+        names = self.workspace.names
+        before = dict(names)
+        kept = {k: v.copy() for k, v in names.items() if _is_small(v)}
+        self.workspace.random.restart()
+        number = -1
+        try:
+            for number, step in enumerate(recipe.steps):  # noqa: B007
+                self._do(step)
+            number = len(recipe.steps)
+            return [_crossing(self._value(wanted)) for wanted in recipe.wanted]
+        except CallError as fault:
+            place = fault.place
+            where = (place.cell, place.line) if place else (None, None)
+            function = place.function if place else ""
+            raise _StepError(Raised(str(fault), number, fault.raised, function, *where)) from None
+        except Exception as fault:
+            says = f"{type(fault).__name__}: {fault}"
+            raise _StepError(Raised(says[:300], number, "unfit", "", None, None)) from None
+        finally:
+            for owner, name, old in reversed(self.replaced):
+                setattr(owner, name, old)
+            names.clear()
+            names.update(before)
+            for name, array in kept.items():
+                names[name][...] = array
+
+    def _do(self, step: Sequence[Any]) -> None:
+        kind, *rest = step
+        if kind == "call":
+            function, arguments, keywords = rest
+            called = self._value(function)
+            args = [self._value(a) for a in arguments]
+            named = {key: self._value(value) for key, value in keywords.items()}
+            result = attempted(self.workspace, _shown(function), called, *args, **named)
+            self.slots.append(result)
+        elif kind == "put":
+            holder, key, value = self._value(rest[0]), rest[1], self._value(rest[2])
+            _put(holder, key, value)
+        elif kind == "define":
+            self._define(*rest)
+        else:
+            self.workspace.names[rest[0]] = self._value(rest[1])
+
+    def _define(self, owner: str | None, name: str, source: str) -> None:
+        names, made = self.workspace.names, dict[str, Any]()
+        exec(compile(source, "<another definition>", "exec", dont_inherit=True), names, made)
+        if owner is None:
+            names[name] = made[name]
+            return
+        holder = names[owner]
+        self.replaced.append((holder, name, vars(holder)[name]))
+        setattr(holder, name, made[name])
+
+    def _value(self, expression: Sequence[Any]) -> Any:
+        kind, *rest = expression
+        if kind == "in":
+            return fresh(self.given[rest[0]])
+        if kind == "value":
+            return fresh(rest[0])
+        if kind == "slot":
+            return self.slots[rest[0]]
+        if kind == "name":
+            return self.workspace.names[rest[0]]
+        if kind == "at":
+            return _part(self._value(rest[0]), rest[1])
+        if kind == "tuple":
+            return tuple(self._value(item) for item in rest[0])
+        if kind == "list":
+            return [self._value(item) for item in rest[0]]
+        if kind == "dict":
+            return {key: self._value(item) for key, item in rest[0]}
+        if kind == "softmax":
+            scores = np.exp(self._value(rest[0]))
+            return scores / scores.sum(axis=-1, keepdims=True)
+        if kind == "bare":
+            made = self.workspace.names[rest[0]]
+            return lambda: made.__new__(made)
+        if kind == "vars":
+            return _attributes(self._value(rest[0]))
+        raise WireError(f"no expression is called {kind}")
+
+
+def _part(holder: Any, key: Any) -> Any:
+    if isinstance(holder, Mapping):
+        return holder[key]
+    if isinstance(key, int):
+        return holder[key]
+    return getattr(holder, key)
+
+
+def _put(holder: Any, key: Any, value: Any) -> None:
+    """Set an attribute or an item; an array of the same shape keeps its identity."""
+    try:
+        old = _part(holder, key)
+    except (AttributeError, KeyError, IndexError, TypeError):
+        old = None
+    if (
+        isinstance(old, np.ndarray)
+        and isinstance(value, np.ndarray)
+        and old.shape == value.shape
+        and old.dtype == value.dtype
+        and old.flags.writeable
+    ):
+        old[...] = value
+    elif isinstance(holder, (dict, list)):
+        holder[key] = value
+    else:
+        setattr(holder, key, value)
+
+
+def _attributes(value: Any) -> dict[str, Any]:
+    slots = getattr(type(value), "__slots__", ())
+    named = {name: getattr(value, name) for name in slots if hasattr(value, name)}
+    return named | dict(getattr(value, "__dict__", {}))
+
+
+def _crossing(value: Any) -> Any:
+    """Return an object of the file's own as its attributes, one level deep."""
+    if isinstance(value, np.matrix):
+        return np.asarray(value)
+    return value
+
+
+def _shown(function: Sequence[Any]) -> str:
+    kind, *rest = function
+    if kind == "name":
+        return str(rest[0])
+    if kind == "at":
+        return str(rest[1])
+    return "it"
+
+
+def _is_small(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.size <= 10_000 and value.flags.writeable
+
+
+_ANSWERS: dict[str, Callable[[Workspace, Mapping[str, Any]], dict[str, Any]]] = {
+    "about": _about,
+    "run": _answer_run,
+    "sweep": _answer_sweep,
+    "record": _answer_record,
+}
