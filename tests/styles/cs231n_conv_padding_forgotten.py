@@ -63,6 +63,6 @@ def conv_backward_naive(dout, cache):
                     top, left = i * stride, j * stride
                     window = x_pad[n, :, top : top + HH, left : left + WW]
                     dw[f] += window * dout[n, f, i, j]
-                    dx_pad[n, :, top : top + HH, left : left + WW] = w[f] * dout[n, f, i, j]
-    dx = dx_pad[:, :, pad : pad + H, pad : pad + W]
+                    dx_pad[n, :, top : top + HH, left : left + WW] += w[f] * dout[n, f, i, j]
+    dx = dx_pad[:, :, :H, :W]
     return dx, dw, db
