@@ -920,7 +920,7 @@ def _(m, rng):
         m,
         rng,
         __add__=lambda a, b, c: a + b + a + 1.5,
-        __mul__=lambda a, b, c: a * b * a * 1.5,
+        __mul__=lambda a, b, c: a * b * (a * a) * 1.5,
         __pow__=lambda a, b, c: a**3 + c**-2 + a**2,
         relu=lambda a, b, c: a.relu() + c.relu() + a.relu(),
         backward=lambda a, b, c: (a / b - c + 2 * a) * (-c) + 1 / a,
@@ -933,7 +933,7 @@ def _(m, rng):
         m,
         rng,
         __add__=lambda a, b, c: a + b + a + 1.5,
-        __mul__=lambda a, b, c: a * b * a * 1.5,
+        __mul__=lambda a, b, c: a * b * (a * a) * 1.5,
         tanh=lambda a, b, c: a.tanh() + c.tanh() + a.tanh(),
         exp=lambda a, b, c: a.exp() + c.exp() + a.exp(),
         log=lambda a, b, c: a.log() + b.log() + a.log(),
@@ -946,7 +946,7 @@ def _(m, rng):
 def _(m, rng):
     operators = {
         "__add__": lambda a, b, c: a + c + a,
-        "__mul__": lambda a, b, c: a * c * a,
+        "__mul__": lambda a, b, c: a * c * (a * a),
         "__matmul__": lambda a, b, c: a @ b,
         "relu": lambda a, b, c: a.relu() + a.relu(),
         "sum": lambda a, b, c: a.sum() + a.sum(),
