@@ -213,7 +213,7 @@ def _(m, rng):
 @proof("cs231n_conv.py")
 def _(m, rng):
     for stride, pad in ((1, 1), (2, 0), (2, 1)):
-        args = rng.randn(2, 3, 7, 5), rng.randn(4, 3, 3, 2), rng.randn(4)
+        args = rng.randn(2, 3, 5, 4), rng.randn(4, 3, 3, 2), rng.randn(4)
         param = {"stride": stride, "pad": pad}
         yield from layer(m, rng, "conv", *args, param, also="_naive")
 
@@ -285,7 +285,7 @@ def _(m, rng):
 @proof("cs231n_convnet.py")
 def _(m, rng):
     for stride, pad in ((1, 1), (2, 0), (2, 1)):
-        args = rng.randn(2, 3, 7, 5), rng.randn(4, 3, 3, 2), rng.randn(4)
+        args = rng.randn(2, 3, 5, 4), rng.randn(4, 3, 3, 2), rng.randn(4)
         yield from layer(m, rng, "conv", *args, {"stride": stride, "pad": pad})
     net = m.TinyConvNet((2, 5, 4), 3, 3, 4, reg=0.3)
     X, y = rng.randn(3, 2, 5, 4), rng.randint(0, 4, 3)
@@ -341,7 +341,7 @@ def _(m, rng):
 @proof("dlai_conv.py")
 def _(m, rng):
     for stride, pad in ((1, 1), (2, 0), (2, 1)):
-        args = rng.randn(2, 6, 5, 3), rng.randn(3, 3, 3, 4), rng.randn(1, 1, 1, 4)
+        args = rng.randn(2, 5, 4, 3), rng.randn(3, 3, 3, 4), rng.randn(1, 1, 1, 4)
         yield from layer(m, rng, "conv", *args, {"stride": stride, "pad": pad})
 
 
@@ -349,7 +349,7 @@ def _(m, rng):
 def _(m, rng):
     for size, stride in ((2, 1), (2, 2), (3, 2)):
         for mode in ("max", "average"):
-            A, hparameters = away(rng, 2, 7, 5, 3), {"f": size, "stride": stride}
+            A, hparameters = away(rng, 2, 5, 4, 3), {"f": size, "stride": stride}
             yield from vjp(
                 "pool_backward",
                 lambda: m.pool_forward(A, hparameters, mode)[0],
