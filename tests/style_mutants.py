@@ -109,7 +109,7 @@ def all_places() -> dict[tuple, list[Mutant]]:
     table = json.loads((STYLES / "expected.json").read_text(encoding="utf-8"))
     places: dict[tuple, list[Mutant]] = {}
     for name in sorted(table):
-        if "fault" in table[name]:
+        if table[name]["verdict"] != "agree":
             continue
         for cell, tree in trees(STYLES / name):
             for function, node in definitions(tree):

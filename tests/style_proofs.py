@@ -1277,3 +1277,8 @@ def _(m, rng):
     wrt = [net.params[key] for key in keys]
     loss = lambda: net.loss(x, t)
     yield from gradients("SimpleNet.gradient", loss, [found[key] for key in keys], wrt)
+
+
+@proof("plain_half_unseen.py")
+def _(m, rng):
+    yield from layer(m, rng, "scale_shift", rng.randn(5, 3), rng.randn(3), rng.randn(3))
