@@ -919,10 +919,10 @@ def _(m, rng):
     yield from scalars(
         m,
         rng,
-        __add__=lambda a, b, c: a + b + a + 1.5,
+        __add__=lambda a, b, c: (a + b + a + 1.5) * 1.5,
         __mul__=lambda a, b, c: a * b * (a * a) * 1.5,
-        __pow__=lambda a, b, c: a**3 + c**-2 + a**2,
-        relu=lambda a, b, c: a.relu() + c.relu() + a.relu(),
+        __pow__=lambda a, b, c: (a**3 + c**-2 + a**2) * 1.5,
+        relu=lambda a, b, c: (a.relu() + c.relu() + a.relu()) * 1.5,
         backward=lambda a, b, c: (a / b - c + 2 * a) * (-c) + 1 / a,
     )
 
@@ -932,12 +932,12 @@ def _(m, rng):
     yield from scalars(
         m,
         rng,
-        __add__=lambda a, b, c: a + b + a + 1.5,
+        __add__=lambda a, b, c: (a + b + a + 1.5) * 1.5,
         __mul__=lambda a, b, c: a * b * (a * a) * 1.5,
-        tanh=lambda a, b, c: a.tanh() + c.tanh() + a.tanh(),
-        exp=lambda a, b, c: a.exp() + c.exp() + a.exp(),
-        log=lambda a, b, c: a.log() + b.log() + a.log(),
-        sigmoid=lambda a, b, c: a.sigmoid() + c.sigmoid() + a.sigmoid(),
+        tanh=lambda a, b, c: (a.tanh() + c.tanh() + a.tanh()) * 1.5,
+        exp=lambda a, b, c: (a.exp() + c.exp() + a.exp()) * 1.5,
+        log=lambda a, b, c: (a.log() + b.log() + a.log()) * 1.5,
+        sigmoid=lambda a, b, c: (a.sigmoid() + c.sigmoid() + a.sigmoid()) * 1.5,
         backward=lambda a, b, c: (a * b + c).tanh() * a,
     )
 
@@ -945,12 +945,12 @@ def _(m, rng):
 @proof("micrograd_tensor.py")
 def _(m, rng):
     operators = {
-        "__add__": lambda a, b, c: a + c + a,
+        "__add__": lambda a, b, c: (a + c + a) * 1.5,
         "__mul__": lambda a, b, c: a * c * (a * a),
-        "__matmul__": lambda a, b, c: a @ b,
-        "relu": lambda a, b, c: a.relu() + a.relu(),
-        "sum": lambda a, b, c: a.sum() + a.sum(),
-        "mean": lambda a, b, c: a.mean() + a.mean(),
+        "__matmul__": lambda a, b, c: (a @ b + a @ b) * 1.5,
+        "relu": lambda a, b, c: (a.relu() + a.relu()) * 1.5,
+        "sum": lambda a, b, c: (a.sum() + a.sum()) * 1.5,
+        "mean": lambda a, b, c: (a.mean() + a.mean()) * 1.5,
         "backward": lambda a, b, c: ((a + c) @ b).relu().mean() * a.sum(),
     }
     for name, make in operators.items():
