@@ -697,14 +697,12 @@ def _(m, rng):
     for name in ("Activation_ReLU", "Activation_Linear"):
         activation = Outputs(getattr(m, name)())
         yield from of_object(f"{name}.backward", activation, (x,), (x,), alone, rng)
-    l1, l2, bias = 0.3, 0.2, 0.4
-    dense = m.Layer_Dense(5, 4, l1, l2, 0, bias)
-    dense.weights, dense.biases, g = rng.randn(5, 4), rng.randn(1, 4), rng.randn(3, 4)
+    dense, g = m.Layer_Dense(5, 4, 0.3, 0.2, 0.1, 0.4), rng.randn(3, 4)
+    dense.weights, dense.biases = rng.randn(5, 4), rng.randn(1, 4)
 
     def loss():
         dense.forward(x)
-        penalty = l1 * np.abs(dense.weights).sum() + l2 * np.sum(dense.weights**2)
-        return np.sum(dense.output * g) + penalty + bias * np.sum(dense.biases**2)
+        return np.sum(dense.output * g) + m.Loss().regularization_loss(dense)
 
     loss()
     dense.backward(g.copy())
