@@ -3,7 +3,8 @@
     python -m tests.style_mutants --count 400 --seed 1
 
 A mutant is a right file of tests/styles with one operator, axis, index or slice of one of its
-backward passes changed. The check must disagree or say that it crashed; where it says agree, the
+backward passes changed; where a function returns a loss with its gradients, not in what the loss is
+made of. The check must disagree or say that it crashed; where it says agree, the
 file's proof by differences (`tests/style_proofs.py`), on several draws, must find no mistake.
 Printed are the mutants that were missed, those that were accused although the proof finds nothing
 wrong, and those that stayed undecided. Exit status 1 if any was missed or accused wrongly, or if
@@ -22,7 +23,7 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -114,7 +115,8 @@ def all_places() -> dict[tuple, list[Mutant]]:
         for cell, tree in trees(STYLES / name):
             for function, node in definitions(tree):
                 if function in table[name]["functions"]:
-                    for changed, text in changes(node):
+                    forward = forward_part(node)
+                    for changed, text in changes(node, forward):
                         start = changed.lineno, changed.col_offset
                         end = changed.end_lineno, changed.end_col_offset
                         mutant = Mutant(name, function, cell, start, end, text)
@@ -146,11 +148,53 @@ def definitions(tree: ast.Module) -> Iterator[tuple[str, ast.FunctionDef]]:
                     yield f"{node.name}.{method.name}", method
 
 
-def changes(node: ast.AST) -> Iterator[tuple[ast.AST, str]]:
+def forward_part(function: ast.FunctionDef) -> set[ast.AST]:
+    """Return the statements that make the loss that a function returns with its gradients."""
+    needed = {
+        returned.elts[0].id
+        for node in ast.walk(function)
+        if isinstance(node, ast.Return)
+        and isinstance(returned := node.value, ast.Tuple)
+        and isinstance(returned.elts[0], ast.Name)
+        and returned.elts[0].id in LOSSES
+    }
+    made = [(node, assigned(node)) for node in ast.walk(function) if assigned(node)]
+    last = max((node.lineno for node, names in made if names & needed), default=0)
+    made = [(node, names) for node, names in made if node.lineno <= last]
+    found: set[ast.AST] = set()
+    while new := {node for node, names in made if names & needed} - found:
+        found |= new
+        needed |= {n.id for node in new for n in ast.walk(node) if isinstance(n, ast.Name)}
+    return found
+
+
+LOSSES = frozenset("loss cost J".split())
+
+
+def assigned(node: ast.AST) -> set[str]:
+    """Return the names of the variables that a statement sets, in whole or in part."""
+    targets = getattr(node, "targets", [getattr(node, "target", None)])
+    if not isinstance(node, ast.Assign | ast.AugAssign):
+        return set()
+    return {
+        name.id
+        for target in targets
+        for name in ast.walk(target)
+        if isinstance(name, ast.Name) and not within_index(name, target)
+    }
+
+
+def within_index(name: ast.Name, target: ast.expr) -> bool:
+    """Whether a name only says which entry of a target is set."""
+    indices = (node.slice for node in ast.walk(target) if isinstance(node, ast.Subscript))
+    return any(name is node for index in indices for node in ast.walk(index))
+
+
+def changes(node: ast.AST, without: Collection[ast.AST] = ()) -> Iterator[tuple[ast.AST, str]]:
     """Yield each part of a pass that can be changed, with the text to put there."""
     for child in ast.iter_child_nodes(node):
-        if not isinstance(child, ast.Assert | ast.Raise | ast.arguments):
-            yield from changes(child)
+        if not isinstance(child, ast.Assert | ast.Raise | ast.arguments) and child not in without:
+            yield from changes(child, without)
     match node:
         case ast.BinOp() | ast.AugAssign():
             for operator in OPERATORS.get(type(node.op), ()):
