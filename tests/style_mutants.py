@@ -4,11 +4,10 @@
 
 A mutant is a right file of tests/styles with one operator, axis, index or slice of one of its
 backward passes changed; where a function returns a loss with its gradients, not in what the loss is
-made of. The check must disagree or say that it crashed; where it says agree, the
-file's proof by differences (`tests/style_proofs.py`), on several draws, must find no mistake.
-Every mutant that was not noticed is printed: missed, accused although the proof finds nothing wrong,
-undecided, or harmless. Exit status 1 if any was missed or accused, or if more than 3 % are
-undecided.
+made of. The check must disagree or say that it crashed; where it says agree, the file's proof by
+differences (`tests/style_proofs.py`), on several draws, must find no mistake. Every mutant that
+was not noticed is printed: missed, accused although the proof finds nothing wrong, undecided, or
+harmless. Exit status 1 if any was missed or accused, or if more than 3 % are undecided.
 """
 
 from __future__ import annotations
