@@ -1280,3 +1280,11 @@ def _(m, rng):
 @proof("plain_half_unseen.py")
 def _(m, rng):
     yield from layer(m, rng, "scale_shift", rng.randn(5, 3), rng.randn(3), rng.randn(3))
+
+
+@proof("plain_mean_gradients.py")
+def _(m, rng):
+    """Its gradients are all the loss's over the number of examples: a convention, not a mistake."""
+    model, X, y = m.LinearRegression(3), rng.randn(6, 3), rng.randn(6)
+    loss, run = lambda: model.loss(X, y) / len(X), lambda: model.gradients(X, y)
+    yield from of_model("LinearRegression.gradients", model, loss, run, ["w", "b"], rng)
