@@ -1,0 +1,1290 @@
+"""Prove the files of tests/styles right or wrong, by differences, without the judge.
+
+One proof for each right file: how its passes are called, on inputs that meet what a mistake
+would need to show (height ≠ width, overlapping windows, stride 2, padding, regularisation). A
+wrong file differs from its right twin in one line, so the twin's proof serves both. The proofs
+say that `styles/expected.json` is right, and which mutants of a right file are no mistakes.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import importlib
+import io
+import json
+import sys
+import types
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+
+STYLES = Path(__file__).parent / "styles"
+
+Check = tuple[str, Any, Any]
+"""The name of a pass, a gradient that it returned, and the same by differences."""
+
+PROOFS: dict[str, Callable[[Any, np.random.RandomState], Iterator[Check]]] = {}
+
+
+def proof(name: str) -> Callable:
+    """Register the proof of a right file."""
+
+    def register(function: Callable) -> Callable:
+        PROOFS[name] = function
+        return function
+
+    return register
+
+
+def slope(value: Callable[[], Any], x: np.ndarray, step: float = 1e-5) -> np.ndarray:
+    """Return the derivative of a number by every entry of an array, which is moved in place."""
+    found = np.zeros(x.shape)
+    for index in np.ndindex(x.shape):
+        here = x[index]
+        x[index] = here + step
+        above = float(value())
+        x[index] = here - step
+        below = float(value())
+        x[index] = here
+        found[index] = (above - below) / (2 * step)
+    return found
+
+
+def gradients(name: str, loss: Callable[[], Any], found: Any, wrt: Any) -> Iterator[Check]:
+    """Compare gradients with the slopes of a loss; None among `wrt` is not compared."""
+    for gradient, x in zip(found, wrt, strict=True):
+        if x is not None:
+            yield name, gradient, slope(loss, x)
+
+
+def vjp(name: str, forward: Callable, backward: Callable, wrt: Any, rng: Any) -> Iterator[Check]:
+    """Compare what `backward` makes of a random cotangent with the slopes of `forward`."""
+    cotangent = rng.standard_normal(np.shape(forward()))
+    found = backward(cotangent.copy())
+    found = found if isinstance(found, tuple | list) else (found,)
+    yield from gradients(name, lambda: np.sum(forward() * cotangent), found, wrt)
+
+
+def away(rng: Any, *shape: int) -> np.ndarray:
+    """Draw numbers that are far from 0, where relu has its kink, and from each other."""
+    size = int(np.prod(shape))
+    values = (np.arange(size) + 1.0) * np.where(rng.rand(size) < 0.5, -1, 1) * 2 / size
+    return rng.permutation(values).reshape(shape)
+
+
+def code_of(path: Path) -> str:
+    """Return a file's Python; of a notebook its cells of code, without magics."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix != ".ipynb":
+        return text
+    cells = (cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "code")
+    lines = "\n".join("".join(cell["source"]) for cell in cells).splitlines()
+    return "\n".join("" if line.startswith(("%", "!")) else line for line in lines)
+
+
+def load(path: Path) -> Any:
+    """Return a file as a module. Loops and statements that raise are left out, plots do nothing."""
+    plots = {name: mock.MagicMock() for name in ("matplotlib", "matplotlib.pyplot")}
+    with mock.patch.dict(sys.modules, plots), contextlib.redirect_stdout(io.StringIO()):
+        if (path.parent / "__init__.py").exists():
+            return from_package(path)
+        module = types.ModuleType(path.stem)
+        for statement in ast.parse(code_of(path)).body:
+            if isinstance(statement, ast.While | ast.For):
+                continue
+            code = compile(ast.Module([statement], []), str(path), "exec")
+            with contextlib.suppress(Exception):
+                exec(code, module.__dict__)
+        return module
+
+
+def from_package(path: Path) -> Any:
+    """Import a module of a package, anew."""
+    package = path.parent.name
+    for name in [name for name in sys.modules if name.split(".")[0] == package]:
+        del sys.modules[name]
+    with mock.patch.object(sys, "path", [str(path.parents[1]), *sys.path]):
+        importlib.invalidate_caches()
+        return importlib.import_module(f"{package}.{path.stem}")
+
+
+def prove(path: Path, twin: str, seed: int = 0) -> dict[str, float]:
+    """Return how wrong each pass of a file is: the worst difference, relative to its tensor.
+
+    `twin` is the right file whose proof is used. A gradient of another shape, or none, is
+    infinitely wrong. Raises whatever the file raises.
+    """
+    errors: dict[str, float] = {}
+    np.random.seed(seed)
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        module = load(path)
+        for name, found, expected in PROOFS[twin](module, np.random.RandomState(seed)):
+            errors[name] = max(errors.get(name, 0.0), error(found, expected))
+    return errors
+
+
+def error(found: Any, expected: Any) -> float:
+    """Return the largest difference of two tensors relative to the largest entry expected."""
+    found, expected = np.asarray(found, float), np.asarray(expected, float)
+    if found.shape != expected.shape or not np.isfinite(found).all():
+        return np.inf
+    return float(np.max(np.abs(found - expected)) / max(np.max(np.abs(expected)), 1e-3))
+
+
+def layer(m: Any, rng: Any, stem: str, *args: Any, also: str = "") -> Iterator[Check]:
+    """A pair as cs231n writes it: stem_forward(*args) -> out, cache; stem_backward(dout, cache)."""
+    forward = getattr(m, f"{stem}_forward{also}")
+    wrt = [a if isinstance(a, np.ndarray) and a.dtype == float else None for a in args]
+    wrt = [a for a in wrt if a is not None]
+    name = f"{stem}_backward{also}"
+    backward = getattr(m, name)
+    yield from vjp(
+        name, lambda: forward(*args)[0], lambda g: backward(g, forward(*args)[1]), wrt, rng
+    )
+
+
+# cs231n
+
+
+@proof("cs231n_affine_relu.py")
+def _(m, rng):
+    x, w, b = rng.randn(3, 2, 5), rng.randn(10, 4), rng.randn(4)
+    yield from layer(m, rng, "affine", x, w, b)
+    yield from layer(m, rng, "relu", away(rng, 3, 5))
+    yield from layer(m, rng, "affine_relu", x, w, b)
+
+
+@proof("cs231n_affine.py")
+def _(m, rng):
+    yield from layer(m, rng, "affine", rng.randn(3, 2, 5), rng.randn(10, 4), rng.randn(4))
+    yield from layer(m, rng, "relu", away(rng, 3, 5))
+    yield from layer(m, rng, "sigmoid", rng.randn(3, 5))
+
+
+def of_scores(m, rng, *names):
+    for name in names:
+        x, y = 2 * rng.randn(6, 4), rng.randint(0, 4, 6)
+        loss = getattr(m, name)
+        yield from gradients(name, lambda: loss(x, y)[0], [loss(x.copy(), y)[1]], [x])
+
+
+@proof("cs231n_losses.py")
+def _(m, rng):
+    yield from of_scores(m, rng, "svm_loss", "softmax_loss")
+
+
+@proof("cs231n_softmax_loss.py")
+def _(m, rng):
+    yield from of_scores(m, rng, "softmax_loss", "svm_loss")
+
+
+@proof("cs231n_batchnorm.py")
+def _(m, rng):
+    args = rng.randn(5, 4) * 2 + 1, rng.randn(4), rng.randn(4), {"mode": "train", "eps": 0.1}
+    yield from layer(m, rng, "batchnorm", *args)
+    yield from vjp(
+        "batchnorm_backward_alt",
+        lambda: m.batchnorm_forward(*args)[0],
+        lambda g: m.batchnorm_backward_alt(g, m.batchnorm_forward(*args)[1]),
+        args[:3],
+        rng,
+    )
+
+
+@proof("cs231n_layernorm.py")
+def _(m, rng):
+    args = rng.randn(5, 4) * 2 + 1, rng.randn(4), rng.randn(4), {"eps": 0.1}
+    yield from layer(m, rng, "layernorm", *args)
+
+
+@proof("cs231n_dropout.py")
+def _(m, rng):
+    for mode in ("train", "test"):
+        param = {"mode": mode, "p": 0.7, "seed": 3}
+        yield from layer(m, rng, "dropout", rng.randn(4, 6), param)
+
+
+@proof("cs231n_conv.py")
+def _(m, rng):
+    for stride, pad in ((1, 1), (2, 0), (2, 1)):
+        args = rng.randn(2, 3, 5, 4), rng.randn(4, 3, 3, 2), rng.randn(4)
+        param = {"stride": stride, "pad": pad}
+        yield from layer(m, rng, "conv", *args, param, also="_naive")
+
+
+@proof("cs231n_max_pool.py")
+def _(m, rng):
+    for height, width, stride in ((2, 3, 1), (2, 2, 2), (3, 2, 2)):
+        param = {"pool_height": height, "pool_width": width, "stride": stride}
+        yield from layer(m, rng, "max_pool", away(rng, 2, 3, 7, 6), param, also="_naive")
+
+
+@proof("cs231n_spatial_norms.py")
+def _(m, rng):
+    yield from layer(m, rng, "batchnorm", rng.randn(5, 4), rng.randn(4), rng.randn(4), {})
+    x = rng.randn(2, 6, 3, 2) + 1
+    yield from layer(m, rng, "spatial_batchnorm", x, rng.randn(6), rng.randn(6), {"eps": 0.1})
+    scales = rng.randn(1, 6, 1, 1), rng.randn(1, 6, 1, 1)
+    yield from layer(m, rng, "spatial_groupnorm", x, *scales, 3, {"eps": 0.1})
+
+
+def of_weights(m, rng, *names):
+    for name in names:
+        W, X, y = rng.randn(5, 4), rng.randn(7, 5), rng.randint(0, 4, 7)
+        loss = getattr(m, name)
+        yield from gradients(name, lambda: loss(W, X, y, 0.3)[0], [loss(W, X, y, 0.3)[1]], [W])
+
+
+@proof("cs231n_linear_svm.py")
+def _(m, rng):
+    yield from of_weights(m, rng, "svm_loss_naive", "svm_loss_vectorized")
+
+
+@proof("cs231n_softmax.py")
+def _(m, rng):
+    yield from of_weights(m, rng, "softmax_loss_naive", "softmax_loss_vectorized")
+
+
+@proof("cs231n_columns.py")
+def _(m, rng):
+    W, X, y = rng.randn(4, 5), rng.randn(5, 7), rng.randint(0, 4, 7)
+    found = m.softmax_loss(W, X, y, 0.3)[1]
+    yield from gradients("softmax_loss", lambda: m.softmax_loss(W, X, y, 0.3)[0], [found], [W])
+
+
+@proof("cs231n_linear_classifier.py")
+def _(m, rng):
+    yield from of_weights(m, rng, "svm_loss")
+    svm = m.LinearSVM()
+    svm.W, X, y = rng.randn(5, 4), rng.randn(7, 5), rng.randint(0, 4, 7)
+    found = svm.loss(X, y, 0.3)[1]
+    yield from gradients("LinearSVM.loss", lambda: svm.loss(X, y, 0.3)[0], [found], [svm.W])
+
+
+def of_network(name, net, rng, X, y, *more):
+    for key, value in net.params.items():
+        net.params[key] = rng.randn(*value.shape).astype(float)
+    keys = list(net.params)
+    found = net.loss(X, y, *more)[1]
+    wrt = [net.params[k] for k in keys]
+    yield from gradients(name, lambda: net.loss(X, y, *more)[0], [found[k] for k in keys], wrt)
+
+
+@proof("cs231n_two_layer_net.py")
+def _(m, rng):
+    X, y = rng.randn(6, 5), rng.randint(0, 3, 6)
+    yield from of_network("TwoLayerNet.loss", m.TwoLayerNet(5, 4, 3), rng, X, y, 0.3)
+
+
+@proof("cs231n_convnet.py")
+def _(m, rng):
+    for stride, pad in ((1, 1), (2, 0), (2, 1)):
+        args = rng.randn(2, 3, 5, 4), rng.randn(4, 3, 3, 2), rng.randn(4)
+        yield from layer(m, rng, "conv", *args, {"stride": stride, "pad": pad})
+    net = m.TinyConvNet((2, 5, 4), 3, 3, 4, reg=0.3)
+    X, y = rng.randn(3, 2, 5, 4), rng.randint(0, 4, 3)
+    yield from of_network("TinyConvNet.loss", net, rng, X, y)
+
+
+@proof("cs231n_rnn.py")
+def _(m, rng):
+    W = rng.randn(4, 5), rng.randn(5, 5) / 2, rng.randn(5)
+    yield from layer(m, rng, "rnn_step", rng.randn(3, 4), rng.randn(3, 5), *W)
+    yield from layer(m, rng, "rnn", rng.randn(3, 4, 4), rng.randn(3, 5), *W)
+
+
+@proof("cs231n_lstm.py")
+def _(m, rng):
+    W = rng.randn(4, 20), rng.randn(5, 20) / 2, rng.randn(20)
+    args = rng.randn(3, 4), rng.randn(3, 5), rng.randn(3, 5), *W
+    gs = rng.randn(2, 3, 5)
+    found = m.lstm_step_backward(gs[0].copy(), gs[1].copy(), m.lstm_step_forward(*args)[2])
+    loss = lambda: np.sum(np.array(m.lstm_step_forward(*args)[:2]) * gs)
+    yield from gradients("lstm_step_backward", loss, found, args)
+    yield from layer(m, rng, "lstm", rng.randn(3, 4, 4), rng.randn(3, 5), *W)
+
+
+@proof("cs231n_words.py")
+def _(m, rng):
+    words = np.array([[0, 3, 3], [2, 0, 3]])
+    yield from layer(m, rng, "word_embedding", words, rng.randn(5, 4))
+    yield from layer(m, rng, "temporal_affine", rng.randn(3, 4, 5), rng.randn(5, 2), rng.randn(2))
+    x, y, mask = rng.randn(3, 4, 5), rng.randint(0, 5, (3, 4)), rng.rand(3, 4) < 0.6
+    loss = lambda: m.temporal_softmax_loss(x, y, mask)[0]
+    found = [m.temporal_softmax_loss(x, y, mask)[1]]
+    yield from gradients("temporal_softmax_loss", loss, found, [x])
+
+
+@proof("cs231n_package/layers.py")
+def _(m, rng):
+    yield from layer(m, rng, "affine", rng.randn(3, 2, 5), rng.randn(10, 4), rng.randn(4))
+    yield from layer(m, rng, "relu", away(rng, 3, 5))
+    yield from of_scores(m, rng, "softmax_loss")
+
+
+@proof("cs231n_package/fc_net.py")
+def _(m, rng):
+    net = m.FullyConnectedNet([4, 3], 5, 4, reg=0.3, dtype=np.float64)
+    X, y = rng.randn(6, 5), rng.randint(0, 4, 6)
+    yield from of_network("FullyConnectedNet.loss", net, rng, X, y)
+
+
+# deeplearning.ai: convolution, pooling, sequences
+
+
+@proof("dlai_conv.py")
+def _(m, rng):
+    for stride, pad in ((1, 1), (2, 0), (2, 1)):
+        args = rng.randn(2, 5, 4, 3), rng.randn(3, 3, 3, 4), rng.randn(1, 1, 1, 4)
+        yield from layer(m, rng, "conv", *args, {"stride": stride, "pad": pad})
+
+
+@proof("dlai_pool.py")
+def _(m, rng):
+    for size, stride in ((2, 1), (2, 2), (3, 2)):
+        for mode in ("max", "average"):
+            A, hparameters = away(rng, 2, 5, 4, 3), {"f": size, "stride": stride}
+            yield from vjp(
+                "pool_backward",
+                lambda: m.pool_forward(A, hparameters, mode)[0],
+                lambda g: m.pool_backward(g, m.pool_forward(A, hparameters, mode)[1], mode),
+                [A],
+                rng,
+            )
+
+
+def sequence_parameters(rng, **shapes):
+    return {name: rng.randn(*shape) / 2 for name, shape in shapes.items()}
+
+
+def of_dict(name, forward, backward, wrt, rng):
+    """A pass that returns a dict: `wrt` has the array of each key."""
+    yield from vjp(name, forward, lambda g: [backward(g)[k] for k in wrt], wrt.values(), rng)
+
+
+@proof("dlai_rnn.py")
+def _(m, rng):
+    p = sequence_parameters(rng, Wax=(5, 3), Waa=(5, 5), Wya=(2, 5), ba=(5, 1), by=(2, 1))
+    parameters = {"dWax": p["Wax"], "dWaa": p["Waa"], "dba": p["ba"]}
+    x, a = rng.randn(3, 4), rng.randn(5, 4)
+    yield from of_dict(
+        "rnn_cell_backward",
+        lambda: m.rnn_cell_forward(x, a, p)[0],
+        lambda g: m.rnn_cell_backward(g, m.rnn_cell_forward(x, a, p)[2]),
+        {"dxt": x, "da_prev": a} | parameters,
+        rng,
+    )
+    xs = rng.randn(3, 4, 6)
+    yield from of_dict(
+        "rnn_backward",
+        lambda: m.rnn_forward(xs, a, p)[0],
+        lambda g: m.rnn_backward(g, m.rnn_forward(xs, a, p)[2]),
+        {"dx": xs, "da0": a} | parameters,
+        rng,
+    )
+
+
+@proof("dlai_lstm.py")
+def _(m, rng):
+    gates = {f"W{k}": (5, 8) for k in "fico"} | {f"b{k}": (5, 1) for k in "fico"}
+    p = sequence_parameters(rng, Wy=(2, 5), by=(2, 1), **gates)
+    x, a, c = rng.randn(3, 4), rng.randn(5, 4), rng.randn(5, 4)
+    yield from of_dict(
+        "lstm_cell_backward",
+        lambda: np.array(m.lstm_cell_forward(x, a, c, p)[:2]),
+        lambda g: m.lstm_cell_backward(g[0], g[1], m.lstm_cell_forward(x, a, c, p)[3]),
+        {"dxt": x, "da_prev": a, "dc_prev": c} | {f"d{k}": p[k] for k in gates},
+        rng,
+    )
+
+
+@proof("dlai_characters.py")
+def _(m, rng):
+    p = sequence_parameters(rng, Wax=(5, 4), Waa=(5, 5), Wya=(4, 5), b=(5, 1), by=(4, 1))
+    keys = {f"d{k}": array for k, array in p.items()}
+    x, a = rng.randn(4, 1), rng.randn(5, 1)
+    dy, da = rng.randn(4, 1), rng.randn(5, 1)
+
+    def step():
+        a_next = m.rnn_step_forward(p, a, x)[0]
+        return np.sum((p["Wya"] @ a_next + p["by"]) * dy) + np.sum(a_next * da)
+
+    earlier = {key: rng.randn(*array.shape) for key, array in keys.items()} | {"da_next": da}
+    found = {key: array.copy() for key, array in earlier.items()}
+    a_next = m.rnn_step_forward(p, a, x)[0]
+    found = m.rnn_step_backward(dy.copy(), found, p, x, a_next, a)
+    added = [found[key] - earlier[key] for key in keys]
+    wrt = [*keys.values(), a]
+    yield from gradients("rnn_step_backward", step, [*added, found["da_next"]], wrt)
+    X, Y, a0 = [None, 2, 0, 2], [2, 0, 2, 3], rng.randn(5, 1)
+    found, _ = m.rnn_backward(X, Y, p, m.rnn_forward(X, Y, a0, p, 4)[1])
+    yield from gradients(
+        "rnn_backward",
+        lambda: m.rnn_forward(X, Y, a0, p, 4)[0],
+        [*(found[key] for key in keys), found["da_next"]],
+        [*keys.values(), a0],
+    )
+
+
+# Andrew Ng's older course
+
+
+def ones_first(rng, m, n):
+    return np.c_[np.ones(m), rng.randn(m, n)]
+
+
+def derivative(name, function, prime, x):
+    """f and its derivative, entry by entry."""
+    yield from gradients(name, lambda: np.sum(function(x)), [prime(x)], [x])
+
+
+@proof("ng_linear_regression.py")
+def _(m, rng):
+    X, y, theta = ones_first(rng, 6, 2), rng.randn(6, 1), rng.randn(3, 1)
+    found = [m.computeGradient(X, y, theta)]
+    yield from gradients("computeGradient", lambda: m.computeCost(X, y, theta), found, [theta])
+
+
+@proof("ng_logistic.py")
+def _(m, rng):
+    X, y, theta = ones_first(rng, 6, 3), rng.randint(0, 2, (6, 1)), rng.randn(4)
+    found = [m.gradientReg(theta, 1.5, X, y)]
+    loss = lambda: m.costFunctionReg(theta, 1.5, X, y)
+    yield from gradients("gradientReg", loss, found, [theta])
+
+
+@proof("ng_cost_gradient.py")
+def _(m, rng):
+    X, y, theta = ones_first(rng, 6, 3), rng.randint(0, 2, 6), rng.randn(4)
+    yield from gradients(
+        "gradient", lambda: m.cost(theta, X, y), [m.gradient(theta, X, y)], [theta]
+    )
+    yield from gradients(
+        "regularized_gradient",
+        lambda: m.regularized_cost(theta, X, y, 1.5),
+        [m.regularized_gradient(theta, X, y, 1.5)],
+        [theta],
+    )
+
+
+def returns_both(name, function, theta, *args):
+    """A function that returns a cost and the gradient of its first argument."""
+    found = [function(theta, *args)[1]]
+    yield from gradients(name, lambda: function(theta, *args)[0], found, [theta])
+
+
+@proof("ng_one_vs_all.py")
+def _(m, rng):
+    X, y, theta = ones_first(rng, 6, 3), rng.rand(6) < 0.5, rng.randn(4)
+    yield from returns_both("lrCostFunction", m.lrCostFunction, theta, X, y, 1.5)
+
+
+@proof("ng_nn_cost.py")
+def _(m, rng):
+    X, y, params = rng.randn(7, 4), rng.randint(1, 4, 7), rng.randn(3 * 5 + 3 * 4)
+    yield from returns_both("nnCostFunction", m.nnCostFunction, params, 4, 3, 3, X, y, 1.5)
+    yield from derivative("sigmoidGradient", m.sigmoid, m.sigmoidGradient, rng.randn(3, 4))
+
+
+@proof("ng_nn_loops.py")
+def _(m, rng):
+    X, y, params = rng.randn(7, 4), rng.randint(0, 3, 7), rng.randn(2 * 5 + 3 * 3)
+    yield from returns_both("nn_cost_function", m.nn_cost_function, params, 4, 2, 3, X, y, 1.5)
+    yield from derivative("sigmoid_gradient", m.sigmoid, m.sigmoid_gradient, rng.randn(3, 4))
+
+
+@proof("ng_recommender.py")
+def _(m, rng):
+    Y, R, params = rng.randn(4, 3), rng.rand(4, 3) < 0.6, rng.randn(7 * 2)
+    yield from returns_both("cofi_cost_function", m.cofi_cost_function, params, Y, R, 3, 4, 2, 1.5)
+
+
+# Nielsen's book
+
+
+def of_lists(name, net, loss, found, rng):
+    """backprop returns a list a layer of the biases and of the weights, in the order of `found`."""
+    wrt = [*net.biases, *net.weights]
+    yield from gradients(name, loss, found, wrt)
+
+
+@proof("nielsen_network.py")
+def _(m, rng):
+    yield from derivative("sigmoid_prime", m.sigmoid, m.sigmoid_prime, rng.randn(3, 4))
+    net, x, y = m.Network([4, 3, 5, 2]), rng.randn(4, 1), rng.randn(2, 1)
+    biases, weights = net.backprop(x, y)
+    loss = lambda: 0.5 * np.sum((net.feedforward(x) - y) ** 2)
+    yield from of_lists("Network.backprop", net, loss, [*biases, *weights], rng)
+
+
+@proof("nielsen_costs.py")
+def _(m, rng):
+    yield from derivative("sigmoid_prime", m.sigmoid, m.sigmoid_prime, rng.randn(3, 4))
+    for cost in (m.QuadraticCost, m.CrossEntropyCost):
+        z, y = rng.randn(3, 1), rng.rand(3, 1)
+        found = [cost.delta(z, m.sigmoid(z), y)]
+        loss = lambda: cost.fn(m.sigmoid(z), y)
+        yield from gradients(f"{cost.__name__}.delta", loss, found, [z])
+        net, x, y = m.Network([4, 3, 5, 2], cost), rng.randn(4, 1), rng.rand(2, 1)
+        biases, weights = net.backprop(x, y)
+        loss = lambda: cost.fn(net.feedforward(x), y)
+        yield from of_lists("Network.backprop", net, loss, [*biases, *weights], rng)
+
+
+@proof("nielsen_matrix.py")
+def _(m, rng):
+    net, X, Y = m.Network([4, 3, 5, 2]), rng.randn(4, 6), rng.randn(2, 6)
+    weights, biases = net.backprop(X, Y)
+    loss = lambda: net.cost(X, Y)
+    yield from of_lists("Network.backprop", net, loss, [*biases, *weights], rng)
+
+
+# The oreilly "from scratch" books
+
+
+def of_object(name, thing, inputs, wrt, after, rng, backward=None):
+    """A layer with forward(*inputs) and backward(dout); `after` returns all gradients."""
+
+    def run(cotangent):
+        thing.forward(*inputs)
+        return after((backward or thing.backward)(cotangent))
+
+    yield from vjp(name, lambda: thing.forward(*inputs), run, wrt, rng)
+
+
+def alone(dx):
+    return [dx]
+
+
+@proof("oreilly_layers.py")
+def _(m, rng):
+    for layer_class in (m.MulLayer, m.AddLayer):
+        x, y = rng.randn(3, 4), rng.randn(3, 4)
+        name = f"{layer_class.__name__}.backward"
+        yield from of_object(name, layer_class(), (x, y), (x, y), list, rng)
+    for layer_class in (m.Relu, m.Sigmoid):
+        x = away(rng, 3, 5)
+        yield from of_object(
+            f"{layer_class.__name__}.backward", layer_class(), (x,), (x,), alone, rng
+        )
+    x, affine = rng.randn(3, 2, 5), m.Affine(rng.randn(10, 4), rng.randn(4))
+    after = lambda dx: [dx, affine.dW, affine.db]
+    yield from of_object("Affine.backward", affine, (x,), (x, affine.W, affine.b), after, rng)
+
+
+@proof("oreilly_softmax.py")
+def _(m, rng):
+    x, labels = rng.randn(5, 3), rng.randint(0, 3, 5)
+    for t in (labels, np.eye(3)[labels]):
+        last = m.SoftmaxWithLoss()
+        last.forward(x, t)
+        found, loss = [last.backward()], lambda: m.SoftmaxWithLoss().forward(x, t)
+        yield from gradients("SoftmaxWithLoss.backward", loss, found, [x])
+    x, t = rng.randn(5), rng.randint(0, 2, 5)
+    last = m.SigmoidWithLoss()
+    last.forward(x, t)
+    loss = lambda: 1.7 * m.SigmoidWithLoss().forward(x, t)
+    yield from gradients("SigmoidWithLoss.backward", loss, [last.backward(1.7)], [x])
+
+
+@proof("oreilly_two_layer_net.py")
+def _(m, rng):
+    x = away(rng, 3, 5)
+    yield from of_object("Relu.backward", m.Relu(), (x,), (x,), alone, rng)
+    affine = m.Affine(rng.randn(5, 4), rng.randn(4))
+    after = lambda dx: [dx, affine.dW, affine.db]
+    yield from of_object("Affine.backward", affine, (x,), (x, affine.W, affine.b), after, rng)
+    x, t = rng.randn(6, 4), np.eye(4)[rng.randint(0, 4, 6)]
+    last = m.SoftmaxWithLoss()
+    last.forward(x, t)
+    loss = lambda: 1.7 * m.SoftmaxWithLoss().forward(x, t)
+    yield from gradients("SoftmaxWithLoss.backward", loss, [last.backward(1.7)], [x])
+    net = m.TwoLayerNet(4, 5, 4, weight_init_std=0.5)
+    found, keys = net.gradient(x, t), list(net.params)
+    wrt = [net.params[key] for key in keys]
+    loss = lambda: net.loss(x, t)
+    yield from gradients("TwoLayerNet.gradient", loss, [found[key] for key in keys], wrt)
+
+
+@proof("oreilly_convolution.py")
+def _(m, rng):
+    for stride, pad in ((1, 1), (2, 0), (2, 1)):
+        x = away(rng, 2, 3, 7, 5) + 2.5
+        conv = m.Convolution(rng.randn(4, 3, 3, 2), rng.randn(4), stride, pad)
+        after = lambda dx: [dx, conv.dW, conv.db]
+        yield from of_object("Convolution.backward", conv, (x,), (x, conv.W, conv.b), after, rng)
+        pool = m.Pooling(3, 2, stride, pad)
+        yield from of_object("Pooling.backward", pool, (x,), (x,), alone, rng)
+
+
+@proof("oreilly_batch_normalization.py")
+def _(m, rng):
+    x, norm = rng.randn(6, 4) + 1, m.BatchNormalization(rng.randn(4), rng.randn(4))
+    after = lambda dx: [dx, norm.dgamma, norm.dbeta]
+    wrt = x, norm.gamma, norm.beta
+    yield from of_object("BatchNormalization.backward", norm, (x,), wrt, after, rng)
+    yield from of_object("Dropout.backward", SameDraw(m.Dropout(0.3)), (x,), (x,), alone, rng)
+
+
+class SameDraw:
+    """A layer whose forward pass draws the same every time."""
+
+    def __init__(self, thing):
+        self.thing = thing
+
+    def forward(self, *inputs):
+        np.random.seed(5)
+        return self.thing.forward(*inputs)
+
+    def backward(self, dout):
+        return self.thing.backward(dout)
+
+
+@proof("oreilly_rnn.py")
+def _(m, rng):
+    W = rng.randn(4, 5), rng.randn(5, 5) / 2, rng.randn(5)
+    x, h, rnn = rng.randn(3, 4), rng.randn(3, 5), m.RNN(*W)
+    after = lambda d: [*d, *rnn.grads]
+    yield from of_object("RNN.backward", rnn, (x, h), (x, h, *W), after, rng)
+    xs, time = rng.randn(3, 6, 4), m.TimeRNN(*W)
+    after = lambda d: [d, *time.grads]
+    yield from of_object("TimeRNN.backward", time, (xs,), (xs, *W), after, rng)
+
+
+@proof("oreilly_embedding.py")
+def _(m, rng):
+    x, W = rng.randn(3, 4), rng.randn(4, 5)
+    product = m.MatMul(W)
+    after = lambda dx: [dx, product.grads[0]]
+    yield from of_object("MatMul.backward", product, (x,), (x, W), after, rng)
+    words, W, h = np.array([0, 2, 2, 5, 0]), rng.randn(6, 3), rng.randn(5, 3)
+    embedding = m.Embedding(W)
+    after = lambda _: embedding.grads
+    yield from of_object("Embedding.backward", embedding, (words,), (W,), after, rng)
+    dot = m.EmbeddingDot(W)
+    after = lambda dh: [dh, *dot.grads]
+    yield from of_object("EmbeddingDot.backward", dot, (h, words), (h, W), after, rng)
+
+
+# nnfs
+
+
+class Outputs:
+    """nnfs keeps what it makes: forward(...) sets output, backward(dvalues) sets dinputs."""
+
+    def __init__(self, thing):
+        self.thing = thing
+
+    def forward(self, *inputs):
+        np.random.seed(5)
+        self.thing.forward(*inputs)
+        return self.thing.output
+
+    def backward(self, dvalues):
+        self.thing.backward(dvalues)
+        return self.thing.dinputs
+
+
+@proof("nnfs_dense.py")
+def _(m, rng):
+    x = away(rng, 3, 5)
+    for name in ("Activation_ReLU", "Activation_Linear"):
+        activation = Outputs(getattr(m, name)())
+        yield from of_object(f"{name}.backward", activation, (x,), (x,), alone, rng)
+    dense, g = m.Layer_Dense(5, 4, 0.3, 0.2, 0.1, 0.4), rng.randn(3, 4)
+    dense.weights, dense.biases = rng.randn(5, 4), rng.randn(1, 4)
+
+    def loss():
+        dense.forward(x)
+        return np.sum(dense.output * g) + m.Loss().regularization_loss(dense)
+
+    loss()
+    dense.backward(g.copy())
+    found = [dense.dinputs, dense.dweights, dense.dbiases]
+    yield from gradients("Layer_Dense.backward", loss, found, [x, dense.weights, dense.biases])
+
+
+def nnfs_loss(name, thing, y_pred, y_true, loss=None):
+    thing.backward(y_pred.copy(), y_true)
+    loss = loss or (lambda: thing.calculate(y_pred, y_true))
+    yield from gradients(f"{name}.backward", loss, [thing.dinputs], [y_pred])
+
+
+@proof("nnfs_softmax.py")
+def _(m, rng):
+    x, labels = rng.randn(5, 3), rng.randint(0, 3, 5)
+    softmax = Outputs(m.Activation_Softmax())
+    yield from of_object("Activation_Softmax.backward", softmax, (x,), (x,), alone, rng)
+    for y in (labels, np.eye(3)[labels]):
+        thing, predicted = m.Loss_CategoricalCrossentropy(), rng.rand(5, 3) + 0.1
+        predicted /= 2
+        yield from nnfs_loss("Loss_CategoricalCrossentropy", thing, predicted, y)
+        both = m.Activation_Softmax_Loss_CategoricalCrossentropy()
+        both.forward(x, y)
+        both.backward(both.output.copy(), y)
+        loss = lambda: both.forward(x, y)
+        name = "Activation_Softmax_Loss_CategoricalCrossentropy.backward"
+        yield from gradients(name, loss, [both.dinputs], [x])
+
+
+@proof("nnfs_regression.py")
+def _(m, rng):
+    x = rng.randn(3, 5)
+    sigmoid = Outputs(m.Activation_Sigmoid())
+    yield from of_object("Activation_Sigmoid.backward", sigmoid, (x,), (x,), alone, rng)
+    name = "Loss_BinaryCrossentropy"
+    predicted, y = 0.1 + 0.8 * rng.rand(5, 3), rng.randint(0, 2, (5, 3))
+    yield from nnfs_loss(name, m.Loss_BinaryCrossentropy(), predicted, y)
+    for name in ("Loss_MeanSquaredError", "Loss_MeanAbsoluteError"):
+        yield from nnfs_loss(name, getattr(m, name)(), rng.randn(5, 3), rng.randn(5, 3))
+
+
+@proof("nnfs_dropout.py")
+def _(m, rng):
+    x = away(rng, 4, 5)
+    for name, thing in (
+        ("Layer_Dropout", m.Layer_Dropout(0.3)),
+        ("Activation_ReLU", m.Activation_ReLU()),
+    ):
+        yield from of_object(f"{name}.backward", Outputs(thing), (x,), (x,), alone, rng)
+
+
+# CMU's mytorch
+
+
+@proof("mytorch_linear.py")
+def _(m, rng):
+    A, linear = rng.randn(6, 4), m.Linear(4, 3)
+    linear.W, linear.b = rng.randn(3, 4), rng.randn(3, 1)
+    after = lambda dA: [dA, linear.dLdW, linear.dLdb]
+    yield from of_object("Linear.backward", linear, (A,), (A, linear.W, linear.b), after, rng)
+
+
+@proof("mytorch_activations.py")
+def _(m, rng):
+    Z = away(rng, 3, 5)
+    for name in ("Identity", "Sigmoid", "Tanh", "ReLU", "Softmax"):
+        yield from of_object(f"{name}.backward", getattr(m, name)(), (Z,), (Z,), alone, rng)
+
+
+@proof("mytorch_losses.py")
+def _(m, rng):
+    A, Y = rng.randn(5, 3), np.eye(3)[rng.randint(0, 3, 5)]
+    for name in ("MSELoss", "CrossEntropyLoss"):
+        thing = getattr(m, name)()
+        thing.forward(A, Y)
+        found = [thing.backward()]
+        loss = lambda: thing.forward(A, Y)
+        yield from gradients(f"{name}.backward", loss, found, [A])
+
+
+@proof("mytorch_batchnorm.py")
+def _(m, rng):
+    Z, norm = rng.randn(6, 4) + 1, m.BatchNorm1d(4)
+    norm.BW, norm.Bb = rng.randn(1, 4), rng.randn(1, 4)
+    after = lambda dZ: [dZ, norm.dLdBW, norm.dLdBb]
+    yield from of_object("BatchNorm1d.backward", norm, (Z,), (Z, norm.BW, norm.Bb), after, rng)
+
+
+@proof("mytorch_conv1d.py")
+def _(m, rng):
+    A, conv = rng.randn(2, 3, 9), m.Conv1d_stride1(3, 4, 3)
+    conv.W, conv.b = rng.randn(4, 3, 3), rng.randn(4)
+    after = lambda dA: [dA, conv.dLdW, conv.dLdb]
+    yield from of_object("Conv1d_stride1.backward", conv, (A,), (A, conv.W, conv.b), after, rng)
+    for factor in (2, 3):
+        for name in ("Downsample1d", "Upsample1d"):
+            thing = getattr(m, name)(factor)
+            yield from of_object(f"{name}.backward", thing, (A,), (A,), alone, rng)
+
+
+@proof("mytorch_rnn_cell.py")
+def _(m, rng):
+    cell, x, h, g = m.RNNCell(4, 5), rng.randn(3, 4), rng.randn(3, 5), rng.randn(3, 5)
+    found = cell.backward(g.copy(), cell(x, h), x, h)
+    found = [*found, cell.dW_ih, cell.dW_hh, cell.db_ih, cell.db_hh]
+    wrt = [x, h, cell.W_ih, cell.W_hh, cell.b_ih, cell.b_hh]
+    yield from gradients("RNNCell.backward", lambda: np.sum(cell(x, h) * g), found, wrt)
+
+
+# numpy-ml
+
+
+def numpy_ml(name, thing, X, keys, rng):
+    thing.forward(X)
+    parameters = [thing.parameters[key] for key in keys]
+    for value in parameters:
+        value[...] = rng.randn(*value.shape)
+
+    def run(cotangent):
+        thing.X = []
+        thing.gradients = {key: np.zeros_like(v) for key, v in thing.parameters.items()}
+        thing.forward(X)
+        return [thing.backward(cotangent), *(thing.gradients[key] for key in keys)]
+
+    yield from vjp(name, lambda: thing.forward(X), run, [X, *parameters], rng)
+
+
+@proof("numpyml_layers.py")
+def _(m, rng):
+    yield from derivative("Tanh.grad", m.Tanh().fn, m.Tanh().grad, rng.randn(3, 4))
+    dense = m.FullyConnected(3)
+    yield from numpy_ml("FullyConnected.backward", dense, rng.randn(5, 4), ["W", "b"], rng)
+
+
+@proof("numpyml_multiply.py")
+def _(m, rng):
+    keys = ["scaler", "intercept"]
+    yield from numpy_ml("LayerNorm1D.backward", m.LayerNorm1D(0.1), rng.randn(5, 4), keys, rng)
+
+
+@proof("numpyml_activations.py")
+def _(m, rng):
+    for name in ("Sigmoid", "LeakyReLU", "ELU", "SoftPlus", "Exponential"):
+        thing, x = getattr(m, name)(), away(rng, 3, 4)
+        yield from derivative(f"{name}.grad", thing.fn, thing.grad, x)
+    yield from derivative("Sigmoid.grad2", m.Sigmoid().grad, m.Sigmoid().grad2, away(rng, 3, 4))
+
+
+@proof("numpyml_losses.py")
+def _(m, rng):
+    affine, z, y = m.Affine(1.7, 0.3), rng.randn(4, 3), rng.randn(4, 3)
+    yield from derivative("Affine.grad", affine.fn, affine.grad, z)
+    loss = lambda: m.SquaredError.loss(y, affine.fn(z))
+    found = [m.SquaredError.grad(y, affine.fn(z), z, affine)]
+    yield from gradients("SquaredError.grad", loss, found, [z])
+    y = np.eye(3)[rng.randint(0, 3, 4)]
+    softmax = lambda: np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    loss = lambda: m.CrossEntropy.loss(y, softmax())
+    yield from gradients("CrossEntropy.grad", loss, [m.CrossEntropy.grad(y, softmax())], [z])
+
+
+# min-char-rnn
+
+
+@proof("char_rnn.py")
+def _(m, rng):
+    m.vocab_size = 4
+    shapes = {"Wxh": (5, 4), "Whh": (5, 5), "Why": (4, 5), "bh": (5, 1), "by": (4, 1)}
+    vars(m).update(sequence_parameters(rng, **shapes))
+    args = [0, 2, 2, 1], [2, 2, 1, 3], rng.randn(5, 1)
+    found, wrt = m.lossFun(*args)[1:6], [getattr(m, name) for name in shapes]
+    yield from gradients("lossFun", lambda: m.lossFun(*args)[0], found, wrt)
+
+
+@proof("char_rnn_inline.py")
+def _(m, rng):
+    names = "UWObc"
+    for name in names:
+        setattr(m, name, rng.randn(*getattr(m, name).shape) / 2)
+    args = [0, 2, 2, 1], [2, 2, 1, 3], rng.randn(m.H)
+    found = m.loss_and_grads(*args)[1]
+    wrt = [getattr(m, name) for name in names]
+    loss = lambda: m.loss_and_grads(*args)[0]
+    yield from gradients("loss_and_grads", loss, [found[name] for name in names], wrt)
+
+
+# micrograd
+
+
+def of_graph(name, make, values, data, rng):
+    """An engine's operators: `make` builds a node of what `values` makes of every number."""
+
+    def run(_):
+        leaves = values()
+        make(*leaves).backward()
+        return [np.array(leaf.grad, float) for leaf in leaves]
+
+    loss = lambda: np.sum(make(*values()).data)
+    yield from gradients(name, loss, run(None), data)
+
+
+def scalars(m, rng, **operators):
+    for name, make in operators.items():
+        data = [np.array(sign * (0.3 + rng.rand())) for sign in (1, 1, -1)]
+        values = lambda: [m.Value(float(x)) for x in data]
+        yield from of_graph(f"Value.{name}", make, values, data, rng)
+
+
+@proof("micrograd_engine.py")
+def _(m, rng):
+    yield from scalars(
+        m,
+        rng,
+        __add__=lambda a, b, c: (a + b + a + 1.5) * 1.5,
+        __mul__=lambda a, b, c: a * b * (a * a) * 1.5,
+        __pow__=lambda a, b, c: (a**3 + c**-2 + a**2) * 1.5,
+        relu=lambda a, b, c: (a.relu() + c.relu() + a.relu()) * 1.5,
+        backward=lambda a, b, c: (a / b - c + 2 * a) * (-c) + 1 / a,
+    )
+
+
+@proof("micrograd_more.py")
+def _(m, rng):
+    yield from scalars(
+        m,
+        rng,
+        __add__=lambda a, b, c: (a + b + a + 1.5) * 1.5,
+        __mul__=lambda a, b, c: a * b * (a * a) * 1.5,
+        tanh=lambda a, b, c: (a.tanh() + c.tanh() + a.tanh()) * 1.5,
+        exp=lambda a, b, c: (a.exp() + c.exp() + a.exp()) * 1.5,
+        log=lambda a, b, c: (a.log() + b.log() + a.log()) * 1.5,
+        sigmoid=lambda a, b, c: (a.sigmoid() + c.sigmoid() + a.sigmoid()) * 1.5,
+        backward=lambda a, b, c: (a * b + c).tanh() * a,
+    )
+
+
+@proof("micrograd_tensor.py")
+def _(m, rng):
+    operators = {
+        "__add__": lambda a, b, c: (a + c + a) * 1.5,
+        "__mul__": lambda a, b, c: a * c * (a * a),
+        "__matmul__": lambda a, b, c: (a @ b + a @ b) * 1.5,
+        "relu": lambda a, b, c: (a.relu() + a.relu()) * 1.5,
+        "sum": lambda a, b, c: (a.sum() + a.sum()) * 1.5,
+        "mean": lambda a, b, c: (a.mean() + a.mean()) * 1.5,
+        "backward": lambda a, b, c: ((a + c) @ b).relu().mean() * a.sum(),
+    }
+    for name, make in operators.items():
+        data = [rng.randn(3, 4), rng.randn(4, 2), rng.randn(1, 4)]
+        values = lambda: [m.Tensor(x.copy()) for x in data]
+        yield from of_graph(f"Tensor.{name}", make, values, data, rng)
+
+
+@proof("plain_helpers_only.py")
+def _(m, rng):
+    yield from ()
+
+
+# In nobody's style but their own
+
+
+@proof("plain_rows.py")
+def _(m, rng):
+    params = {key: rng.randn(*value.shape) for key, value in m.init(3, 5, 2).items()}
+    X, T = rng.randn(6, 3), rng.randn(6, 2)
+    found = m.gradients(params, X, T)
+    loss = lambda: m.mse(params, X, T)
+    yield from gradients("gradients", loss, [found[key] for key in params], params.values())
+
+
+@proof("plain_columns.py")
+def _(m, rng):
+    yield from derivative("d_relu", m.relu, m.d_relu, away(rng, 3, 4))
+    x, y = rng.randn(4, 6), np.eye(3)[rng.randint(0, 3, 6)].T
+    w = rng.randn(5, 4), rng.randn(5, 1), rng.randn(3, 5), rng.randn(3, 1)
+    z1, a1, _, a2 = m.fwd(x, *w)
+    found = m.bwd(x, y, z1, a1, a2, w[2])
+    yield from gradients("bwd", lambda: m.cost(m.fwd(x, *w)[3], y), found, w)
+
+
+def of_model(name, model, loss, run, names, rng):
+    """A model that holds its parameters; `run` returns a gradient of each of `names`."""
+    for key in names:
+        value = np.array(getattr(model, key), float)
+        setattr(model, key, rng.randn(*value.shape) if value.ndim else np.array(0.3))
+    yield from gradients(name, loss, run(), [getattr(model, key) for key in names])
+
+
+@proof("plain_fit.py")
+def _(m, rng):
+    model, X, y, names = m.MLP(4, alpha=0.3), rng.randn(6, 3), rng.randn(6, 1), "W1 b1 W2 b2"
+    model._init_weights(3)
+
+    def run():
+        model.backward(X, y)
+        return [getattr(model, f"d{name}") for name in names.split()]
+
+    loss = lambda: model.loss(X, y)
+    yield from of_model("MLP.backward", model, loss, run, names.split(), rng)
+
+
+@proof("plain_logistic_fit.py")
+def _(m, rng):
+    model, X, y = m.LogisticRegression(C=0.2), rng.randn(6, 3), rng.randint(0, 2, 6)
+    model.w = np.zeros(3)
+    loss, run = lambda: model._loss(X, y), lambda: model._gradient(X, y)
+    yield from of_model("LogisticRegression._gradient", model, loss, run, ["w", "b"], rng)
+
+
+@proof("plain_shapes.py")
+def _(m, rng):
+    yield from layer(m, rng, "bilinear", rng.randn(6, 3), rng.randn(6, 4), rng.randn(3, 4))
+    yield from layer(m, rng, "cosine", rng.randn(5, 4), rng.randn(5, 4))
+
+
+@proof("plain_traps.py")
+def _(m, rng):
+    x, w, b = rng.randn(5, 4), rng.randn(4, 3), rng.randn(3)
+    back = lambda g: m.dense_backward(g, x, w)
+    yield from vjp("dense_backward", lambda: m.dense(x, w, b), back, [x, w, b], rng)
+
+
+@proof("plain_inplace.py")
+def _(m, rng):
+    yield from layer(m, rng, "relu", away(rng, 3, 5))
+    yield from layer(m, rng, "scale", rng.randn(3, 5), rng.randn(5))
+    x = rng.randn(3, 5)
+    yield from of_object("Sigmoid.backward", m.Sigmoid(), (x,), (x,), alone, rng)
+
+
+@proof("plain_layers_some.py")
+def _(m, rng):
+    x, dense = rng.randn(5, 4), m.Dense(4, 3)
+    dense.b = rng.randn(3)
+    after = lambda dx: [dx, dense.grad_W, dense.grad_b]
+    yield from of_object("Dense.backward", dense, (x,), (x, dense.W, dense.b), after, rng)
+    yield from of_object("Tanh.backward", m.Tanh(), (x,), (x,), alone, rng)
+
+
+@proof("plain_ties.py")
+def _(m, rng):
+    for name in ("relu", "hard_tanh", "absolute"):
+        prime = getattr(m, f"{name}_grad")
+        yield from derivative(f"{name}_grad", getattr(m, name), prime, away(rng, 3, 5) * 1.01)
+
+
+@proof("plain_activations.py")
+def _(m, rng):
+    x = away(rng, 3, 5)
+    yield from derivative("sigmoid_prime", m.sigmoid, m.sigmoid_prime, x)
+    yield from derivative("tanh_derivative", m.tanh, lambda x: m.tanh_derivative(m.tanh(x)), x)
+    yield from derivative("d_softplus", m.softplus, m.d_softplus, x)
+    for name in ("swish", "gelu", "softsign"):
+        yield from derivative(f"{name}_prime", getattr(m, name), getattr(m, f"{name}_prime"), x)
+
+
+@proof("plain_attention.py")
+def _(m, rng):
+    yield from layer(m, rng, "attention", rng.randn(4, 3), rng.randn(5, 3), rng.randn(5, 2))
+
+
+@proof("plain_residual.py")
+def _(m, rng):
+    yield from layer(m, rng, "block", rng.randn(5, 4), rng.randn(4, 4), rng.randn(4))
+    yield from layer(m, rng, "highway", rng.randn(5, 4), rng.randn(4, 4), rng.randn(4, 4))
+
+
+@proof("plain_losses.py")
+def _(m, rng):
+    for name in ("mse", "huber", "log_cosh"):
+        pred, target = 1.5 * rng.randn(4, 3), rng.randn(4, 3)
+        loss = lambda: getattr(m, name)(pred, target)
+        found = [getattr(m, f"{name}_grad")(pred, target)]
+        yield from gradients(f"{name}_grad", loss, found, [pred])
+    p, y = 0.1 + 0.8 * rng.rand(4, 3), rng.randint(0, 2, (4, 3))
+    found = [m.binary_cross_entropy_grad(p, y)]
+    loss = lambda: m.binary_cross_entropy(p, y)
+    yield from gradients("binary_cross_entropy_grad", loss, found, [p])
+
+
+@proof("plain_pool.py")
+def _(m, rng):
+    for size, stride in ((2, 1), (2, 2), (3, 2)):
+        yield from layer(m, rng, "avg_pool", rng.randn(2, 3, 7, 5), size, stride)
+    yield from layer(m, rng, "global_avg_pool", rng.randn(2, 3, 4, 5))
+    yield from layer(m, rng, "upsample", rng.randn(2, 3, 4, 5))
+
+
+@proof("plain_autoencoder.py")
+def _(m, rng):
+    model, X = m.Autoencoder(5, 3), rng.randn(6, 5)
+    loss, run = lambda: model.loss(X), lambda: model.gradients(X)
+    yield from of_model("Autoencoder.gradients", model, loss, run, ["W", "b", "c"], rng)
+
+
+@proof("plain_script.py")
+def _(m, rng):
+    net, x = m.Net(), rng.randn(5, 10)
+    net.forward(x)
+    back = lambda g: (net.forward(x), net.backward(g))[1]
+    yield from vjp("Net.backward", lambda: net.forward(x), back, [net.w1, net.w2], rng)
+
+
+@proof("plain_summed.py")
+def _(m, rng):
+    X, y, W, b = rng.randn(6, 3), rng.randint(0, 2, 6), rng.randn(3), np.array(0.3)
+    loss = lambda: m.loss(X, y, W, b)
+    yield from gradients("backward", loss, m.backward(X, y, W, b), [W, b])
+
+
+@proof("plain_masked_network.py")
+def _(m, rng):
+    args = m.example()
+    yield from gradients("backward", lambda: m.loss(*args), m.backward(*args), args[2])
+
+
+@proof("plain_kernel.py")
+def _(m, rng):
+    yield from layer(m, rng, "rbf", rng.randn(4, 3), rng.randn(5, 3), rng.rand(5))
+    yield from layer(m, rng, "pairwise", rng.randn(4, 3))
+
+
+# Notebooks
+
+
+@proof("dlai_conv_steps.ipynb")
+def _(m, rng):
+    yield from PROOFS["dlai_conv.py"](m, rng)
+
+
+@proof("ng_exercise_4.ipynb")
+def _(m, rng):
+    yield from derivative("sigmoid_gradient", m.sigmoid, m.sigmoid_gradient, rng.randn(3, 4))
+    theta, X, y = rng.randn(43), ones_first(rng, 6, 4), np.eye(3)[rng.randint(0, 3, 6)]
+    found = [m.gradient(theta, X, y)]
+    yield from gradients("gradient", lambda: m.cost(theta, X, y), found, [theta])
+    found = [m.regularized_gradient(theta, X, y, 1.5)]
+    loss = lambda: m.regularized_cost(theta, X, y, 1.5)
+    yield from gradients("regularized_gradient", loss, found, [theta])
+
+
+@proof("plain_moons.ipynb")
+def _(m, rng):
+    shapes = {"A": (5, 2), "a": (5, 1), "B": (5, 5), "b": (5, 1), "C": (1, 5), "c": (1, 1)}
+    w = sequence_parameters(rng, **shapes)
+    x, y = rng.randn(2, 6), rng.randint(0, 2, (1, 6))
+    found = m.backprop(w, x, y, 0.3)
+    loss = lambda: m.J(w, x, y, 0.3)
+    yield from gradients("backprop", loss, [found[key] for key in w], w.values())
+
+
+@proof("plain_gru.ipynb")
+def _(m, rng):
+    P = [rng.randn(3 if i % 2 == 0 else 4, 4) for i in range(6)]
+    x, h = rng.randn(5, 3), rng.randn(5, 4)
+
+    def back(g):
+        dx, dh, dP = m.gru_step_backward(g, m.gru_step(x, h, P)[1], P)
+        return [dx, dh, *dP]
+
+    forward = lambda: m.gru_step(x, h, P)[0]
+    yield from vjp("gru_step_backward", forward, back, [x, h, *P], rng)
+
+
+@proof("cs231n_features.ipynb")
+def _(m, rng):
+    yield from layer(m, rng, "affine", rng.randn(3, 2, 5), rng.randn(10, 4), rng.randn(4))
+    yield from layer(m, rng, "leaky_relu", away(rng, 3, 5))
+    yield from of_scores(m, rng, "hinge_loss")
+
+
+@proof("plain_overwrite.py")
+def _(m, rng):
+    yield from layer(m, rng, "glu", rng.randn(4, 3), rng.randn(4, 3))
+    yield from layer(m, rng, "softmax", rng.randn(4, 3))
+
+
+# More of each
+
+
+@proof("ng_learning_curve.py")
+def _(m, rng):
+    X, y, theta = ones_first(rng, 6, 3), rng.randn(6), rng.randn(4)
+    function = m.linear_reg_cost_function
+    found = [function(X, y, theta, 1.5)[1]]
+    loss = lambda: function(X, y, theta, 1.5)[0]
+    yield from gradients("linear_reg_cost_function", loss, found, [theta])
+
+
+@proof("nnfs_spiral.py")
+def _(m, rng):
+    x, g, dense = rng.randn(3, 5), rng.randn(3, 4), m.Layer_Dense(5, 4)
+    dense.biases = rng.randn(1, 4)
+
+    def loss():
+        dense.forward(x)
+        return np.sum(dense.output * g)
+
+    loss()
+    dense.backward(g.copy())
+    found = [dense.dinputs, dense.dweights, dense.dbiases]
+    yield from gradients("Layer_Dense.backward", loss, found, [x, dense.weights, dense.biases])
+    activation = Outputs(m.Activation_Tanh())
+    yield from of_object("Activation_Tanh.backward", activation, (x,), (x,), alone, rng)
+    y, both = rng.randint(0, 5, 3), m.Softmax_CategoricalCrossentropy()
+    both.forward(x, y)
+    both.backward(both.output.copy(), y)
+    name = "Softmax_CategoricalCrossentropy.backward"
+    yield from gradients(name, lambda: both.forward(x, y), [both.dinputs], [x])
+
+
+@proof("plain_word2vec.py")
+def _(m, rng):
+    for name in ("naive_softmax_loss_and_gradient", "neg_sampling_loss_and_gradient"):
+        center, outside, function = rng.randn(3), rng.randn(5, 3), getattr(m, name)
+        found = function(center, 2, outside)[1:]
+        loss = lambda: function(center, 2, outside)[0]
+        yield from gradients(name, loss, found, [center, outside])
+
+
+@proof("plain_hinge_fit.py")
+def _(m, rng):
+    model, X, y = m.SVM(0.7), rng.randn(8, 3), np.sign(rng.randn(8))
+    model.w, model.b = np.zeros(3), 0.0
+    loss, run = lambda: model.objective(X, y), lambda: model.gradient(X, y)
+    yield from of_model("SVM.gradient", model, loss, run, ["w", "b"], rng)
+
+
+@proof("plain_lists.py")
+def _(m, rng):
+    Ws, bs = m.make([3, 5, 4, 2])
+    x, t = rng.randn(6, 3), rng.randn(6, 2)
+    dWs, dbs = m.backward(x, t, Ws, bs)
+    yield from gradients("backward", lambda: m.loss(x, t, Ws, bs), [*dWs, *dbs], [*Ws, *bs])
+
+
+@proof("plain_logits.py")
+def _(m, rng):
+    for name in ("bce_with_logits", "focal"):
+        z, y = 2 * rng.randn(6, 3), rng.randint(0, 2, (6, 3))
+        found = [getattr(m, f"{name}_backward")(z, y)]
+        loss = lambda: getattr(m, name)(z, y)
+        yield from gradients(f"{name}_backward", loss, found, [z])
+
+
+@proof("plain_triplet.py")
+def _(m, rng):
+    wrt = rng.randn(5, 3), rng.randn(5, 3), rng.randn(5, 3)
+    found = m.triplet_loss_grad(*wrt)
+    yield from gradients("triplet_loss_grad", lambda: m.triplet_loss(*wrt), found, wrt)
+
+
+@proof("nielsen_script.py")
+def _(m, rng):
+    net, x, y = m.Net([4, 3, 5, 2]), rng.randn(4, 1), rng.rand(2, 1)
+    biases, weights = net.backprop(x, y)
+
+    def loss():
+        a = net.feedforward(x)
+        return -np.sum(y * np.log(a) + (1 - y) * np.log(1 - a))
+
+    yield from of_lists("Net.backprop", net, loss, [*biases, *weights], rng)
+
+
+@proof("oreilly_train.py")
+def _(m, rng):
+    net, x, t = m.SimpleNet(4, 3), rng.randn(6, 4), rng.randn(6, 3)
+    found, keys = net.gradient(x, t), ["W", "b"]
+    wrt = [net.params[key] for key in keys]
+    loss = lambda: net.loss(x, t)
+    yield from gradients("SimpleNet.gradient", loss, [found[key] for key in keys], wrt)
+
+
+@proof("plain_half_unseen.py")
+def _(m, rng):
+    yield from layer(m, rng, "scale_shift", rng.randn(5, 3), rng.randn(3), rng.randn(3))
+
+
+@proof("plain_mean_gradients.py")
+def _(m, rng):
+    """Its gradients are all the loss's over the number of examples: a convention, not a mistake."""
+    model, X, y = m.LinearRegression(3), rng.randn(6, 3), rng.randn(6)
+    loss, run = lambda: model.loss(X, y) / len(X), lambda: model.gradients(X, y)
+    yield from of_model("LinearRegression.gradients", model, loss, run, ["w", "b"], rng)
