@@ -284,3 +284,50 @@ def test_a_link_out_of_a_folder_is_left_out_and_said_to_be(tmp_path, capsys):
     assert [path.name for path in found] == ["again.py", "own.py"]
     _, errors = capsys.readouterr()
     assert errors == f"{tmp_path / 'class' / 'mine.py'}: left out, a link out of its folder\n"
+
+
+RUBRIC = "[points]\nlinear_backward = 3\nrelu_backward = 1\n[mistakes]\nbias-not-averaged = 0.5\n"
+HOMEWORK = Path(__file__).parents[1] / "docs" / "examples" / "homework.py"
+
+
+def test_points_are_in_every_format_that_shows_a_file(capsys, tmp_path):
+    rubric = tmp_path / "rubric.toml"
+    rubric.write_text(RUBRIC)
+    shown = {
+        name: run(capsys, HOMEWORK, "--points", rubric, "--format", name)[1]
+        for name in ("table", "json", "csv", "html", "gradescope", "prairielearn")
+    }
+    assert "2.5 of 4 points" in shown["table"]
+    assert "1.5 of 3  linear_backward: disagree. db is not divided by m" in " ".join(
+        shown["table"].split()
+    ).replace("1.5 of 3 ", "1.5 of 3  ")
+    (file,) = json.loads(shown["json"])["files"]
+    assert (file["points"], file["most_points"]) == (2.5, 4)
+    assert [mark["points"] for mark in file["marks"]] == [1.5, 1]
+    head, row = csv.reader(shown["csv"].splitlines())
+    assert dict(zip(head, row, strict=True))["linear_backward"] == "1.5"
+    assert "<caption>Points</caption>" in shown["html"]
+    assert json.loads(shown["gradescope"])["score"] == 2.5
+    assert json.loads(shown["prairielearn"])["score"] == 2.5 / 4
+
+
+def test_a_mistake_is_shown_on_its_line_by_github_and_sarif(capsys):
+    _, out, _ = run(capsys, HOMEWORK, "--format", "github")
+    assert out.startswith(f"::error file={HOMEWORK},line=14,title=linear_backward::db is not")
+    _, out, _ = run(capsys, HOMEWORK, "--format", "sarif")
+    (result,) = json.loads(out)["runs"][0]["results"]
+    assert result["ruleId"] == "bias-not-averaged"
+
+
+@pytest.mark.parametrize(
+    ("points", "says"),
+    [
+        ("conv_backward=3", "points: got conv_backward, which no file has, expected some of "),
+        ("linear_backward", "points: got 'linear_backward', expected a function and its points"),
+        ("none.toml", "rubric: got none.toml, which cannot be read"),
+    ],
+)
+def test_points_for_nothing_are_refused_in_one_sentence(capsys, points, says):
+    status, out, err = run(capsys, HOMEWORK, "--points", points)
+    assert (status, out) == (2, "")
+    assert says in err

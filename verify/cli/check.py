@@ -20,9 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from verify.cli.journal import Journal
+    from verify.homework.marks import Rubric
     from verify.homework.report import FileReport
     from verify.homework.run.sandbox import Limits, NamedFunctions
 
+FORMATS = (
+    "table", "json", "csv", "junit", "html", "gradescope", "prairielearn", "github", "sarif",
+)  # fmt: skip
 SUFFIXES = (".py", ".ipynb")
 SKIPPED = ("__pycache__", "__MACOSX", "node_modules", "site-packages")
 """Folders without homework, as are those whose names begin with a dot."""
@@ -80,7 +84,12 @@ SKIPPED = ("__pycache__", "__MACOSX", "node_modules", "site-packages")
 @click.option(
     "--resume", is_flag=True, help="Go on with an interrupted check of the same --output-file."
 )
-@output_options("table", "json", "csv", "junit", "html")
+@click.option(
+    "--points",
+    metavar="TEXT|FILE.toml",
+    help="Points for each pass, as in linear_backward=3,L_model_backward=5, or a rubric.",
+)
+@output_options(*FORMATS)
 def command(
     paths: tuple[Path, ...],
     loss: str | None,
@@ -95,6 +104,7 @@ def command(
     jobs: int | None,
     fence: str,
     resume: bool,
+    points: str | None,
     format_: str,
     output_file: Path | None,
 ) -> int:
@@ -118,6 +128,10 @@ def command(
     it that it imports, writes to its own folder, and reaches nothing else. Where there is no fence
     the report says so, and only accidents are contained. SECURITY.md says what is promised.
 
+    With --points the report gives marks, by a list or by a rubric in a TOML file ([points] of each
+    pass, [mistakes] and [verdicts] with the share that they leave). --format gradescope and
+    prairielearn write what these graders read, github and sarif what shows a mistake on its line.
+
     With --output-file FILE every verdict is written to FILE.journal as soon as it is there, until
     FILE itself is written at the end. After an interruption the same command with --resume goes on.
 
@@ -125,11 +139,13 @@ def command(
     unreadable or has nothing to check.
     """  # fmt: skip
     from verify.cli.journal import open_journal
+    from verify.homework.marks import check_names
     from verify.homework.run.fence import MODES
     from verify.homework.run.sandbox import Limits
     from verify.show.files import status
 
     files = find(paths)
+    rubric = rubric_of(points)
     limits = Limits(timeout, memory, processes, output_limit, file_size, written)
     named = named_functions(loss, grads, params)
     if jobs is not None and jobs < 1:
@@ -141,10 +157,12 @@ def command(
         try:
             _judge(files, reports, journal, limits, jobs or cores(), named, fence)
         except KeyboardInterrupt:
-            _show_unfinished(files, reports, journal, format_)
+            _show_unfinished(files, reports, journal, format_, rubric)
             raise
         in_order = [reports[number] for number in range(len(files))]
-        _show(in_order, format_, output_file)
+        if rubric is not None:
+            check_names(rubric, in_order)
+        _show(in_order, format_, output_file, rubric)
         journal.remove()
     return status(in_order)
 
@@ -173,31 +191,57 @@ def _judge(
         judge_all([files[number] for number in left], limits, jobs, named, done, fence)
 
 
-def _show(reports: Sequence[FileReport], format_: str, output_file: Path | None) -> None:
-    """Write the reports in a format, to standard output or whole into a file."""
-    from verify.show import files as shown
+def rubric_of(text: str | None) -> Rubric | None:
+    """Return the rubric that --points gives, as a list or as a file, or None without any."""
+    from verify.homework.marks import parse_points, read_rubric
 
-    if format_ == "json":
-        write_json(shown.to_dict(reports), output_file)
+    if text is None:
+        return None
+    return read_rubric(Path(text)) if text.endswith(".toml") else parse_points(text)
+
+
+def _show(
+    reports: Sequence[FileReport],
+    format_: str,
+    output_file: Path | None,
+    rubric: Rubric | None,
+) -> None:
+    """Write the reports in a format, to standard output or whole into a file."""
+    from verify.show import files, graders
+
+    data = {"json": files.to_dict, "gradescope": graders.gradescope,
+            "prairielearn": graders.prairielearn}  # fmt: skip
+    if format_ in data:
+        write_json(data[format_](reports, rubric), output_file)
+    elif format_ == "sarif":
+        write_json(graders.sarif(reports), output_file)
     elif format_ == "table":
-        write(shown.table(reports), output_file)
+        write(files.table(reports, rubric), output_file)
     elif format_ == "html":
         from verify.show.page import files_page
 
-        write(files_page(reports), output_file)
+        write(files_page(reports, rubric), output_file)
     else:
-        text = shown.to_csv(reports) if format_ == "csv" else shown.to_junit(reports)
+        text = {
+            "csv": lambda: files.to_csv(reports, rubric),
+            "junit": lambda: files.to_junit(reports),
+            "github": lambda: graders.github(reports),
+        }[format_]()
         write(text.rstrip("\n"), output_file)
 
 
 def _show_unfinished(
-    files: Sequence[Path], reports: Mapping[int, FileReport], journal: Journal, format_: str
+    files: Sequence[Path],
+    reports: Mapping[int, FileReport],
+    journal: Journal,
+    format_: str,
+    rubric: Rubric | None,
 ) -> None:
     """Say what an interrupted check has found: where it is kept, or the reports themselves."""
     if not reports:
         return
     if journal.path is None:
-        _show([reports[number] for number in sorted(reports)], format_, None)
+        _show([reports[number] for number in sorted(reports)], format_, None, rubric)
     kept = f", kept in {journal.path}; --resume goes on" if journal.path else ""
     click.echo(f"{len(reports)} of {len(files)} files were checked{kept}.", err=True)
 

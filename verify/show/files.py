@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from verify.findings import Finding
+from verify.homework.marks import Rubric, mark, total
 from verify.homework.report import (
     AGREE,
     CRASHED,
@@ -21,6 +22,7 @@ from verify.homework.report import (
     UNREADABLE,
     FileReport,
 )
+from verify.show.graders import of, why
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -41,38 +43,52 @@ def status(reports: Sequence[FileReport]) -> int:
     return next((status for status in (1, 2, 0) if status in every), 2)
 
 
-def to_dict(reports: Sequence[FileReport]) -> dict[str, Any]:
+def to_dict(reports: Sequence[FileReport], rubric: Rubric | None = None) -> dict[str, Any]:
     """Return the JSON object of `backproof check`."""
     counts = Counter(report.verdict for report in reports)
     return {
         "schema": SCHEMA,
-        "files": [report.to_dict() for report in reports],
+        "files": [report.to_dict() | _points(report, rubric) for report in reports],
         "summary": {verdict: counts[verdict] for verdict in _COUNTED},
     }
 
 
-def to_csv(reports: Sequence[FileReport]) -> str:
+def _points(report: FileReport, rubric: Rubric | None) -> dict[str, Any]:
+    """Return the marks of a file as plain data; nothing without a rubric."""
+    if rubric is None:
+        return {}
+    given = mark(report, rubric)
+    return {
+        "points": total(given),
+        "most_points": rubric.most,
+        "marks": [each._asdict() | {"reason": why(report, each)} for each in given],
+    }
+
+
+def to_csv(reports: Sequence[FileReport], rubric: Rubric | None = None) -> str:
     """Return a row for each file; a cell with several findings has a line for each.
 
-    Cells that a spreadsheet would compute begin with an apostrophe.
+    With a rubric there is a column for the points of each of its passes, and for their sum. Cells
+    that a spreadsheet would compute begin with an apostrophe.
     """
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    head = "path verdict message functions diagnosis remarks seconds fence"
-    writer.writerow(head.split())
+    heads = ["path", "verdict", "message", "functions", "diagnosis", "remarks", "seconds", "fence"]
+    writer.writerow(heads + (["points", *rubric.points] if rubric else []))
     for report in reports:
-        writer.writerow(
-            _not_computed(
-                report.path,
-                report.verdict,
-                report.message,
-                "\n".join(f"{f.name}: {f.verdict}" for f in report.functions),
-                "\n".join(map(_sentence, report.diagnosis)),
-                "\n".join(report.remarks),
-                f"{report.seconds:.2f}",
-                report.fence,
-            )
-        )
+        row = [
+            report.path,
+            report.verdict,
+            report.message,
+            "\n".join(f"{f.name}: {f.verdict}" for f in report.functions),
+            "\n".join(map(_sentence, report.diagnosis)),
+            "\n".join(report.remarks),
+            f"{report.seconds:.2f}",
+            report.fence,
+        ]
+        given = mark(report, rubric) if rubric else []
+        marks = [f"{points:g}" for points in (total(given), *(each.points for each in given))]
+        writer.writerow(_not_computed(*row, *(marks if rubric else [])))
     return stream.getvalue()
 
 
@@ -127,13 +143,25 @@ def _sentence(finding: Finding) -> str:
     return f"{finding.function}: {finding.detail}{line}"
 
 
-def table(reports: Sequence[FileReport]) -> RenderableType:
+def table(reports: Sequence[FileReport], rubric: Rubric | None = None) -> RenderableType:
     """Return one file in full, or several as a row each."""
     from rich.console import Group
 
     if len(reports) == 1:
-        return Group(_in_full(reports[0]), "", *_fence(reports))
-    return Group(_summary(reports), "", _counts(reports), *_fence(reports))
+        return Group(_in_full(reports[0]), *_marks(reports[0], rubric), "", *_fence(reports))
+    return Group(_summary(reports, rubric), "", _counts(reports), *_fence(reports))
+
+
+def _marks(report: FileReport, rubric: Rubric | None) -> list[RenderableType]:
+    """Return the points of each pass with the reason, and their sum."""
+    from rich.text import Text
+
+    if rubric is None:
+        return []
+    given = mark(report, rubric)
+    lines = [f"{of(each)}  {each.name}: {why(report, each)}" for each in given]
+    whole = f"{total(given):g} of {rubric.most:g} points"
+    return ["", Text(whole, style="bold"), *(Text(f"  {line}") for line in lines)]
 
 
 def _fence(reports: Sequence[FileReport]) -> list[Text]:
@@ -149,7 +177,7 @@ def fence_and_faults(reports: Sequence[FileReport]) -> list[str]:
     return lines + [f"A fault of Backproof; please send this line: {fault}" for fault in faults]
 
 
-def _summary(reports: Sequence[FileReport]) -> Table:
+def _summary(reports: Sequence[FileReport], rubric: Rubric | None) -> Table:
     from rich.table import Table
     from rich.text import Text
 
@@ -157,13 +185,17 @@ def _summary(reports: Sequence[FileReport]) -> Table:
     result.add_column("file", overflow="fold")
     result.add_column("verdict", no_wrap=True)
     result.add_column("functions\nthat agree", justify="right", no_wrap=True)
+    if rubric is not None:
+        result.add_column(f"points\nof {rubric.most:g}", justify="right", no_wrap=True)
     result.add_column("what was found", overflow="fold")
     for report in reports:
+        points = [] if rubric is None else [f"{total(mark(report, rubric)):g}"]
         right = sum(function.verdict == AGREE for function in report.functions)
         result.add_row(
             Text(report.path),
             _verdict(report.verdict),
             f"{right} of {len(report.functions)}" if report.functions else "",
+            *points,
             Text("\n".join(_says(report))),
         )
     return result

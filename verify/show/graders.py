@@ -56,6 +56,11 @@ def tests(report: FileReport, rubric: Rubric | None) -> list[Mark]:
     return mark(report, rubric or Rubric(names))
 
 
+def of(given: Mark) -> str:
+    """Return a mark as text: how many of how many."""
+    return f"{given.points:g} of {given.most:g}"
+
+
 def why(report: FileReport, given: Mark) -> str:
     """Return the reason of a mark, in sentences."""
     if not given.reason:

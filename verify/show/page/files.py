@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from verify.homework.marks import Rubric, mark, total
 from verify.homework.report import AGREE, DISAGREE
 from verify.report import versions
 from verify.show.files import fence_and_faults
+from verify.show.graders import of, why
 from verify.show.page.findings import badge, box, notes
 from verify.show.page.markup import Html, document, element, number, table
 from verify.show.page.matrix_entries import Entries, worst_entries
@@ -20,13 +22,13 @@ if TYPE_CHECKING:
     from verify.homework.report import FileReport, Gradient
 
 
-def files_page(reports: Sequence[FileReport]) -> str:
+def files_page(reports: Sequence[FileReport], rubric: Rubric | None = None) -> str:
     """Return the reports of one file or many as one self-contained HTML file."""
     heading, title = _heading(reports)
     sections = [
         element("header", element("p", "Backproof: gradients checked", class_="brand"), heading),
-        _overview(reports) if len(reports) > 1 else None,
-        [_section(place, report, len(reports)) for place, report in enumerate(reports)],
+        _overview(reports, rubric) if len(reports) > 1 else None,
+        [_section(place, report, len(reports), rubric) for place, report in enumerate(reports)],
         element("h2", "How it was checked"),
         _method(),
         [element("p", line) for line in fence_and_faults(reports)],
@@ -51,7 +53,7 @@ def _heading(reports: Sequence[FileReport]) -> tuple[list[Html], str]:
     return [element("h1", title), element("p", badges, class_="meaning")], title
 
 
-def _overview(reports: Sequence[FileReport]) -> list[Html]:
+def _overview(reports: Sequence[FileReport], rubric: Rubric | None) -> list[Html]:
     rows = []
     for place, report in enumerate(reports):
         right = sum(function.verdict == AGREE for function in report.functions)
@@ -60,13 +62,15 @@ def _overview(reports: Sequence[FileReport]) -> list[Html]:
                 element("a", report.path, href=f"#file-{place}"),
                 badge(report.verdict),
                 f"{right} of {len(report.functions)}" if report.functions else "",
+                *([] if rubric is None else [f"{total(mark(report, rubric)):g}"]),
                 _in_brief(report),
             ]
         )
+    points = [] if rubric is None else [f"points of {rubric.most:g}"]
     return [
         element("h2", "File by file"),
         table(
-            ["file", "verdict", "functions that agree", "what was found"],
+            ["file", "verdict", "functions that agree", *points, "what was found"],
             rows,
             caption="The files in the order in which they were given",
             class_="overview",
@@ -85,7 +89,7 @@ def _in_brief(report: FileReport) -> Any:
     ]
 
 
-def _section(place: int, report: FileReport, count: int) -> Html:
+def _section(place: int, report: FileReport, count: int, rubric: Rubric | None) -> Html:
     """Show one file in full; of many, those that agree stay closed."""
     content: list[Any] = [
         element("p", report.message, class_="meaning")
@@ -93,6 +97,7 @@ def _section(place: int, report: FileReport, count: int) -> Html:
         else None,
         [box(f, "h3", f"{f.function}: {f.tensor}") for f in report.diagnosis],
         [_entries(gradient) for gradient in report.gradients],
+        None if rubric is None else _marks(report, rubric),
         _functions(report),
         notes(report.remarks),
         element("p", "Judged in ", number(report.seconds, ".3g"), " s."),
@@ -122,6 +127,16 @@ def _entries(gradient: Gradient) -> Html:
         element("figcaption", f"{name} by {gradient.function}, and as it should be"),
         worst_entries(Entries(name, found.shape, ("found", "right"), *numbers)),
     )
+
+
+def _marks(report: FileReport, rubric: Rubric) -> Html:
+    """Show the points of each pass with the reason, and their sum."""
+    given = mark(report, rubric)
+    rows: list[list[Any]] = [
+        [element("code", each.name), of(each), why(report, each)] for each in given
+    ]
+    rows.append([element("strong", "all"), f"{total(given):g} of {rubric.most:g}", ""])
+    return table(["function", "points", "reason"], rows, caption="Points")
 
 
 def _functions(report: FileReport) -> Html | None:
