@@ -133,10 +133,15 @@ def _marks(report: FileReport, rubric: Rubric) -> Html:
     """Show the points of each pass with the reason, and their sum."""
     given = mark(report, rubric)
     rows: list[list[Any]] = [
-        [element("code", each.name), of(each), why(report, each)] for each in given
+        [element("code", each.name), _unbroken(of(each)), why(report, each)] for each in given
     ]
-    rows.append([element("strong", "all"), f"{total(given):g} of {rubric.most:g}", ""])
+    whole = f"{total(given):g} of {rubric.most:g}"
+    rows.append([element("strong", "all"), _unbroken(whole), ""])
     return table(["function", "points", "reason"], rows, caption="Points")
+
+
+def _unbroken(text: str) -> str:
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _functions(report: FileReport) -> Html | None:
