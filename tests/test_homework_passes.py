@@ -304,3 +304,155 @@ def test_a_report_has_the_kind_and_the_line_of_each_row(tmp_path):
     report = json.loads(json.dumps(judged(tmp_path, LAYER).to_dict()))
     [row] = report["functions"]
     assert (row["name"], row["kind"], row["line"]) == ("Sigmoid.backward", "backward", 9)
+
+
+ELEMENTWISE = """
+import numpy as np
+
+def {name}_forward(x):
+    y = {value}
+    return y, (x, y)
+
+def {name}_backward(dout, cache):
+    x, y = cache
+    dx = {wrong}
+    return dx
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "wrong", "bug"),
+    [
+        ("relu", "np.maximum(0, x)", "dout", "derivative-missing"),
+        ("relu", "np.maximum(0, x)", "dout * (dout > 0)", "derivative-of-upstream"),
+        ("relu", "np.maximum(0, x)", "dout * (x < 0)", "derivative-inverted"),
+        ("relu", "np.maximum(0, x)", "(x > 0) * 1.0", "upstream-missing"),
+        ("tanh", "np.tanh(x)", "2 * dout * (1 - y**2)", "gradient-doubled"),
+        ("tanh", "np.tanh(x)", "-dout * (1 - y**2)", "gradient-negated"),
+        ("tanh", "np.tanh(x)", "dout * (1 + y**2)", "derivative-with-plus"),
+        ("tanh", "np.tanh(x)", "dout * y", "derivative-is-activation"),
+    ],
+)
+def test_a_mistake_in_an_activation_has_its_name_and_its_line(tmp_path, name, value, wrong, bug):
+    report = judged(tmp_path, ELEMENTWISE.format(name=name, value=value, wrong=wrong))
+    [finding] = report.diagnosis
+    assert (finding.function, finding.tensor) == (f"{name}_backward", "dx")
+    assert (finding.bug, finding.line) == (bug, 10)
+
+
+POOL = """
+import numpy as np
+
+def max_pool_forward(x, pool_param):
+    H, W, S = (pool_param[k] for k in ("pool_height", "pool_width", "stride"))
+    h, w = 1 + (x.shape[2] - H) // S, 1 + (x.shape[3] - W) // S
+    out = np.zeros(x.shape[:2] + (h, w))
+    for i in range(h):
+        for j in range(w):
+            out[:, :, i, j] = x[:, :, i * S : i * S + H, j * S : j * S + W].max(axis=(2, 3))
+    return out, (x, out, pool_param)
+
+def max_pool_backward(dout, cache):
+    x, out, pool_param = cache
+    H, W, S = (pool_param[k] for k in ("pool_height", "pool_width", "stride"))
+    dx = np.zeros_like(x)
+    for i in range(out.shape[2]):
+        for j in range(out.shape[3]):
+            window = x[:, :, i * S : i * S + H, j * S : j * S + W]
+            mask = window == out[:, :, i : i + 1, j : j + 1]
+            part = mask * dout[:, :, i : i + 1, j : j + 1]
+            dx[:, :, i * S : i * S + H, j * S : j * S + W] {sets} part
+    return dx
+"""
+
+
+def test_windows_that_are_overwritten_are_found_where_they_overlap(tmp_path):
+    assert judged(tmp_path, POOL.format(sets="+=")).verdict == "agree"
+    [finding] = judged(tmp_path, POOL.format(sets="=")).diagnosis
+    assert (finding.bug, finding.line) == ("last-part-only", 22)
+
+
+NETWORK = """
+import numpy as np
+
+class Net:
+    def __init__(self, input_size, hidden_size, output_size):
+        self.params = {{
+            "W1": np.random.randn(input_size, hidden_size), "b1": np.zeros(hidden_size),
+            "W2": np.random.randn(hidden_size, output_size), "b2": np.zeros(output_size)}}
+
+    def loss(self, X, y, reg=0.0):
+        W1, b1, W2, b2 = (self.params[k] for k in ("W1", "b1", "W2", "b2"))
+        h = np.maximum(0, X @ W1 + b1)
+        s = h @ W2 + b2
+        p = np.exp(s - s.max(axis=1, keepdims=True))
+        p /= p.sum(axis=1, keepdims=True)
+        n = X.shape[0]
+        loss = -np.log(p[np.arange(n), y]).mean() + 0.5 * reg * (np.sum(W1**2) + np.sum(W2**2))
+        grads = {{}}
+        ds = p.copy()
+        ds[np.arange(n), y] -= 1
+        ds /= n
+        grads["W2"] = h.T @ ds + {penalty} * W2
+        grads["b2"] = ds.sum(axis=0)
+        dh = ds @ W2.T
+        dh[h <= 0] = 0
+        grads["W1"] = X.T @ dh + reg * W1
+        grads["b1"] = dh.sum(axis=0)
+        return loss, grads
+"""
+
+
+def test_a_network_of_a_class_is_judged_with_its_penalty(tmp_path):
+    assert judged(tmp_path, NETWORK.format(penalty="reg")).verdict == "agree"
+    report = judged(tmp_path, NETWORK.format(penalty="2 * reg"))
+    [finding] = report.diagnosis
+    assert (finding.function, finding.tensor, finding.line) == ("Net.loss", "W2", 22)
+    assert finding.bug == "l2-doubled"
+
+
+ENGINE = """
+class Value:
+    def __init__(self, data, _children=()):
+        self.data = data
+        self.grad = 0.0
+        self._backward = lambda: None
+
+    def __mul__(self, other):
+        other = other if isinstance(other, Value) else Value(other)
+        out = Value(self.data * other.data, (self, other))
+
+        def _backward():
+            self.grad {sets} other.data * out.grad
+            other.grad += self.data * out.grad
+
+        out._backward = _backward
+        return out
+
+    def backward(self):
+        pass
+"""
+
+
+def test_an_operator_of_an_engine_adds_to_its_operands(tmp_path):
+    assert rows(judged(tmp_path, ENGINE.format(sets="+="))) == {"Value.__mul__": "agree"}
+    report = judged(tmp_path, ENGINE.format(sets="="))
+    assert [(f.function, f.bug) for f in report.diagnosis] == [("Value.__mul__", "last-part-only")]
+
+
+def test_inputs_come_from_the_files_own_calls_where_nothing_else_gives_them(tmp_path):
+    text = """
+    import numpy as np
+    import matplotlib.pyplot as plt
+    def blend(u, table):
+        return u * table["gain"] + table["shift"]
+    def blend_backward(du, u, table):
+        return {{"gain": {gain}, "shift": du}}
+    u = np.linspace(1.0, 2.0, 6).reshape(2, 3)
+    table = {{"gain": np.ones((2, 3)) * 0.5, "shift": np.zeros((2, 3))}}
+    plt.plot(u)
+    out = blend(u, table)
+    grads = blend_backward(np.ones((2, 3)), u, table)
+    """
+    assert rows(judged(tmp_path, text.format(gain="du * u"))) == {"blend_backward": "agree"}
+    assert rows(judged(tmp_path, text.format(gain="du + u"))) == {"blend_backward": "disagree"}

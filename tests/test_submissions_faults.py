@@ -13,34 +13,44 @@ RIGHT = """import numpy as np
 
 def sigmoid(z):
     return 1 / (1 + np.exp(-z))
+
+def sigmoid_derivative(z):
+    return sigmoid(z) * (1 - sigmoid(z))
+"""
+RAISING = """
+def sigmoid(z):
+    return z
+
+def sigmoid_backward(dA, cache):
+    raise {}
 """
 NOTEBOOK = {"cells": [{"cell_type": "code", "source": RIGHT, "metadata": {}, "outputs": []}]}
 
 FILES = {
-    "power.py": ("a = 9**399\nb = a**399\nc = b**399\n" + RIGHT, "agree", "1 function agrees"),
-    "shift.py": ("a = 1 << 99\nb = a << a\n" + RIGHT, "agree", "1 function agrees"),
-    "rounds.py": ("a = sum(range(10**15))\n" + RIGHT, "agree", "1 function agrees"),
+    "power.py": ("a = 9**399\nb = a**399\nc = b**399\n" + RIGHT, "agree", "2 functions agree"),
+    "shift.py": ("a = 1 << 99\nb = a << a\n" + RIGHT, "agree", "2 functions agree"),
+    "rounds.py": ("a = sum(range(10**15))\n" + RIGHT, "agree", "2 functions agree"),
     "used.py": (
         "a = 9**399\nb = a**399\n" + RIGHT.replace("1 +", "b +"),
         "undecided",
         "by code that is not run here",
     ),
-    "small.py": ("a = 3\nb = 2**a\nc = b**2\nd = 0.5**c\n" + RIGHT, "agree", "1 function agrees"),
-    "punycode.py": ("# coding: punycode\n" + RIGHT, "agree", "1 function agrees"),
-    "idna.py": ("# coding: idna\n" + RIGHT, "agree", "1 function agrees"),
-    "undefined.py": ("# coding: undefined\n" + RIGHT, "agree", "1 function agrees"),
+    "small.py": ("a = 3\nb = 2**a\nc = b**2\nd = 0.5**c\n" + RIGHT, "agree", "2 functions agree"),
+    "punycode.py": ("# coding: punycode\n" + RIGHT, "agree", "2 functions agree"),
+    "idna.py": ("# coding: idna\n" + RIGHT, "agree", "2 functions agree"),
+    "undefined.py": ("# coding: undefined\n" + RIGHT, "agree", "2 functions agree"),
     "zero.py": (RIGHT.replace("1 / (", "0 / ("), "disagree", "sigmoid: "),
     "mute.py": (
-        "class E(Exception):\n    def __str__(self): return 1 / 0\ndef sigmoid(z):\n    raise E\n",
+        "class E(Exception):\n    def __str__(self): return 1 / 0\n" + RAISING.format("E"),
         "crashed",
         "its message cannot be read",
     ),
-    "surrogate.py": ("def sigmoid(z):\n    raise ValueError('\\ud800')\n", "crashed", "\\ud800"),
-    "long.py": ("def sigmoid(z):\n    raise ValueError('x' * 99999)\n", "crashed", "xxx..."),
+    "surrogate.py": (RAISING.format("ValueError('\\ud800')"), "crashed", "\\ud800"),
+    "long.py": (RAISING.format("ValueError('x' * 99999)"), "crashed", "xxx..."),
     "digits.ipynb": ('{"cells": [' + "9" * 5000 + "]}", "unreadable", "thousands of digits"),
-    "sheets.ipynb": (json.dumps(NOTEBOOK | {"worksheets": 5}), "agree", "1 function agrees"),
+    "sheets.ipynb": (json.dumps(NOTEBOOK | {"worksheets": 5}), "agree", "2 functions agree"),
     "deep.ipynb": ("[" * 100_000, "unreadable", "nested too deeply"),
-    "deep.py": ("x = " + "1 + " * 5000 + "1\n" + RIGHT, "agree", "1 function agrees"),
+    "deep.py": ("x = " + "1 + " * 5000 + "1\n" + RIGHT, "agree", "2 functions agree"),
 }
 
 

@@ -110,15 +110,20 @@ def command(
 ) -> int:
     """Check the backward passes in .py and .ipynb files, or in all of a folder.
 
-    Only definitions, imports and plain constants of a file are run: no training, no plotting.
-    The course's functions are recognised by name and arguments (propagate, forward_propagation,
-    L_model_backward, gradient_check, ...); the course's helper modules are replaced by ours where
-    they are missing. Every backward pass is compared with the textbook's and with finite
-    differences of the file's own forward pass.
+    Looked for is every function or method that computes a gradient, whatever the course: pairs
+    (conv_forward, conv_backward), layers of a class (forward, backward), functions that return a
+    loss and its gradient, a cost and its gradient, f and f_prime. Each is compared with finite
+    differences of the file's own forward pass, and gets a row; what was not judged is undecided,
+    and the row says why.
 
-    For any other architecture, name three functions of the file: params() returns the parameters
-    (an array, or dicts, lists and tuples of arrays), loss(params) one number, grads(params) the
-    gradients in the same structure:
+    Definitions, imports and plain constants of a file are run; where they do not say what a pass is
+    to be called with, its other statements are run too, for a few seconds, to see how it calls it.
+    The exercises of deeplearning.ai are compared with the textbook as well; the course's helper
+    modules are replaced by ours where they are missing.
+
+    Where a pass could not be judged, name three functions of the file: params() returns the
+    parameters (an array, or dicts, lists and tuples of arrays), loss(params) one number,
+    grads(params) the gradients in the same structure:
 
     \b
         backproof check my.py --loss my_loss --grads my_grads --params my_params

@@ -41,8 +41,11 @@ def findings_of(
         for each in outcome.wrong:
             wrong.setdefault(each.tensor.gradient.label, (outcome, each))
     findings = []
+    name = candidate.name.lower()
     for label, (outcome, each) in wrong.items():
         named = _by_shape(each) or _by_numbers(outcome, each) or _by_settings(outcomes, label)
+        if named is not None and named[0] == "derivative-missing" and "drop" in name:
+            named = ("mask-forgotten", "The mask is missing.")
         if edit is not None:
             findings.append(_mended(found, candidate, edit, named, outcome, each, list(wrong)))
             return findings
@@ -205,10 +208,10 @@ def _by_numbers(outcome: Outcome, wrong: Wrong) -> Named | None:
         return "last-part-only", "{tensor} is set, where it should be added to."
     right = wrong.scale * tensor.expected
     for bug, says, value in (
+        *_others(measurement, tensor),
         *_elementwise(outcome, measurement, tensor, right),
         *_normalised(outcome, measurement, tensor),
         *_factors(outcome, tensor, right),
-        *_others(measurement, tensor),
     ):
         if _fits(tensor, found, value):
             return bug, says

@@ -625,6 +625,7 @@ def match(leaves: Sequence[Leaf], given: Mapping[str, Any], main: str) -> tuple[
             or is_gradient(leaf.label.rsplit(".", 1)[-1])
             or "." in leaf.label
             or leaf.label in ("W", "b")
+            or leaf.label in {n.rsplit(".", 1)[-1] for n in inputs if "." in n}
         ):
             found[sized[0]] = leaf
         else:

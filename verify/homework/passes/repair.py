@@ -471,7 +471,9 @@ def _axes(context: _Context) -> Iterator[_Change]:
 def _masked(context: _Context) -> Iterator[_Change]:
     """A factor is put back: a mask, or the derivative of an activation."""
     names = context.names()
-    statements = list(context.statements())[::-1]
+    assigning = [s for s in context.statements() if not isinstance(s[1], ast.Return)]
+    returning = [s for s in context.statements() if isinstance(s[1], ast.Return)]
+    statements = [*reversed(assigning), *returning]
     for formula, bug in (
         ("({v} > 0)", "derivative-missing"),
         ("{v}", "derivative-missing"),

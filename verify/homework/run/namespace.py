@@ -32,6 +32,7 @@ import numpy as np
 from verify.homework.read.extract import Extract, UnreadableError, extract, extract_script
 from verify.homework.run.faults import words
 from verify.homework.run.fence import seal
+from verify.homework.run.private_copy import LEVELS
 from verify.homework.run.substitute_modules import (
     FLOAT,
     Hollow,
@@ -270,10 +271,6 @@ class Workspace:
             ) is not None:
                 self.names[name] = found
                 self.remark(f"{name} is not defined in the file; ours was used instead.")
-
-
-LEVELS = 4
-"""Folders above a file in which the root of its project is looked for."""
 
 
 def _source_of(name: str, importer: Path) -> Path | None:

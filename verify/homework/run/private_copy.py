@@ -1,50 +1,71 @@
-"""A private copy of a file and of the modules beside it, the only ones that its process can read.
+"""A private copy of a file and of the modules that it imports, all that its process can read.
 
-Beside a file lie other people's. Those whose names stand in a line that imports are copied, in
-the same folders below the file's own; a link out of the file's folder is not followed.
+Beside a file lie other people's. Those whose names stand in a line that imports are copied, each to
+where it lies from the file: beside it or below, in a folder above it, or in a package above it. A
+link out of these folders is not followed, nor is a folder above entered that is no package.
 """
 
 from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+LEVELS = 4
+"""Folders above a file in which the root of its project is looked for."""
 
 _NAME = re.compile(rb"[\w./]+")
 
 
 def private_copy(path: Path, folder: Path) -> Path:
-    """Copy a file into a folder, with what it may import from beside it; return the copy.
+    """Copy a file into a folder, with what it may import; return the copy.
 
     Raises OSError if the file cannot be read.
     """
-    copy = folder / path.name
-    shutil.copyfile(path, copy)
-    copied = {path}
-    waiting = [(path, copy)]
+    path = path.absolute()
+    root = path.parents[min(LEVELS, len(path.parents) - 1)]
+    copied: set[Path] = set()
+    waiting = [path]
     while waiting:
-        source, target = waiting.pop()
-        for name in _named(target.read_bytes()):
-            module = source.parent.joinpath(*name).with_suffix(".py")
-            if module not in copied and _is_beside(module, source.parent):
-                copied.add(module)
-                place = target.parent.joinpath(*name).with_suffix(".py")
-                place.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(module, place)
-                waiting.append((module, place))
-    return copy
+        source = waiting.pop()
+        copy = folder / source.relative_to(root)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, copy)
+        copied.add(source)
+        for name in _named(copy.read_bytes()):
+            module = _module(name, source, root)
+            if module is not None and module not in copied:
+                waiting.append(module)
+    return folder / path.relative_to(root)
 
 
 def _named(content: bytes) -> Iterator[tuple[str, ...]]:
     """Yield the names in lines that import, each as the parts of a path."""
     lines = (line for line in content.split(b"\n") if b"import" in line or b"%run" in line)
     for name in {name for line in lines for name in _NAME.findall(line)}:
-        parts = re.split(r"[./]+", name.decode("utf-8", "replace"))
-        yield tuple(filter(None, parts))
-        yield from ((part,) for part in parts if part)
+        parts = [part for part in re.split(r"[./]+", name.decode("utf-8", "replace")) if part]
+        if parts:
+            yield tuple(parts)
+            yield from ((part,) for part in parts if len(parts) > 1)
 
 
-def _is_beside(module: Path, folder: Path) -> bool:
-    """Say whether a module is a file in a folder or below it, and no link out of it."""
-    return module.is_file() and module.resolve().is_relative_to(folder.resolve())
+def _module(name: Sequence[str], importer: Path, root: Path) -> Path | None:
+    """Return the file of a module, as the importing file finds it."""
+    beside = importer.parent
+    for folder in (beside, *beside.parents):
+        if not folder.is_relative_to(root):
+            return None
+        if (
+            folder != beside
+            and len(name) > 1
+            and not folder.joinpath(name[0], "__init__.py").is_file()
+        ):
+            continue
+        for module in (
+            folder.joinpath(*name).with_suffix(".py"),
+            folder.joinpath(*name, "__init__.py"),
+        ):
+            if module.is_file() and module.resolve().is_relative_to(folder.resolve()):
+                return module
+    return None
