@@ -1,7 +1,7 @@
 """The calls that a file's own statements make of its functions.
 
-The statements that are otherwise left where they are (training, plotting) are run in a fork, with
-the functions wrapped, until each that is wanted was called or the time is up. Plotting and other
+The statements that are otherwise left where they are (training, plotting) are run with the
+functions wrapped, until each that is wanted was called or the time is up. Plotting and other
 libraries are stand-ins that accept everything. Only what was given comes back: structure, shapes,
 types and values.
 """
@@ -13,10 +13,8 @@ import contextlib
 import functools
 import inspect
 import io
-import os
 import signal
 import types
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -24,7 +22,6 @@ import numpy as np
 
 from verify.homework.run.namespace import Workspace
 from verify.homework.run.substitute_modules import Hollow
-from verify.homework.run.wire import receive, send
 
 LARGEST = 4000
 """Entries of an array beyond which a call is too large to be tried again."""
@@ -62,30 +59,10 @@ class _EnoughError(BaseException):
 def recorded(
     workspace: Workspace, wanted: Sequence[str], seconds: float
 ) -> dict[str, dict[str, Any]]:
-    """Return the first call of each wanted function, by its qualified name."""
-    reader, writer = os.pipe()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        pid = os.fork()
-    if pid == 0:
-        os.close(reader)
-        with contextlib.suppress(BaseException):
-            send(writer, _record(workspace, wanted, seconds))
-        os._exit(0)
-    os.close(writer)
-    answer = None
-    with contextlib.suppress(ValueError, OSError):
-        answer = receive(reader)
-    os.close(reader)
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
-    return answer if isinstance(answer, dict) else {}
+    """Return the first call of each wanted function, by its qualified name.
 
-
-def _record(
-    workspace: Workspace, wanted: Sequence[str], seconds: float
-) -> dict[str, dict[str, Any]]:
+    The workspace is not what it was afterwards.
+    """
     found: dict[str, dict[str, Any]] = {}
     missing = set(wanted)
 
