@@ -96,7 +96,10 @@ def test_what_was_finished_before_an_interruption_is_in_the_journal(
     status, _, errors = run(capsys, *arguments)
     assert status == 2
     assert "expected --resume" in errors
-    (homework / "2.py").write_text("def relu(Z):\n    return np.maximum(0, Z)\n")
+    (homework / "2.py").write_text(
+        "def relu(Z):\n    return np.maximum(0, Z)\n"
+        "def relu_derivative(Z):\n    return (Z > 0) * 1.0\n"
+    )
     before = whole_lines(kept)
     status, _, _ = run(capsys, *arguments, "--resume")
     assert not kept.exists()

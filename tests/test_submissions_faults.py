@@ -17,12 +17,17 @@ def sigmoid(z):
 def sigmoid_derivative(z):
     return sigmoid(z) * (1 - sigmoid(z))
 """
-RAISING = """
-def sigmoid(z):
-    return z
+RAISING = """import numpy as np
 
-def sigmoid_backward(dA, cache):
-    raise {}
+def relu(Z):
+    return np.maximum(0, Z), Z
+
+def relu_backward(dA, cache):
+    dZ = np.array(dA, copy=True)
+    dZ[cache <= 0] = 0
+    if dZ.size:
+        raise {}
+    return dZ
 """
 NOTEBOOK = {"cells": [{"cell_type": "code", "source": RIGHT, "metadata": {}, "outputs": []}]}
 
@@ -33,7 +38,7 @@ FILES = {
     "used.py": (
         "a = 9**399\nb = a**399\n" + RIGHT.replace("1 +", "b +"),
         "undecided",
-        "by code that is not run here",
+        "by code that",
     ),
     "small.py": ("a = 3\nb = 2**a\nc = b**2\nd = 0.5**c\n" + RIGHT, "agree", "2 functions agree"),
     "punycode.py": ("# coding: punycode\n" + RIGHT, "agree", "2 functions agree"),

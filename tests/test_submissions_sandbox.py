@@ -31,7 +31,7 @@ def propagate(w, b, X, Y):
     return {{"dw": np.dot(X, (A - Y).T) / m, "db": np.sum(A - Y) / m}}, cost
 """
 
-LIMITS = Limits(timeout=20, memory=400, processes=12, output=2, file_size=8, written=60)
+LIMITS = Limits(timeout=20, memory=400, processes=12, output=2, file_size=8, written=600)
 
 HOSTILE = {
     "fine": ("pass", "agree", "2 functions agree."),
@@ -69,7 +69,7 @@ HOSTILE = {
     "writes_again_and_again": (
         "for _ in range(999): open('f', 'wb').write(bytes(1_000_000)) and time.sleep(0.01)",
         "crashed",
-        "Wrote more than 60 MB in all",
+        "Wrote more than 600 MB in all",
     ),
     "deletes_its_folder": ("shutil.rmtree(os.environ['HOME'], True)", "agree", ""),
     "reads_input": ("input()", "crashed", "EOFError"),

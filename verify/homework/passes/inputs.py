@@ -341,7 +341,8 @@ def docstring_shapes(text: str, names: Iterable[str]) -> dict[str, tuple[int, ..
         )
         text_of = inline[0] if inline is not None else text_of
         for inside in re.findall(r"\(([^()]*)\)", text_of):
-            symbols = [part.strip() for part in inside.split(",") if part.strip()]
+            parts = re.split(r",|\s+x\s+|\s*×\s*", inside)
+            symbols = [part.strip() for part in parts if part.strip()]
             symbols = [s for s in symbols if s not in ("...", "…")]
             if _TYPES & set(symbols):
                 continue
