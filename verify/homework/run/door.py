@@ -73,14 +73,8 @@ class DoorError(RuntimeError):
 class Door:
     """The near side: questions to the worker that runs one file."""
 
-<<<<<<< HEAD
-    def __init__(self, opened: Callable[[], Workspace], pid: int, reader: int, writer: int):
-        self._opened = opened
-        self._pid, self._reader, self._writer = pid, reader, writer
-=======
     def __init__(self, pid: int, reader: int, writer: int, opened: Callable[[], Workspace]):
         self._pid, self._reader, self._writer, self._opened = pid, reader, writer, opened
->>>>>>> judge
         self.status: int | None = None
 
     def run(self, recipe: Recipe, given: Arrays) -> tuple[Any, ...] | Raised:
@@ -115,17 +109,6 @@ class Door:
         """Return the first call that the file's own statements make of each wanted function.
 
         By its qualified name: `arguments` by name, and for a method `state`, its object's
-<<<<<<< HEAD
-        attributes. The statements run in a worker of their own, which is then ended.
-        """
-        other = open_door(self._opened)
-        try:
-            return dict(other._ask("record", wanted=list(wanted), seconds=seconds)["calls"])
-        except DoorError:
-            return {}
-        finally:
-            other.close()
-=======
         attributes. It is done behind a door of its own: what the statements change is gone with it.
         """
         door = open_door(self._opened)
@@ -142,7 +125,6 @@ class Door:
             return {}
         answer = receive(self._reader)
         return dict(answer["calls"]) if isinstance(answer, dict) else {}
->>>>>>> judge
 
     def close(self) -> None:
         """End the worker."""
@@ -187,11 +169,7 @@ def open_door(opened: Callable[[], Workspace]) -> Door:
         os._exit(0)
     os.close(far_reader)
     os.close(far_writer)
-<<<<<<< HEAD
-    return Door(opened, pid, here_reader, here_writer)
-=======
     return Door(pid, here_reader, here_writer, opened)
->>>>>>> judge
 
 
 # The far side.

@@ -1,16 +1,9 @@
 """The calls that a file's own statements make of its functions.
 
-<<<<<<< HEAD
-The statements that are otherwise left where they are (training, plotting) are run in a worker of
-their own, with the functions wrapped, until each that is wanted was called or the time is up.
-Plotting and other libraries are stand-ins that accept everything. Only what was given comes back:
-structure, shapes, types and values.
-=======
 The statements that are otherwise left where they are (training, plotting) are run with the
 functions wrapped, until each that is wanted was called or the time is up. Plotting and other
 libraries are stand-ins that accept everything. Only what was given comes back: structure, shapes,
 types and values.
->>>>>>> judge
 """
 
 from __future__ import annotations
@@ -68,11 +61,7 @@ def recorded(
 ) -> dict[str, dict[str, Any]]:
     """Return the first call of each wanted function, by its qualified name.
 
-<<<<<<< HEAD
-    The workspace is spoiled by it, and so is its process: its alarm is set.
-=======
     The workspace is not what it was afterwards.
->>>>>>> judge
     """
     found: dict[str, dict[str, Any]] = {}
     missing = set(wanted)
