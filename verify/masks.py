@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 def draw_masks(
     seed: int, iteration: int, widths: Sequence[int], m: int, keep_prob: Sequence[float]
 ) -> Masks | None:
-    """Return one boolean mask (n_l, m) a hidden layer, or None where every keep_prob is 1."""
+    """Return one boolean mask (n_l, m) a hidden layer, or None where every keep_prob is 1.
+
+    Example:
+        >>> import backproof
+        >>> [mask.shape for mask in backproof.draw_masks(0, 0, [5, 3], 7, [0.8, 0.5])]
+        [(5, 7), (3, 7)]
+    """
     schedule = mask_schedule(seed, widths, m, keep_prob)
     return None if schedule is None else schedule(iteration)
 
@@ -29,7 +35,14 @@ def draw_masks(
 def mask_schedule(
     seed: int, widths: Sequence[int], m: int, keep_prob: Sequence[float]
 ) -> Callable[[int], Masks] | None:
-    """Return the function from an iteration to its masks, or None where nothing is dropped."""
+    """Return the function from an iteration to its masks, or None where nothing is dropped.
+
+    Example:
+        >>> import backproof
+        >>> masks = backproof.mask_schedule(0, [5], 7, [0.8])
+        >>> masks(0)[0].shape, bool((masks(0)[0] == masks(1)[0]).all())
+        ((5, 7), False)
+    """
     if all(keep == 1 for keep in keep_prob):
         return None
 

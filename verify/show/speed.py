@@ -1,7 +1,8 @@
 """What was timed, as tables and sentences: for a terminal, and as Markdown.
 
 Reads what `verify.course.speed` returns, as `backproof speed --format json` writes it.
-`docs/speed.md` and the README hold what `markdown` and `summary` make of the committed run.
+`docs/speed.md` and the README hold what `markdown` and `summary` make of the committed run
+(`tests/pages.py`).
 """
 
 from __future__ import annotations
