@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import ast
+import doctest
 import re
+import subprocess
+import sys
 from pathlib import Path
 
+import pages
 import pytest
+
+import backproof
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("manual", "autodiff", "verify", "backproof")
-DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 
 
 def says_only_what_its_room_is(path: Path) -> bool:
@@ -60,9 +66,28 @@ def test_what_a_document_points_to_exists(document):
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_the_python_in_a_document_parses(document):
-    for block in re.findall(r"```python\n(.*?)```", document.read_text(encoding="utf-8"), re.S):
-        ast.parse(block)
+def test_the_python_in_a_document_runs_from_top_to_bottom(document):
+    """Each page in a process of its own, as a reader would paste it."""
+    text = document.read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", text, re.S | re.M)
+    if blocks:
+        run = subprocess.run(
+            [sys.executable, "-c", "\n".join(blocks)], cwd=ROOT, capture_output=True, text=True
+        )
+        assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize("document", list(pages.documents()), ids=lambda path: path.name)
+def test_a_document_shows_what_the_programs_print_now(document):
+    text, now = document.read_text(encoding="utf-8"), pages.written(document)
+    assert pages.without_numbers(text) == pages.without_numbers(now)
+
+
+@pytest.mark.parametrize("name", backproof.__all__)
+def test_a_public_name_has_an_example_that_runs(name):
+    (test,) = doctest.DocTestFinder(recurse=False).find(getattr(backproof, name), name, globs={})
+    assert test.examples
+    assert doctest.DocTestRunner().run(test).failed == 0
 
 
 def test_every_derivation_has_a_sign_in_the_code_that_it_explains():
@@ -72,5 +97,5 @@ def test_every_derivation_has_a_sign_in_the_code_that_it_explains():
         for package in PACKAGES
         for path in (ROOT / package).rglob("*.py")
     )
-    for page in (ROOT / "docs").glob("*.md"):
-        assert page.name == "architecture.md" or f"docs/{page.name}" in sources, page
+    for page in ("diagnosis", "differences", "every-weight", "rounding", "speed"):
+        assert f"docs/{page}.md" in sources, page

@@ -23,7 +23,13 @@ if TYPE_CHECKING:
 def draw_masks(
     seed: int, iteration: int, widths: Sequence[int], m: int, keep_prob: Sequence[float]
 ) -> Masks | None:
-    """Return one boolean mask (n_l, m) a hidden layer, or None where every keep_prob is 1."""
+    """Return one boolean mask (n_l, m) a hidden layer, or None where every keep_prob is 1.
+
+    Example:
+        >>> import backproof
+        >>> [mask.shape for mask in backproof.draw_masks(0, 0, [5, 3], 7, [0.8, 0.5])]
+        [(5, 7), (3, 7)]
+    """
     schedule = mask_schedule(seed, widths, m, keep_prob)
     return None if schedule is None else schedule(iteration)
 
@@ -34,6 +40,12 @@ def mask_schedule(
     """Return the function from an iteration to its masks, or None where nothing is dropped.
 
     Raises ValueError, naming the argument, for what is no seed, size or probability.
+
+    Example:
+        >>> import backproof
+        >>> masks = backproof.mask_schedule(0, [5], 7, [0.8])
+        >>> masks(0)[0].shape, bool((masks(0)[0] == masks(1)[0]).all())
+        ((5, 7), False)
     """
     check_seed(seed)
     check_whole("m", m, 1)

@@ -42,6 +42,16 @@ def three_way(
 
     Raises ValueError if `problem` is no `Problem`, if `grads` has other keys or shapes than the
     parameters, or for an unknown `finite_difference`.
+
+    Example:
+        >>> import backproof, manual
+        >>> problem = backproof.build_problem(backproof.load("circles"), layers=(4,))
+        >>> backproof.three_way(problem).verdict
+        'agree'
+        >>> _, grads = manual.loss_and_grads(*problem.arguments, **problem.options)
+        >>> report = backproof.three_way(problem, grads=grads | {"W2": 2 * grads["W2"]})
+        >>> report.verdict, report.diagnosis[0].bug
+        ('disagree', 'weights-doubled')
     """
     start = perf_counter()
     check_problem(problem)

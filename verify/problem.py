@@ -44,6 +44,14 @@ class Problem:
     each; here they are one each.
 
     Raises ValueError, naming the argument, for anything else.
+
+    Example:
+        >>> import numpy as np
+        >>> from backproof import Problem
+        >>> params = {"W1": np.full((1, 2), 0.5), "b1": np.zeros((1, 1))}
+        >>> problem = Problem(params, X=np.ones((2, 3)), Y=np.array([[0, 1, 1]]), l2=0.1)
+        >>> problem.layers, problem.m
+        ((2, 1), 3)
     """
 
     params: Mapping[str, Float[Array, "_ _"]]

@@ -84,6 +84,12 @@ def load(name_or_path: str | os.PathLike[str], *, seed: int = 1) -> Dataset:
     points of flower, spiral, moons, blobs, quantiles and noise; the other data sets, the course's
     circles too, do not depend on it. Raises ValueError, in one sentence, for an unknown name and
     for a file that is missing, unreadable or not of the schema.
+
+    Example:
+        >>> import backproof
+        >>> flower = backproof.load("flower")
+        >>> flower.X.shape, flower.classes
+        ((2, 400), ('red', 'blue'))
     """
     if not isinstance(name_or_path, (str, os.PathLike)):
         raise ValueError(

@@ -46,6 +46,12 @@ def build_problem(
     `verify.masks` at iteration 0. `examples` keeps the first so many.
 
     Raises ValueError, naming the argument, for anything else.
+
+    Example:
+        >>> import backproof
+        >>> problem = backproof.build_problem(backproof.load("circles"), layers=(4, 3), l2=0.7)
+        >>> problem.layers, problem.m
+        ((2, 4, 3, 1), 300)
     """
     from verify.course.datasets import Dataset, targets
 

@@ -92,6 +92,13 @@ def train(
     is a terminal.
 
     Raises ValueError, naming the argument, for any other value.
+
+    Example:
+        >>> import backproof
+        >>> problem = backproof.build_problem(backproof.load("circles"), layers=(4,))
+        >>> training = backproof.train(problem, learning_rate=0.1, iterations=300, progress=False)
+        >>> bool(training.cost < training.costs[0])
+        True
     """
     check_problem(problem)
     check_choice("backend", backend, tuple(BACKENDS))
