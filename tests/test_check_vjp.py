@@ -143,7 +143,7 @@ def test_constants_are_passed_on_and_not_differentiated():
     assert [tensor.name for tensor in report.tensors] == ["x"]
 
 
-def test_a_gradient_that_is_missing_is_said_to_be_unchecked():
+def test_none_for_an_argument_that_is_no_constant_is_a_wrong_gradient():
     forward, backward, _, _, args = kernel("layer_norm")
 
     def without_beta(*arguments):
@@ -151,8 +151,42 @@ def test_a_gradient_that_is_missing_is_said_to_be_unchecked():
         return dx, dgamma, None
 
     report = check_vjp(forward, without_beta, args, **QUICK)
-    assert report.ok
-    assert "backward has no gradient of beta: not checked." in report.remarks
+    assert report.verdict == "disagree"
+    assert {t.name: t.verdict for t in report.tensors} == {
+        "x": "agree", "gamma": "agree", "beta": "disagree",
+    }  # fmt: skip
+    assert any("returned None for beta" in remark for remark in report.remarks)
+    for constants in (("beta",), (2,), "beta"):
+        checked = check_vjp(forward, without_beta, args, constants=constants, **QUICK)
+        assert checked.ok, str(checked)
+        assert [tensor.name for tensor in checked.tensors] == ["gamma", "x"]
+
+
+def test_a_right_backward_pass_may_write_into_its_cotangent():
+    def backward(dy, x):
+        dy *= 1 - np.tanh(x) ** 2
+        return dy
+
+    def wrong(dy, x):
+        dy += 1
+        return dy * (1 - np.tanh(x) ** 2)
+
+    (x,) = draw((3, 4))
+    assert check_vjp(np.tanh, backward, x, **QUICK).ok
+    assert check_vjp(np.tanh, wrong, x, **QUICK).verdict == "disagree"
+
+
+def test_auxiliary_outputs_are_not_differentiated():
+    def forward(x):
+        return {"y": np.sin(x), "largest": np.abs(x).max()}
+
+    def backward(cotangent, x):
+        assert not cotangent["largest"].any()
+        return cotangent["y"] * np.cos(x)
+
+    (x,) = draw((5,))
+    for aux in (("largest",), (0,)):
+        assert check_vjp(forward, backward, x, aux=aux, **QUICK).ok
 
 
 def test_several_outputs_and_trees_of_arguments_have_cotangents_of_their_kind():
@@ -205,10 +239,21 @@ def test_a_layer_that_draws_its_mask_inside_is_found_out():
         ),
         (lambda dy, x: dy[:1], np.ones(2), {}, "backward: got float64 of the shape (1,) for x"),
         (lambda dy, x: None, np.ones(2), {}, "backward: it returned None for every argument"),
-        (lambda dy, x: dy, np.arange(2), {}, "args: got dict with no floating-point number"),
+        (
+            lambda dy, x: dy,
+            np.arange(2),
+            {},
+            "args: got int64 for x, expected an array of floating",
+        ),
+        (lambda dy, x: dy, np.ones(2) + 1j, {}, "args: got complex128 for x"),
+        (lambda dy, x: dy, np.ones(0), {}, "args: got an empty array of float64 for x"),
+        (lambda dy, x: dy, np.ones(2), {"constants": ("z",)}, "constants: got 'z', expected some"),
+        (lambda dy, x: dy, np.ones(2), {"constants": "x"}, "constants: got every argument"),
+        (lambda dy, x: dy, np.ones(2), {"seed": 0.5}, "seed: got 0.5, expected an integer"),
+        (lambda dy, x: dy, np.ones(2), {"budget": None}, "budget: got NoneType"),
         (3, np.ones(2), {}, "backward: got int, expected a function"),
         (lambda dy, x: dy, np.ones(2), {"cotangents": 0}, "cotangents: got 0"),
-        (lambda dy, x: dy, np.ones(2), {"budget": 20}, "budget: got"),
+        (lambda dy, x: dy, np.ones(2), {"budget": 20}, "budget: got 20, expected at least"),
     ],
 )
 def test_faulty_input_is_one_sentence_that_names_the_argument(backward, args, options, sentence):

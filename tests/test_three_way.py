@@ -16,7 +16,7 @@ from verify import Problem, three_way
 from verify.activations import ACTIVATIONS
 from verify.evidence.bars.derived import analyse
 from verify.evidence.witnesses import Compared
-from verify.report import PAIRS, Loss, Tensor
+from verify.report import PAIRS, Loss, Resolution, Tensor
 from verify.show.sentences import sentence
 from verify.verdict import conclude, judge
 
@@ -297,6 +297,8 @@ def test_who_agrees_with_whom_decides_what_is_said(losses_agree, dissents, verdi
                 each: apart(2.0 * (k in dissents.get(name, ()))) for k, each in enumerate(PAIRS)
             },
             value=np.zeros(1),
+            verdict="agree",
+            resolution=Resolution(0.0, 0.0, 1.0, ""),
         )
         for name in ("W1", "b1", "W2")
     ]

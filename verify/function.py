@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,8 @@ import numpy as np
 from verify.evidence.any_function import Claim, measure
 from verify.evidence.differences import budgeted
 from verify.evidence.differences.central import Params
-from verify.evidence.trees import Tree, flatten_parameters
-from verify.report import Report
+from verify.evidence.trees import Tree, flatten_parameters, integers_as_numbers
+from verify.report import Fact, Report
 from verify.verdict import decide
 
 
@@ -36,17 +37,19 @@ def compare(
     """Check a hand-written gradient of any loss against differences of that loss, and JAX.
 
     `loss(params)` returns one number, and `grads(params)` a tree like params: dicts, lists,
-    tuples, named tuples, dataclasses registered with JAX, or one array. `mirror(params)` is the
-    same loss in JAX. `budget` is about how many times the loss may be called. Loss and gradient
-    are called in the dtype of params; differences are taken in float64 at the same values,
-    where the loss takes those.
+    tuples, named tuples, dataclasses registered with JAX, or one array. Integers in it are
+    constants, unless there is nothing else. `mirror(params)` is the same loss in JAX. `budget`
+    is about how many times the loss may be called. Loss and gradient are called in the dtype of
+    params; differences are taken in float64 at the same values, where the loss takes those.
 
     Raises ValueError if params is no tree of finite floating-point arrays, if the gradients
     have another structure or other shapes, if the loss is not one number, if either function
     changes its argument, or if the budget is too small for anything.
     """
     check_functions(loss=loss, grads=grads, mirror=mirror)
-    tree = flatten_parameters(params)
+    check_integers(budget=budget, seed=seed)
+    numbers = integers_as_numbers(params)
+    tree = flatten_parameters(numbers)
     claim = Claim(
         tree,
         lambda arrays: _one_number("loss", loss(tree.build(arrays))),
@@ -54,8 +57,11 @@ def compare(
         mirror and differentiated(tree, mirror),
         ("loss", "grads"),
     )
-    check_budget(budget, len(tree.arrays))
-    return check_claims({"": claim}, budget, seed)
+    check_budget(budget, len(tree.arrays), 1)
+    report = check_claims({"": claim}, budget, seed)
+    if numbers is params:
+        return report
+    return replace(report, notes=(*report.notes, Fact("integers-as-numbers")))
 
 
 def check_claims(claims: Mapping[str, Claim], budget: int, seed: int) -> Report:
@@ -148,8 +154,19 @@ def check_functions(**functions: Any) -> None:
             raise ValueError(f"{name}: got {type(value).__name__}, expected a function")
 
 
-def check_budget(budget: int, tensors: int) -> None:
+def check_integers(**numbers: Any) -> None:
+    """Raise ValueError, naming the argument, for what is no integer or is negative."""
+    for name, value in numbers.items():
+        if not isinstance(value, Integral) or isinstance(value, bool) or value < 0:
+            got = value if isinstance(value, (Real, str)) else type(value).__name__
+            raise ValueError(f"{name}: got {got}, expected an integer, 0 or more")
+
+
+def check_budget(budget: int, tensors: int, cotangents: int) -> None:
     """Raise ValueError if a budget of evaluations is too small for so many tensors."""
-    least = 200 + budgeted.least_budget(tensors)
+    least = (200 + budgeted.least_budget(tensors)) * cotangents
     if budget < least:
-        raise ValueError(f"budget: got {budget}, expected at least {least} for {tensors} tensors")
+        each = f" under {cotangents} cotangents" if cotangents > 1 else ""
+        raise ValueError(
+            f"budget: got {budget}, expected at least {least} for {tensors} tensors{each}"
+        )

@@ -59,13 +59,32 @@ class Pair:
         return int(self.index[np.argmax(over_bar(self.difference, self.bar))])
 
 
+@dataclass(frozen=True)
+class Resolution:
+    """The smallest error of one tensor's gradient that would have been seen.
+
+    `entry` is the error of a single entry, whichever it is, relative to `size`: the tensor's
+    largest entry or, where the gradient is `zero` here, the largest nearby. `tensor` is the
+    relative error of all entries alike. `zero` is "here", or "always" where the loss does not
+    depend on the tensor, else empty. `limit` is what widens `entry` most: "kinks", "unjudged"
+    entries, "rounding" of the gradient, or the "witness".
+    """
+
+    entry: float
+    tensor: float
+    size: float
+    limit: str
+    zero: str = ""
+
+
 @dataclass(frozen=True, eq=False)
 class Tensor:
     """One parameter's gradient by all witnesses.
 
     entries_checked counts the entries that finite differences were taken of, kinked ones
     included; directions_checked the random directions. `pairs` is keyed by `PAIRS`; a witness
-    that was not asked has none. `value` is the gradient under test.
+    that was not asked has none. `value` is the gradient under test. `verdict` is "agree",
+    "disagree", or "undecided" where an error of a tenth would not have been seen.
     """
 
     name: str
@@ -74,11 +93,13 @@ class Tensor:
     kinks: int
     pairs: Mapping[str, Pair]
     value: np.ndarray
+    verdict: str
+    resolution: Resolution
     directions_checked: int = 0
 
     @property
     def agree(self) -> bool:
-        """Whether every two witnesses agree."""
+        """Whether every two witnesses agree, however wide their error bars are."""
         return all(pair.agree for pair in self.pairs.values())
 
 
@@ -196,6 +217,8 @@ def _tensor_dict(tensor: Tensor) -> dict[str, Any]:
         "entries_checked": tensor.entries_checked,
         "directions_checked": tensor.directions_checked,
         "kinks": tensor.kinks,
+        "verdict": tensor.verdict,
+        "resolution": {"entry": tensor.resolution.entry, "tensor": tensor.resolution.tensor},
     }
     for name in PAIRS:
         pair = tensor.pairs.get(name)

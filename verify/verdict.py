@@ -7,30 +7,35 @@ differ   manual = finite difference ≠ JAX     the forward pass is another func
 differ   manual = JAX ≠ finite difference     the loss is wrong, its gradient right
 differ   all differ                           forward and backward both suspect
 
-A layer is judged by several losses, one a cotangent: of every tensor the worst counts. Not
-here: how evidence is gathered (`verify.evidence`), and how it is said (`verify.show`).
+A tensor agrees only if an error of a tenth of its largest entry would have shown in any one
+entry; otherwise it is undecided. A layer is judged by several losses, one a cotangent: of every
+tensor the worst difference counts, and the cotangent under which an error shows best.
+
+Not here: how evidence is gathered (`verify.evidence`), and how it is said (`verify.show`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from verify.evidence.bars import sum_rounding
+from verify.evidence.sight import FINEST, ZERO, Sight, sight
 from verify.evidence.witnesses import (
     Array,
     Compared,
     Evidence,
     Witness,
+    against_bends,
     against_directions,
     against_entries,
     against_jax,
 )
-from verify.report import PAIRS, Fact, Loss, Pair, Report, Tensor, over_bar
+from verify.report import PAIRS, Fact, Loss, Pair, Report, Resolution, Tensor, over_bar
 
 if TYPE_CHECKING:
     from jaxtyping import Bool
@@ -61,6 +66,7 @@ def decide(cases: Mapping[str, Evidence]) -> Report:
     tensors = [_worst(same) for same in zip(*judged.values(), strict=True)]
     verdict, fact = _over_all(
         {label: conclude(losses[label], tensors) for label, tensors in judged.items()},
+        tensors,
         jax=every[0].jax is not None,
     )
     first = next(iter(losses.values()))
@@ -69,7 +75,13 @@ def decide(cases: Mapping[str, Evidence]) -> Report:
         conclusion=fact,
         loss=replace(first, agree=all(loss.agree for loss in losses.values())),
         tensors=tensors,
-        notes=(*_coverage(tensors), *_shared_notes(every), *_worst_shown(verdict, every)),
+        notes=(
+            *_coverage(tensors),
+            *_zeros(tensors),
+            *_ties(every),
+            *_shared_notes(every),
+            *_worst_shown(verdict, every),
+        ),
     )
 
 
@@ -105,24 +117,35 @@ def _concluded_by_three(
 
 
 def _concluded_by_differences(tensors: Sequence[Tensor]) -> Conclusion:
-    """Return what follows where there is no JAX, and name the tensors that could not be checked."""
+    """Return what follows where there is no JAX."""
     if wrong := _dissenting(tensors, HAND_DIFFERENCE):
         return Conclusion("disagree", Fact("gradient-wrong", {"tensors": wrong}))
-    bare = [tensor.name for tensor in tensors if not tensor.pairs[HAND_DIFFERENCE].bar.size]
-    if len(bare) == len(tensors):
-        return Conclusion("undecided", Fact("nothing-smooth"))
-    return Conclusion("agree", Fact("differences-agree", {"unchecked": bare}))
+    return Conclusion("agree", Fact("differences-agree"))
 
 
 def _dissenting(tensors: Sequence[Tensor], pair: str) -> list[str]:
     return [t.name for t in tensors if pair in t.pairs and not t.pairs[pair].agree]
 
 
-def _over_all(concluded: Mapping[str, Conclusion], *, jax: bool) -> Conclusion:
-    """Return what follows from the conclusions under all cotangents."""
+def _over_all(
+    concluded: Mapping[str, Conclusion], tensors: Sequence[Tensor], *, jax: bool
+) -> Conclusion:
+    """Return what follows from the conclusions under all cotangents, and from what they show."""
     first, *others = concluded.values()
-    if not others:
-        return first
+    conclusion = _of_cotangents(concluded, jax=jax) if others else first
+    coarse = [tensor for tensor in tensors if tensor.verdict == "undecided"]
+    if conclusion.verdict != "agree" or not coarse:
+        return conclusion
+    values = {
+        "tensors": {tensor.name: tensor.resolution for tensor in coarse},
+        "count": len(tensors),
+        "jax": jax,
+    }
+    return Conclusion("undecided", Fact("error-bars-too-wide", values))
+
+
+def _of_cotangents(concluded: Mapping[str, Conclusion], *, jax: bool) -> Conclusion:
+    first = next(iter(concluded.values()))
     wrong = [label for label, each in concluded.items() if each.verdict == "disagree"]
     if wrong:
         values = {"first": concluded[wrong[0]].fact, "wrong": wrong, "count": len(concluded)}
@@ -157,6 +180,7 @@ def _tensor(name: str, case: Evidence) -> Tensor:
     pairs[HAND_DIFFERENCE] = _with_differences(case, case.hand, name, kinked)
     if case.jax is not None:
         pairs[JAX_DIFFERENCE] = _with_differences(case, case.jax, name, kinked)
+    resolution = _resolution(case, name, kinked)
     return Tensor(
         name=name,
         shape=grads.shape,
@@ -165,24 +189,70 @@ def _tensor(name: str, case: Evidence) -> Tensor:
         kinks=int(kinked.sum()),
         pairs=pairs,
         value=np.asarray(grads, float),
+        verdict=_verdict(pairs.values(), resolution),
+        resolution=resolution,
     )
+
+
+def _verdict(pairs: Iterable[Pair], resolution: Resolution) -> str:
+    if not all(pair.agree for pair in pairs):
+        return "disagree"
+    return "agree" if resolution.entry < FINEST else "undecided"
+
+
+def _resolution(case: Evidence, name: str, kinked: Bool[Array, " entries"]) -> Resolution:
+    """Return the smallest error of one tensor that would have been seen, and what limits it."""
+    seen = sight(case, name)
+    if not seen.see.size:
+        return Resolution(0.0, 0.0, 0.0, "")
+    worst = int(np.argmax(seen.see))
+    see, limit = float(seen.see[worst]), _limit(seen, worst, kinked)
+    if not seen.zero:
+        return Resolution(see / seen.largest, seen.factor, seen.largest, limit)
+    if name in case.independent and not case.hand.grads[name].any() and see < math.inf:
+        return Resolution(0.0, 0.0, 0.0, "", "always")
+    size = case.elsewhere.get(name, 0.0)
+    fine = size > 0 and bool((seen.bar <= ZERO * size).all())
+    return Resolution(see / size if fine else math.inf, math.inf, size, limit, "here")
+
+
+def _limit(seen: Sight, entry: int, kinked: Bool[Array, " entries"]) -> str:
+    """Return what widens the error bars of an entry most."""
+    if kinked[entry]:
+        return "kinks"
+    if not np.isfinite(seen.see[entry]):
+        return "unjudged"
+    return "witness" if seen.bar[entry] > seen.see[entry] / 2 else "rounding"
 
 
 def _with_differences(
     case: Evidence, witness: Witness, name: str, kinked: Bool[Array, " entries"]
 ) -> Pair:
-    """Compare with the differences of entries and along directions: the worse of the two."""
+    """Compare with the differences of entries, and with all others: the worst of them."""
     by_entry = judge(against_entries(case, witness, name), kinked)
-    lines = against_directions(case, witness, name)
-    along = replace(
-        judge(lines, np.zeros(len(case.vectors.get(name, ())), bool)),
-        index=np.zeros(0, np.intp),
-    )
+    others = [_without_entries(against_directions(case, witness, name))]
+    if witness is case.hand:
+        if name in case.bends:
+            others.append(judge(against_bends(case, name), ~kinked))
+        if name in case.ties:
+            others.append(_without_entries(case.ties[name]))
+        others += [
+            _without_entries(against_entries(there, there.hand, name))
+            for there in case.beside
+            if name in there.entries
+        ]
+    worst = max(others, key=lambda pair: pair.bar_ratio)
     if not by_entry.bar.size:
-        return along
-    if along.bar_ratio <= by_entry.bar_ratio:
+        return worst
+    if worst.bar_ratio <= by_entry.bar_ratio:
         return by_entry
-    return replace(along, max_abs=by_entry.max_abs, relative=by_entry.relative)
+    return replace(worst, max_abs=by_entry.max_abs, relative=by_entry.relative)
+
+
+def _without_entries(found: Compared) -> Pair:
+    """Compare along directions, or at another point, where no entry is one of this tensor's."""
+    everything = np.zeros(int(found.index.max(initial=-1)) + 1, bool)
+    return replace(judge(found, everything), index=np.zeros(0, np.intp))
 
 
 def judge(found: Compared, kinked: Bool[Array, " entries"]) -> Pair:
@@ -223,8 +293,11 @@ def _worst(tensors: Sequence[Tensor]) -> Tensor:
             max_abs=max(pair.max_abs for pair in found),
             relative=max(pair.relative for pair in found),
         )
+    sharpest = min((tensor.resolution for tensor in tensors), key=lambda each: each.entry)
     return replace(
         tensors[0],
+        verdict=_verdict(pairs.values(), sharpest),
+        resolution=sharpest,
         entries_checked=min(tensor.entries_checked for tensor in tensors),
         directions_checked=max(tensor.directions_checked for tensor in tensors),
         kinks=max(tensor.kinks for tensor in tensors),
@@ -246,6 +319,23 @@ def _coverage(tensors: Sequence[Tensor]) -> list[Fact]:
         whole = [t.name for t in tensors if t.kinks and t.kinks == math.prod(t.shape)]
         notes.append(Fact("kinks", {"kinks": kinks, "count": count, "whole": whole}))
     return notes
+
+
+def _zeros(tensors: Sequence[Tensor]) -> list[Fact]:
+    """Return which gradients that agree are zero, here or always."""
+
+    def named(zero: str) -> list[str]:
+        return [t.name for t in tensors if t.verdict == "agree" and t.resolution.zero == zero]
+
+    here, always = named("here"), named("always")
+    notes = [Fact("zero-here", {"tensors": here})] if here else []
+    return notes + ([Fact("independent", {"tensors": always})] if always else [])
+
+
+def _ties(cases: Sequence[Evidence]) -> list[Fact]:
+    """Return in which tensors the gradient misses the derivative along tied entries."""
+    tied = list(dict.fromkeys(name for case in cases for name in case.ties))
+    return [Fact("ties", {"tensors": tied})] if tied else []
 
 
 def _shared_notes(cases: Sequence[Evidence]) -> list[Fact]:

@@ -11,26 +11,36 @@ follows from the evidence (`verify.verdict`).
 
 from __future__ import annotations
 
-import itertools
 import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from verify.evidence.bars import measured
-from verify.evidence.bars.measured import Sizes, ValueAndGrads
+from verify.evidence.bars.measured import NARROW, Sizes, ValueAndGrads
 from verify.evidence.bars.sum_rounding import DOUBLE, SINGLE
 from verify.evidence.differences import budgeted
-from verify.evidence.differences.budgeted import Sample
-from verify.evidence.differences.central import Params, copy, noise_level
+from verify.evidence.differences.bends import REACH, Place, against_ties, examine, hidden
+from verify.evidence.differences.budgeted import EACH, OVERRUN, Sample
+from verify.evidence.differences.central import (
+    Params,
+    central_differences,
+    copy,
+    noise_level,
+)
+from verify.evidence.entry_sizes import moved
+from verify.evidence.sight import FINEST, ZERO, depends, largest_away, sight
 from verify.evidence.trees import Tree
 from verify.evidence.witnesses import Array, Evidence, Witness, disputed, suspects
 from verify.report import Fact
 
 RANDOM = 2.0**10
 """Units of rounding by which two calls at the same place may differ and still be one function."""
+TRIED = 8
+"""Entries that are differenced nearby, of a tensor whose gradient is 0 here."""
 WIDENING_SECONDS = 0.02
 """Extended precision can be a hundred times slower: it is not tried on a gradient beyond this."""
 
@@ -64,6 +74,13 @@ class Measurement:
     seconds: Mapping[str, float]
 
 
+@dataclass
+class Calls:
+    """How many evaluations there were."""
+
+    made: int = 0
+
+
 def measure(claim: Claim, budget: int, seed: int, advance: Callable[[], None]) -> Measurement:
     """Return the evidence on a claim, in about `budget` calls of its loss.
 
@@ -92,8 +109,8 @@ def _measured(claim: Claim, budget: int, seed: int, advance: Callable[[], None])
     obstacle = _obstacle(claim, by_hand, arrays, value, sizes, unit)
     if obstacle is not None:
         return Measurement(Evidence(Witness(value, math.inf, {}, {}, {}), obstacle=obstacle), 0, {})
-    hand = measured.measure(by_hand, arrays, value, grads, sizes, unit, rng)
-    if seconds["manual"] < WIDENING_SECONDS:
+    hand = _witness(claim, arrays, (value, grads), sizes, unit, rng)
+    if seconds["manual"] < WIDENING_SECONDS and not _carries_float64(claim):
         hand = measured.with_wider(hand, _wider(claim, arrays), sizes, unit)
 
     before = time.perf_counter()
@@ -106,32 +123,107 @@ def _measured(claim: Claim, budget: int, seed: int, advance: Callable[[], None])
     seconds["autodiff"] = time.perf_counter() - before
 
     before = time.perf_counter()
-    calls = itertools.count()
+    calls = Calls()
 
     def counted(at: Params) -> Array:
-        next(calls)
+        calls.made += 1
         advance()
         return claim.loss(at)
 
     f = _real_loss(counted, claim.tree, arrays)
     noise = _noise(f, arrays, value, seed)
     sample = budgeted.gather(
-        f, counted, arrays, grads, hand.bars, sizes, noise, max(budget - next(calls), 0), rng
+        f, counted, arrays, grads, sizes, noise, max(budget - calls.made, 0), rng
     )
     evidence = _together(hand, jax, sample)
     if disputed(evidence):
-        hand = measured.with_zeros_moved(hand, by_hand, arrays, sizes, unit, rng)
-        if jax is not None and claim.mirror is not None:
-            jax = measured.with_zeros_moved(jax, claim.mirror, arrays, sizes, DOUBLE, rng)
         entries, _ = suspects(_together(hand, jax, sample))
         sample = budgeted.without_contradicted_step(f, arrays, sample, entries)
         contradicting = suspects(_together(hand, jax, sample))
         sample = budgeted.reconsider(f, arrays, sample, *contradicting, rng)
         evidence = _together(hand, jax, sample)
+    rounding = measured.without_jumps(hand, sizes, unit)
+    place = Place(f, arrays, sample.noise, rounding, lambda: OVERRUN * budget - calls.made, rng)
+    evidence = _with_bends(claim, place, evidence, sizes, unit)
+    evidence = _with_zeros(f, claim.mirror, arrays, evidence, sample.noise, rng)
     seconds["finite_difference"] = time.perf_counter() - before
     seconds["total"] = time.perf_counter() - start
     notes = _notes(sample, unit, claim.tree)
-    return Measurement(replace(evidence, notes=notes), next(calls) - 1, seconds)
+    return Measurement(replace(evidence, notes=notes), calls.made, seconds)
+
+
+def _witness(
+    claim: Claim,
+    arrays: Params,
+    found: tuple[float, Params],
+    sizes: Sizes,
+    unit: float,
+    rng: np.random.Generator,
+) -> Witness:
+    """Return the gradient under test at some arrays, with its error bars."""
+    by_hand = _by_hand(claim)
+    hand = measured.measure(by_hand, arrays, *found, sizes, unit, rng)
+    if unit not in NARROW or not _carries_float64(claim):
+        return hand
+    return measured.against_itself(
+        hand, lambda at: by_hand(at)[1], claim.grads, arrays, sizes, unit, rng
+    )
+
+
+def _with_bends(
+    claim: Claim, place: Place, evidence: Evidence, sizes: Sizes, unit: float
+) -> Evidence:
+    """Add what the gradient may be where the loss bends, and what it is at two points beside."""
+    hand = evidence.hand
+    contradicting, _ = suspects(replace(evidence, jax=None))
+    covered = hidden(place, contradicting)
+    entries = {
+        name: replace(found, smooth=found.smooth & ~np.isin(found.index, covered.get(name, ())))
+        for name, found in evidence.entries.items()
+    }
+    evidence = replace(evidence, entries=entries)
+    bent, unsure = {}, {}
+    for name, found in entries.items():
+        g, rounding = hand.grads[name].reshape(-1), place.rounding[name].reshape(-1)
+        apart = np.abs(g[found.index] - found.value) > found.bar + rounding[found.index]
+        jumps = hand.kinked[name].reshape(-1)
+        bent[name] = found.index[~found.smooth | (jumps[found.index] & apart)]
+        unsure[name] = np.union1d(bent[name], np.flatnonzero(jumps))
+    bends = examine(place, hand, {k: index for k, index in bent.items() if index.size})
+    unsure = {name: index for name, index in unsure.items() if index.size}
+    beside = []
+    for at in moved(place.arrays, REACH, place.rng) if unsure else ():
+        each = max(place.left(), 0) // (2 * EACH * len(unsure))
+        some = {
+            name: np.sort(place.rng.permutation(index)[:each]) for name, index in unsure.items()
+        }
+        there = copy(claim.tree.native(at))
+        try:
+            beside.append(_beside(claim, there, some, place, sizes, unit))
+        except (ArithmeticError, ValueError):
+            continue  # the function is not defined there
+    return replace(
+        evidence,
+        bends=bends,
+        ties=against_ties(place, hand, bends),
+        beside=tuple(beside),
+    )
+
+
+def _beside(
+    claim: Claim,
+    at: Params,
+    entries: Mapping[str, Array],
+    place: Place,
+    sizes: Sizes,
+    unit: float,
+) -> Evidence:
+    """Return the evidence on some entries at another point."""
+    hand = _witness(claim, at, _by_hand(claim)(at), sizes, unit, place.rng)
+    found = central_differences(place.f, at, entries, noise=place.noise)
+    sample = Sample(found, found, {}, {}, place.noise)
+    suspected, _ = suspects(_together(hand, None, sample))
+    return _together(hand, None, budgeted.reconsider(place.f, at, sample, suspected, {}, place.rng))
 
 
 def _together(hand: Witness, jax: Witness | None, sample: Sample) -> Evidence:
@@ -146,6 +238,35 @@ def _together(hand: Witness, jax: Witness | None, sample: Sample) -> Evidence:
         loss_apart=hand.loss_bar + jax.loss_bar,
         apart={name: np.asarray(bar + jax.bars[name]) for name, bar in hand.bars.items()},
     )
+
+
+def _with_zeros(
+    f: Callable[[Params], float],
+    mirror: ValueAndGrads | None,
+    arrays: Params,
+    evidence: Evidence,
+    noise: float,
+    rng: np.random.Generator,
+) -> Evidence:
+    """Add how large the gradients that are 0 here are nearby, and which are 0 everywhere."""
+
+    def size(name: str, at: Params) -> float:
+        if mirror is not None:
+            return float(np.abs(mirror(at)[1][name]).max())
+        some = rng.choice(at[name].size, min(TRIED, at[name].size), replace=False)
+        found = central_differences(f, at, {name: some}, noise=noise)[name]
+        return float((np.abs(found.value) - found.bar)[found.smooth].max(initial=0.0))
+
+    elsewhere = {}
+    for name in arrays:
+        seen = sight(evidence, name)
+        if seen.see.size and seen.zero:
+            enough = float(max(seen.bar.max() / ZERO, seen.see.max() / FINEST))
+            largest = partial(size, name)
+            elsewhere[name] = largest_away(largest, arrays, enough, rng)
+    never = [name for name, largest in elsewhere.items() if largest == 0]
+    independent = frozenset(name for name in never if not depends(f, arrays, name, rng))
+    return replace(evidence, elsewhere=elsewhere, independent=independent)
 
 
 def _notes(sample: Sample, unit: float, tree: Tree) -> tuple[Fact, ...]:
@@ -213,6 +334,18 @@ def _sizes(
     return measured.larger(
         sizes, measured.natural_sizes(claim.mirror, arrays, *claim.mirror(arrays), rng)
     )
+
+
+def _carries_float64(claim: Claim) -> bool:
+    """Say whether the user's gradient of narrower arrays also computes in float64."""
+    if all(value.dtype == np.float64 for value in claim.tree.arrays.values()):
+        return False
+    try:
+        found = claim.grads(copy(claim.tree.arrays))
+    except Exception:
+        # Whatever it is that fails on the wider type, the function does not carry it through.
+        return False
+    return all(g.dtype == np.float64 and np.isfinite(g).all() for g in found.values())
 
 
 def _wider(claim: Claim, arrays: Params) -> Params:

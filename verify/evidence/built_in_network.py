@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -24,6 +25,7 @@ from verify.evidence.differences.central import (
     directional_differences,
     stratified_sample,
 )
+from verify.evidence.sight import ZERO, depends, largest_away
 from verify.evidence.witnesses import Array, Arrays, Differences, Evidence, Witness
 from verify.problem import Problem
 from verify.report import Fact
@@ -71,6 +73,8 @@ class Witnesses:
     rounding: Rounding | None
     quotients: Quotients | None
     seconds: Mapping[str, float]
+    elsewhere: Mapping[str, float] = field(default_factory=dict)
+    independent: frozenset[str] = frozenset()
 
 
 def call_witnesses(
@@ -94,7 +98,35 @@ def call_witnesses(
     before = perf_counter()
     quotients = difference(problem, loss, finite_difference, rounding.kinked, seed)
     seconds = {"autodiff": jax_seconds, "finite_difference": perf_counter() - before}
-    return Witnesses(float(by_jax), grads, rounding, quotients, seconds)
+    elsewhere, independent = _nearby(problem, grads, rounding, seed)
+    return Witnesses(float(by_jax), grads, rounding, quotients, seconds, elsewhere, independent)
+
+
+def _nearby(
+    problem: Problem, grads: Arrays, rounding: Rounding, seed: int
+) -> tuple[dict[str, float], frozenset[str]]:
+    """Return how large the gradients that are 0 here are nearby, and which are 0 everywhere."""
+    import autodiff
+
+    bars = rounding.own_bars
+    zero = [name for name, g in grads.items() if not g.any()]
+    exact = problem.astype(np.float64)
+    arrays = {name: np.asarray(value) for name, value in exact.params.items()}
+    rng = np.random.default_rng(seed)
+
+    def loss(params: Params) -> float:
+        return float(manual.loss(params, exact.X, exact.Y, exact.masks, **exact.options))
+
+    def size(name: str, params: Params) -> float:
+        at = exact.with_params(params)
+        return float(np.abs(autodiff.loss_and_grads(*at.arguments, **at.options)[1][name]).max())
+
+    elsewhere = {
+        name: largest_away(partial(size, name), arrays, float(bars[name].max()) / ZERO, rng)
+        for name in zero
+    }
+    never = (name for name, largest in elsewhere.items() if largest == 0)
+    return elsewhere, frozenset(name for name in never if not depends(loss, arrays, name, rng))
 
 
 def evidence_on(witnesses: Witnesses, loss: float, grads: Arrays) -> Evidence:
@@ -104,7 +136,7 @@ def evidence_on(witnesses: Witnesses, loss: float, grads: Arrays) -> Evidence:
         hand, jax = (Witness(value, math.inf, {}, {}, {}) for value in (loss, witnesses.loss))
         losses = {"hand": loss, "jax": witnesses.loss}
         return Evidence(hand, jax, obstacle=Fact("losses-not-finite", losses))
-    bars = rounding.bars
+    bars = rounding.own_bars
     kinked = {name: radius > 0 for name, radius in rounding.kink_radius.items()}
     for name, piece in quotients.pieces.items():
         kinked[name] = kinked[name] | piece.reshape(kinked[name].shape)
@@ -112,10 +144,12 @@ def evidence_on(witnesses: Witnesses, loss: float, grads: Arrays) -> Evidence:
         hand=Witness(loss, rounding.loss_bar, grads, bars, kinked),
         jax=Witness(witnesses.loss, rounding.loss_bar, witnesses.grads, bars, kinked),
         loss_apart=rounding.loss_bar,
-        apart=bars,
+        apart=rounding.bars,
         entries=quotients.entries,
         directions=quotients.directions,
         vectors=quotients.vectors,
+        elsewhere=witnesses.elsewhere,
+        independent=witnesses.independent,
         notes=quotients.notes,
     )
 

@@ -19,6 +19,8 @@ import numpy as np
 from verify.problem import check_finite, check_unmasked
 
 FLOATS = (np.float16, np.float32, np.float64)
+FRAMEWORKS = ("torch", "tensorflow", "mxnet", "cupy", "paddle")
+"""Whose tensors are none of NumPy's or JAX's arrays."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,35 +101,56 @@ class Tree:
 def flatten(argument: str, tree: Any) -> Tree:
     """Take a tree apart, its floating leaves finite.
 
-    Raises ValueError, naming the argument or the leaf, if none is floating or one is not finite.
+    Raises ValueError, naming the argument or the leaf, if none is floating, if one is not
+    finite, or for a tensor of another framework.
     """
     if isinstance(tree, MappingProxyType):
         tree = dict(tree)  # the params of a Problem, which JAX would take for a leaf
     named, structure = _leaves(argument, tree)
+    for name, leaf in named:
+        if type(leaf).__module__.partition(".")[0] in FRAMEWORKS:
+            raise ValueError(
+                f"{name}: got a {type(leaf).__module__.partition('.')[0]} {type(leaf).__name__}, "
+                "expected an array of NumPy or JAX"
+            )
     arrays = {
         name: check_finite(name, np.array(leaf, order="C"))
         for name, leaf in named
         if _dtype(leaf) in FLOATS
     }
     if not any(array.size for array in arrays.values()):
+        got = ", ".join(f"{_kind(leaf)} for {name}" for name, leaf in named[:3])
         raise ValueError(
-            f"{argument}: got {type(tree).__name__} with no floating-point number in it, "
-            "expected an array or a tree of arrays"
+            f"{argument}: got {got or type(tree).__name__}, expected an array of floating-point "
+            "numbers, or a tree with one in it"
         )
     return Tree(argument, tree, structure, dict(named), arrays)
 
 
 def flatten_parameters(tree: Any) -> Tree:
-    """Take a tree of parameters apart, of which every leaf must be floating.
+    """Take a tree of parameters apart, of which integers are constants.
 
-    Raises ValueError, naming the leaf, for anything else.
+    Raises ValueError, naming the leaf, for complex numbers.
     """
-    result = flatten("params", tree)
-    for name, leaf in result.leaves.items():
-        if name not in result.arrays:
-            kind = _dtype(leaf) or type(leaf).__name__
-            raise ValueError(f"params: got {kind} for {name}, expected float16, float32 or float64")
-    return result
+    for name, leaf in _leaves("params", tree)[0]:
+        dtype = _dtype(leaf)
+        if dtype is not None and dtype.kind == "c":
+            raise ValueError(f"params: got {dtype} for {name}, expected real numbers")
+    return flatten("params", tree)
+
+
+def integers_as_numbers(tree: Any) -> Any:
+    """Return a tree with its plain integers as float64 where nothing in it is floating.
+
+    So `theta = 4` is a number; beside floating leaves an integer is a constant, and stays.
+    """
+    import jax
+
+    leaves = [leaf for _, leaf in _leaves("params", tree)[0]]
+    if any(_dtype(leaf) in FLOATS for leaf in leaves) or int not in map(type, leaves):
+        return tree
+    numbers = jax.tree_util.tree_map(lambda x: float(x) if type(x) is int else x, tree)
+    return _in_order_of(tree, numbers)
 
 
 def _leaves(argument: str, tree: Any) -> tuple[list[tuple[str, Any]], Any]:
@@ -175,6 +198,14 @@ def _dtype(leaf: Any) -> np.dtype | None:
     if dtype is None and isinstance(leaf, (bool, int, float, complex)):
         return np.asarray(leaf).dtype
     return dtype if isinstance(dtype, np.dtype) else None
+
+
+def _kind(leaf: Any) -> str:
+    """Return what a leaf is, for somebody who meant it to be an array of numbers."""
+    dtype = _dtype(leaf)
+    if dtype is None:
+        return "None" if leaf is None else type(leaf).__name__
+    return f"an empty array of {dtype}" if np.size(leaf) == 0 else str(dtype)
 
 
 def _like(leaf: Any, array: np.ndarray) -> Any:

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from verify.report import PAIRS, Pair, Report, Tensor
+from verify.report import PAIRS, Pair, Report, Resolution, Tensor
 from verify.show.sentences import sentence
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
+
+STYLES = {"agree": None, "disagree": "red", "undecided": "yellow"}
+"""How the row of a tensor looks, by its verdict."""
 
 
 def meaning(report: Report) -> str:
@@ -88,22 +91,31 @@ def _table(tensors: Sequence[Tensor]) -> Table:
     table.add_column("shape")
     table.add_column("checked", justify="right", no_wrap=True)
     table.add_column("kinks", justify="right")
+    table.add_column("sees from", justify="right", no_wrap=True)
     for pair in shown:
         table.add_column(f"{titles[pair]}\nrelative in bars", justify="right", no_wrap=True)
-    table.add_column("worst at" if not all(t.agree for t in tensors) else "", no_wrap=True)
+    table.add_column("" if all(t.agree for t in tensors) else "worst at", no_wrap=True)
     for tensor in sorted(tensors, key=lambda tensor: -_badness(tensor)):
         cells = [_cell(tensor.pairs.get(pair)) for pair in shown]
-        verdict = "agree" if tensor.agree else _worst_entry(tensor)
+        verdict = tensor.verdict if tensor.agree else _worst_entry(tensor)
         table.add_row(
             f"d{tensor.name}",
             "×".join(map(str, tensor.shape)) or "scalar",
             _checked(tensor),
             str(tensor.kinks),
+            _sees(tensor.resolution),
             *cells,
             verdict,
-            style=None if tensor.agree else "red",
+            style=STYLES[tensor.verdict],
         )
     return table
+
+
+def _sees(resolution: Resolution) -> str:
+    """Return from what size on an error of one entry would have shown."""
+    if resolution.zero == "always":
+        return "any"
+    return f"{resolution.entry:.0e}" if math.isfinite(resolution.entry) else "none"
 
 
 def _checked(tensor: Tensor) -> str:

@@ -5,9 +5,10 @@ They are written last and never read: `verify.verdict` decides by kinds and numb
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
-from verify.report import Fact
+from verify.report import Fact, Resolution
 
 
 def sentence(fact: Fact) -> str:
@@ -27,13 +28,41 @@ def _backward_wrong(tensors: Sequence[str], jax: bool, differences: bool) -> str
     return f"The backward pass is wrong in {_gradients(tensors)}: {against} with it."
 
 
-def _differences_agree(unchecked: Sequence[str]) -> str:
-    agree = "The gradient agrees with finite differences of the loss, within their error bars."
-    if not unchecked:
-        return agree
+def _too_wide(tensors: Mapping[str, Resolution], count: int, jax: bool) -> str:
+    """Say of which tensors an error of a tenth would not have shown, why, and what to do."""
+    lines = [_coarse(name, resolution) for name, resolution in list(tensors.items())[:SHOWN]]
+    more = f" And {len(tensors) - SHOWN} more." if len(tensors) > SHOWN else ""
+    next_steps = dict.fromkeys(NEXT[resolution.limit] for resolution in tensors.values())
     return (
-        f"{agree} {_gradients(unchecked)} could not be checked: the loss has no derivative there."
+        f"Nothing contradicts the gradient, but in {len(tensors)} of {count} tensors an error of "
+        f"a tenth would not have shown. {' '.join(lines)}{more} {' '.join(next_steps)}"
     )
+
+
+def _coarse(name: str, resolution: Resolution) -> str:
+    if resolution.zero:
+        return f"d{name} is 0 here within its error bars, which are too wide to say more."
+    if not math.isfinite(resolution.entry):
+        return f"d{name}: {LIMITS[resolution.limit]}, so no error of an entry would have shown."
+    return (
+        f"d{name}: an error of an entry shows from {100 * resolution.entry:.2g} % of the largest "
+        f"on; {LIMITS[resolution.limit]}."
+    )
+
+
+SHOWN = 3
+LIMITS = {
+    "kinks": "some entries are where the loss bends",
+    "unjudged": "some entries were not compared",
+    "rounding": "the rounding of the gradient widens the error bars",
+    "witness": "what it is compared with is not known any better",
+}
+NEXT = {
+    "kinks": "Check at another point, one without exact zeros or ties.",
+    "unjudged": "Check with a larger budget, or at another point.",
+    "rounding": "Check in float64.",
+    "witness": "Check at a larger scale, or with a mirror in JAX.",
+}
 
 
 def _wrong_under_cotangents(first: Fact, wrong: Sequence[str], count: int) -> str:
@@ -101,11 +130,10 @@ SENTENCES: Mapping[str, Callable[..., str]] = {
         f"The gradient is wrong in {_gradients(tensors)}: "
         "finite differences of the loss disagree with it."
     ),
-    "differences-agree": _differences_agree,
-    "nothing-smooth": lambda: (
-        "Nothing could be checked: the loss has no derivative wherever it was tried, and there is "
-        "no mirror to compare with."
+    "differences-agree": lambda: (
+        "The gradient agrees with finite differences of the loss, within their error bars."
     ),
+    "error-bars-too-wide": _too_wide,
     "wrong-under-cotangents": _wrong_under_cotangents,
     "cotangents-agree": _cotangents_agree,
     # Why there is nothing to check.
@@ -123,6 +151,17 @@ SENTENCES: Mapping[str, Callable[..., str]] = {
         f"{function} is random: at the same place it gave two gradients of {tensor}. "
         "Draw what is random, such as dropout masks, outside, and pass it in."
     ),
+    "zero-here": lambda tensors: (
+        f"{_gradients(tensors)} is zero here; an error is measured by how large it is nearby."
+        if len(tensors) == 1
+        else f"{_gradients(tensors)} are zero here; an error is measured by how large they are "
+        "nearby."
+    ),
+    "independent": lambda tensors: f"The loss does not depend on {', '.join(tensors)}.",
+    "ties": lambda tensors: (
+        f"{_gradients(tensors)} is wrong at ties: where tied entries are moved together, the loss "
+        "has a derivative, and the sum of their gradients is another."
+    ),
     # What was not checked, and how the rest was checked.
     "sampled": _sampled,
     "kinks": _kinks,
@@ -137,8 +176,10 @@ SENTENCES: Mapping[str, Callable[..., str]] = {
     "computes-in-float32": lambda: (
         "The loss computes in float32, though its arguments are float64."
     ),
-    "no-gradient-returned": lambda tensors: (
-        f"backward has no gradient of {', '.join(tensors)}: not checked."
+    "none-is-zero": lambda tensors: (
+        f"backward returned None for {', '.join(tensors)}, which was taken as zero. If that is "
+        "meant, name it in constants."
     ),
+    "integers-as-numbers": lambda: "params are integers; they were taken as float64.",
     "worst-of-all-cotangents": lambda: "Each gradient shows its worst result over all cotangents.",
 }

@@ -6,6 +6,9 @@ A bar is what these changes come to, plus `FLOOR` units of the natural size of t
 that it may have before it cancels. An entry that one spacing moves by much more than rounding
 depends on an accident, and its bar contains the jump.
 
+A gradient in a narrow type that also runs in float64 is compared with itself there, at points
+nearby: what differs is its rounding, and nothing that the two have in common.
+
 `docs/rounding.md` derives each part.
 """
 
@@ -17,11 +20,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from verify.evidence.bars.sum_rounding import SINGLE
+from verify.evidence.bars.sum_rounding import HALF, SINGLE
 from verify.evidence.entry_sizes import own_scales, scales
 from verify.evidence.witnesses import Witness
 
 Params = dict[str, np.ndarray]
+NARROW = {SINGLE: np.float32, HALF: np.float16}
+"""The types narrower than float64, by unit roundoff."""
 ValueAndGrads = Callable[[Params], tuple[float, Params]]
 
 DRAWS = 16
@@ -29,6 +34,20 @@ CHANCE = 1e-9
 FLOOR = 128.0
 """Units of rounding allowed beside the draws: a library's tanh may be off by 8, which 1 - tanh^2
 doubles; two ways have one each; and a sum of such errors is a few times larger than each."""
+NEARBY = 2.0**-10
+"""How far, relative to its scale, an entry is moved to draw the rounding of a gradient anew."""
+SHARED = 4
+"""Draws' worth of weight that the tensor as a whole has in the rounding of each of its entries."""
+SAME = 4.0
+"""Units of rounding of its own value that an entry may be off in every draw alike."""
+TERMS = 8.0
+"""Likewise, units of the largest value that it has nearby."""
+CLOSE = 2.0**-26
+"""A spacing, relative to the scale, at which a function computed in float64 is smooth."""
+VALUES = 6
+"""Values by which the type is recognised that a loss computes in."""
+ROUND = 2.0**16
+"""Numbers with so few different significands may be in any type."""
 SHRINKS = (2.0, 4.0, 16.0)
 FAR = 3
 """Random places at which a gradient's size far away is looked for."""
@@ -70,6 +89,78 @@ def measure(
     )
 
 
+def against_itself(
+    measured: Witness,
+    narrow: Callable[[Params], Params],
+    wide: Callable[[Params], Params],
+    arrays: Params,
+    sizes: Sizes,
+    unit: float,
+    rng: np.random.Generator,
+) -> Witness:
+    """Take the bars from how far a gradient is from itself in float64, at points nearby.
+
+    `narrow` and `wide` are the same function in either type, `arrays` numbers of the narrow one.
+    The deviation over the points counts, pooled with that of the tensor, and not the mean: a
+    fault of the narrow function alone does not widen its own bars. Entries that depend on an
+    accident keep the bars that they have.
+    """
+    dtypes = dict.fromkeys(arrays, NARROW[unit])
+    errors: dict[str, list[np.ndarray]] = {k: [] for k in arrays}
+    values: dict[str, list[np.ndarray]] = {k: [] for k in arrays}
+    for _ in range(DRAWS):
+        at = {k: x.astype(dtypes[k]).astype(float) for k, x in _beside(arrays, NEARBY, rng).items()}
+        try:
+            rounded, exact = narrow(at), wide(at)
+        except (ArithmeticError, ValueError):
+            continue
+        for k in arrays:
+            errors[k].append(rounded[k] - exact[k])
+            values[k].append(np.abs(exact[k]))
+    noise = _noise(wide, arrays, rng)
+    quantile = _quantile(sum(g.size for g in measured.grads.values()))
+    bars = {}
+    for k, g in measured.grads.items():
+        if not errors[k] or not g.size:
+            bars[k] = measured.bars[k]
+            continue
+        error, value = np.array(errors[k]), np.array(values[k])
+        usual = np.abs(error) <= math.sqrt(unit) * sizes.far[k]
+        count = np.maximum(usual.sum(axis=0), 1)
+        mean = np.where(usual, error, 0).sum(axis=0) / count
+        square = np.where(usual, (error - mean) ** 2, 0).sum(axis=0) / np.maximum(count - 1, 1)
+        pooled = (count * square + SHARED * square.mean()) / (count + SHARED)
+        terms = np.where(np.isfinite(value), value, 0).max(axis=0)
+        bar = quantile * (np.sqrt(pooled) + noise[k])
+        bar += unit * (SAME * np.abs(g) + TERMS * terms) + FLOOR * _least(unit)
+        bars[k] = np.where(measured.kinked[k], np.maximum(bar, measured.bars[k]), bar)
+    return replace(measured, bars=bars)
+
+
+def _noise(
+    gradient: Callable[[Params], Params], arrays: Params, rng: np.random.Generator
+) -> dict[str, float]:
+    """Return the noise of a gradient, a tensor: 0 but for rounding where it is smooth.
+
+    It is the root mean square of the sixth differences at a spacing of `CLOSE`. A gradient that
+    computes in a narrower type inside is not smooth at that.
+    """
+    step = {k: CLOSE * own_scales(x) * rng.standard_normal(x.shape) for k, x in arrays.items()}
+    table = [gradient({k: x + j * step[k] for k, x in arrays.items()}) for j in range(-3, 4)]
+    return {
+        k: float(np.sqrt(np.mean(np.diff([row[k] for row in table], 6, axis=0)[0] ** 2) / 924))
+        for k, x in arrays.items()
+        if x.size
+    }
+
+
+def _beside(arrays: Params, distance: float, rng: np.random.Generator) -> Params:
+    return {
+        k: np.asarray(x + distance * own_scales(x) * rng.standard_normal(x.shape))
+        for k, x in arrays.items()
+    }
+
+
 def with_wider(
     measured: Witness, wider: Mapping[str, np.ndarray], sizes: Sizes, unit: float
 ) -> Witness:
@@ -86,29 +177,12 @@ def with_wider(
     return replace(measured, bars=bars)
 
 
-def with_zeros_moved(
-    measured: Witness,
-    way: ValueAndGrads,
-    arrays: Params,
-    sizes: Sizes,
-    unit: float,
-    rng: np.random.Generator,
-) -> Witness:
-    """Mark as accidents, too, the entries that jump when zeros are moved like all others.
-
-    A zero is moved by one spacing of numbers of its tensor's size, by 2u in a tensor of zeros.
-    The bars of those entries then contain their jumps.
-    """
-    _, spread, largest = _spread(
-        way, measured.loss, measured.grads, lambda: _displaced(arrays, unit, rng)
-    )
-    bars, kinked = dict(measured.bars), dict(measured.kinked)
-    quantile = _quantile(sum(g.size for g in bars.values()))
-    for name in bars:
-        jumps = largest[name] > math.sqrt(unit) * sizes.grads[name]
-        bars[name] = np.where(jumps, np.maximum(bars[name], quantile * spread[name]), bars[name])
-        kinked[name] = np.asarray(kinked[name] | jumps)
-    return replace(measured, bars=bars, kinked=kinked)
+def without_jumps(measured: Witness, sizes: Sizes, unit: float) -> dict[str, np.ndarray]:
+    """Return the bars, but for the jumps of entries that depend on an accident."""
+    return {
+        k: np.where(measured.kinked[k] | ~np.isfinite(bar), sizes.floor(k, unit), bar)
+        for k, bar in measured.bars.items()
+    }
 
 
 def unit_roundoff(
@@ -117,15 +191,16 @@ def unit_roundoff(
     """Return the unit roundoff that a loss works in: that of its arguments, or float32's.
 
     A loss whose values at random points are all float32 numbers works in float32, whatever
-    the type that it returns.
+    the type that it returns, unless they are so round that any type has them.
     """
     unit = max(float(np.finfo(value.dtype).eps) / 2 for value in arrays.values())
     values = [
         loss({k: x * (1 + 2.0**-12 * rng.standard_normal(x.shape)) for k, x in arrays.items()})
-        for _ in range(3)
+        for _ in range(VALUES)
     ]
     single = all(math.isfinite(v) and v != 0 and float(np.float32(v)) == v for v in values)
-    return max(unit, SINGLE) if single else unit
+    fine = [v for v in values if math.frexp(v)[0] * ROUND % 1]
+    return max(unit, SINGLE) if single and len(fine) > VALUES // 2 else unit
 
 
 def natural_sizes(
@@ -198,10 +273,6 @@ def _least(unit: float) -> float:
 
 def _nudged(arrays: Params, unit: float, rng: np.random.Generator) -> Params:
     return {k: x * (1 + 2 * unit * _signs(x, rng)) for k, x in arrays.items()}
-
-
-def _displaced(arrays: Params, unit: float, rng: np.random.Generator) -> Params:
-    return {k: x + 2 * unit * own_scales(x) * _signs(x, rng) for k, x in arrays.items()}
 
 
 def _far_away(arrays: Params, rng: np.random.Generator) -> Params:

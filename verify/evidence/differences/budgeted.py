@@ -88,7 +88,6 @@ def gather(
     complex_f: ComplexFunction,
     arrays: Params,
     grads: Params,
-    bars: Mapping[str, np.ndarray],
     sizes: Sizes,
     noise: float,
     budget: int,
@@ -97,8 +96,8 @@ def gather(
     """Return what differences of f say of its gradient at the arrays, in about `budget` calls.
 
     `complex_f` is f for complex arrays; where it raises or returns nothing complex, f takes
-    none. `grads` is the gradient under test, by which entries are chosen, `bars` its rounding
-    and `sizes` its natural sizes. `noise` is the standard deviation of one evaluation of f.
+    none. `grads` is the gradient under test, by which entries are chosen, and `sizes` its natural
+    sizes. `noise` is the standard deviation of one evaluation of f.
     """
     count, tensors = sum(value.size for value in arrays.values()), len(arrays)
     whole = EACH * count + PILOT * tensors <= budget
@@ -128,7 +127,7 @@ def gather(
     )
     if not analytic:
         return sample
-    exact = _complex_differences(complex_f, arrays, bars, sizes)
+    exact = _complex_differences(complex_f, arrays, sizes)
     return _sharpened(sample, exact)
 
 
@@ -281,7 +280,7 @@ def _takes_complex(complex_f: ComplexFunction, arrays: Params) -> bool:
 
 
 def _complex_differences(
-    complex_f: ComplexFunction, arrays: Params, bars: Mapping[str, np.ndarray], sizes: Sizes
+    complex_f: ComplexFunction, arrays: Params, sizes: Sizes
 ) -> dict[str, Differences] | None:
     """Return the complex step of every entry, or None where there is none of some."""
     work = {name: value.astype(complex) for name, value in arrays.items()}
@@ -295,9 +294,7 @@ def _complex_differences(
         name: Differences(
             np.arange(value.size),
             value.ravel(),
-            (
-                UNITS * DOUBLE * (np.abs(value) + sizes.grads[name]) + np.nan_to_num(bars[name])
-            ).ravel(),
+            (UNITS * DOUBLE * (np.abs(value) + sizes.grads[name])).ravel(),
             np.isfinite(value.ravel()),
         )
         for name, value in values.items()
@@ -322,16 +319,17 @@ def _imaginary(complex_f: ComplexFunction, work: Params, name: str, i: int) -> f
 
 
 def _sharpened(sample: Sample, exact: dict[str, Differences] | None) -> Sample:
-    """Return the sample with the complex step in place of what it agrees with."""
+    """Return the sample with the complex step in place of what it agrees with.
+
+    A step of exactly 0 says nothing: a loss that drops the imaginary part has it everywhere.
+    """
     if exact is None or any(
         _contradicts(exact[name], found) for name, found in sample.real.items()
     ):
         return sample
-    return replace(
-        sample,
-        entries={name: _with_bends_of(exact[name], found) for name, found in sample.real.items()},
-        complex_step=True,
-    )
+    moved = [name for name, found in exact.items() if found.value.any()]
+    entries = {name: _with_bends_of(exact[name], sample.real[name]) for name in moved}
+    return replace(sample, entries=sample.real | entries, complex_step=bool(moved))
 
 
 def _contradicts(every: Differences, some: Differences) -> bool:

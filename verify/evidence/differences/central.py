@@ -67,12 +67,18 @@ def noise_level(f: Function, params: Mapping[str, np.ndarray], seed: int = 0) ->
     for _ in range(NOISE_LINES):
         scale = {name: scales(value) for name, value in work.items()}
         centre = {
-            name: value + BESIDE * scale[name] * rng.choice((-1.0, 1.0), value.shape)
+            name: value
+            + BESIDE * scale[name] * rng.choice((-1.0, 1.0), value.shape) * _half_to_one(value, rng)
             for name, value in work.items()
         }
         direction = {name: scale[name] * rng.standard_normal(scale[name].shape) for name in work}
         levels.append(_noise_on_line(f, centre, direction))
     return max([float(np.finfo(float).tiny), *filter(math.isfinite, levels)])
+
+
+def _half_to_one(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return random factors: entries moved by equal distances would meet at ties and bends."""
+    return rng.uniform(0.5, 1.0, array.shape)
 
 
 def central_differences(
@@ -172,10 +178,11 @@ def stratified_sample(
     largest = others[len(others) - min(quarter, len(others)) :]
     smallest = others[:quarter]
     some_zeros = rng.permutation(zeros)[: count // 8]
-    chosen = np.unique(np.concatenate([largest, smallest, some_zeros]))
-    rest = np.setdiff1d(np.arange(size), chosen)
-    drawn = rng.choice(rest, count - len(chosen), replace=False)
-    return np.sort(np.concatenate([chosen, drawn]))
+    chosen = np.zeros(size, bool)
+    chosen[np.concatenate([largest, smallest, some_zeros])] = True
+    rest = np.flatnonzero(~chosen)
+    chosen[rng.choice(rest, count - int(chosen.sum()), replace=False)] = True
+    return np.flatnonzero(chosen)
 
 
 def copy(params: Mapping[str, np.ndarray]) -> Params:

@@ -119,6 +119,11 @@ def _compared(report: Report) -> dict[str, tuple[str, str]]:
     }
 
 
+def _tensor_word(tensor: Tensor) -> Html:
+    undecided = tensor.verdict == "undecided"
+    return badge("undecided") if undecided else _word(tensor.agree)
+
+
 def _titles(report: Report) -> dict[str, str]:
     """Name the pairs that the report has, as headings."""
     return {pair: " and ".join(names) for pair, names in _compared(report).items()}
@@ -151,16 +156,17 @@ def _diagnosis(report: Report) -> list[Any]:
 
 def _summary(report: Report, facts: Mapping[str, Any]) -> Html:
     titles = _titles(report)
-    head = ["gradient", "verdict", "shape", "differenced", "kinks"]
+    head = ["gradient", "verdict", "shape", "differenced", "kinks", "sees from"]
     groups = [("", len(head)), *((title, 2) for title in titles.values())]
     rows = []
     for tensor, row in zip(report.tensors, facts["tensors"], strict=True):
         cells: list[Any] = [
             f"d{tensor.name}",
-            _word(tensor.agree),
+            _tensor_word(tensor),
             _shape(tensor),
             _differenced(tensor),
             number(row["kinks"]),
+            number(row["resolution"]["entry"]),
         ]
         for found in (row[pair] for pair in titles):
             cells += (
@@ -172,7 +178,8 @@ def _summary(report: Report, facts: Mapping[str, Any]) -> Html:
     return table(
         [*head, *["relative", "in bars"] * len(titles)],
         rows,
-        caption="Relative differences, and the largest difference in error bars",
+        caption="Relative differences, the largest difference in error bars, and from what size on "
+        "an error of one entry is seen, beside the largest",
         class_="numbers",
         groups=groups,
     )
@@ -192,9 +199,11 @@ def _differenced(tensor: Tensor) -> str:
 
 def _entry_by_entry(report: Report, heading: str, *, opened: bool) -> list[Html]:
     """Show each gradient in a box of its own: those that differ first, those that agree in one."""
-    differing = [tensor for tensor in report.tensors if not tensor.agree]
+    differing = [tensor for tensor in report.tensors if tensor.verdict != "agree"]
     agreeing = [
-        _details(report, tensor, "span", opened=False) for tensor in report.tensors if tensor.agree
+        _details(report, tensor, "span", opened=False)
+        for tensor in report.tensors
+        if tensor.verdict == "agree"
     ]
     boxes = [_details(report, tensor, heading, opened=opened) for tensor in differing]
     if agreeing:
@@ -207,7 +216,7 @@ def _entry_by_entry(report: Report, heading: str, *, opened: bool) -> list[Html]
 def _details(report: Report, tensor: Tensor, heading: str, *, opened: bool) -> Html:
     shown = _shown(tensor)
     name = f"d{tensor.name}"
-    title = element(heading, name, f" ({_shape(tensor)}) ", _word(tensor.agree))
+    title = element(heading, name, f" ({_shape(tensor)}) ", _tensor_word(tensor))
     if shown is None:
         content: Any = element("p", "No entry by entry comparison was made.")
     else:
