@@ -8,6 +8,7 @@ import pytest
 from kernels import KERNELS, draw
 
 from verify import check_vjp, compare
+from verify.report import PAIRS
 
 BROKEN = [(kernel, bug) for kernel, (*_, bugs, _) in KERNELS.items() for bug in bugs]
 QUICK = {"budget": 3000, "cotangents": 3}
@@ -32,7 +33,8 @@ def test_a_right_backward_pass_agrees_with_its_mirror(name):
     forward, backward, mirror, _, args = kernel(name)
     report = check_vjp(forward, backward, args, mirror, **QUICK)
     assert report.ok, str(report)
-    assert report.loss.autodiff == pytest.approx(report.loss.manual, rel=1e-12)
+    assert report.loss is None
+    assert set(report.tensors[0].pairs) == set(PAIRS)
 
 
 @pytest.mark.parametrize(("name", "bug"), BROKEN)
@@ -99,7 +101,6 @@ def test_the_note_counts_the_entries_that_the_table_does():
     assert checked < 528
     counts = [remark for remark in report.remarks if "differenced one by one" in remark]
     assert [remark.split(" entries")[0] for remark in counts] == [f"{checked} of 528"]
-    assert not any("complex step" in remark for remark in report.remarks)
 
 
 @pytest.mark.parametrize(("mirror", "ways"), [(None, "two"), (lambda x: jnp.sin(x), "three")])

@@ -105,7 +105,7 @@ def test_one_entry_of_a_hundred_off_by_a_percent_is_caught_and_shown():
     assert report.verdict == "disagree"
     assert [t.name for t in report.tensors if not t.agree] == ["W1"]
     (wrong,) = (t for t in report.tensors if t.name == "W1")
-    assert wrong.pairs["manual_vs_finite_difference"].worst == 2 * 20 + 7
+    assert wrong.pairs["manual_vs_finite_difference"].worst.index == 2 * 20 + 7
 
 
 @pytest.mark.parametrize("name", ["W1", "b2", "W3"])
@@ -210,7 +210,7 @@ def test_a_tensor_of_which_nothing_can_be_seen_is_named_with_what_to_do():
     assert report.verdict == "undecided"
     assert [tensor.verdict for tensor in report.tensors] == ["undecided", "agree"]
     assert "da: an error of an entry shows from" in report.meaning
-    assert "Check at a larger scale, or with a mirror in JAX." in report.meaning
+    assert "Check where the gradient is larger, or with a mirror in JAX." in report.meaning
 
 
 @pytest.mark.parametrize(
@@ -263,7 +263,8 @@ def test_the_complex_step_sees_what_real_differences_cannot():
     x = np.linspace(0.1, 1.4, 7)
     right = compare(loss, lambda x: np.exp(np.sin(x)) * np.cos(x), x)
     assert right.ok
-    assert any("complex step" in remark for remark in right.remarks)
+    assert right.tensors[0].resolution.entry < 1e-11
+    assert not right.remarks
     assert compare(loss, grads, x).verdict == "disagree"
 
 

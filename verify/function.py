@@ -9,7 +9,7 @@ which `verify.network` knows better, and a function without a loss (`verify.laye
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from numbers import Integral, Real
@@ -20,7 +20,13 @@ import numpy as np
 from verify.evidence.any_function import Claim, measure
 from verify.evidence.differences import budgeted
 from verify.evidence.differences.central import Params
-from verify.evidence.trees import Tree, flatten_parameters, integers_as_numbers
+from verify.evidence.trees import (
+    Tree,
+    flatten_parameters,
+    integers_as_numbers,
+    is_floating,
+    nameless,
+)
 from verify.report import Fact, Report
 from verify.verdict import decide
 
@@ -31,6 +37,7 @@ def compare(
     params: Any,
     mirror: Callable[[Any], Any] | None = None,
     *,
+    names: Sequence[str] = (),
     budget: int = 10_000,
     seed: int = 0,
 ) -> Report:
@@ -39,8 +46,10 @@ def compare(
     `loss(params)` returns one number, and `grads(params)` a tree like params: dicts, lists,
     tuples, named tuples, dataclasses registered with JAX, or one array. Integers in it are
     constants, unless there is nothing else. `mirror(params)` is the same loss in JAX. `budget`
-    is about how many times the loss may be called. Loss and gradient are called in the dtype of
-    params; differences are taken in float64 at the same values, where the loss takes those.
+    is about how many times the loss may be called. `names` are what the report calls the elements
+    of params, where these are a tuple, a list or one array. Loss and gradient are called in the
+    dtype of params; differences are taken in float64 at the same values, where the loss takes
+    those.
 
     Raises ValueError if params is no tree of finite floating-point arrays, if the gradients
     have another structure or other shapes, if the loss is not one number, if either function
@@ -49,7 +58,8 @@ def compare(
     check_functions(loss=loss, grads=grads, mirror=mirror)
     check_integers(budget=budget, seed=seed)
     numbers = integers_as_numbers(params)
-    tree = flatten_parameters(numbers)
+    names = check_names(names, nameless(numbers))
+    tree = flatten_parameters(numbers, names)
     claim = Claim(
         tree,
         lambda arrays: _one_number("loss", loss(tree.build(arrays))),
@@ -59,9 +69,18 @@ def compare(
     )
     check_budget(budget, len(tree.arrays), 1)
     report = check_claims({"": claim}, budget, seed)
-    if numbers is params:
-        return report
-    return replace(report, notes=(*report.notes, Fact("integers-as-numbers")))
+    converted = [] if numbers is params else [Fact("integers-as-numbers")]
+    return replace(
+        report,
+        notes=(*report.notes, *special_points(tree), *converted),
+        repeat=call(
+            "compare",
+            {"loss": loss, "grads": grads, "params": params, "mirror": mirror},
+            names=names,
+            budget=budget,
+            seed=seed,
+        ),
+    )
 
 
 def check_claims(claims: Mapping[str, Claim], budget: int, seed: int) -> Report:
@@ -160,6 +179,45 @@ def check_integers(**numbers: Any) -> None:
         if not isinstance(value, Integral) or isinstance(value, bool) or value < 0:
             got = value if isinstance(value, (Real, str)) else type(value).__name__
             raise ValueError(f"{name}: got {got}, expected an integer, 0 or more")
+
+
+def check_names(names: Any, count: int) -> tuple[str, ...]:
+    """Return names as a tuple; raise ValueError if there are any but not `count` different ones."""
+    given = (names,) if isinstance(names, str) else tuple(names)
+    if given and (len({*given}) != count or not all(isinstance(name, str) for name in given)):
+        raise ValueError(f"names: got {names!r}, expected {count} different names")
+    return given
+
+
+def special_points(tree: Tree) -> list[Fact]:
+    """Return which floating leaves are 0 or 1 throughout, so that a factor of them is not seen."""
+    arrays = {k: np.asarray(v) for k, v in tree.leaves.items() if is_floating(v)}
+    zeros, ones = (
+        [k for k, array in arrays.items() if array.size and (array == value).all()]
+        for value in (0, 1)
+    )
+    return [Fact("special-point", {"zeros": zeros, "ones": ones})] if zeros or ones else []
+
+
+def call(function: str, arguments: Mapping[str, Any], **options: Any) -> str:
+    """Return the line of Python that calls one of ours, without what is None or an empty tuple.
+
+    What has no short form stands under its own name, or under that of the argument.
+    """
+    written = [_written(key, value) for key, value in arguments.items() if value is not None]
+    written += [
+        f"{key}={_written(key, value)}"
+        for key, value in options.items()
+        if value is not None and value != ()
+    ]
+    return f"verify.{function}({', '.join(written)})"
+
+
+def _written(key: str, value: Any) -> str:
+    if isinstance(value, (str, int, tuple, list)) and key not in ("params", "args"):
+        return repr(value)
+    name = getattr(value, "__name__", "") if callable(value) else key
+    return name if name.isidentifier() else key
 
 
 def check_budget(budget: int, tensors: int, cotangents: int) -> None:

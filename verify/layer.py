@@ -18,11 +18,14 @@ from verify.evidence.any_function import Claim
 from verify.evidence.differences.central import Params
 from verify.evidence.trees import Tree, flatten
 from verify.function import (
+    call,
     check_budget,
     check_claims,
     check_functions,
     check_integers,
+    check_names,
     differentiated,
+    special_points,
 )
 from verify.report import Fact, Report
 
@@ -33,6 +36,7 @@ def check_vjp(
     args: Any,
     mirror: Callable[..., Any] | None = None,
     *,
+    names: Sequence[str] = (),
     constants: Collection[str | int] = (),
     aux: Collection[str | int] = (),
     budget: int = 10_000,
@@ -43,7 +47,8 @@ def check_vjp(
 
     `forward(*args)` returns an array or a tree of arrays; `backward(cotangent, *args)`, its
     cotangent of the same kind, one gradient an argument: a tuple, or for one argument its
-    gradient. Arguments without floating-point numbers are constants, and so are those that
+    gradient. `names` are what the report calls the arguments, by default as the signature of
+    forward does. Arguments without floating-point numbers are constants, and so are those that
     `constants` names or numbers; what backward returns for them is not checked. For any other
     argument None is taken as zero, as PyTorch takes it. Outputs that `aux` names or numbers are
     not differentiated: their cotangent is 0. `mirror(*args)` is the same layer in JAX. A third of
@@ -60,16 +65,32 @@ def check_vjp(
         raise ValueError(f"cotangents: got {cotangents}, expected at least 1")
     import jax
 
-    names = _argument_names(forward, len(args))
+    given = check_names(names, len(args))
+    names = given or _argument_names(forward, len(args))
     tree = flatten("args", dict(zip(names, args, strict=True)))
     fixed = [leaf for name in _chosen("constants", constants, names) for leaf in tree.under(name)]
     tree = tree.without(fixed)
     if not tree.arrays:
         raise ValueError("constants: got every argument, expected one to be differentiated")
     with jax.enable_x64(True):
-        return _checked_layer(
-            Layer(names, forward, backward, mirror, tree, tuple(aux)), budget, cotangents, seed
+        report = _checked_layer(
+            Layer(names, forward, backward, mirror, tree, aux), budget, cotangents, seed
         )
+    return replace(
+        report,
+        loss=None,
+        notes=(*report.notes, *special_points(tree)),
+        repeat=call(
+            "check_vjp",
+            {"forward": forward, "backward": backward, "args": args, "mirror": mirror},
+            names=given,
+            constants=constants,
+            aux=aux,
+            budget=budget,
+            cotangents=cotangents,
+            seed=seed,
+        ),
+    )
 
 
 def _checked_layer(layer: Layer, budget: int, cotangents: int, seed: int) -> Report:
@@ -126,7 +147,7 @@ class Layer:
     backward: Callable[..., Any]
     mirror: Callable[..., Any] | None
     tree: Tree
-    aux: tuple[str | int, ...]
+    aux: Collection[str | int]
 
     def arguments(self, arrays: Params) -> tuple[Any, ...]:
         """Return the positional arguments with these arrays in them."""

@@ -17,7 +17,7 @@ import manual
 from verify.evidence.built_in_network import METHODS, Witnesses, call_witnesses, evidence_on
 from verify.evidence.witnesses import Array, Arrays
 from verify.findings import Finding
-from verify.function import check_functions
+from verify.function import call, check_functions
 from verify.problem import Problem, check_choice, check_problem, check_unmasked
 from verify.report import Report
 from verify.verdict import decide
@@ -52,7 +52,15 @@ def three_way(
     witnesses = call_witnesses(problem, loss=loss, finite_difference=finite_difference, seed=seed)
     report = weigh(problem, witnesses, float(by_hand), hand_grads, intermediates=intermediates)
     seconds = {"manual": hand_seconds, **witnesses.seconds, "total": perf_counter() - start}
-    return dataclasses.replace(report, seconds=seconds)
+    repeat = call(
+        "three_way",
+        {"problem": problem},
+        loss=loss,
+        grads=grads,
+        finite_difference=finite_difference,
+        seed=seed,
+    )
+    return dataclasses.replace(report, seconds=seconds, repeat=repeat)
 
 
 def weigh(

@@ -35,12 +35,16 @@ from verify.evidence.witnesses import (
     against_entries,
     against_jax,
 )
-from verify.report import PAIRS, Fact, Loss, Pair, Report, Resolution, Tensor, over_bar
+from verify.report import PAIRS, Fact, Loss, Pair, Report, Resolution, Tensor, Worst, over_bar
 
 if TYPE_CHECKING:
     from jaxtyping import Bool
 
 HAND_JAX, HAND_DIFFERENCE, JAX_DIFFERENCE = PAIRS
+OF_LAYER = {
+    "loss-wrong": Fact("forward-wrong"),
+    "loss-off-by-constant": Fact("forward-off-by-constant"),
+}
 
 
 class Conclusion(NamedTuple):
@@ -61,11 +65,12 @@ def decide(cases: Mapping[str, Evidence]) -> Report:
     blocked = next((case for case in every if case.obstacle is not None), None)
     if blocked is not None and blocked.obstacle is not None:
         return Report("undecided", blocked.obstacle, _losses(blocked), ())
-    judged = {label: _tensors(case) for label, case in cases.items()}
+    judged = {label: _tensors(case, label) for label, case in cases.items()}
     losses = {label: _losses(case) for label, case in cases.items()}
     tensors = [_worst(same) for same in zip(*judged.values(), strict=True)]
+    concluded = {label: conclude(losses[label], tensors) for label, tensors in judged.items()}
     verdict, fact = _over_all(
-        {label: conclude(losses[label], tensors) for label, tensors in judged.items()},
+        {label: _of_layer(each) if label else each for label, each in concluded.items()},
         tensors,
         jax=every[0].jax is not None,
     )
@@ -99,6 +104,11 @@ def conclude(loss: Loss, tensors: Sequence[Tensor]) -> Conclusion:
     if hand_difference:
         return Conclusion("disagree", Fact("loss-wrong"))
     return Conclusion("disagree", Fact("loss-off-by-constant"))
+
+
+def _of_layer(conclusion: Conclusion) -> Conclusion:
+    """Return what follows for a forward pass, which the loss of a cotangent stands for."""
+    return conclusion._replace(fact=OF_LAYER.get(conclusion.fact.kind, conclusion.fact))
 
 
 def _concluded_by_three(
@@ -163,11 +173,11 @@ def _losses(case: Evidence) -> Loss:
     return Loss(case.hand.loss, case.jax.loss, agree=apart <= case.loss_apart)
 
 
-def _tensors(case: Evidence) -> list[Tensor]:
-    return [_tensor(name, case) for name in case.hand.grads]
+def _tensors(case: Evidence, label: str) -> list[Tensor]:
+    return [_tensor(name, case, label) for name in case.hand.grads]
 
 
-def _tensor(name: str, case: Evidence) -> Tensor:
+def _tensor(name: str, case: Evidence, label: str) -> Tensor:
     """Compare one tensor's gradient by all witnesses that there are."""
     grads = case.hand.grads[name]
     kinked = np.any([witness.kinked[name] for witness in case.witnesses], axis=0).reshape(-1)
@@ -176,11 +186,13 @@ def _tensor(name: str, case: Evidence) -> Tensor:
         kinked[entries.index[~entries.smooth]] = True
     pairs = {}
     if case.jax is not None:
-        pairs[HAND_JAX] = judge(against_jax(case, name), kinked)
+        pairs[HAND_JAX] = judge(against_jax(case, name), kinked, "entry", "autodiff")
     pairs[HAND_DIFFERENCE] = _with_differences(case, case.hand, name, kinked)
     if case.jax is not None:
         pairs[JAX_DIFFERENCE] = _with_differences(case, case.jax, name, kinked)
     resolution = _resolution(case, name, kinked)
+    verdict = _verdict(pairs.values(), resolution)
+    worst = _furthest(case, name, pairs, verdict)
     return Tensor(
         name=name,
         shape=grads.shape,
@@ -189,8 +201,9 @@ def _tensor(name: str, case: Evidence) -> Tensor:
         kinks=int(kinked.sum()),
         pairs=pairs,
         value=np.asarray(grads, float),
-        verdict=_verdict(pairs.values(), resolution),
+        verdict=verdict,
         resolution=resolution,
+        worst=worst and replace(worst, cotangent=label),
     )
 
 
@@ -230,14 +243,14 @@ def _with_differences(
 ) -> Pair:
     """Compare with the differences of entries, and with all others: the worst of them."""
     by_entry = judge(against_entries(case, witness, name), kinked)
-    others = [_without_entries(against_directions(case, witness, name))]
+    others = [_without_entries(against_directions(case, witness, name), "direction")]
     if witness is case.hand:
         if name in case.bends:
-            others.append(judge(against_bends(case, name), ~kinked))
+            others.append(judge(against_bends(case, name), ~kinked, "bend"))
         if name in case.ties:
-            others.append(_without_entries(case.ties[name]))
+            others.append(_without_entries(case.ties[name], "ties"))
         others += [
-            _without_entries(against_entries(there, there.hand, name))
+            _without_entries(against_entries(there, there.hand, name), "beside")
             for there in case.beside
             if name in there.entries
         ]
@@ -249,41 +262,73 @@ def _with_differences(
     return replace(worst, max_abs=by_entry.max_abs, relative=by_entry.relative)
 
 
-def _without_entries(found: Compared) -> Pair:
+def _without_entries(found: Compared, place: str) -> Pair:
     """Compare along directions, or at another point, where no entry is one of this tensor's."""
     everything = np.zeros(int(found.index.max(initial=-1)) + 1, bool)
-    return replace(judge(found, everything), index=np.zeros(0, np.intp))
+    return replace(judge(found, everything, place), index=np.zeros(0, np.intp))
 
 
-def judge(found: Compared, kinked: Bool[Array, " entries"]) -> Pair:
-    """Compare two witnesses within their error bars.
+def judge(
+    found: Compared,
+    kinked: Bool[Array, " entries"],
+    place: str = "entry",
+    witness: str = "finite_difference",
+) -> Pair:
+    """Compare two witnesses within their error bars; `place` and `witness` are as in `Worst`.
 
     `kinked` marks, of all entries of the tensor, those that are compared like all others but
     left out of max_abs and of the relative difference.
     """
     difference = found.difference
-    ratio = float(over_bar(difference, found.bar).max(initial=0.0))
+    ratio = over_bar(difference, found.bar)
     plain = ~kinked[found.index]
     gap = float(sum_rounding.norm(difference[plain]))
     size = float(sum_rounding.norm(found.value[plain])) + float(
         sum_rounding.norm(found.other[plain])
     )
+    worst = None
+    if ratio.size:
+        at = int(np.argmax(ratio))
+        index = None if place in ("direction", "ties") else int(found.index[at])
+        value, other, bar = (float(x[at]) for x in (found.value, found.other, found.bar))
+        worst = Worst(place, witness, index, value, other, bar)
     return Pair(
         max_abs=float(np.abs(difference[plain]).max(initial=0.0)),
         relative=gap / size if gap else 0.0,
-        bar_ratio=ratio,
-        agree=ratio <= 1,
+        bar_ratio=float(ratio.max(initial=0.0)),
+        agree=bool((ratio <= 1).all()),
         index=found.index,
         value=found.value,
         difference=difference,
         bar=found.bar,
+        worst=worst,
     )
+
+
+def _furthest(case: Evidence, name: str, pairs: Mapping[str, Pair], verdict: str) -> Worst | None:
+    """Return where the gradient under test is furthest from what is expected, if anywhere."""
+    found = [pair for way, pair in pairs.items() if way != JAX_DIFFERENCE]
+    worst = max(found, key=lambda pair: pair.bar_ratio).worst
+    at_bend = verdict == "undecided" or (worst is not None and worst.place == "bend")
+    return (_unexplained_bend(case, name) if at_bend else None) or worst
+
+
+def _unexplained_bend(case: Evidence, name: str) -> Worst | None:
+    """Return the entry that is furthest outside what the bends surely allow, if any is."""
+    if name not in case.bends:
+        return None
+    bends = case.bends[name]
+    value = np.asarray(case.hand.grads[name], float).reshape(-1)[bends.index]
+    surely = Compared(bends.index, value, bends.middle, bends.inner + bends.bar)
+    worst = judge(surely, np.ones(case.hand.grads[name].size, bool), "bend").worst
+    return worst if worst is not None and worst.wrong else None
 
 
 def _worst(tensors: Sequence[Tensor]) -> Tensor:
     """Return one tensor for the same tensor under all cotangents: whatever is worst of it.
 
-    Its entries count as checked if they were under every one of them.
+    Its entries count as checked if they were under every one of them. What bends leave open under
+    one cotangent no other settles.
     """
     pairs = {}
     for name in tensors[0].pairs:
@@ -293,11 +338,15 @@ def _worst(tensors: Sequence[Tensor]) -> Tensor:
             max_abs=max(pair.max_abs for pair in found),
             relative=max(pair.relative for pair in found),
         )
-    sharpest = min((tensor.resolution for tensor in tensors), key=lambda each: each.entry)
+    open_bends = [t for t in tensors if t.worst and t.worst.place == "bend" and t.worst.wrong]
+    sharpest = min(open_bends or tensors, key=lambda tensor: tensor.resolution.entry)
+    furthest = max(tensors, key=lambda t: max(pair.bar_ratio for pair in t.pairs.values()))
+    verdict = _verdict(pairs.values(), sharpest.resolution)
     return replace(
         tensors[0],
-        verdict=_verdict(pairs.values(), sharpest),
-        resolution=sharpest,
+        verdict=verdict,
+        resolution=sharpest.resolution,
+        worst=furthest.worst if verdict == "disagree" else sharpest.worst,
         entries_checked=min(tensor.entries_checked for tensor in tensors),
         directions_checked=max(tensor.directions_checked for tensor in tensors),
         kinks=max(tensor.kinks for tensor in tensors),

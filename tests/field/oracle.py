@@ -13,6 +13,8 @@ is a mistake if it puts some entry further off than four times that.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
 import numpy as np
 
 import manual
@@ -29,26 +31,40 @@ ZERO = {np.dtype(np.float64): 1e-10, np.dtype(np.float32): 1e-3}
 
 def exact_gradients(problem: Problem) -> Grads:
     """Return the gradient in extended precision, at the problem's own parameters."""
+    every = {k: np.arange(v.size) for k, v in problem.params.items()}
+    found = exact_entries(problem, every)
+    return {k: found[k].reshape(v.shape) for k, v in problem.params.items()}
+
+
+def exact_entries(problem: Problem, entries: Mapping[str, np.ndarray]) -> Grads:
+    """Return the gradient in extended precision, of the entries at these flat indices."""
     wide = {k: v.astype(np.clongdouble) for k, v in problem.params.items()}
     sides = _sides(problem)
     result = {}
-    for name, value in wide.items():
-        flat = value.reshape(-1)
-        gradient = np.zeros(flat.size, np.longdouble)
-        for i in range(flat.size):
+    for name, index in entries.items():
+        flat = wide[name].reshape(-1)
+        gradient = np.zeros(len(index), np.longdouble)
+        for k, i in enumerate(index):
             here = flat[i]
             flat[i] = here + 1j * STEP
-            gradient[i] = _loss(wide, problem, sides).imag / STEP
+            gradient[k] = _loss(wide, problem, sides).imag / STEP
             flat[i] = here
-        result[name] = gradient.reshape(value.shape)
+        result[name] = gradient
     return result
 
 
 def rounding(problem: Problem, exact: Grads) -> Grads:
     """Return the largest error of every entry over correct evaluations in several orders."""
-    rng = np.random.default_rng(0)
     unit = np.finfo(problem.dtype).eps
     worst = {k: unit * np.abs(g) for k, g in exact.items()}
+    for grads in reordered(problem):
+        worst = {k: np.maximum(e, np.abs(grads[k] - exact[k])) for k, e in worst.items()}
+    return worst
+
+
+def reordered(problem: Problem) -> Iterator[Grads]:
+    """Return the gradient as correct code has it, with examples and features in several orders."""
+    rng = np.random.default_rng(0)
     for _ in range(ORDERS):
         examples, features = rng.permutation(problem.m), rng.permutation(problem.layers[0])
         params = dict(problem.params) | {"W1": problem.params["W1"][:, features]}
@@ -61,8 +77,7 @@ def rounding(problem: Problem, exact: Grads) -> Grads:
             **problem.options,
         )
         grads["W1"] = grads["W1"][:, np.argsort(features)]
-        worst = {k: np.maximum(e, np.abs(grads[k] - exact[k])) for k, e in worst.items()}
-    return worst
+        yield grads
 
 
 def is_mistake(case: Case, exact: Grads, errors: Grads) -> bool:

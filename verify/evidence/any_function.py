@@ -148,7 +148,7 @@ def _measured(claim: Claim, budget: int, seed: int, advance: Callable[[], None])
     evidence = _with_zeros(f, claim.mirror, arrays, evidence, sample.noise, rng)
     seconds["finite_difference"] = time.perf_counter() - before
     seconds["total"] = time.perf_counter() - start
-    notes = _notes(sample, unit, claim.tree)
+    notes = _notes(claim, unit)
     return Measurement(replace(evidence, notes=notes), calls.made, seconds)
 
 
@@ -269,13 +269,11 @@ def _with_zeros(
     return replace(evidence, elsewhere=elsewhere, independent=independent)
 
 
-def _notes(sample: Sample, unit: float, tree: Tree) -> tuple[Fact, ...]:
-    notes = []
-    if sample.complex_step:
-        notes.append(Fact("complex-step"))
-    if unit == SINGLE and all(array.dtype == np.float64 for array in tree.arrays.values()):
-        notes.append(Fact("computes-in-float32"))
-    return tuple(notes)
+def _notes(claim: Claim, unit: float) -> tuple[Fact, ...]:
+    wide = all(array.dtype == np.float64 for array in claim.tree.arrays.values())
+    if unit == SINGLE and wide:
+        return (Fact("computes-in-float32", {"function": claim.names[0]}),)
+    return ()
 
 
 def _by_hand(claim: Claim) -> ValueAndGrads:

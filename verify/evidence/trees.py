@@ -8,8 +8,8 @@ that is put together again has them in the order in which its owner put them.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections import OrderedDict, defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
@@ -29,7 +29,8 @@ class Tree:
 
     `original` is the tree as it was given. `leaves` are all leaves in JAX's order, by name;
     those in `arrays` are floating and may be replaced, the others (integers, booleans, text) are
-    constants.
+    constants; `arrays` are in the order in which the owner has them. `names` are the owner's for
+    the elements of a tuple or a list, or for a bare array.
     """
 
     argument: str
@@ -37,6 +38,7 @@ class Tree:
     structure: Any
     leaves: Mapping[str, Any]
     arrays: Mapping[str, np.ndarray]
+    names: Sequence[str] = ()
 
     def build(self, arrays: Mapping[str, np.ndarray]) -> Any:
         """Return the tree with the floating leaves replaced, in whatever dtype they come."""
@@ -73,7 +75,7 @@ class Tree:
 
     def pick(self, argument: str, tree: Any) -> dict[str, Any]:
         """Return the leaves of a tree of the same structure where this one is floating."""
-        named = dict(_leaves(argument, tree)[0])
+        named = dict(_leaves(argument, tree, self.names)[0])
         theirs = {name: argument if name == self.argument else name for name in self.leaves}
         missing = [name for name in self.arrays if theirs[name] not in named]
         spare = sorted(set(named) - set(theirs.values()))
@@ -98,7 +100,7 @@ class Tree:
         return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
 
-def flatten(argument: str, tree: Any) -> Tree:
+def flatten(argument: str, tree: Any, names: Sequence[str] = ()) -> Tree:
     """Take a tree apart, its floating leaves finite.
 
     Raises ValueError, naming the argument or the leaf, if none is floating, if one is not
@@ -106,7 +108,7 @@ def flatten(argument: str, tree: Any) -> Tree:
     """
     if isinstance(tree, MappingProxyType):
         tree = dict(tree)  # the params of a Problem, which JAX would take for a leaf
-    named, structure = _leaves(argument, tree)
+    named, structure = _leaves(argument, tree, names)
     for name, leaf in named:
         if type(leaf).__module__.partition(".")[0] in FRAMEWORKS:
             raise ValueError(
@@ -115,8 +117,8 @@ def flatten(argument: str, tree: Any) -> Tree:
             )
     arrays = {
         name: check_finite(name, np.array(leaf, order="C"))
-        for name, leaf in named
-        if _dtype(leaf) in FLOATS
+        for name, leaf in _leaves(argument, _as_owned(tree), names)[0]
+        if is_floating(leaf)
     }
     if not any(array.size for array in arrays.values()):
         got = ", ".join(f"{_kind(leaf)} for {name}" for name, leaf in named[:3])
@@ -124,19 +126,26 @@ def flatten(argument: str, tree: Any) -> Tree:
             f"{argument}: got {got or type(tree).__name__}, expected an array of floating-point "
             "numbers, or a tree with one in it"
         )
-    return Tree(argument, tree, structure, dict(named), arrays)
+    return Tree(argument, tree, structure, dict(named), arrays, names)
 
 
-def flatten_parameters(tree: Any) -> Tree:
+def flatten_parameters(tree: Any, names: Sequence[str] = ()) -> Tree:
     """Take a tree of parameters apart, of which integers are constants.
 
-    Raises ValueError, naming the leaf, for complex numbers.
+    `names` are as in `Tree`. Raises ValueError, naming the leaf, for complex numbers.
     """
     for name, leaf in _leaves("params", tree)[0]:
         dtype = _dtype(leaf)
         if dtype is not None and dtype.kind == "c":
             raise ValueError(f"params: got {dtype} for {name}, expected real numbers")
-    return flatten("params", tree)
+    return flatten("params", tree, names)
+
+
+def nameless(tree: Any) -> int:
+    """Return how many elements of a tree have no names of their own, if the tree is one array 1."""
+    from jax.tree_util import all_leaves
+
+    return len(tree) if type(tree) in (tuple, list) else int(all_leaves([tree]))
 
 
 def integers_as_numbers(tree: Any) -> Any:
@@ -153,7 +162,8 @@ def integers_as_numbers(tree: Any) -> Any:
     return _in_order_of(tree, numbers)
 
 
-def _leaves(argument: str, tree: Any) -> tuple[list[tuple[str, Any]], Any]:
+def _leaves(argument: str, tree: Any, own: Sequence[str] = ()) -> tuple[list[tuple[str, Any]], Any]:
+    """Return the leaves of a tree by name, and its structure; `own` name its elements."""
     from jax.tree_util import keystr, tree_flatten_with_path
 
     try:
@@ -166,6 +176,11 @@ def _leaves(argument: str, tree: Any) -> tuple[list[tuple[str, Any]], Any]:
             "dict, as JAX does"
         ) from error
     names = [keystr(path, simple=True, separator=".") or argument for path, _ in paths]
+    if own:
+        names = [
+            ".".join([own[path[0].idx if path else 0], *name.split(".")[1:]])
+            for name, (path, _) in zip(names, paths, strict=True)
+        ]
     if len(set(names)) < len(names):
         names = [keystr(path) for path, _ in paths]
     leaves = [(name, leaf) for name, (_, leaf) in zip(names, paths, strict=True)]
@@ -187,9 +202,25 @@ def _in_order_of(original: Any, tree: Any) -> Any:
     return tree_map(ordered, original, tree, is_leaf=_is_dict)
 
 
+def _as_owned(tree: Any) -> Any:
+    """Return the tree with its dicts as JAX leaves them in the order that they have."""
+    from jax.tree_util import tree_map
+
+    return tree_map(
+        lambda x: OrderedDict((k, _as_owned(v)) for k, v in x.items()) if _is_dict(x) else x,
+        tree,
+        is_leaf=_is_dict,
+    )
+
+
 def _is_dict(node: Any) -> bool:
     """Return whether a node is of the kinds of dicts whose keys JAX sorts."""
     return type(node) in (dict, defaultdict)
+
+
+def is_floating(leaf: Any) -> bool:
+    """Return whether a leaf is a number or an array of floating point."""
+    return _dtype(leaf) in FLOATS
 
 
 def _dtype(leaf: Any) -> np.dtype | None:

@@ -32,7 +32,10 @@ def _too_wide(tensors: Mapping[str, Resolution], count: int, jax: bool) -> str:
     """Say of which tensors an error of a tenth would not have shown, why, and what to do."""
     lines = [_coarse(name, resolution) for name, resolution in list(tensors.items())[:SHOWN]]
     more = f" And {len(tensors) - SHOWN} more." if len(tensors) > SHOWN else ""
-    next_steps = dict.fromkeys(NEXT[resolution.limit] for resolution in tensors.values())
+    limits = (resolution.limit for resolution in tensors.values())
+    next_steps = dict.fromkeys(
+        NEXT["witness with JAX" if jax and limit == "witness" else limit] for limit in limits
+    )
     return (
         f"Nothing contradicts the gradient, but in {len(tensors)} of {count} tensors an error of "
         f"a tenth would not have shown. {' '.join(lines)}{more} {' '.join(next_steps)}"
@@ -52,7 +55,7 @@ def _coarse(name: str, resolution: Resolution) -> str:
 
 SHOWN = 3
 LIMITS = {
-    "kinks": "some entries are where the loss bends",
+    "kinks": "some entries are where the function bends",
     "unjudged": "some entries were not compared",
     "rounding": "the rounding of the gradient widens the error bars",
     "witness": "what it is compared with is not known any better",
@@ -61,7 +64,8 @@ NEXT = {
     "kinks": "Check at another point, one without exact zeros or ties.",
     "unjudged": "Check with a larger budget, or at another point.",
     "rounding": "Check in float64.",
-    "witness": "Check at a larger scale, or with a mirror in JAX.",
+    "witness": "Check where the gradient is larger, or with a mirror in JAX.",
+    "witness with JAX": "Check where the gradient is larger.",
 }
 
 
@@ -99,9 +103,17 @@ def _sampled(checked: int, count: int, directions: int) -> str:
 def _kinks(kinks: int, count: int, whole: Sequence[str]) -> str:
     all_of = f" (every entry of {_gradients(whole)})" if whole else ""
     return (
-        f"{kinks} of {count} entries are on a kink{all_of}: the slope of the loss jumps there, or "
+        f"{kinks} of {count} entries are on a kink{all_of}: the slope jumps there, or "
         "so near that rounding decides on which side they are. Their error bars contain the jump. "
         "A finite difference across a kink is not compared."
+    )
+
+
+def _special_point(zeros: Sequence[str], ones: Sequence[str]) -> str:
+    names = [f"{', '.join(each)} = {v}" for each, v in ((zeros, 0), (ones, 1)) if each]
+    return (
+        f"{' and '.join(names)} throughout, so a missing or an extra factor of "
+        f"{' or '.join([*zeros, *ones])} may not show here. Check at another point too."
     )
 
 
@@ -122,16 +134,21 @@ SENTENCES: Mapping[str, Callable[..., str]] = {
     ),
     "loss-wrong": lambda: "The loss is wrong: its gradient is that of the right loss, not its own.",
     "loss-off-by-constant": lambda: "The loss is wrong by a constant, which no gradient can show.",
+    "forward-wrong": lambda: (
+        "The forward pass is wrong: the backward pass is that of the mirror, not its own."
+    ),
+    "forward-off-by-constant": lambda: (
+        "The forward pass is off the mirror by a constant, which no gradient can show."
+    ),
     "all-differ": lambda: (
-        "The losses and the gradients differ: the forward pass and the backward pass may both be "
+        "The values and the gradients differ: the forward pass and the backward pass may both be "
         "wrong."
     ),
     "gradient-wrong": lambda tensors: (
-        f"The gradient is wrong in {_gradients(tensors)}: "
-        "finite differences of the loss disagree with it."
+        f"The gradient is wrong in {_gradients(tensors)}: finite differences disagree with it."
     ),
     "differences-agree": lambda: (
-        "The gradient agrees with finite differences of the loss, within their error bars."
+        "The gradient agrees with finite differences, within their error bars."
     ),
     "error-bars-too-wide": _too_wide,
     "wrong-under-cotangents": _wrong_under_cotangents,
@@ -157,10 +174,12 @@ SENTENCES: Mapping[str, Callable[..., str]] = {
         else f"{_gradients(tensors)} are zero here; an error is measured by how large they are "
         "nearby."
     ),
-    "independent": lambda tensors: f"The loss does not depend on {', '.join(tensors)}.",
+    "independent": lambda tensors: (
+        f"Nothing depends on {', '.join(tensors)}: the value is the same elsewhere."
+    ),
     "ties": lambda tensors: (
-        f"{_gradients(tensors)} is wrong at ties: where tied entries are moved together, the loss "
-        "has a derivative, and the sum of their gradients is another."
+        f"{_gradients(tensors)} is wrong at ties: where tied entries are moved together, there is "
+        "a derivative, and the sum of their gradients is another."
     ),
     # What was not checked, and how the rest was checked.
     "sampled": _sampled,
@@ -169,13 +188,10 @@ SENTENCES: Mapping[str, Callable[..., str]] = {
         "Of a loss of your own every entry takes several evaluations, which would be about "
         f"{seconds:.0f} s for all, so a sample was taken."
     ),
-    "complex-step": lambda: (
-        "The loss takes complex arrays, so values are those of its complex step. Where real "
-        "differences were taken too, they agree."
+    "computes-in-float32": lambda function: (
+        f"{function} computes in float32, though its arguments are float64."
     ),
-    "computes-in-float32": lambda: (
-        "The loss computes in float32, though its arguments are float64."
-    ),
+    "special-point": _special_point,
     "none-is-zero": lambda tensors: (
         f"backward returned None for {', '.join(tensors)}, which was taken as zero. If that is "
         "meant, name it in constants."

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from verify.report import PAIRS, Report, Tensor, over_bar
+from verify.show.failures import failure, wrong_tensors
 from verify.show.page.charts import bar_chart
 from verify.show.page.findings import badge, box, notes
 from verify.show.page.markup import Html, document, element, number, style, table
@@ -26,7 +27,7 @@ def page(report: Report) -> str:
     """Return a report as one self-contained HTML file."""
     facts = report.to_dict()
     data = str(report.settings.get("data") or report.settings.get("file") or "")
-    ways = "two" if report.loss.autodiff is None else "three"
+    ways = "three" if PAIRS[0] in _compared(report) else "two"
     sections: list[Any] = [
         element(
             "header",
@@ -36,6 +37,7 @@ def page(report: Report) -> str:
             _losses(report, facts),
         ),
         _diagnosis(report),
+        _worst_places(report),
     ]
     if report.tensors:
         sections += [
@@ -67,9 +69,13 @@ def fragment(report: Report) -> str:
         element("p", badge(report.verdict, VERDICTS[report.verdict]), ". ", report.meaning),
         _losses(report, facts),
         [box(finding, "p", finding.tensor) for finding in report.diagnosis],
+        _worst_places(report),
         _summary(report, facts) if report.tensors else None,
         _entry_by_entry(report, "span", opened=False),
         notes(report.remarks),
+        None
+        if report.ok or not report.repeat
+        else element("p", "To repeat it: ", element("code", report.repeat)),
         class_="backproof",
     )
 
@@ -129,7 +135,9 @@ def _titles(report: Report) -> dict[str, str]:
     return {pair: " and ".join(names) for pair, names in _compared(report).items()}
 
 
-def _losses(report: Report, facts: Mapping[str, Any]) -> Html:
+def _losses(report: Report, facts: Mapping[str, Any]) -> Html | None:
+    if report.loss is None:
+        return None
     loss = facts["loss"]
     if report.loss.autodiff is None:
         return element("p", "Loss ", number(loss["manual"], ".12g"))
@@ -147,11 +155,15 @@ def _losses(report: Report, facts: Mapping[str, Any]) -> Html:
 def _diagnosis(report: Report) -> list[Any]:
     if report.verdict != "disagree":
         return []
-    nothing = element(
-        "p", "No mistake is named. The tables say where the gradients are off, and how far."
-    )
     found = [box(finding, "h3", finding.tensor) for finding in report.diagnosis]
-    return [element("h2", "What is wrong"), found or nothing]
+    return [element("h2", "What is wrong"), found]
+
+
+def _worst_places(report: Report) -> Html | None:
+    """Show what was found and what is expected in the worst entry of each tensor that is wrong."""
+    rows = [failure(tensor) for tensor in wrong_tensors(report.tensors)]
+    caption = "The worst entry of each gradient that is not as expected"
+    return table(["where", "found", "expected"], rows, caption=caption) if rows else None
 
 
 def _summary(report: Report, facts: Mapping[str, Any]) -> Html:
@@ -263,12 +275,12 @@ def _method(report: Report, facts: Mapping[str, Any]) -> list[Any]:
     kinks = sum(tensor.kinks for tensor in report.tensors)
     ways = [
         element("li", "By hand: the gradient under test."),
-        element("li", "JAX: the same loss as a pure function, differentiated by JAX.")
-        if report.loss.autodiff is not None
+        element("li", "JAX: the same as a pure function, differentiated by JAX.")
+        if PAIRS[0] in _compared(report)
         else None,
         element(
             "li",
-            "Finite differences of the loss, which know nothing of calculus: ",
+            "Finite differences, which know nothing of calculus: ",
             [number(checked), " of ", number(facts["parameters"]), " entries"],
             [" and ", number(directions), " random directions"] if directions else None,
             ".",
@@ -290,7 +302,7 @@ def _method(report: Report, facts: Mapping[str, Any]) -> list[Any]:
             element("strong", "Kinks. "),
             number(kinks),
             " entry is" if kinks == 1 else " entries are",
-            " on a kink, where the loss has no derivative and a difference can only be compared "
+            " on a kink, where there is no derivative and a difference can only be compared "
             "with an interval. The relative differences leave such entries out.",
         ),
         notes(report.remarks),
@@ -298,7 +310,8 @@ def _method(report: Report, facts: Mapping[str, Any]) -> list[Any]:
 
 
 def _repetition(facts: Mapping[str, Any]) -> list[Any]:
-    pieces = [element("span", piece) for piece in command(facts["settings"])]
+    repeat = command(facts["settings"]) or [facts["repeat"]]
+    pieces = [element("span", piece) for piece in repeat if piece]
     way = (
         element("pre", element("code", Html(" ".join(pieces))))
         if pieces
