@@ -251,7 +251,7 @@ def test_a_layer_that_draws_its_mask_inside_is_found_out():
         (lambda dy, x: dy, np.ones(2), {"constants": ("z",)}, "constants: got 'z', expected some"),
         (lambda dy, x: dy, np.ones(2), {"constants": "x"}, "constants: got every argument"),
         (lambda dy, x: dy, np.ones(2), {"seed": 0.5}, "seed: got 0.5, expected an integer"),
-        (lambda dy, x: dy, np.ones(2), {"budget": None}, "budget: got NoneType"),
+        (lambda dy, x: dy, np.ones(2), {"budget": None}, "budget: got None, expected an integer"),
         (3, np.ones(2), {}, "backward: got int, expected a function"),
         (lambda dy, x: dy, np.ones(2), {"cotangents": 0}, "cotangents: got 0"),
         (lambda dy, x: dy, np.ones(2), {"budget": 20}, "budget: got 20, expected at least"),

@@ -80,7 +80,9 @@ def test_every_number_of_the_json_is_on_the_page_with_all_its_digits(report, ren
 
 @pytest.mark.parametrize("render", [page, fragment])
 def test_verdict_meaning_diagnosis_and_remarks_are_those_of_the_json(report, render):
-    report = dataclasses.replace(report, notes=(Fact("integers-as-numbers"),))
+    report = dataclasses.replace(
+        report, notes=(Fact("integers-as-numbers", {"argument": "params"}),)
+    )
     text, facts = Reader(render(report)).text, report.to_dict()
     assert facts["verdict"] in text
     assert facts["meaning"] in text

@@ -57,19 +57,19 @@ def compare(
     """
     check_functions(loss=loss, grads=grads, mirror=mirror)
     check_integers(budget=budget, seed=seed)
-    numbers = integers_as_numbers(params)
+    numbers = integers_as_numbers("params", params)
     names = check_names(names, nameless(numbers))
     tree = flatten_parameters(numbers, names)
     claim = Claim(
         tree,
-        lambda arrays: _one_number("loss", loss(tree.build(arrays))),
+        lambda arrays: _one_number("loss", loss(tree.build(arrays)), arrays),
         lambda arrays: tree.read("grads", grads(tree.build(arrays))),
         mirror and differentiated(tree, mirror),
         ("loss", "grads"),
     )
     check_budget(budget, len(tree.arrays), 1)
     report = check_claims({"": claim}, budget, seed)
-    converted = [] if numbers is params else [Fact("integers-as-numbers")]
+    converted = [] if numbers is params else [Fact("integers-as-numbers", {"argument": "params"})]
     return replace(
         report,
         notes=(*report.notes, *special_points(tree), *converted),
@@ -157,12 +157,18 @@ def differentiated(tree: Tree, function: Callable[..., Any]) -> Callable[..., tu
     return witness
 
 
-def _one_number(name: str, value: Any) -> np.ndarray:
-    """Return what a loss returned as a 0-d array, or raise ValueError if it is not one number."""
+def _one_number(name: str, value: Any, arrays: Params) -> np.ndarray:
+    """Return what a loss of these arrays returned as a 0-d array.
+
+    Raises ValueError if it is not one number, or if it is complex where no array is.
+    """
     array = np.asarray(value)
-    if array.dtype.kind not in "fiuc" or array.size != 1:
+    kinds = "fiuc" if any(each.dtype.kind == "c" for each in arrays.values()) else "fiu"
+    if array.dtype.kind not in kinds or array.size != 1:
         got = f"an array of the shape {array.shape}" if array.size != 1 else type(value).__name__
-        raise ValueError(f"{name}: it returned {got}, expected a function that returns one number")
+        raise ValueError(
+            f"{name}: it returned {got}, expected a function that returns one real number"
+        )
     return array.reshape(())
 
 
@@ -177,13 +183,14 @@ def check_integers(**numbers: Any) -> None:
     """Raise ValueError, naming the argument, for what is no integer or is negative."""
     for name, value in numbers.items():
         if not isinstance(value, Integral) or isinstance(value, bool) or value < 0:
-            got = value if isinstance(value, (Real, str)) else type(value).__name__
+            plain = isinstance(value, (Real, str)) or value is None
+            got = repr(value) if plain else type(value).__name__
             raise ValueError(f"{name}: got {got}, expected an integer, 0 or more")
 
 
 def check_names(names: Any, count: int) -> tuple[str, ...]:
     """Return names as a tuple; raise ValueError if there are any but not `count` different ones."""
-    given = (names,) if isinstance(names, str) else tuple(names)
+    given = (names,) if not isinstance(names, (tuple, list)) else tuple(names)
     if given and (len({*given}) != count or not all(isinstance(name, str) for name in given)):
         raise ValueError(f"names: got {names!r}, expected {count} different names")
     return given
@@ -208,14 +215,14 @@ def call(function: str, arguments: Mapping[str, Any], **options: Any) -> str:
     written += [
         f"{key}={_written(key, value)}"
         for key, value in options.items()
-        if value is not None and value != ()
+        if value is not None and not (isinstance(value, tuple) and not value)
     ]
     return f"verify.{function}({', '.join(written)})"
 
 
 def _written(key: str, value: Any) -> str:
-    if isinstance(value, (str, int, tuple, list)) and key not in ("params", "args"):
-        return repr(value)
+    if isinstance(value, (str, Integral, tuple, list)) and key not in ("params", "args"):
+        return repr(int(value) if isinstance(value, Integral) else value)
     name = getattr(value, "__name__", "") if callable(value) else key
     return name if name.isidentifier() else key
 
@@ -226,5 +233,6 @@ def check_budget(budget: int, tensors: int, cotangents: int) -> None:
     if budget < least:
         each = f" under {cotangents} cotangents" if cotangents > 1 else ""
         raise ValueError(
-            f"budget: got {budget}, expected at least {least} for {tensors} tensors{each}"
+            f"budget: got {budget}, expected at least {least} for {tensors} "
+            f"{'tensor' if tensors == 1 else 'tensors'}{each}"
         )

@@ -16,7 +16,7 @@ import numpy as np
 
 from verify.evidence.any_function import Claim
 from verify.evidence.differences.central import Params
-from verify.evidence.trees import Tree, flatten
+from verify.evidence.trees import Tree, flatten, integers_as_numbers
 from verify.function import (
     call,
     check_budget,
@@ -61,13 +61,17 @@ def check_vjp(
     check_integers(budget=budget, cotangents=cotangents, seed=seed)
     if not isinstance(args, (tuple, list)):
         args = (args,)
+    if all(value is None for value in args):
+        raise ValueError(f"args: got {args!r}, expected at least one array")
     if cotangents < 1:
         raise ValueError(f"cotangents: got {cotangents}, expected at least 1")
     import jax
 
     given = check_names(names, len(args))
     names = given or _argument_names(forward, len(args))
-    tree = flatten("args", dict(zip(names, args, strict=True)))
+    named = dict(zip(names, args, strict=True))
+    numbers = integers_as_numbers("args", named)
+    tree = flatten("args", numbers)
     fixed = [leaf for name in _chosen("constants", constants, names) for leaf in tree.under(name)]
     tree = tree.without(fixed)
     if not tree.arrays:
@@ -76,10 +80,11 @@ def check_vjp(
         report = _checked_layer(
             Layer(names, forward, backward, mirror, tree, aux), budget, cotangents, seed
         )
+    converted = [] if numbers is named else [Fact("integers-as-numbers", {"argument": "args"})]
     return replace(
         report,
         loss=None,
-        notes=(*report.notes, *special_points(tree)),
+        notes=(*report.notes, *special_points(tree), *converted),
         repeat=call(
             "check_vjp",
             {"forward": forward, "backward": backward, "args": args, "mirror": mirror},
@@ -124,7 +129,7 @@ def _chosen(argument: str, given: Collection[str | int], names: Sequence[str]) -
     Raises ValueError, naming the argument, for what is neither.
     """
     chosen = []
-    for each in (given,) if isinstance(given, (str, int)) else given:
+    for each in given if isinstance(given, (tuple, list, set, frozenset)) else (given,):
         if isinstance(each, int) and 0 <= each < len(names):
             chosen.append(names[each])
         elif each in names:

@@ -86,8 +86,8 @@ class Resolution:
     `entry` is the error of a single entry, whichever it is, relative to `size`: the tensor's
     largest entry or, where the gradient is `zero` here, the largest nearby. `tensor` is the
     relative error of all entries alike. `zero` is "here", or "always" where the loss does not
-    depend on the tensor, else empty. `limit` is what widens `entry` most: "kinks", "unjudged"
-    entries, "rounding" of the gradient, or the "witness".
+    depend on the tensor, else empty. `limit` is what widens `entry` most: "kinks", "edges" of
+    the domain, "roughness", "unjudged" entries, "rounding" of the gradient, or the "witness".
     """
 
     entry: float

@@ -180,17 +180,16 @@ def _tensors(case: Evidence, label: str) -> list[Tensor]:
 def _tensor(name: str, case: Evidence, label: str) -> Tensor:
     """Compare one tensor's gradient by all witnesses that there are."""
     grads = case.hand.grads[name]
-    kinked = np.any([witness.kinked[name] for witness in case.witnesses], axis=0).reshape(-1)
     entries, directions = case.entries.get(name), case.directions.get(name)
-    if entries is not None:
-        kinked[entries.index[~entries.smooth]] = True
+    hidden = _hidden(case, name)
+    kinked = hidden != ""
     pairs = {}
     if case.jax is not None:
         pairs[HAND_JAX] = judge(against_jax(case, name), kinked, "entry", "autodiff")
     pairs[HAND_DIFFERENCE] = _with_differences(case, case.hand, name, kinked)
     if case.jax is not None:
         pairs[JAX_DIFFERENCE] = _with_differences(case, case.jax, name, kinked)
-    resolution = _resolution(case, name, kinked)
+    resolution = _resolution(case, name, hidden)
     verdict = _verdict(pairs.values(), resolution)
     worst = _furthest(case, name, pairs, verdict)
     return Tensor(
@@ -198,7 +197,7 @@ def _tensor(name: str, case: Evidence, label: str) -> Tensor:
         shape=grads.shape,
         entries_checked=0 if entries is None else len(entries.index),
         directions_checked=0 if directions is None else len(directions.index),
-        kinks=int(kinked.sum()),
+        kinks=int((hidden == "kinks").sum()),
         pairs=pairs,
         value=np.asarray(grads, float),
         verdict=verdict,
@@ -213,15 +212,38 @@ def _verdict(pairs: Iterable[Pair], resolution: Resolution) -> str:
     return "agree" if resolution.entry < FINEST else "undecided"
 
 
-def _resolution(case: Evidence, name: str, kinked: Bool[Array, " entries"]) -> Resolution:
+def _hidden(case: Evidence, name: str) -> np.ndarray:
+    """Return what hides the derivative of each entry, empty where nothing does.
+
+    "kinks" where the function bends, or rounding decides on which side of a bend it is; "edges"
+    where it is not finite on both sides; "roughness" where the slopes beside it cannot be told
+    to a tenth of the largest.
+    """
+    result = np.full(case.hand.grads[name].size, "", "U9")
+    for witness in case.witnesses:
+        result[witness.kinked[name].reshape(-1)] = "kinks"
+    if name in case.entries:
+        found = case.entries[name]
+        rough = ~found.smooth
+        result[found.index[rough]] = np.where(np.isfinite(found.bar[rough]), "kinks", "edges")
+    if name in case.bends:
+        bends = case.bends[name]
+        size = float(np.abs(case.hand.grads[name]).max())
+        unknown = bends.bar > np.maximum(bends.inner, FINEST * size)
+        result[bends.index[unknown]] = "roughness"
+    return result
+
+
+def _resolution(case: Evidence, name: str, hidden: np.ndarray) -> Resolution:
     """Return the smallest error of one tensor that would have been seen, and what limits it."""
     seen = sight(case, name)
     if not seen.see.size:
         return Resolution(0.0, 0.0, 0.0, "")
     worst = int(np.argmax(seen.see))
-    see, limit = float(seen.see[worst]), _limit(seen, worst, kinked)
+    see, limit = float(seen.see[worst]), str(hidden[worst]) or _limit(seen, worst)
     if not seen.zero:
-        return Resolution(see / seen.largest, seen.factor, seen.largest, limit)
+        entry = see / seen.largest if seen.largest else math.inf
+        return Resolution(entry, seen.factor, seen.largest, limit)
     if name in case.independent and not case.hand.grads[name].any() and see < math.inf:
         return Resolution(0.0, 0.0, 0.0, "", "always")
     size = case.elsewhere.get(name, 0.0)
@@ -229,10 +251,8 @@ def _resolution(case: Evidence, name: str, kinked: Bool[Array, " entries"]) -> R
     return Resolution(see / size if fine else math.inf, math.inf, size, limit, "here")
 
 
-def _limit(seen: Sight, entry: int, kinked: Bool[Array, " entries"]) -> str:
+def _limit(seen: Sight, entry: int) -> str:
     """Return what widens the error bars of an entry most."""
-    if kinked[entry]:
-        return "kinks"
     if not np.isfinite(seen.see[entry]):
         return "unjudged"
     return "witness" if seen.bar[entry] > seen.see[entry] / 2 else "rounding"

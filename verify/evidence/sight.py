@@ -51,7 +51,8 @@ class Sight:
 
     see: the error that would have shown. bar: that of the witness alone, in what sees best.
     largest: the largest entry that a witness has, at least. factor: the least relative error of
-    all entries alike that would have shown. zero: whether every entry of the witness is exactly 0.
+    all entries alike that would have shown. zero: whether every entry that the witness has is
+    exactly 0, and it has any.
     """
 
     see: Float[Array, " entries"]
@@ -100,7 +101,7 @@ def sight(evidence: Evidence, name: str) -> Sight:
         largest, zero = max(largest, other.largest), zero and other.zero
     if bends is not None:
         see[bends_unexplained(evidence, name)] = np.inf
-    return Sight(see, bar, largest, factor, zero)
+    return Sight(see, bar, largest, factor, zero and bool(np.isfinite(see).any()))
 
 
 def _by_entry(evidence: Evidence, name: str) -> Iterator[tuple[Compared, Array]]:

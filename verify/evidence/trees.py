@@ -148,14 +148,14 @@ def nameless(tree: Any) -> int:
     return len(tree) if type(tree) in (tuple, list) else int(all_leaves([tree]))
 
 
-def integers_as_numbers(tree: Any) -> Any:
+def integers_as_numbers(argument: str, tree: Any) -> Any:
     """Return a tree with its plain integers as float64 where nothing in it is floating.
 
     So `theta = 4` is a number; beside floating leaves an integer is a constant, and stays.
     """
     import jax
 
-    leaves = [leaf for _, leaf in _leaves("params", tree)[0]]
+    leaves = [leaf for _, leaf in _leaves(argument, tree)[0]]
     if any(_dtype(leaf) in FLOATS for leaf in leaves) or int not in map(type, leaves):
         return tree
     numbers = jax.tree_util.tree_map(lambda x: float(x) if type(x) is int else x, tree)

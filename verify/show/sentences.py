@@ -56,12 +56,16 @@ def _coarse(name: str, resolution: Resolution) -> str:
 SHOWN = 3
 LIMITS = {
     "kinks": "some entries are where the function bends",
+    "edges": "the function is not finite on both sides of some entries",
+    "roughness": "some slopes do not settle however small the steps are",
     "unjudged": "some entries were not compared",
     "rounding": "the rounding of the gradient widens the error bars",
     "witness": "what it is compared with is not known any better",
 }
 NEXT = {
     "kinks": "Check at another point, one without exact zeros or ties.",
+    "edges": "Check at a point within the domain.",
+    "roughness": "Check at another point, or with a mirror in JAX.",
     "unjudged": "Check with a larger budget, or at another point.",
     "rounding": "Check in float64.",
     "witness": "Check where the gradient is larger, or with a mirror in JAX.",
@@ -196,6 +200,6 @@ SENTENCES: Mapping[str, Callable[..., str]] = {
         f"backward returned None for {', '.join(tensors)}, which was taken as zero. If that is "
         "meant, name it in constants."
     ),
-    "integers-as-numbers": lambda: "params are integers; they were taken as float64.",
+    "integers-as-numbers": lambda argument: f"{argument} are integers; they were taken as float64.",
     "worst-of-all-cotangents": lambda: "Each gradient shows its worst result over all cotangents.",
 }
