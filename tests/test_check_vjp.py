@@ -71,7 +71,7 @@ def test_the_same_kernels_inside_a_loss_are_compared_with_the_same_verdicts(name
 def test_rows_are_named_by_the_arguments_of_forward():
     forward, backward, _, _, args = kernel("layer_norm")
     report = check_vjp(forward, backward, args, **QUICK)
-    assert [tensor.name for tensor in report.tensors] == ["beta", "gamma", "x"]
+    assert [tensor.name for tensor in report.tensors] == ["x", "gamma", "beta"]
 
 
 def test_a_mistake_at_one_output_alone_is_caught():
@@ -83,7 +83,7 @@ def test_a_mistake_at_one_output_alone_is_caught():
     report = check_vjp(lambda x: x**2, backward, np.linspace(1, 2, 9))
     assert report.verdict == "disagree"
     (row,) = report.tensors
-    assert row.pairs["manual_vs_finite_difference"].worst == 3
+    assert row.pairs["manual_vs_finite_difference"].worst.index == 3
 
 
 def test_the_note_counts_the_entries_that_the_table_does():
@@ -160,7 +160,7 @@ def test_none_for_an_argument_that_is_no_constant_is_a_wrong_gradient():
     for constants in (("beta",), (2,), "beta"):
         checked = check_vjp(forward, without_beta, args, constants=constants, **QUICK)
         assert checked.ok, str(checked)
-        assert [tensor.name for tensor in checked.tensors] == ["gamma", "x"]
+        assert [tensor.name for tensor in checked.tensors] == ["x", "gamma"]
 
 
 def test_a_right_backward_pass_may_write_into_its_cotangent():

@@ -15,7 +15,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from verify import Report
-from verify.show.sentences import NEXT
+
+NEXT_STEP = ("Check ", "Draw ")
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,6 @@ def outcome(kind: str, report: Report, allowed: tuple[str, ...], where: str) -> 
     fault = ""
     if report.verdict not in allowed:
         fault = f"{kind}, {where}: {report.verdict}"
-    elif report.verdict == "undecided" and not any(s in report.meaning for s in NEXT.values()):
+    elif report.verdict == "undecided" and not any(word in report.meaning for word in NEXT_STEP):
         fault = f"{kind}, {where}: undecided without a next step: {report.meaning}"
     return Outcome(kind, report.verdict, fault)

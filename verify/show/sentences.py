@@ -130,7 +130,7 @@ SENTENCES: Mapping[str, Callable[..., str]] = {
     ),
     "differences-alone": lambda tensors: (
         f"Only the finite differences disagree, in {_gradients(tensors)}; the hand-written pass "
-        "and JAX agree, so the code is not wrong."
+        "and JAX agree, so the code is not wrong. Check at another point to see all three agree."
     ),
     "other-function": lambda: (
         "The forward pass is not the function that it should be, and the backward pass is "
@@ -159,10 +159,12 @@ SENTENCES: Mapping[str, Callable[..., str]] = {
     "cotangents-agree": _cotangents_agree,
     # Why there is nothing to check.
     "losses-not-finite": lambda hand, jax: (
-        f"The loss is not finite (by hand {hand}, by JAX {jax}), so there is no gradient to check."
+        f"The loss is not finite (by hand {hand}, by JAX {jax}), so there is no gradient to check. "
+        "Check at a point where it is."
     ),
     "loss-not-finite": lambda function, value: (
-        f"{function} is {value} here, so there is no gradient to check."
+        f"{function} is {value} here, so there is no gradient to check. Check at a point where it "
+        "is finite."
     ),
     "loss-random": lambda function, first, second: (
         f"{function} is random: at the same place it gave {first:.9g} and then {second:.9g}. "
