@@ -124,6 +124,21 @@ def test_the_cotangents_that_a_mistake_shows_under_are_listed_to_the_third():
     assert "..." not in report.meaning
 
 
+def test_an_error_that_no_random_cotangent_could_show_is_not_cleared_by_single_outputs():
+    a, b = draw((30,), (30,))
+
+    def forward(a, b):
+        return 1e14 * a, np.sin(b)
+
+    def backward(d, a, b):
+        db = d[1] * np.cos(b)
+        db[5] *= 2
+        return 1e14 * d[0], db
+
+    report = check_vjp(forward, backward, (a, b), seed=1)
+    assert [tensor.verdict for tensor in report.tensors] == ["agree", "undecided"]
+
+
 def test_a_backward_pass_that_ignores_its_cotangent_is_caught():
     report = check_vjp(lambda x: x**2, lambda dy, x: 2 * x, np.ones(4))
     assert report.verdict == "disagree"

@@ -52,6 +52,9 @@ def evidence(hand, jax=None, entries=None, *, losses=(1.0, 1.0), kinked=(), **mo
 
 
 def decided(*cases: Evidence):
+    """Decide on one loss, or on those of several cotangents."""
+    if len(cases) == 1:
+        return decide({"": cases[0]})
     return decide({f"cotangent {k}": case for k, case in enumerate(cases)})
 
 
@@ -287,6 +290,21 @@ def test_under_cotangents_one_that_disagrees_is_enough_and_is_named():
     assert report.conclusion.values["count"] == 4
     assert report.conclusion.values["first"].kind == "backward-wrong"
     assert report.notes == (Fact("worst-of-all-cotangents"),)
+
+
+def test_with_a_mirror_it_is_the_forward_pass_of_a_layer_that_is_wrong():
+    layer = decided(*2 * [on(HAND_FROM_DIFFERENCE, losses=(1.0, 2.5))])
+    assert layer.conclusion.values["first"].kind == "forward-wrong"
+    shifted = decided(*2 * [on(AGREE, losses=(1.0, 2.5))])
+    assert shifted.conclusion.values["first"].kind == "forward-off-by-constant"
+
+
+def test_how_small_an_error_shows_is_that_of_the_first_cotangent():
+    coarse, fine = (
+        evidence({"W": [101.0]}, entries={"W": differences([101.0], bar)}) for bar in (50.0, 1e-3)
+    )
+    assert decided(coarse, fine).verdict == "undecided"
+    assert decided(fine, coarse).verdict == "agree"
 
 
 def test_under_cotangents_that_all_agree_nothing_more_is_said():

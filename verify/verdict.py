@@ -9,7 +9,8 @@ differ   all differ                           forward and backward both suspect
 
 A tensor agrees only if an error of a tenth of its largest entry would have shown in any one
 entry; otherwise it is undecided. A layer is judged by several losses, one a cotangent: of every
-tensor the worst difference counts, and the cotangent under which an error shows best.
+tensor the worst difference counts, and how small an error the first cotangent shows, which has a
+part of every output.
 
 Not here: how evidence is gathered (`verify.evidence`), and how it is said (`verify.show`).
 """
@@ -59,7 +60,8 @@ def decide(cases: Mapping[str, Evidence]) -> Report:
     """Return the verdict on one backward pass and the numbers behind it.
 
     `cases` has the evidence on one loss, or on that of each cotangent of a layer by what the
-    cotangent is called. The report has no settings and no times.
+    cotangent is called, the first of which has a part of every output. The report has no settings
+    and no times.
     """
     every = list(cases.values())
     blocked = next((case for case in every if case.obstacle is not None), None)
@@ -347,8 +349,9 @@ def _unexplained_bend(case: Evidence, name: str) -> Worst | None:
 def _worst(tensors: Sequence[Tensor]) -> Tensor:
     """Return one tensor for the same tensor under all cotangents: whatever is worst of it.
 
-    Its entries count as checked if they were under every one of them. What bends leave open under
-    one cotangent no other settles.
+    Its entries count as checked if they were under every one of them. How small an error shows is
+    that of the first, which has a part of every output: under others an error may show better,
+    but not every error shows. What bends leave open under one cotangent no other settles.
     """
     pairs = {}
     for name in tensors[0].pairs:
@@ -359,14 +362,14 @@ def _worst(tensors: Sequence[Tensor]) -> Tensor:
             relative=max(pair.relative for pair in found),
         )
     open_bends = [t for t in tensors if t.worst and t.worst.place == "bend" and t.worst.wrong]
-    sharpest = min(open_bends or tensors, key=lambda tensor: tensor.resolution.entry)
+    shown = (open_bends or tensors)[0]
     furthest = max(tensors, key=lambda t: max(pair.bar_ratio for pair in t.pairs.values()))
-    verdict = _verdict(pairs.values(), sharpest.resolution)
+    verdict = _verdict(pairs.values(), shown.resolution)
     return replace(
         tensors[0],
         verdict=verdict,
-        resolution=sharpest.resolution,
-        worst=furthest.worst if verdict == "disagree" else sharpest.worst,
+        resolution=shown.resolution,
+        worst=furthest.worst if verdict == "disagree" else shown.worst,
         entries_checked=min(tensor.entries_checked for tensor in tensors),
         directions_checked=max(tensor.directions_checked for tensor in tensors),
         kinks=max(tensor.kinks for tensor in tensors),
