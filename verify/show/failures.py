@@ -1,4 +1,7 @@
-"""What was found and what is expected, in the worst place of each gradient that is wrong."""
+"""What was found and what is expected, in the worst place of each gradient that is wrong.
+
+And in which circumstances: the type and the seed.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from verify.report import Tensor, Worst
+from verify.report import Report, Tensor, Worst
 
 PLACES = {
     "entry": "",
@@ -38,6 +41,12 @@ def failure(tensor: Tensor) -> tuple[str, str, str]:
         number(worst.found),
         f"{expected} by {WITNESSES[worst.witness]}{under}",
     )
+
+
+def circumstances(report: Report) -> str:
+    """Return in which type, and by which seed, a check was made."""
+    dtype, seed = report.settings.get("dtype"), report.settings.get("seed")
+    return f"Checked in {dtype}{'' if seed is None else f', with seed {seed}'}." if dtype else ""
 
 
 def _index(worst: Worst, shape: tuple[int, ...]) -> str:

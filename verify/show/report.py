@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from verify.report import PAIRS, Loss, Pair, Report, Resolution, Tensor
-from verify.show.failures import failure, wrong_tensors
+from verify.show.failures import circumstances, failure, wrong_tensors
 from verify.show.sentences import sentence
 
 if TYPE_CHECKING:
@@ -85,12 +85,11 @@ def table(report: Report) -> RenderableType:
 
 
 def _repetition(report: Report) -> Iterator[str]:
-    """Return in what and by which seed the check was made, and what makes it again."""
+    """Return in which circumstances the check was made, and what makes it again."""
     from verify.show.page.report import command
 
-    dtype, seed = report.settings.get("dtype"), report.settings.get("seed")
-    if dtype:
-        yield f"Checked in {dtype}{'' if seed is None else f', with seed {seed}'}."
+    if checked := circumstances(report):
+        yield checked
     if line := " ".join(command(report.settings)) or report.repeat:
         yield f"To repeat it: {line}"
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from verify.report import PAIRS, Report, Tensor, over_bar
-from verify.show.failures import failure, wrong_tensors
+from verify.show.failures import circumstances, failure, wrong_tensors
 from verify.show.page.charts import bar_chart
 from verify.show.page.findings import badge, box, notes
 from verify.show.page.markup import Html, document, element, number, style, table
@@ -75,7 +75,9 @@ def fragment(report: Report) -> str:
         notes(report.remarks),
         None
         if report.ok or not report.repeat
-        else element("p", "To repeat it: ", element("code", report.repeat)),
+        else element(
+            "p", f"{circumstances(report)} To repeat it: ", element("code", report.repeat)
+        ),
         class_="backproof",
     )
 
@@ -178,7 +180,7 @@ def _summary(report: Report, facts: Mapping[str, Any]) -> Html:
             _shape(tensor),
             _differenced(tensor),
             number(row["kinks"]),
-            number(row["resolution"]["entry"]),
+            "none" if row["resolution"]["entry"] is None else number(row["resolution"]["entry"]),
         ]
         for found in (row[pair] for pair in titles):
             cells += (
