@@ -507,6 +507,10 @@ def test_a_mirror_that_is_another_function_is_told_from_a_wrong_gradient():
         ),
         ((np.sum, np.ones_like, np.ones(2) + 1j), "params: got complex128 for params"),
         (
+            (lambda x: x.sum() + 0j, np.ones_like, np.ones(2)),
+            "loss: it returned complex128, expected a function that returns one real number",
+        ),
+        (
             (np.sum, np.ones_like, np.array([1.0, np.nan])),
             "params: got nan at [1], expected finite",
         ),

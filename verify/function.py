@@ -157,7 +157,7 @@ def differentiated(tree: Tree, function: Callable[..., Any]) -> Callable[..., tu
     return witness
 
 
-def _one_number(name: str, value: Any, arrays: Params) -> np.ndarray:
+def _one_number(name: str, value: Any, arrays: Mapping[str, Any]) -> np.ndarray:
     """Return what a loss of these arrays returned as a 0-d array.
 
     Raises ValueError if it is not one number, or if it is complex where no array is.
