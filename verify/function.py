@@ -8,6 +8,7 @@ which `verify.network` knows better, and a function without a loss (`verify.laye
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from verify.evidence.any_function import Claim, measure
+from verify.evidence.any_function import Measurement, measure
+from verify.evidence.claims import Claim, Claims, alone
 from verify.evidence.differences import budgeted
 from verify.evidence.differences.central import Params
 from verify.evidence.trees import (
@@ -39,6 +41,7 @@ def compare(
     *,
     names: Sequence[str] = (),
     budget: int = 10_000,
+    seconds: float = 10.0,
     seed: int = 0,
 ) -> Report:
     """Check a hand-written gradient of any loss against differences of that loss, and JAX.
@@ -46,10 +49,10 @@ def compare(
     `loss(params)` returns one number, and `grads(params)` a tree like params: dicts, lists,
     tuples, named tuples, dataclasses registered with JAX, or one array. Integers in it are
     constants, unless there is nothing else. `mirror(params)` is the same loss in JAX. `budget`
-    is about how many times the loss may be called. `names` are what the report calls the elements
-    of params, where these are a tuple, a list or one array. Loss and gradient are called in the
-    dtype of params; differences are taken in float64 at the same values, where the loss takes
-    those.
+    is about how many times the loss may be called, and `seconds` how long all of it may take: what
+    was left out for lack of time is stated. `names` are what the report calls the elements of
+    params, where these are a tuple, a list or one array. Loss and gradient are called in the dtype
+    of params; differences are taken in float64 at the same values, where the loss takes those.
 
     Raises ValueError if params is no tree of finite floating-point arrays, if the gradients
     have another structure or other shapes, if the loss is not one number, if either function
@@ -57,6 +60,7 @@ def compare(
     """
     check_functions(loss=loss, grads=grads, mirror=mirror)
     check_integers(budget=budget, seed=seed)
+    seconds = check_seconds(seconds)
     numbers = integers_as_numbers("params", params)
     names = check_names(names, nameless(numbers))
     tree = flatten_parameters(numbers, names)
@@ -67,8 +71,8 @@ def compare(
         mirror and differentiated(tree, mirror),
         ("loss", "grads"),
     )
-    check_budget(budget, len(tree.arrays), 1)
-    report = check_claims({"": claim}, budget, seed)
+    check_budget(budget, len(tree.arrays))
+    report = check_claims(alone(claim), budget, seed, seconds)
     converted = [] if numbers is params else [Fact("integers-as-numbers", {"argument": "params"})]
     return replace(
         report,
@@ -78,40 +82,57 @@ def compare(
             {"loss": loss, "grads": grads, "params": params, "mirror": mirror},
             names=names,
             budget=budget,
+            seconds=seconds,
             seed=seed,
         ),
     )
 
 
-def check_claims(claims: Mapping[str, Claim], budget: int, seed: int) -> Report:
-    """Measure the claims and decide on them together, the budget shared between them.
-
-    They are one claim, or those of the cotangents of one layer by what these are called.
-    """
-    share = budget // len(claims)
-    first = next(iter(claims.values()))
-    arrays = first.tree.arrays
-    total = len(claims) * budgeted.at_most(arrays, share)
-    with _progress(total) as advance:
-        measured = {
-            label: measure(claim, share, seed + number, advance)
-            for number, (label, claim) in enumerate(claims.items())
-        }
-    report = decide({label: found.evidence for label, found in measured.items()})
-    every = list(measured.values())
+def check_claims(claims: Claims, budget: int, seed: int, seconds: float) -> Report:
+    """Measure claims about the losses of one forward pass, and decide on them together."""
+    arrays = claims.tree.arrays
+    with _progress(budgeted.at_most(arrays, budget)) as advance:
+        found = measure(claims, budget, seed, seconds, advance)
+    report = decide(found.cases)
+    settings = {
+        "parameters": sum(value.size for value in arrays.values()),
+        "dtype": ", ".join(sorted({str(value.dtype) for value in arrays.values()})),
+        "budget": budget,
+        "seed": seed,
+        "evaluations": found.evaluations,
+    }
     return replace(
         report,
-        settings={
-            "parameters": sum(value.size for value in arrays.values()),
-            "dtype": ", ".join(sorted({str(value.dtype) for value in arrays.values()})),
-            "budget": budget,
-            "seed": seed,
-            "evaluations": sum(found.evaluations for found in every),
-        },
-        seconds={
-            key: sum(found.seconds.get(key, 0.0) for found in every) for key in every[0].seconds
-        },
+        conclusion=_of_all(report.conclusion, found),
+        notes=(*report.notes, *_hurried(report, found, seconds)),
+        settings=settings,
+        seconds=found.seconds,
     )
+
+
+def _of_all(conclusion: Fact, found: Measurement) -> Fact:
+    """Return a conclusion about all cotangents, also those that the report does not show."""
+    values = dict(conclusion.values)
+    if conclusion.kind in ("cotangents-agree", "wrong-under-cotangents"):
+        values["count"] = len(found.cases) + len(found.wrong) + found.right
+    if conclusion.kind == "wrong-under-cotangents":
+        values["wrong"] = [*values["wrong"], *found.wrong]
+    return Fact(conclusion.kind, values)
+
+
+def _hurried(report: Report, found: Measurement, seconds: float) -> list[Fact]:
+    """Return what lack of time left out, and how small an error would have been seen."""
+    if not found.hurried or not report.tensors:
+        return []
+    coarsest = max(report.tensors, key=lambda tensor: tensor.resolution.entry)
+    values = {
+        "seconds": seconds,
+        "checked": sum(tensor.entries_checked for tensor in report.tensors),
+        "count": sum(math.prod(tensor.shape) for tensor in report.tensors),
+        "tensor": coarsest.name,
+        "entry": coarsest.resolution.entry,
+    }
+    return [Fact("out-of-time", values)]
 
 
 @contextmanager
@@ -221,18 +242,25 @@ def call(function: str, arguments: Mapping[str, Any], **options: Any) -> str:
 
 
 def _written(key: str, value: Any) -> str:
-    if isinstance(value, (str, Integral, tuple, list)) and key not in ("params", "args"):
+    if isinstance(value, (str, Real, tuple, list)) and key not in ("params", "args"):
         return repr(int(value) if isinstance(value, Integral) else value)
     name = getattr(value, "__name__", "") if callable(value) else key
     return name if name.isidentifier() else key
 
 
-def check_budget(budget: int, tensors: int, cotangents: int) -> None:
+def check_seconds(seconds: Any) -> float:
+    """Return seconds as a float, or raise ValueError for what is no number, or no time at all."""
+    if not isinstance(seconds, Real) or isinstance(seconds, bool) or not float(seconds) > 0:
+        got = seconds if isinstance(seconds, (Real, str)) else type(seconds).__name__
+        raise ValueError(f"seconds: got {got}, expected a positive number")
+    return float(seconds)
+
+
+def check_budget(budget: int, tensors: int) -> None:
     """Raise ValueError if a budget of evaluations is too small for so many tensors."""
-    least = (200 + budgeted.least_budget(tensors)) * cotangents
+    least = 200 + budgeted.least_budget(tensors)
     if budget < least:
-        each = f" under {cotangents} cotangents" if cotangents > 1 else ""
         raise ValueError(
             f"budget: got {budget}, expected at least {least} for {tensors} "
-            f"{'tensor' if tensors == 1 else 'tensors'}{each}"
+            f"{'tensor' if tensors == 1 else 'tensors'}"
         )

@@ -2,7 +2,8 @@
 
 A layer becomes losses: for any cotangent c, <c, forward(args)> is a loss whose gradient is
 backward(c, *args). Random cotangents have a part of every output, unit ones show a single output
-alone. Each loss is then checked as any other is (`verify.function`).
+alone; with those of all outputs, what backward does is compared with the whole Jacobian. One
+evaluation of forward serves all of them (`verify.evidence.any_function`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from verify.evidence.any_function import Claim
+from verify.evidence.claims import Claims
 from verify.evidence.differences.central import Params
 from verify.evidence.trees import Tree, flatten, integers_as_numbers
 from verify.function import (
@@ -24,10 +25,18 @@ from verify.function import (
     check_functions,
     check_integers,
     check_names,
+    check_seconds,
     differentiated,
     special_points,
 )
 from verify.report import Fact, Report
+
+RANDOM = 2
+"""Random cotangents."""
+SOME = 4
+"""Outputs that are shown alone where there are too many for all."""
+ENTRIES = 2**20
+"""Entries of the Jacobian that are compared at most, where all outputs are shown alone."""
 
 
 def check_vjp(
@@ -40,7 +49,8 @@ def check_vjp(
     constants: Collection[str | int] = (),
     aux: Collection[str | int] = (),
     budget: int = 10_000,
-    cotangents: int = 6,
+    seconds: float = 10.0,
+    cotangents: int | None = None,
     seed: int = 0,
 ) -> Report:
     """Check the backward pass of a layer or a fused kernel, which has no loss of its own.
@@ -51,20 +61,26 @@ def check_vjp(
     forward does. Arguments without floating-point numbers are constants, and so are those that
     `constants` names or numbers; what backward returns for them is not checked. For any other
     argument None is taken as zero, as PyTorch takes it. Outputs that `aux` names or numbers are
-    not differentiated: their cotangent is 0. `mirror(*args)` is the same layer in JAX. A third of
-    the `cotangents` are random, the others are 1 at one output and 0 elsewhere; they share the
-    budget of calls of `forward`.
+    not differentiated: their cotangent is 0. `mirror(*args)` is the same layer in JAX. `budget` is
+    about how many times forward may be called, and `seconds` how long all of it may take: what was
+    left out for lack of time is stated.
+
+    A third of the `cotangents` are random, the others are 1 at one output and 0 elsewhere. By
+    default two are random, and every output is shown alone where they are not too many.
 
     Raises ValueError as `compare` does.
     """
     check_functions(forward=forward, backward=backward, mirror=mirror)
-    check_integers(budget=budget, cotangents=cotangents, seed=seed)
+    check_integers(budget=budget, seed=seed)
+    seconds = check_seconds(seconds)
     if not isinstance(args, (tuple, list)):
         args = (args,)
     if all(value is None for value in args):
         raise ValueError(f"args: got {args!r}, expected at least one array")
-    if cotangents < 1:
-        raise ValueError(f"cotangents: got {cotangents}, expected at least 1")
+    if cotangents is not None:
+        check_integers(cotangents=cotangents)
+        if cotangents < 1:
+            raise ValueError(f"cotangents: got {cotangents}, expected at least 1")
     import jax
 
     given = check_names(names, len(args))
@@ -77,9 +93,8 @@ def check_vjp(
     if not tree.arrays:
         raise ValueError("constants: got every argument, expected one to be differentiated")
     with jax.enable_x64(True):
-        report = _checked_layer(
-            Layer(names, forward, backward, mirror, tree, aux), budget, cotangents, seed
-        )
+        layer = Layer(names, forward, backward, mirror, tree, aux)
+        report = _checked_layer(layer, budget, seconds, cotangents, seed)
     converted = [] if numbers is named else [Fact("integers-as-numbers", {"argument": "args"})]
     return replace(
         report,
@@ -92,34 +107,39 @@ def check_vjp(
             constants=constants,
             aux=aux,
             budget=budget,
+            seconds=seconds,
             cotangents=cotangents,
             seed=seed,
         ),
     )
 
 
-def _checked_layer(layer: Layer, budget: int, cotangents: int, seed: int) -> Report:
+def _checked_layer(
+    layer: Layer, budget: int, seconds: float, cotangents: int | None, seed: int
+) -> Report:
     tree = layer.tree
     outputs = flatten("forward", layer.forward(*layer.arguments(tree.native(tree.arrays))))
     branches = list(dict.fromkeys(name.partition(".")[0] for name in outputs.leaves))
     silent = [x for name in _chosen("aux", layer.aux, branches) for x in outputs.under(name)]
-    drawn = _cotangents(outputs, silent, cotangents, np.random.default_rng(seed))
-    first = outputs.build(outputs.native(next(iter(drawn.values()))))
-    returned = layer.gradients(tree.native(tree.arrays), first)
+    if not any(value.size for value in outputs.without(silent).arrays.values()):
+        raise ValueError("aux: got every output, expected one to be differentiated")
+    check_budget(budget, len(tree.arrays))
+    ones = {
+        k: np.zeros_like(v) if k in silent else np.ones_like(v) for k, v in outputs.arrays.items()
+    }
+    returned = layer.gradients(tree.native(tree.arrays), outputs.build(ones))
     if all(gradient is None for gradient in returned):
         raise ValueError(
             "backward: it returned None for every argument, expected a gradient of some"
         )
     zero = [n for n, g in zip(layer.names, returned, strict=True) if g is None and tree.under(n)]
-    check_budget(budget, len(tree.arrays), len(drawn))
-    by_jax = layer.mirror and differentiated(tree, _mirrored(layer, outputs, silent))
-    claims = {label: _pulled_back(layer, outputs, silent, c, by_jax) for label, c in drawn.items()}
-    report = check_claims(claims, budget, seed)
+    claims = _claims(layer, outputs, silent, cotangents, np.random.default_rng(seed))
+    report = check_claims(claims, budget, seed, seconds)
     missing = [Fact("none-is-zero", {"tensors": zero})] if zero else []
     return replace(
         report,
         notes=(*report.notes, *missing),
-        settings={**report.settings, "cotangents": list(claims)},
+        settings={**report.settings, "cotangents": list(claims.cotangents)},
     )
 
 
@@ -181,35 +201,46 @@ class Layer:
         return tuple(found)
 
 
-def _pulled_back(
+def _claims(
     layer: Layer,
     outputs: Tree,
     silent: Collection[str],
-    cotangent: Params,
-    by_jax: Callable[..., tuple[float, Params]] | None,
-) -> Claim:
-    """Return the loss <cotangent, forward(args)> with its gradient backward(cotangent, *args)."""
+    count: int | None,
+    rng: np.random.Generator,
+) -> Claims:
+    """Return the claims about the losses <cotangent, forward(args)>, as any other are."""
     heard = outputs.without(silent)
+    shapes = {name: value.shape for name, value in heard.arrays.items()}
+    ends = np.cumsum([value.size for value in heard.arrays.values()])
+    nothing = {name: np.zeros_like(outputs.arrays[name]) for name in silent}
+    constants = {n: layer.tree.original[n] for n in layer.names if not layer.tree.under(n)}
+    by_jax = layer.mirror and differentiated(layer.tree, _mirrored(layer, outputs, silent))
 
-    def loss(arrays: Params) -> np.ndarray:
+    def shaped(cotangent: np.ndarray) -> Params:
+        parts = np.split(cotangent, ends[:-1])
+        return {name: p.reshape(shapes[name]) for name, p in zip(shapes, parts, strict=True)}
+
+    def flat(arrays: Params) -> np.ndarray:
         found = heard.read("forward", layer.forward(*layer.arguments(arrays)), "fiuc")
-        # The sum is of the type of the outputs, so that their precision shows.
-        dtype = np.result_type(*found.values())
-        return np.asarray(sum(np.vdot(cotangent[k], value) for k, value in found.items()), dtype)
+        return np.concatenate([value.reshape(-1) for value in found.values()])
 
-    def grads(arrays: Params) -> Params:
+    def grads(arrays: Params, cotangent: np.ndarray) -> Params:
         # A backward pass may use the memory of its cotangent: each call gets its own.
-        own = outputs.build(outputs.native(cotangent))
+        own = outputs.build(outputs.native({**nothing, **shaped(cotangent)}))
         gradients = layer.gradients(arrays, own)
         wanted = {
             name: layer.zeros(name, arrays) if gradient is None else gradient
             for name, gradient in zip(layer.names, gradients, strict=True)
-            if layer.tree.under(name)
         }
-        return layer.tree.read("backward", wanted)
+        return layer.tree.read("backward", wanted | constants)
 
-    mirror = None if by_jax is None else lambda arrays: by_jax(arrays, dict(cotangent))
-    return Claim(layer.tree, loss, grads, mirror, ("forward", "backward"))
+    def mirror(arrays: Params, cotangent: np.ndarray) -> tuple[float, Params]:
+        assert by_jax is not None
+        return by_jax(arrays, shaped(cotangent))
+
+    cotangents, random = _cotangents(heard, count, layer.tree, rng)
+    names = ("forward", "backward")
+    return Claims(layer.tree, flat, grads, mirror if by_jax else None, names, cotangents, random)
 
 
 def _mirrored(layer: Layer, outputs: Tree, silent: Collection[str]) -> Callable[[Any, Params], Any]:
@@ -248,30 +279,37 @@ def _argument_names(forward: Callable[..., Any], count: int) -> tuple[str, ...]:
 
 
 def _cotangents(
-    outputs: Tree, silent: Collection[str], count: int, rng: np.random.Generator
-) -> dict[str, Params]:
-    """Return cotangents with what they are called: random ones first, then unit ones.
+    heard: Tree, count: int | None, arguments: Tree, rng: np.random.Generator
+) -> tuple[dict[str, np.ndarray], int]:
+    """Return flat cotangents with what they are called, and how many are random: the first.
 
-    Those of `silent` outputs are 0.
+    Of the others each is 1 at one output.
     """
-    zero = {k: np.zeros(v.shape) for k, v in outputs.arrays.items() if k in silent}
-    arrays = {k: v for k, v in outputs.arrays.items() if k not in silent}
-    if not any(v.size for v in arrays.values()):
-        raise ValueError("aux: got every output, expected one to be differentiated")
-    random = max(1, count // 3)
-    result = {
-        f"random {number + 1}": zero | {k: rng.standard_normal(v.shape) for k, v in arrays.items()}
-        for number in range(random)
-    }
-    ends = np.cumsum([value.size for value in arrays.values()])
-    places = rng.choice(ends[-1], min(count - random, ends[-1]), replace=False)
-    for place in np.sort(places):
+    size = sum(value.size for value in heard.arrays.values())
+    random = RANDOM if count is None else max(1, count // 3)
+    result = {f"random {number + 1}": rng.standard_normal(size) for number in range(random)}
+    if count is not None:
+        alone = min(count - random, size)
+    else:
+        entries = sum(value.size for value in arguments.arrays.values())
+        alone = size if size * (entries + size) <= ENTRIES else min(SOME, size)
+    labels = _labels(heard)
+    for place in np.sort(rng.choice(size, alone, replace=False)):
+        unit = np.zeros(size)
+        unit[place] = 1
+        result[f"1 at output {labels(int(place))}"] = unit
+    return result, random
+
+
+def _labels(heard: Tree) -> Callable[[int], str]:
+    """Return how outputs are called, by their place among all that are differentiated."""
+    names, ends = list(heard.arrays), np.cumsum([value.size for value in heard.arrays.values()])
+
+    def label(place: int) -> str:
         which = int(np.searchsorted(ends, place, side="right"))
-        name = list(arrays)[which]
-        unit = zero | {k: np.zeros(v.shape) for k, v in arrays.items()}
-        flat = int(place - ends[which]) + unit[name].size
-        unit[name].reshape(-1)[flat] = 1
-        index = ", ".join(map(str, np.unravel_index(flat, unit[name].shape)))
-        label = f"[{index}]" if len(outputs.arrays) == 1 else f"{name}[{index}]"
-        result[f"1 at output {label}"] = unit
-    return result
+        value = heard.arrays[names[which]]
+        flat = place - int(ends[which]) + value.size
+        index = ", ".join(map(str, np.unravel_index(flat, value.shape)))
+        return f"[{index}]" if len(heard.leaves) == 1 else f"{names[which]}[{index}]"
+
+    return label

@@ -1,11 +1,15 @@
-"""The evidence on a gradient of which nothing is known but how to call it.
+"""The evidence on gradients of which nothing is known but how to call them.
 
 Whatever the verdict rests on is measured by calling the functions: the rounding of the gradient
-(`verify.evidence.bars.measured`), the differences of the loss with their noise and their bends
+(`verify.evidence.bars.measured`), the differences of the losses with their noise and their bends
 (`verify.evidence.differences.budgeted`), and whether the same place gives the same answer
-twice. What contradicts the gradient is looked at again before it is believed.
+twice. What contradicts a gradient is looked at again (`verify.evidence.second_look`).
 
-Not here: how a user's functions become a `Claim` (`verify.function`, `verify.layer`), and what
+Of several cotangents the leading ones, which have a part of every output, are measured in full.
+Under the others, where one output shows alone, the gradients are compared with the same
+differences and with the error bars of the leading ones, unless something contradicts them.
+
+Not here: how a user's functions become `Claims` (`verify.function`, `verify.layer`), and what
 follows from the evidence (`verify.verdict`).
 """
 
@@ -13,76 +17,79 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
 
 from verify.evidence.bars import measured
-from verify.evidence.bars.measured import NARROW, Sizes, ValueAndGrads
+from verify.evidence.bars.measured import DRAWS, NARROW, Sizes, ValueAndGrads
 from verify.evidence.bars.sum_rounding import DOUBLE, SINGLE
+from verify.evidence.claims import (
+    Claim,
+    Claims,
+    by_hand,
+    carries_float64,
+    in_float64,
+    obstacle,
+    refuse_changes,
+    wider,
+)
+from verify.evidence.clock import Clock
 from verify.evidence.differences import budgeted
-from verify.evidence.differences.bends import REACH, Place, against_ties, examine, hidden
-from verify.evidence.differences.budgeted import EACH, OVERRUN, Sample
+from verify.evidence.differences.bends import Place
+from verify.evidence.differences.budgeted import Gathered, Sample
 from verify.evidence.differences.central import (
+    Functions,
     Params,
     central_differences,
     copy,
-    noise_level,
+    noise_levels,
 )
-from verify.evidence.entry_sizes import moved
+from verify.evidence.differences.shared import Stated
+from verify.evidence.second_look import Found, examined, together, witness
 from verify.evidence.sight import FINEST, ZERO, depends, largest_away, sight
-from verify.evidence.trees import Tree
-from verify.evidence.witnesses import Array, Evidence, Witness, disputed, suspects
+from verify.evidence.single_outputs import under_others
+from verify.evidence.witnesses import Array, Evidence, Witness, suspects
 from verify.report import Fact
 
-RANDOM = 2.0**10
-"""Units of rounding by which two calls at the same place may differ and still be one function."""
 TRIED = 8
 """Entries that are differenced nearby, of a tensor whose gradient is 0 here."""
 WIDENING_SECONDS = 0.02
 """Extended precision can be a hundred times slower: it is not tried on a gradient beyond this."""
-
-
-@dataclass(frozen=True, eq=False)
-class Claim:
-    """The claim that `grads` is the gradient of `loss`.
-
-    Both are functions of flat dicts of arrays of whatever dtype they come in. `loss` returns one
-    number as a 0-d array of the dtype that the user's function gave it; `grads` an array a name;
-    `mirror` the loss and the gradients by JAX. `names` is what the user calls the function and
-    its gradient.
-    """
-
-    tree: Tree
-    loss: Callable[[Params], Array]
-    grads: Callable[[Params], Params]
-    mirror: Callable[[Params], tuple[float, Params]] | None
-    names: tuple[str, str]
+DRAWING = 0.4
+"""The part of the time that the rounding of the gradient may take, at most, and the others'."""
+CALLS = 20
+"""Gradients under each leading cotangent that are taken beside the draws."""
+DIFFERENCING = 0.7
+"""The part of the time that is left that differences may take; the rest is for second looks."""
+FEWEST = 3
+"""Draws below which nothing is known of rounding."""
 
 
 @dataclass(frozen=True, eq=False)
 class Measurement:
-    """The evidence on a claim, the calls of its loss that differences took, and the time.
+    """The evidence on claims, the calls of the forward pass that differences took, and the time.
 
-    `seconds` are those of one gradient by hand, of JAX, of the differences, and of everything.
+    `cases` has the evidence under the cotangents that are shown; `wrong` names the others under
+    which a gradient is wrong, and `right` counts those under which none is. `seconds` are those
+    of one gradient by hand, of JAX, of the differences, and of everything. `hurried` says
+    whether anything was left out for lack of time.
     """
 
-    evidence: Evidence
-    evaluations: int
-    seconds: Mapping[str, float]
+    cases: Mapping[str, Evidence]
+    wrong: Sequence[str] = ()
+    right: int = 0
+    evaluations: int = 0
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    hurried: bool = False
 
 
-@dataclass
-class Calls:
-    """How many evaluations there were."""
-
-    made: int = 0
-
-
-def measure(claim: Claim, budget: int, seed: int, advance: Callable[[], None]) -> Measurement:
-    """Return the evidence on a claim, in about `budget` calls of its loss.
+def measure(
+    claims: Claims, budget: int, seed: int, seconds: float, advance: Callable[[], None]
+) -> Measurement:
+    """Return the evidence on claims, in about `budget` calls of their outputs, and in `seconds`.
 
     `advance` is called before each of these. JAX computes in float64 meanwhile.
 
@@ -92,163 +99,94 @@ def measure(claim: Claim, budget: int, seed: int, advance: Callable[[], None]) -
 
     # On the way to an answer functions are called where they overflow or are not defined.
     with jax.enable_x64(True), np.errstate(all="ignore"):
-        return _measured(claim, budget, seed, advance)
+        return _measured(claims, Clock(budget, seconds, advance), seed)
 
 
-def _measured(claim: Claim, budget: int, seed: int, advance: Callable[[], None]) -> Measurement:
-    start = time.perf_counter()
+def _measured(claims: Claims, clock: Clock, seed: int) -> Measurement:
     rng = np.random.default_rng(seed)
-    arrays = copy(claim.tree.arrays)
-    by_hand = _by_hand(claim)
-    _refuse_changes(claim)
+    arrays = copy(claims.tree.arrays)
+    leads = [claims.under(label) for label in list(claims.cotangents)[: claims.leading]]
+    refuse_changes(leads[0])
     before = time.perf_counter()
-    value, grads = by_hand(arrays)
-    seconds = {"manual": time.perf_counter() - before}
-    unit = measured.unit_roundoff(lambda at: by_hand(at)[0], claim.tree.arrays, rng)
-    sizes = _sizes(claim, by_hand, arrays, value, grads, rng)
-    obstacle = _obstacle(claim, by_hand, arrays, value, sizes, unit)
-    if obstacle is not None:
-        return Measurement(Evidence(Witness(value, math.inf, {}, {}, {}), obstacle=obstacle), 0, {})
-    hand = _witness(claim, arrays, (value, grads), sizes, unit, rng)
-    if seconds["manual"] < WIDENING_SECONDS and not _carries_float64(claim):
-        hand = measured.with_wider(hand, _wider(claim, arrays), sizes, unit)
-
+    value, _ = by_hand(leads[0])(arrays)
+    seconds = {"manual": time.perf_counter() - before, "autodiff": 0.0}
+    unit = measured.unit_roundoff(_native_loss(leads[0]), claims.tree.arrays, rng)
+    sizes = _sizes(leads[0], arrays, rng)
+    reason = obstacle(leads[0], arrays, value, sizes, unit)
+    if reason is not None:
+        case = Evidence(Witness(value, math.inf, {}, {}, {}), obstacle=reason)
+        return Measurement({next(iter(claims.cotangents)): case})
+    draws = _draws(clock, seconds["manual"], unit, len(leads))
+    every = [sizes, *(_sizes(lead, arrays, rng) for lead in leads[1:])]
+    found = [
+        _found(lead, arrays, size, unit, draws, seconds, rng)
+        for lead, size in zip(leads, every, strict=True)
+    ]
     before = time.perf_counter()
-    jax = None
-    if claim.mirror is not None:
-        jax = measured.measure(claim.mirror, arrays, *claim.mirror(arrays), sizes, DOUBLE, rng)
-        jax = replace(
-            jax, bars={k: np.asarray(np.maximum(b, hand.bars[k])) for k, b in jax.bars.items()}
-        )
-    seconds["autodiff"] = time.perf_counter() - before
-
-    before = time.perf_counter()
-    calls = Calls()
-
-    def counted(at: Params) -> Array:
-        calls.made += 1
-        advance()
-        return claim.loss(at)
-
-    f = _real_loss(counted, claim.tree, arrays)
-    noise = _noise(f, arrays, value, seed)
-    sample = budgeted.gather(
-        f, counted, arrays, grads, sizes, noise, max(budget - calls.made, 0), rng
-    )
-    evidence = _together(hand, jax, sample)
-    if disputed(evidence):
-        entries, _ = suspects(_together(hand, jax, sample))
-        sample = budgeted.without_contradicted_step(f, arrays, sample, entries)
-        contradicting = suspects(_together(hand, jax, sample))
-        sample = budgeted.reconsider(f, arrays, sample, *contradicting, rng)
-        evidence = _together(hand, jax, sample)
-    rounding = measured.without_jumps(hand, sizes, unit)
-    place = Place(f, arrays, sample.noise, rounding, lambda: OVERRUN * budget - calls.made, rng)
-    evidence = _with_bends(claim, place, evidence, sizes, unit)
-    evidence = _with_zeros(f, claim.mirror, arrays, evidence, sample.noise, rng)
+    pulled = _pulled_back(claims, found, clock)
+    cases, compared = _with_differences(claims, leads, found, pulled, clock, seed, rng)
     seconds["finite_difference"] = time.perf_counter() - before
-    seconds["total"] = time.perf_counter() - start
-    notes = _notes(claim, unit)
-    return Measurement(replace(evidence, notes=notes), calls.made, seconds)
+    seconds["total"] = time.perf_counter() - clock.start
+    return Measurement(cases, *compared, clock.made, seconds, clock.hurried)
 
 
-def _witness(
-    claim: Claim,
-    arrays: Params,
-    found: tuple[float, Params],
-    sizes: Sizes,
-    unit: float,
+def _with_differences(
+    claims: Claims,
+    leads: Sequence[Claim],
+    found: Sequence[Found],
+    pulled: Mapping[str, Array],
+    clock: Clock,
+    seed: int,
     rng: np.random.Generator,
-) -> Witness:
-    """Return the gradient under test at some arrays, with its error bars."""
-    by_hand = _by_hand(claim)
-    hand = measured.measure(by_hand, arrays, *found, sizes, unit, rng)
-    if unit not in NARROW or not _carries_float64(claim):
-        return hand
-    return measured.against_itself(
-        hand, lambda at: by_hand(at)[1], claim.grads, arrays, sizes, unit, rng
-    )
+) -> tuple[dict[str, Evidence], tuple[list[str], int]]:
+    """Return the evidence under the cotangents that are shown, and what is true of the others."""
+    arrays, unit = copy(claims.tree.arrays), found[0].unit
+    labels = list(claims.cotangents)[: len(next(iter(pulled.values())))]
+    rows = np.array([claims.cotangents[label] for label in labels])
+    outputs = _counted(in_float64(claims, arrays), clock)
+
+    def f(at: Params) -> Array:
+        return np.asarray(rows @ outputs(at), float)
+
+    noise = _noise(f, partial(_product, rows[0], outputs), arrays, seed)
+    stated = {name: _stated(name, found, pulled[name]) for name in arrays}
+    analytic = _analytic(claims, partial(_product, rows[0], outputs), arrays, clock.budget)
+    gathered = _gathered(f, arrays, stated, noise, analytic, len(leads), clock, rng)
+    cases: dict[str, Evidence] = {}
+    known: frozenset[str] = frozenset()
+    places = partial(_place, f, arrays, noise, clock, rng)
+    for k, (lead, each) in enumerate(zip(leads, found, strict=True)):
+        sample = gathered.of(k)
+        if analytic or _unresolved(claims, each, sample, clock):
+            product = partial(_product, rows[k], outputs)
+            sample = budgeted.sharpened(sample, product, arrays, each.sizes)
+        evidence, sample = examined(lead, places(k, each), each, sample, known)
+        evidence = _with_zeros(places(k, each), lead.mirror, evidence)
+        cases[labels[k]] = replace(evidence, notes=_notes(lead, unit))
+        known |= frozenset(suspects(evidence)[0])
+    if len(labels) == len(leads):
+        return cases, ([], 0)
+    others = under_others(claims, labels, pulled, found, gathered, cases, places, known, rng)
+    return cases | others.cases, (others.wrong, others.right)
 
 
-def _with_bends(
-    claim: Claim, place: Place, evidence: Evidence, sizes: Sizes, unit: float
-) -> Evidence:
-    """Add what the gradient may be where the loss bends, and what it is at two points beside."""
-    hand = evidence.hand
-    contradicting, _ = suspects(replace(evidence, jax=None))
-    covered = hidden(place, contradicting)
-    entries = {
-        name: replace(found, smooth=found.smooth & ~np.isin(found.index, covered.get(name, ())))
-        for name, found in evidence.entries.items()
-    }
-    evidence = replace(evidence, entries=entries)
-    bent, unsure = {}, {}
-    for name, found in entries.items():
-        g, rounding = hand.grads[name].reshape(-1), place.rounding[name].reshape(-1)
-        apart = np.abs(g[found.index] - found.value) > found.bar + rounding[found.index]
-        jumps = hand.kinked[name].reshape(-1)
-        bent[name] = found.index[~found.smooth | (jumps[found.index] & apart)]
-        unsure[name] = np.union1d(bent[name], np.flatnonzero(jumps))
-    bends = examine(place, hand, {k: index for k, index in bent.items() if index.size})
-    unsure = {name: index for name, index in unsure.items() if index.size}
-    beside = []
-    for at in moved(place.arrays, REACH, place.rng) if unsure else ():
-        each = max(place.left(), 0) // (2 * EACH * len(unsure))
-        some = {
-            name: np.sort(place.rng.permutation(index)[:each]) for name, index in unsure.items()
-        }
-        there = copy(claim.tree.native(at))
-        try:
-            beside.append(_beside(claim, there, some, place, sizes, unit))
-        except (ArithmeticError, ValueError):
-            continue  # the function is not defined there
-    return replace(
-        evidence,
-        bends=bends,
-        ties=against_ties(place, hand, bends),
-        beside=tuple(beside),
-    )
+def _native_loss(claim: Claim) -> Callable[[Params], float]:
+    return lambda at: float(claim.loss(claim.tree.native(at)))
 
 
-def _beside(
-    claim: Claim,
-    at: Params,
-    entries: Mapping[str, Array],
-    place: Place,
-    sizes: Sizes,
-    unit: float,
-) -> Evidence:
-    """Return the evidence on some entries at another point."""
-    hand = _witness(claim, at, _by_hand(claim)(at), sizes, unit, place.rng)
-    found = central_differences(place.f, at, entries, noise=place.noise)
-    sample = Sample(found, found, {}, {}, place.noise)
-    suspected, _ = suspects(_together(hand, None, sample))
-    return _together(hand, None, budgeted.reconsider(place.f, at, sample, suspected, {}, place.rng))
+def _product(cotangent: Array, outputs: Functions, at: Params) -> Array:
+    """Return one loss, of the type of the outputs, so that their precision shows."""
+    found = outputs(at)
+    return np.asarray(cotangent @ found, found.dtype)
 
 
-def _together(hand: Witness, jax: Witness | None, sample: Sample) -> Evidence:
-    evidence = Evidence(
-        hand, entries=sample.entries, directions=sample.directions, vectors=sample.vectors
-    )
-    if jax is None:
-        return evidence
-    return replace(
-        evidence,
-        jax=jax,
-        loss_apart=hand.loss_bar + jax.loss_bar,
-        apart={name: np.asarray(bar + jax.bars[name]) for name, bar in hand.bars.items()},
-    )
+def _one(f: Functions, loss: int) -> Callable[[Params], float]:
+    return lambda at: float(f(at)[loss])
 
 
-def _with_zeros(
-    f: Callable[[Params], float],
-    mirror: ValueAndGrads | None,
-    arrays: Params,
-    evidence: Evidence,
-    noise: float,
-    rng: np.random.Generator,
-) -> Evidence:
+def _with_zeros(place: Place, mirror: ValueAndGrads | None, evidence: Evidence) -> Evidence:
     """Add how large the gradients that are 0 here are nearby, and which are 0 everywhere."""
+    f, arrays, noise, rng = place.f, place.arrays, place.noise, place.rng
 
     def size(name: str, at: Params) -> float:
         if mirror is not None:
@@ -260,7 +198,7 @@ def _with_zeros(
     elsewhere = {}
     for name in arrays:
         seen = sight(evidence, name)
-        if seen.see.size and seen.zero:
+        if seen.see.size and seen.zero and place.left() > 0:
             enough = float(max(seen.bar.max() / ZERO, seen.see.max() / FINEST))
             largest = partial(size, name)
             elsewhere[name] = largest_away(largest, arrays, enough, rng)
@@ -276,57 +214,40 @@ def _notes(claim: Claim, unit: float) -> tuple[Fact, ...]:
     return ()
 
 
-def _by_hand(claim: Claim) -> ValueAndGrads:
-    """Return the user's loss and gradient at given values, in the dtype that theirs have."""
-
-    def witness(at: Params) -> tuple[float, Params]:
-        native = claim.tree.native(at)
-        grads = claim.grads(native)
-        return float(claim.loss(native)), {k: np.asarray(g, float) for k, g in grads.items()}
-
-    return witness
+def _draws(clock: Clock, seconds: float, unit: float, leads: int) -> int:
+    """Return how often the rounding of the gradient can be drawn in the time there is."""
+    each = seconds * leads * (3 if unit in NARROW else 1)  # in float64 as well, if it is narrow
+    affordable = DRAWING * clock.time_left / max(each, 1e-9) - CALLS
+    clock.hurried = clock.hurried or affordable < DRAWS
+    return int(min(max(affordable, FEWEST), DRAWS))
 
 
-def _refuse_changes(claim: Claim) -> None:
-    """Raise ValueError if either function writes to the arrays that it is given."""
-    functions: tuple[Callable[[Params], object], ...] = (claim.loss, claim.grads)
-    for name, function in zip(claim.names, functions, strict=True):
-        given = claim.tree.native(claim.tree.arrays)
-        function(given)
-        for tensor, array in claim.tree.arrays.items():
-            if not np.array_equal(given[tensor], array):
-                raise ValueError(
-                    f"{name}: it changed {tensor} in place, expected a function that leaves its "
-                    "arguments as they are"
-                )
-
-
-def _obstacle(
-    claim: Claim, by_hand: ValueAndGrads, arrays: Params, value: float, sizes: Sizes, unit: float
-) -> Fact | None:
-    """Return why there is nothing to check, or None."""
-    loss, grads = claim.names
-    if not math.isfinite(value):
-        return Fact("loss-not-finite", {"function": loss, "value": value})
-    (again, first), (third, second) = by_hand(arrays), by_hand(arrays)
-    if max(abs(again - value), abs(third - value)) > RANDOM * unit * sizes.value:
-        return Fact("loss-random", {"function": loss, "first": value, "second": again})
-    for name, size in sizes.grads.items():
-        if (np.abs(first[name] - second[name]) > RANDOM * unit * size).any():
-            return Fact("gradient-random", {"function": grads, "tensor": name})
-    return None
-
-
-def _sizes(
+def _found(
     claim: Claim,
-    by_hand: ValueAndGrads,
     arrays: Params,
-    value: float,
-    grads: Params,
+    sizes: Sizes,
+    unit: float,
+    draws: int,
+    seconds: dict[str, float],
     rng: np.random.Generator,
-) -> Sizes:
+) -> Found:
+    """Return the gradient by hand, and by JAX if there is a mirror, each with its bars."""
+    hand = witness(claim, arrays, by_hand(claim)(arrays), sizes, unit, draws, rng)
+    if seconds["manual"] < WIDENING_SECONDS and not carries_float64(claim):
+        hand = measured.with_wider(hand, wider(claim, arrays), sizes, unit)
+    if claim.mirror is None:
+        return Found(hand, None, sizes, unit)
+    before = time.perf_counter()
+    jax = measured.measure(claim.mirror, arrays, *claim.mirror(arrays), sizes, DOUBLE, rng, draws)
+    bars = {k: np.asarray(np.maximum(b, hand.bars[k])) for k, b in jax.bars.items()}
+    seconds["autodiff"] += time.perf_counter() - before
+    return Found(hand, replace(jax, bars=bars), sizes, unit)
+
+
+def _sizes(claim: Claim, arrays: Params, rng: np.random.Generator) -> Sizes:
     """Return the natural sizes that any witness finds."""
-    sizes = measured.natural_sizes(by_hand, arrays, value, grads, rng)
+    call = by_hand(claim)
+    sizes = measured.natural_sizes(call, arrays, *call(arrays), rng)
     if claim.mirror is None:
         return sizes
     return measured.larger(
@@ -334,59 +255,91 @@ def _sizes(
     )
 
 
-def _carries_float64(claim: Claim) -> bool:
-    """Say whether the user's gradient of narrower arrays also computes in float64."""
-    if all(value.dtype == np.float64 for value in claim.tree.arrays.values()):
-        return False
-    try:
-        found = claim.grads(copy(claim.tree.arrays))
-    except Exception:
-        # Whatever it is that fails on the wider type, the function does not carry it through.
-        return False
-    return all(g.dtype == np.float64 and np.isfinite(g).all() for g in found.values())
+def _pulled_back(claims: Claims, found: Sequence[Found], clock: Clock) -> dict[str, Array]:
+    """Return the gradients under all cotangents, (K, entries) a tensor, as far as there is time."""
+    arrays = claims.tree.arrays
+    rows = {k: [np.asarray(each.hand.grads[k]).reshape(-1) for each in found] for k in arrays}
+    enough = (1 - DRAWING) * clock.time_left
+    for cotangent in list(claims.cotangents.values())[len(found) :]:
+        if clock.time_left < enough:
+            clock.hurried = True
+            break
+        for name, gradient in claims.grads(claims.tree.native(arrays), cotangent).items():
+            rows[name].append(np.asarray(gradient, float).reshape(-1))
+    return {name: row[0][None] if len(row) == 1 else np.array(row) for name, row in rows.items()}
 
 
-def _wider(claim: Claim, arrays: Params) -> Params:
-    """Return the gradients that the user's function computes in a wider type, where it does."""
-    native = {value.dtype for value in claim.tree.arrays.values()}
-    wide = np.longdouble if np.dtype(np.float64) in native else np.float64
-    if np.finfo(wide).eps >= min(np.finfo(dtype).eps for dtype in native):
-        return {}
-    try:
-        found = claim.grads({k: value.astype(wide) for k, value in arrays.items()})
-    except Exception:
-        # Whatever it is that fails on the wider type, the function does not carry it through.
-        return {}
-    return {k: g for k, g in found.items() if g.dtype == wide and np.isfinite(g).all()}
+def _stated(name: str, found: Sequence[Found], pulled: Array) -> Stated:
+    """Return what is said of a tensor's gradient by hand and by JAX."""
+    by_jax = [each.jax.grads[name].reshape(-1) for each in found if each.jax is not None]
+    bars = [(each.jax or each.hand).bars[name].reshape(-1) for each in found]
+    values = [pulled, np.array(by_jax)] if by_jax else [pulled]
+    return Stated(values, bars[0] if len(bars) == 1 else np.max(bars, axis=0))
 
 
-def _real_loss(
-    loss: Callable[[Params], Array], tree: Tree, arrays: Params
-) -> Callable[[Params], float]:
-    """Return the loss of float64 arrays, cast to what the parameters are if it takes no other.
+def _counted(outputs: Functions, clock: Clock) -> Functions:
+    def counted(at: Params) -> Array:
+        clock.count()
+        return outputs(at)
 
-    Where it is not defined, as the logarithm of a negative number, it is not a number.
-    """
-    build: Callable[[Params], Params] = dict
-    try:
-        loss(copy(arrays))
-    except Exception:
-        # A loss that accepts its own dtype alone is differenced in it; its noise will show.
-        build = tree.native
-
-    def real(at: Params) -> float:
-        try:
-            return float(loss(build(at)))
-        except (ArithmeticError, ValueError):
-            return math.nan
-
-    return real
+    return counted
 
 
-def _noise(f: Callable[[Params], float], arrays: Params, value: float, seed: int) -> float:
+def _noise(f: Functions, first: Callable[[Params], Array], arrays: Params, seed: int) -> Array:
     """Return the standard deviation of one evaluation, at least the rounding of its result.
 
-    A loss that works in float32 inside may be constant wherever its noise is looked for.
+    Losses that work in float32 inside may be constant wherever their noise is looked for.
     """
-    unit = measured.unit_roundoff(f, arrays, np.random.default_rng(seed))
-    return max(noise_level(f, arrays, seed), unit * abs(value))
+    unit = measured.unit_roundoff(lambda at: float(first(at)), arrays, np.random.default_rng(seed))
+    return np.asarray(np.maximum(noise_levels(f, arrays, seed), unit * np.abs(f(arrays))))
+
+
+def _analytic(claims: Claims, loss: Callable[[Params], Array], arrays: Params, budget: int) -> bool:
+    """Say whether the complex step of every entry is taken: of a loss of one's own."""
+    count = sum(value.size for value in arrays.values())
+    enough = budgeted.whole(arrays, budget) or 2 * count <= budget
+    return len(claims.cotangents) == 1 and enough and budgeted.takes_complex(loss, arrays)
+
+
+def _unresolved(claims: Claims, found: Found, sample: Sample, clock: Clock) -> bool:
+    """Say whether the differences of a layer do not show an error of a tenth, in some tensor."""
+    count = sum(value.size for value in claims.tree.arrays.values())
+    if len(claims.cotangents) == 1 or count > clock.left():
+        return False
+    evidence = together(found.hand, found.jax, sample)
+    seen = [sight(evidence, name) for name in found.hand.grads]
+    return any((each.see > FINEST * each.largest).any() for each in seen if not each.zero)
+
+
+def _gathered(
+    f: Functions,
+    arrays: Params,
+    stated: Mapping[str, Stated],
+    noise: Array,
+    analytic: bool,
+    leading: int,
+    clock: Clock,
+    rng: np.random.Generator,
+) -> Gathered:
+    """Return the differences that there are calls and time for."""
+    count = sum(value.size for value in arrays.values())
+    calls, timely = max(clock.budget - clock.made, 0), int(DIFFERENCING * clock.affordable())
+    clock.hurried = clock.hurried or timely < min(calls, budgeted.at_most(arrays, calls))
+    budget, most = min(calls, timely), count
+    if analytic and not budgeted.whole(arrays, budget):
+        budget, most = budget - count, budgeted.VOUCHERS
+    return budgeted.gather(f, arrays, stated, noise, budget, most, leading, clock, rng)
+
+
+def _place(
+    f: Functions,
+    arrays: Params,
+    noise: Array,
+    clock: Clock,
+    rng: np.random.Generator,
+    loss: int,
+    found: Found,
+) -> Place:
+    """Return what a second look at one of the losses needs."""
+    one = _one(f, loss)
+    return Place(one, arrays, float(noise[loss]), found.rounding, clock.left, rng)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import OrderedDict, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -48,7 +49,15 @@ class Tree:
             _like(leaf, arrays[name]) if name in arrays else leaf
             for name, leaf in self.leaves.items()
         ]
+        if self._flat:
+            built = dict(zip(self.leaves, values, strict=True))
+            return {name: built[name] for name in self.original}
         return _in_order_of(self.original, jax.tree_util.tree_unflatten(self.structure, values))
+
+    @cached_property
+    def _flat(self) -> bool:
+        """Whether the tree is a dict of leaves, as the arguments of most functions are."""
+        return type(self.original) is dict and self.original.keys() == self.leaves.keys()
 
     def native(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Return copies of the arrays in the dtypes that the leaves had."""
@@ -75,6 +84,14 @@ class Tree:
 
     def pick(self, argument: str, tree: Any) -> dict[str, Any]:
         """Return the leaves of a tree of the same structure where this one is floating."""
+        import jax
+
+        leaves, structure = jax.tree_util.tree_flatten(tree)
+        if structure == self.structure:
+            named = dict(zip(self.leaves, leaves, strict=True))
+            for name in self.arrays:
+                check_unmasked(name, named[name])
+            return {name: named[name] for name in self.arrays}
         named = dict(_leaves(argument, tree, self.names)[0])
         theirs = {name: argument if name == self.argument else name for name in self.leaves}
         missing = [name for name in self.arrays if theirs[name] not in named]

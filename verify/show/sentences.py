@@ -121,6 +121,18 @@ def _special_point(zeros: Sequence[str], ones: Sequence[str]) -> str:
     )
 
 
+def _out_of_time(seconds: float, checked: int, count: int, tensor: str, entry: float) -> str:
+    left = (
+        f"an error of an entry of d{tensor} shows from {100 * entry:.2g} % of the largest on"
+        if math.isfinite(entry)
+        else f"not every error in d{tensor} would have shown"
+    )
+    return (
+        f"There was no time for all in {seconds:g} s: {checked} of {count} entries were "
+        f"differenced, and {left}. Check with more seconds to see more."
+    )
+
+
 SENTENCES: Mapping[str, Callable[..., str]] = {
     # What follows from who agrees with whom.
     "three-agree": lambda: "All three ways agree, every entry within its error bar.",
@@ -189,6 +201,7 @@ SENTENCES: Mapping[str, Callable[..., str]] = {
     ),
     # What was not checked, and how the rest was checked.
     "sampled": _sampled,
+    "out-of-time": _out_of_time,
     "kinks": _kinks,
     "exhaustive-too-slow": lambda seconds: (
         "Of a loss of your own every entry takes several evaluations, which would be about "

@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -76,10 +77,12 @@ def measure(
     sizes: Sizes,
     unit: float,
     rng: np.random.Generator,
+    draws: int = DRAWS,
 ) -> Witness:
     """Return the loss and gradient that a way has at the arrays, with bars from draws."""
-    value_spread, spread, largest = _spread(way, value, grads, lambda: _nudged(arrays, unit, rng))
-    quantile = _quantile(sum(g.size for g in grads.values()))
+    moved = partial(_nudged, arrays, unit, rng)
+    value_spread, spread, largest = _spread(way, value, grads, moved, draws)
+    quantile = _quantile(sum(g.size for g in grads.values()), draws)
     return Witness(
         loss=value,
         loss_bar=quantile * value_spread + FLOOR * unit * sizes.value,
@@ -97,6 +100,7 @@ def against_itself(
     sizes: Sizes,
     unit: float,
     rng: np.random.Generator,
+    draws: int = DRAWS,
 ) -> Witness:
     """Take the bars from how far a gradient is from itself in float64, at points nearby.
 
@@ -108,7 +112,7 @@ def against_itself(
     dtypes = dict.fromkeys(arrays, NARROW[unit])
     errors: dict[str, list[np.ndarray]] = {k: [] for k in arrays}
     values: dict[str, list[np.ndarray]] = {k: [] for k in arrays}
-    for _ in range(DRAWS):
+    for _ in range(draws):
         at = {k: x.astype(dtypes[k]).astype(float) for k, x in _beside(arrays, NEARBY, rng).items()}
         try:
             rounded, exact = narrow(at), wide(at)
@@ -118,7 +122,7 @@ def against_itself(
             errors[k].append(rounded[k] - exact[k])
             values[k].append(np.abs(exact[k]))
     noise = _noise(wide, arrays, rng)
-    quantile = _quantile(sum(g.size for g in measured.grads.values()))
+    quantile = _quantile(sum(g.size for g in measured.grads.values()), draws)
     bars = {}
     for k, g in measured.grads.items():
         if not errors[k] or not g.size:
@@ -237,13 +241,17 @@ def _finite_max(values: np.ndarray) -> float:
 
 
 def _spread(
-    way: ValueAndGrads, value: float, grads: Mapping[str, np.ndarray], moved: Callable[[], Params]
+    way: ValueAndGrads,
+    value: float,
+    grads: Mapping[str, np.ndarray],
+    moved: Callable[[], Params],
+    draws: int,
 ) -> tuple[float, Params, Params]:
     """Return the root mean square change of the loss and gradient over draws, and the largest."""
     value_squares = 0.0
     squares = {k: np.zeros_like(g) for k, g in grads.items()}
     largest = {k: np.zeros_like(g) for k, g in grads.items()}
-    for _ in range(DRAWS):
+    for _ in range(draws):
         found = _attempt(way, moved())
         if found is None:
             continue
@@ -253,8 +261,8 @@ def _spread(
             change = np.abs(new_grads[k] - g)
             squares[k] += change**2
             np.maximum(largest[k], change, out=largest[k])
-    spread = {k: np.sqrt(square / DRAWS) for k, square in squares.items()}
-    return math.sqrt(value_squares / DRAWS), spread, largest
+    spread = {k: np.sqrt(square / draws) for k, square in squares.items()}
+    return math.sqrt(value_squares / draws), spread, largest
 
 
 def _attempt(way: ValueAndGrads, arrays: Params) -> tuple[float, Params] | None:
@@ -287,7 +295,7 @@ def _signs(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return rng.choice((-1.0, 1.0), array.shape)
 
 
-def _quantile(entries: int) -> float:
+def _quantile(entries: int, draws: int) -> float:
     from scipy.special import stdtrit
 
-    return float(-stdtrit(DRAWS, CHANCE / (2 * entries)))
+    return float(-stdtrit(draws, CHANCE / (2 * entries)))

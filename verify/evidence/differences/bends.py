@@ -30,6 +30,8 @@ APART = (1 / 2, 1 / 6, 1 / 6, 1 / 24)
 LINES = 32
 PIECES = (24, 33)
 """Intervals of a line; every other line has the other number, so that no bend is at all ends."""
+CROSSINGS = 4
+"""Lines close to the point, in random directions, which every bend through it crosses."""
 SPIKE = 8
 """How many times the usual turn of a slope a bend is; the turns of what is smooth vary less."""
 SLACK = 2.0**-10
@@ -79,6 +81,29 @@ def examine(place: Place, hand: Witness, bent: Mapping[str, np.ndarray]) -> dict
     slope grows without bound.
     """
     return {name: _examined(place, hand, name, index) for name, index in bent.items()}
+
+
+def straight_around(place: Place, least: float) -> bool:
+    """Return whether f has no bend at the point that turns its slope by `least`, however hidden.
+
+    A bend through the point crosses almost every line that passes close by in a random
+    direction. `least` is of slopes by entries in units of their scales.
+    """
+    for number in range(CROSSINGS):
+        aside, direction = (
+            {k: scales(x) * place.rng.standard_normal(x.shape) for k, x in place.arrays.items()}
+            for _ in range(2)
+        )
+        distance = NEAR * APART[number % len(APART)]
+        centre = {k: x + distance * aside[k] for k, x in place.arrays.items()}
+
+        def line(t: float, c: Params = centre, d: Params = direction) -> float:
+            return place.f({k: x + t * d[k] for k, x in c.items()})
+
+        turns, slight = _turns(place, line, NEAR, PIECES[number % 2])
+        if not slight <= least / SPIKE or (turns > slight).any():
+            return False
+    return True
 
 
 def hidden(place: Place, suspects: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -166,13 +191,24 @@ def _variation(
 
 def _along(place: Place, line: Callable[[float], float], reach: float, pieces: int) -> float:
     """Return the total variation of the slope on one line, but for what is smooth or noise."""
+    turns, slight = _turns(place, line, reach, pieces)
+    return math.inf if math.isnan(slight) else float(turns[turns > slight].sum())
+
+
+def _turns(
+    place: Place, line: Callable[[float], float], reach: float, pieces: int
+) -> tuple[np.ndarray, float]:
+    """Return how far the slope turns between the pieces of a line, and what is smooth or noise.
+
+    What is smooth is not a number where f is not finite on the line.
+    """
     t = np.linspace(-reach, reach, pieces + 1)
     turns = np.diff([line(float(each)) for each in t], 2) / (2 * reach / pieces)
     if not np.isfinite(turns).all():
-        return math.inf
+        return turns, math.nan
     turns = np.abs(turns - np.median(turns))
     noise = ROUNDING * 4 * place.noise * pieces / (2 * reach)
-    return float(turns[turns > max(noise, SPIKE * float(np.median(turns)))].sum())
+    return turns, max(noise, SPIKE * float(np.median(turns)))
 
 
 def _grows(place: Place, name: str, i: int, here: float) -> bool:

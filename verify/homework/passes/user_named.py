@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from verify.evidence.any_function import RANDOM
+from verify.evidence.claims import RANDOM
 from verify.evidence.trees import Tree, flatten_parameters
 from verify.findings import Extent, Finding
 from verify.homework.passes.own_differences import compare_with_differences, is_derivative
