@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -84,6 +86,62 @@ def test_a_mistake_at_one_output_alone_is_caught():
     assert report.verdict == "disagree"
     (row,) = report.tensors
     assert row.pairs["manual_vs_finite_difference"].worst.index == 3
+
+
+def test_one_pair_of_evaluations_serves_every_cotangent():
+    forward, backward, _, _, args = kernel("attention")
+    few, every = (check_vjp(forward, backward, args, cotangents=count) for count in (3, None))
+    assert len(every.settings["cotangents"]) == 2 + forward(*args).size
+    assert every.settings["evaluations"] <= 1.25 * few.settings["evaluations"]
+    assert every.settings["evaluations"] <= 4 * sum(x.size for x in args)
+    assert f"for {2 + forward(*args).size} cotangents" in every.meaning
+
+
+def test_a_backward_pass_that_is_wrong_where_one_output_shows_alone_is_caught():
+    def backward(dy, x):
+        alone = np.count_nonzero(dy) == 1 and dy[5] != 0
+        return 2 * x * dy * (1.01 if alone else 1)
+
+    report = check_vjp(lambda x: x**2, backward, np.linspace(1, 2, 9))
+    assert report.verdict == "disagree"
+    assert "1 at output [5]" in report.meaning
+    assert "1 of 11 cotangents" in report.meaning
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_outputs_of_other_sizes_are_compared_within_their_own_error_bars(scale):
+    def forward(x, y):
+        return {"large": np.sin(x) + y.sum(), "small": scale * np.cos(y)}
+
+    def backward(cotangent, x, y, factor=1.0):
+        large, small = cotangent["large"], cotangent["small"]
+        return np.cos(x) * large, large.sum() - factor * scale * np.sin(y) * small
+
+    args = draw((5,), (4,))
+    assert check_vjp(forward, backward, args).ok
+    wrong = check_vjp(forward, lambda *a: backward(*a, factor=1.01), args)
+    assert wrong.verdict == "disagree"
+
+
+def test_what_there_is_no_time_for_is_stated_with_what_could_be_seen():
+    def forward(x):
+        time.sleep(0.003)
+        return np.sin(x)
+
+    def backward(dy, x, factor=1.0):
+        return factor * np.cos(x) * dy
+
+    (x,) = draw((40, 50))
+    report = check_vjp(forward, backward, x, seconds=1.5)
+    assert report.verdict in ("agree", "undecided"), str(report)
+    (note,) = (note for note in report.notes if note.kind == "out-of-time")
+    assert note.values["seconds"] == 1.5
+    assert note.values["checked"] == report.tensors[0].entries_checked < 2000
+    assert note.values["entry"] == report.tensors[0].resolution.entry
+    assert any("There was no time for all in 1.5 s" in remark for remark in report.remarks)
+    wrong = check_vjp(forward, lambda dy, x: backward(dy, x, 1.1), x, seconds=1.5)
+    assert wrong.verdict == "disagree" or "out-of-time" in {note.kind for note in wrong.notes}
+    assert wrong.verdict != "agree"
 
 
 def test_the_note_counts_the_entries_that_the_table_does():
@@ -269,6 +327,11 @@ def test_a_layer_that_draws_its_mask_inside_is_found_out():
         (lambda dy, x: dy, np.ones(2), {"budget": None}, "budget: got None, expected an integer"),
         (3, np.ones(2), {}, "backward: got int, expected a function"),
         (lambda dy, x: dy, np.ones(2), {"cotangents": 0}, "cotangents: got 0"),
+        (lambda dy, x: dy, np.ones(2), {"cotangents": "six"}, "cotangents: got six, expected an"),
+        (lambda dy, x: dy, np.ones(2), {"seconds": 0}, "seconds: got 0, expected a positive"),
+        (lambda dy, x: dy, np.ones(2), {"seconds": "10"}, "seconds: got 10, expected a positive"),
+        (lambda dy, x: dy, np.ones(2), {"seconds": None}, "seconds: got NoneType, expected a"),
+        (lambda dy, x: dy, np.ones(2), {"seconds": np.nan}, "seconds: got nan, expected a"),
         (lambda dy, x: dy, np.ones(2), {"budget": 20}, "budget: got 20, expected at least"),
     ],
 )

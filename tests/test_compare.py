@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import time
 from collections import defaultdict
 from typing import NamedTuple
 
@@ -557,3 +558,44 @@ def test_the_budget_is_kept():
     loss, grads, params, _ = network(problem(sizes=(100, 10, 1), init="zeros", hidden="relu"))
     for budget in (500, 2000):
         assert compare(loss, grads, params, budget=budget).settings["evaluations"] <= 2 * budget
+
+
+def test_a_budget_of_time_alone_is_no_reason_to_accuse_or_to_clear():
+    def loss(x):
+        time.sleep(0.002)
+        return np.tanh(x).sum()
+
+    def grads(x):
+        return 1 - np.tanh(x) ** 2
+
+    x = np.linspace(-1, 1, 400)
+    right = compare(loss, grads, x, seconds=0.5)
+    assert right.verdict != "disagree", str(right)
+    assert "out-of-time" in {note.kind for note in right.notes}
+    assert compare(loss, lambda x: 2 * grads(x), x, seconds=0.5).verdict != "agree"
+
+
+def test_half_a_million_float32_parameters_agree_by_directions_and_say_what_was_seen():
+    w = np.random.default_rng(0).standard_normal(500_000).astype(np.float32)
+
+    def loss(w):
+        return np.sum(np.tanh(w) * w) / len(w)
+
+    def grads(w):
+        return (np.tanh(w) + w * (1 - np.tanh(w) ** 2)) / len(w)
+
+    report = compare(loss, grads, w, budget=300, seconds=300.0)
+    assert report.ok, str(report)
+    (tensor,) = report.tensors
+    assert tensor.entries_checked < 200
+    assert tensor.resolution.entry < 0.05
+    for factor in (0, -1, 1.1):
+        wrong = compare(loss, lambda w, f=factor: f * grads(w), w, budget=300, seconds=300.0)
+        assert wrong.verdict == "disagree"
+
+    def largest_zeroed(w):
+        found = grads(w)
+        found[np.argmax(np.abs(found))] = 0
+        return found
+
+    assert compare(loss, largest_zeroed, w, budget=300, seconds=300.0).verdict == "disagree"

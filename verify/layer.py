@@ -212,13 +212,13 @@ def _claims(
     heard = outputs.without(silent)
     shapes = {name: value.shape for name, value in heard.arrays.items()}
     ends = np.cumsum([value.size for value in heard.arrays.values()])
+    parts = {k: slice(e - heard.arrays[k].size, e) for k, e in zip(shapes, ends, strict=True)}
     nothing = {name: np.zeros_like(outputs.arrays[name]) for name in silent}
     constants = {n: layer.tree.original[n] for n in layer.names if not layer.tree.under(n)}
     by_jax = layer.mirror and differentiated(layer.tree, _mirrored(layer, outputs, silent))
 
     def shaped(cotangent: np.ndarray) -> Params:
-        parts = np.split(cotangent, ends[:-1])
-        return {name: p.reshape(shapes[name]) for name, p in zip(shapes, parts, strict=True)}
+        return {name: cotangent[part].reshape(shapes[name]) for name, part in parts.items()}
 
     def flat(arrays: Params) -> np.ndarray:
         found = heard.read("forward", layer.forward(*layer.arguments(arrays)), "fiuc")

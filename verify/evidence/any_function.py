@@ -60,8 +60,8 @@ WIDENING_SECONDS = 0.02
 """Extended precision can be a hundred times slower: it is not tried on a gradient beyond this."""
 DRAWING = 0.4
 """The part of the time that the rounding of the gradient may take, at most, and the others'."""
-CALLS = 20
-"""Gradients under each leading cotangent that are taken beside the draws."""
+CALLS = 12
+"""Gradients under each leading cotangent that are taken beside the draws, some in float64."""
 DIFFERENCING = 0.7
 """The part of the time that is left that differences may take; the rest is for second looks."""
 FEWEST = 3
@@ -111,12 +111,14 @@ def _measured(claims: Claims, clock: Clock, seed: int) -> Measurement:
     value, _ = by_hand(leads[0])(arrays)
     seconds = {"manual": time.perf_counter() - before, "autodiff": 0.0}
     unit = measured.unit_roundoff(_native_loss(leads[0]), claims.tree.arrays, rng)
+    before = time.perf_counter()
     sizes = _sizes(leads[0], arrays, rng)
+    each = (time.perf_counter() - before) / measured.ATTEMPTS
     reason = obstacle(leads[0], arrays, value, sizes, unit)
     if reason is not None:
         case = Evidence(Witness(value, math.inf, {}, {}, {}), obstacle=reason)
         return Measurement({next(iter(claims.cotangents)): case})
-    draws = _draws(clock, seconds["manual"], unit, len(leads))
+    draws = _draws(clock, each * len(leads), unit)
     every = [sizes, *(_sizes(lead, arrays, rng) for lead in leads[1:])]
     found = [
         _found(lead, arrays, size, unit, draws, seconds, rng)
@@ -214,10 +216,10 @@ def _notes(claim: Claim, unit: float) -> tuple[Fact, ...]:
     return ()
 
 
-def _draws(clock: Clock, seconds: float, unit: float, leads: int) -> int:
-    """Return how often the rounding of the gradient can be drawn in the time there is."""
-    each = seconds * leads * (3 if unit in NARROW else 1)  # in float64 as well, if it is narrow
-    affordable = DRAWING * clock.time_left / max(each, 1e-9) - CALLS
+def _draws(clock: Clock, each: float, unit: float) -> int:
+    """Return how often rounding can be drawn in the time there is, at the price of `each` draw."""
+    weight = 3 if unit in NARROW else 1  # a narrow gradient is drawn in float64 as well
+    affordable = (DRAWING * clock.time_left / max(each, 1e-9) - CALLS) / weight
     clock.hurried = clock.hurried or affordable < DRAWS
     return int(min(max(affordable, FEWEST), DRAWS))
 

@@ -8,6 +8,7 @@ own. `verify.evidence.built_in_network` and `verify.evidence.any_function` make 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from verify.report import Fact, over_bar
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
+HOEFFDING = math.sqrt(2 * math.log(2 / 1e-9))
 Array = np.ndarray
 Arrays = Mapping[str, Array]
 
@@ -149,10 +151,22 @@ def against_directions(evidence: Evidence, witness: Witness, name: str) -> Compa
     found = smooth_part(evidence.directions.get(name))
     if not found.index.size:
         return Compared(found.index, found.value, found.value, found.bar)
+    gradient, bars = _flat(witness.grads[name]), _flat(witness.bars[name])
     vectors = evidence.vectors[name][found.index]
-    value = vectors @ _flat(witness.grads[name])
-    bar = found.bar + np.abs(vectors) @ _flat(witness.bars[name])
+    value = np.array([vector @ gradient for vector in vectors])
+    bar = found.bar + np.array([_bar_along(vector, bars) for vector in vectors])
     return Compared(found.index, value, found.value, bar)
+
+
+def _bar_along(vector: Array, bars: Array) -> float:
+    """Return how far errors within bars carry the derivative along a random direction.
+
+    Its signs were drawn without regard to the errors, so that these are seldom all of one sign
+    with it: beyond sqrt(2 log(2 / p)) times the root of their sum of squares with a probability
+    of p at most (Hoeffding, 1963).
+    """
+    products = np.abs(vector) * bars
+    return float(min(products.sum(), HOEFFDING * np.linalg.norm(products)))
 
 
 def against_bends(evidence: Evidence, name: str) -> Compared:

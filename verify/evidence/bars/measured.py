@@ -45,6 +45,8 @@ TERMS = 8.0
 """Likewise, units of the largest value that it has nearby."""
 CLOSE = 2.0**-26
 """A spacing, relative to the scale, at which a function computed in float64 is smooth."""
+SIXTH = (1, -6, 15, -20, 15, -6, 1)
+"""The weights of seven values in their sixth difference; the sum of their squares is 924."""
 VALUES = 6
 """Values by which the type is recognised that a loss computes in."""
 ROUND = 2.0**16
@@ -52,6 +54,8 @@ ROUND = 2.0**16
 SHRINKS = (2.0, 4.0, 16.0)
 FAR = 3
 """Random places at which a gradient's size far away is looked for."""
+ATTEMPTS = len(SHRINKS) + FAR
+"""Gradients that natural sizes take."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +86,8 @@ def measure(
     """Return the loss and gradient that a way has at the arrays, with bars from draws."""
     moved = partial(_nudged, arrays, unit, rng)
     value_spread, spread, largest = _spread(way, value, grads, moved, draws)
+    if draws < DRAWS:  # so few are pooled with those of the tensor
+        spread = {k: np.sqrt(_pooled(draws, each**2)) for k, each in spread.items()}
     quantile = _quantile(sum(g.size for g in grads.values()), draws)
     return Witness(
         loss=value,
@@ -110,35 +116,63 @@ def against_itself(
     accident keep the bars that they have.
     """
     dtypes = dict.fromkeys(arrays, NARROW[unit])
-    errors: dict[str, list[np.ndarray]] = {k: [] for k in arrays}
-    values: dict[str, list[np.ndarray]] = {k: [] for k in arrays}
+    sums = {k: _Errors.none(x.shape) for k, x in arrays.items()}
     for _ in range(draws):
         at = {k: x.astype(dtypes[k]).astype(float) for k, x in _beside(arrays, NEARBY, rng).items()}
         try:
             rounded, exact = narrow(at), wide(at)
         except (ArithmeticError, ValueError):
             continue
-        for k in arrays:
-            errors[k].append(rounded[k] - exact[k])
-            values[k].append(np.abs(exact[k]))
+        for k, each in sums.items():
+            each.add(rounded[k] - exact[k], exact[k], math.sqrt(unit) * sizes.far[k])
     noise = _noise(wide, arrays, rng)
     quantile = _quantile(sum(g.size for g in measured.grads.values()), draws)
     bars = {}
     for k, g in measured.grads.items():
-        if not errors[k] or not g.size:
+        if not sums[k].draws or not g.size:
             bars[k] = measured.bars[k]
             continue
-        error, value = np.array(errors[k]), np.array(values[k])
-        usual = np.abs(error) <= math.sqrt(unit) * sizes.far[k]
-        count = np.maximum(usual.sum(axis=0), 1)
-        mean = np.where(usual, error, 0).sum(axis=0) / count
-        square = np.where(usual, (error - mean) ** 2, 0).sum(axis=0) / np.maximum(count - 1, 1)
-        pooled = (count * square + SHARED * square.mean()) / (count + SHARED)
-        terms = np.where(np.isfinite(value), value, 0).max(axis=0)
-        bar = quantile * (np.sqrt(pooled) + noise[k])
-        bar += unit * (SAME * np.abs(g) + TERMS * terms) + FLOOR * _least(unit)
+        bar = quantile * (np.sqrt(_pooled(sums[k].usual, sums[k].variance)) + noise[k])
+        bar += unit * (SAME * np.abs(g) + TERMS * sums[k].terms) + FLOOR * _least(unit)
         bars[k] = np.where(measured.kinked[k], np.maximum(bar, measured.bars[k]), bar)
     return replace(measured, bars=bars)
+
+
+@dataclass(eq=False)
+class _Errors:
+    """Errors of one tensor's gradient over draws, but for accidents: `usual` counts the others.
+
+    `terms` is the largest value that each entry had.
+    """
+
+    usual: np.ndarray
+    total: np.ndarray
+    squares: np.ndarray
+    terms: np.ndarray
+    draws: int = 0
+
+    @classmethod
+    def none(cls, shape: tuple[int, ...]) -> _Errors:
+        return cls(np.zeros(shape, np.int8), np.zeros(shape), np.zeros(shape), np.zeros(shape))
+
+    def add(self, error: np.ndarray, exact: np.ndarray, most: np.ndarray) -> None:
+        usual = np.abs(error) <= most
+        error = np.where(usual, error, 0)
+        self.usual += usual
+        self.total += error
+        self.squares += error**2
+        size = np.abs(exact)
+        np.maximum(self.terms, np.where(np.isfinite(size), size, 0), out=self.terms)
+        self.draws += 1
+
+    @property
+    def mean(self) -> np.ndarray:
+        return np.asarray(self.total / np.maximum(self.usual, 1))
+
+    @property
+    def variance(self) -> np.ndarray:
+        spread = np.maximum(self.squares - self.total * self.mean, 0)
+        return np.asarray(spread / np.maximum(self.usual - 1, 1))
 
 
 def _noise(
@@ -150,12 +184,11 @@ def _noise(
     computes in a narrower type inside is not smooth at that.
     """
     step = {k: CLOSE * own_scales(x) * rng.standard_normal(x.shape) for k, x in arrays.items()}
-    table = [gradient({k: x + j * step[k] for k, x in arrays.items()}) for j in range(-3, 4)]
-    return {
-        k: float(np.sqrt(np.mean(np.diff([row[k] for row in table], 6, axis=0)[0] ** 2) / 924))
-        for k, x in arrays.items()
-        if x.size
-    }
+    sixth = {k: np.zeros_like(x) for k, x in arrays.items()}
+    for j, weight in zip(range(-3, 4), SIXTH, strict=True):
+        for k, g in gradient({k: x + j * step[k] for k, x in arrays.items()}).items():
+            sixth[k] += weight * g
+    return {k: math.sqrt(np.mean(d**2) / 924) for k, d in sixth.items() if d.size}
 
 
 def _beside(arrays: Params, distance: float, rng: np.random.Generator) -> Params:
@@ -211,20 +244,29 @@ def natural_sizes(
     way: ValueAndGrads, arrays: Params, value: float, grads: Params, rng: np.random.Generator
 ) -> Sizes:
     """Return the natural sizes of a loss and its gradient; see the module."""
-    scale = {k: scales(x) for k, x in arrays.items()}
-    shrunk = [_attempt(way, {k: x / factor for k, x in arrays.items()}) for factor in SHRINKS]
-    seen = [(value, grads), *(found for found in shrunk if found is not None)]
-    effects = [_finite_max(np.abs(g[k]) * own_scales(arrays[k])) for _, g in seen for k in g]
-    largest = max(effects, default=0.0)
+    value_size, largest = _finite_max(np.abs([value])), _largest_effect(grads, arrays)
+    for factor in SHRINKS:
+        found = _attempt(way, {k: x / factor for k, x in arrays.items()})
+        if found is not None:
+            value_size = max(value_size, _finite_max(np.abs([found[0]])))
+            largest = max(largest, _largest_effect(found[1], arrays))
     near = {
-        k: np.where(np.isfinite(g), np.abs(g), 0) + largest / scale[k] for k, g in grads.items()
+        k: np.where(np.isfinite(g), np.abs(g), 0) + largest / scales(arrays[k])
+        for k, g in grads.items()
     }
-    places = [_attempt(way, _far_away(arrays, rng)) for _ in range(FAR)]
-    far = {
-        k: np.maximum(size, max((_finite_max(np.abs(p[1][k])) for p in places if p), default=0.0))
-        for k, size in near.items()
-    }
-    return Sizes(value=_finite_max(np.abs([v for v, _ in seen])), grads=near, far=far)
+    away = dict.fromkeys(grads, 0.0)
+    for _ in range(FAR):
+        found = _attempt(way, _far_away(arrays, rng))
+        if found is not None:
+            away = {k: max(size, _finite_max(np.abs(found[1][k]))) for k, size in away.items()}
+    far = {k: np.maximum(size, away[k]) for k, size in near.items()}
+    return Sizes(value=value_size, grads=near, far=far)
+
+
+def _largest_effect(grads: Params, arrays: Params) -> float:
+    """Return the largest change of the loss, to first order, by the whole of any one entry."""
+    effects = (_finite_max(np.abs(g) * own_scales(arrays[k])) for k, g in grads.items())
+    return max(effects, default=0.0)
 
 
 def larger(one: Sizes, other: Sizes) -> Sizes:
@@ -292,10 +334,21 @@ def _far_away(arrays: Params, rng: np.random.Generator) -> Params:
 
 
 def _signs(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    return rng.choice((-1.0, 1.0), array.shape)
+    return np.asarray(2.0 * rng.integers(0, 2, array.shape, np.int8) - 1.0)
+
+
+def _pooled(count: np.ndarray | int, square: np.ndarray) -> np.ndarray:
+    """Return variances from a number of draws, pooled with the mean of the tensor's."""
+    mean = float(square.mean()) if square.size else 0.0
+    return np.asarray((count * square + SHARED * mean) / (count + SHARED))
 
 
 def _quantile(entries: int, draws: int) -> float:
+    """Return how many standard deviations rounding is allowed, of which there were some draws.
+
+    Fewer than `DRAWS` are pooled, which counts as `SHARED` more.
+    """
     from scipy.special import stdtrit
 
+    draws = draws if draws == DRAWS else min(draws + SHARED, DRAWS)
     return float(-stdtrit(draws, CHANCE / (2 * entries)))

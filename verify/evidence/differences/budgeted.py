@@ -50,6 +50,8 @@ VOUCHERS = 24
 STEP = 2.0**-100
 UNITS = 2.0**10
 """Rounding units that a complex step may be off by: ten bits, for a long computation."""
+FEWEST = 8
+"""Entries of a tensor that are differenced at least: how large they are has to be known."""
 CUTTING = 2000
 """Evaluations, beyond that, that finding bends may take in every tensor."""
 PROBES = 4
@@ -129,7 +131,7 @@ def gather(
     """
     entries = _chosen(arrays, stated, budget, most, rng)
     vectors = {
-        name: rng.choice((-1.0, 1.0), (DIRECTIONS, value.size))
+        name: _signs(DIRECTIONS, value.size, rng)
         for name, value in arrays.items()
         if len(entries[name]) < value.size
     }
@@ -140,7 +142,8 @@ def gather(
         for name, index in entries.items()
     }
     directions = {
-        name: directions_of_each(f, arrays, name, rows, noise) for name, rows in vectors.items()
+        name: directions_of_each(f, arrays, name, rows, noise, clock.left)
+        for name, rows in vectors.items()
     }
     return Gathered(tables, directions, vectors, noise)
 
@@ -163,9 +166,13 @@ def _chosen(
     rest = budget - least_budget(len(arrays)) - PILOT * len(arrays)
     shares = _shares([value.size for value in arrays.values()], max(rest, 0) // EACH)
     return {
-        name: stratified_sample(stated[name].values[0][0], min(share, most), rng)
+        name: stratified_sample(stated[name].values[0][0], min(max(share, FEWEST), most), rng)
         for name, share in zip(arrays, shares, strict=True)
     }
+
+
+def _signs(rows: int, size: int, rng: np.random.Generator) -> np.ndarray:
+    return 2 * rng.integers(0, 2, (rows, size), np.int8) - 1
 
 
 def _share(clock: Clock, count: int) -> Callable[[], int]:

@@ -49,6 +49,8 @@ CUTS = 20
 STEADY = 6
 """For how many cuts in a row truncation may stay, before it is the bend at x that is seen."""
 PILOTS = 3
+BLOCK = 2**16
+"""Values that are sorted at once, to find the largest of many."""
 NOISE_LINES = 3
 BESIDE = 2.0**-12
 """How far beside the point its noise is measured, relative to the size of each entry."""
@@ -187,18 +189,38 @@ def stratified_sample(
     size = array.size
     if count >= size:
         return np.arange(size)
-    values = np.abs(np.asarray(array, dtype=float).reshape(-1))
-    order = np.argsort(values, kind="stable")
-    zeros, others = order[values[order] == 0], order[values[order] != 0]
+    values = np.abs(np.asarray(array).reshape(-1))
     quarter = count // 4
-    largest = others[len(others) - min(quarter, len(others)) :]
-    smallest = others[:quarter]
-    some_zeros = rng.permutation(zeros)[: count // 8]
+    zeros = np.flatnonzero(values == 0)
     chosen = np.zeros(size, bool)
-    chosen[np.concatenate([largest, smallest, some_zeros])] = True
-    rest = np.flatnonzero(~chosen)
-    chosen[rng.choice(rest, count - int(chosen.sum()), replace=False)] = True
+    chosen[_largest(values, quarter)] = True
+    smallest = _largest(np.where(values > 0, -values, -np.inf), quarter)
+    chosen[smallest[values[smallest] > 0]] = True
+    chosen[rng.permutation(zeros)[: count // 8]] = True
+    while missing := count - int(chosen.sum()):
+        # Drawn from all, as most are not chosen yet, or from what is left.
+        rest = np.flatnonzero(~chosen) if 2 * count > size else None
+        drawn = (
+            rng.choice(rest, missing, False)
+            if rest is not None
+            else rng.integers(size, size=missing)
+        )
+        chosen[drawn] = True
     return np.flatnonzero(chosen)
+
+
+def _largest(values: np.ndarray, count: int) -> np.ndarray:
+    """Return the indices of the largest values, as many as are asked for or there are."""
+    if count == 0:
+        return np.zeros(0, np.intp)
+    if len(values) <= BLOCK:
+        return np.argsort(values, kind="stable")[-count:]
+    parts = [
+        start + _largest(values[start : start + BLOCK], count)
+        for start in range(0, len(values), BLOCK)
+    ]
+    every = np.concatenate(parts)
+    return every[np.argsort(values[every], kind="stable")[-count:]]
 
 
 def copy(params: Mapping[str, np.ndarray]) -> Params:

@@ -49,6 +49,8 @@ TURN = 4.0
 SHORTER = 2.0
 """By how much steps are shorter than where truncation and rounding are least together: so they
 are where truncation counts `MARGIN` times; twice so, where functions differ in their steps."""
+HURRY = 60
+"""Evaluations: with fewer left there is only one pilot."""
 TRIED = 4
 """Dissenting entries that have a second step first; if all of them still dissent, no others do."""
 
@@ -214,9 +216,8 @@ def entries_of_each(
     """
     work = copy(arrays)
     here, flat = f(work), work[name].reshape(-1)
-    pilots = list(
-        dict.fromkeys(np.linspace(0, len(index) - 1, min(PILOTS, len(index))).astype(int))
-    )
+    number = min(PILOTS if left() > HURRY else 1, len(index))
+    pilots = list(dict.fromkeys(np.linspace(0, len(index) - 1, number).astype(int)))
     lines = {row: remembered(entry_line(f, work, flat, int(index[row]))) for row in pilots}
     size = scales(work[name]).reshape(-1)[index]
     first, spread = float(here[0]), float(noise[0])
@@ -267,12 +268,17 @@ def of_each(line: Line, here: Array, h: float, noise: Array) -> Found:
 
 
 def directions_of_each(
-    f: Functions, arrays: Params, name: str, vectors: Array, noise: Array
+    f: Functions, arrays: Params, name: str, vectors: Array, noise: Array, left: Callable[[], int]
 ) -> Table:
-    """Return the derivatives of every function along flat directions of one tensor."""
+    """Return the derivatives of every function along flat directions of one tensor.
+
+    There are fewer where there are no calls left.
+    """
     here = f(arrays)
-    rows = []
+    rows: list[Found] = []
     for vector in vectors:
+        if left() <= 0:
+            break
         direction = {name: vector.reshape(arrays[name].shape)}
 
         def moved(t: float, d: Mapping[str, Array] = direction) -> tuple[float, Array]:
@@ -283,8 +289,13 @@ def directions_of_each(
         third = third_derivative(one(line, 0), float(here[0]), scale, float(noise[0]))
         h = power_of_two(best_step(float(noise[0]), third, scale))
         rows.append(of_each(line, here, h, noise))
-    columns = [np.array([row[k] for row in rows]) for k in range(3)]
-    return Table(np.arange(len(rows)), *columns)
+    shape = (len(rows), len(noise))
+    return Table(
+        np.arange(len(rows)),
+        np.array([row.value for row in rows], float).reshape(shape),
+        np.array([row.bar for row in rows], float).reshape(shape),
+        np.array([row.smooth for row in rows], bool).reshape(shape),
+    )
 
 
 def remembered(line: Line) -> Line:
