@@ -117,7 +117,7 @@ def _of_all(conclusion: Fact, found: Measurement) -> Fact:
         values["count"] = len(found.cases) + len(found.wrong) + found.right
     if conclusion.kind == "wrong-under-cotangents":
         values["wrong"] = [*values["wrong"], *found.wrong]
-    return Fact(conclusion.kind, values)
+    return replace(conclusion, values=values)
 
 
 def _hurried(report: Report, found: Measurement, seconds: float) -> list[Fact]:

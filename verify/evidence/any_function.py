@@ -325,9 +325,9 @@ def _gathered(
 ) -> Gathered:
     """Return the differences that there are calls and time for."""
     count = sum(value.size for value in arrays.values())
-    calls, timely = max(clock.budget - clock.made, 0), int(DIFFERENCING * clock.affordable())
+    calls, timely = max(clock.budget - clock.made, 0), DIFFERENCING * clock.affordable()
     clock.hurried = clock.hurried or timely < min(calls, budgeted.at_most(arrays, calls))
-    budget, most = min(calls, timely), count
+    budget, most = int(min(calls, max(timely, 0))), count
     if analytic and not budgeted.whole(arrays, budget):
         budget, most = budget - count, budgeted.VOUCHERS
     return budgeted.gather(f, arrays, stated, noise, budget, most, leading, clock, rng)
