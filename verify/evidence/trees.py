@@ -90,7 +90,7 @@ class Tree:
         if structure == self.structure:
             named = dict(zip(self.leaves, leaves, strict=True))
             for name in self.arrays:
-                check_unmasked(name, named[name])
+                check_unmasked(argument if name == self.argument else name, named[name])
             return {name: named[name] for name in self.arrays}
         named = dict(_leaves(argument, tree, self.names)[0])
         theirs = {name: argument if name == self.argument else name for name in self.leaves}
