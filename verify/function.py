@@ -22,12 +22,15 @@ from verify.evidence.any_function import Measurement, measure
 from verify.evidence.claims import Claim, Claims, alone
 from verify.evidence.differences import budgeted
 from verify.evidence.differences.central import Params
+from verify.evidence.precisions import PRECISIONS
 from verify.evidence.trees import (
     Tree,
+    as_array,
     flatten_parameters,
     integers_as_numbers,
     is_floating,
     nameless,
+    widened,
 )
 from verify.report import Fact, Report
 from verify.verdict import decide
@@ -43,6 +46,7 @@ def compare(
     budget: int = 10_000,
     seconds: float = 10.0,
     seed: int = 0,
+    compute_dtype: str | None = None,
 ) -> Report:
     """Check a hand-written gradient of any loss against differences of that loss, and JAX.
 
@@ -53,6 +57,8 @@ def compare(
     was left out for lack of time is stated. `names` are what the report calls the elements of
     params, where these are a tuple, a list or one array. Loss and gradient are called in the dtype
     of params; differences are taken in float64 at the same values, where the loss takes those.
+    `compute_dtype` says in what type they compute inside, "float32", "float16" or "bfloat16",
+    if that is not the type of params; otherwise it is found out.
 
     Raises ValueError if params is no tree of finite floating-point arrays, if the gradients
     have another structure or other shapes, if the loss is not one number, if either function
@@ -60,7 +66,7 @@ def compare(
     """
     check_functions(loss=loss, grads=grads, mirror=mirror)
     check_integers(budget=budget, seed=seed)
-    seconds = check_seconds(seconds)
+    seconds, unit = check_seconds(seconds), stated_unit(compute_dtype)
     numbers = integers_as_numbers("params", params)
     names = check_names(names, nameless(numbers))
     tree = flatten_parameters(numbers, names)
@@ -72,7 +78,7 @@ def compare(
         ("loss", "grads"),
     )
     check_budget(budget, len(tree.arrays))
-    report = check_claims(alone(claim), budget, seed, seconds)
+    report = check_claims(alone(claim), budget, seed, seconds, unit)
     converted = [] if numbers is params else [Fact("integers-as-numbers", {"argument": "params"})]
     return replace(
         report,
@@ -84,23 +90,31 @@ def compare(
             budget=budget,
             seconds=seconds,
             seed=seed,
+            compute_dtype=compute_dtype,
         ),
     )
 
 
-def check_claims(claims: Claims, budget: int, seed: int, seconds: float) -> Report:
-    """Measure claims about the losses of one forward pass, and decide on them together."""
+def check_claims(
+    claims: Claims, budget: int, seed: int, seconds: float, unit: float | None = None
+) -> Report:
+    """Measure claims about the losses of one forward pass, and decide on them together.
+
+    `unit` is the unit roundoff that their functions are said to compute in, if any.
+    """
     arrays = claims.tree.arrays
     with _progress(budgeted.at_most(arrays, budget)) as advance:
-        found = measure(claims, budget, seed, seconds, advance)
+        found = measure(claims, unit, budget, seed, seconds, advance)
     report = decide(found.cases)
-    settings = {
+    settings: dict[str, Any] = {
         "parameters": sum(value.size for value in arrays.values()),
         "dtype": ", ".join(sorted({str(value.dtype) for value in arrays.values()})),
         "budget": budget,
         "seed": seed,
         "evaluations": found.evaluations,
     }
+    if any(found.cotangents):
+        settings["cotangents"] = list(found.cotangents)
     return replace(
         report,
         conclusion=_of_all(report.conclusion, found),
@@ -183,7 +197,7 @@ def _one_number(name: str, value: Any, arrays: Mapping[str, Any]) -> np.ndarray:
 
     Raises ValueError if it is not one number, or if it is complex where no array is.
     """
-    array = np.asarray(value)
+    array = widened(value)
     kinds = "fiuc" if any(each.dtype.kind == "c" for each in arrays.values()) else "fiu"
     if array.dtype.kind not in kinds or array.size != 1:
         got = f"an array of the shape {array.shape}" if array.size != 1 else type(value).__name__
@@ -191,6 +205,19 @@ def _one_number(name: str, value: Any, arrays: Mapping[str, Any]) -> np.ndarray:
             f"{name}: it returned {got}, expected a function that returns one real number"
         )
     return array.reshape(())
+
+
+def stated_unit(compute_dtype: str | None) -> float | None:
+    """Return the unit roundoff of the type that functions are said to compute in.
+
+    Raises ValueError for a type of another name.
+    """
+    if compute_dtype is None:
+        return None
+    names = [name for name in PRECISIONS if name != "float64"]
+    if compute_dtype not in names:
+        raise ValueError(f"compute_dtype: got {compute_dtype!r}, expected {', '.join(names)}")
+    return PRECISIONS[compute_dtype].u
 
 
 def check_functions(**functions: Any) -> None:
@@ -219,7 +246,7 @@ def check_names(names: Any, count: int) -> tuple[str, ...]:
 
 def special_points(tree: Tree) -> list[Fact]:
     """Return which floating leaves are 0 or 1 throughout, so that a factor of them is not seen."""
-    arrays = {k: np.asarray(v) for k, v in tree.leaves.items() if is_floating(v)}
+    arrays = {k: as_array(v) for k, v in tree.leaves.items() if is_floating(v)}
     zeros, ones = (
         [k for k, array in arrays.items() if array.size and (array == value).all()]
         for value in (0, 1)

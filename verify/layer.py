@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from verify.evidence.claims import Claims
-from verify.evidence.differences.central import Params
+from verify.evidence.differences.central import Params, copy
 from verify.evidence.trees import Tree, flatten, integers_as_numbers
 from verify.function import (
     call,
@@ -28,6 +28,7 @@ from verify.function import (
     check_seconds,
     differentiated,
     special_points,
+    stated_unit,
 )
 from verify.report import Fact, Report
 
@@ -52,6 +53,7 @@ def check_vjp(
     seconds: float = 10.0,
     cotangents: int | None = None,
     seed: int = 0,
+    compute_dtype: str | None = None,
 ) -> Report:
     """Check the backward pass of a layer or a fused kernel, which has no loss of its own.
 
@@ -67,12 +69,13 @@ def check_vjp(
 
     A third of the `cotangents` are random, the others are 1 at one output and 0 elsewhere. By
     default two are random, and every output is shown alone where they are not too many.
+    `compute_dtype` is as in `compare`.
 
     Raises ValueError as `compare` does.
     """
     check_functions(forward=forward, backward=backward, mirror=mirror)
     check_integers(budget=budget, seed=seed)
-    seconds = check_seconds(seconds)
+    seconds, unit = check_seconds(seconds), stated_unit(compute_dtype)
     if not isinstance(args, (tuple, list)):
         args = (args,)
     if all(value is None for value in args):
@@ -93,7 +96,7 @@ def check_vjp(
     if not tree.arrays:
         raise ValueError("constants: got every argument, expected one to be differentiated")
     with jax.enable_x64(True):
-        layer = Layer(names, forward, backward, mirror, tree, aux)
+        layer = Layer(names, forward, backward, mirror, tree, aux, unit)
         report = _checked_layer(layer, budget, seconds, cotangents, seed)
     converted = [] if numbers is named else [Fact("integers-as-numbers", {"argument": "args"})]
     return replace(
@@ -110,6 +113,7 @@ def check_vjp(
             seconds=seconds,
             cotangents=cotangents,
             seed=seed,
+            compute_dtype=compute_dtype,
         ),
     )
 
@@ -134,12 +138,11 @@ def _checked_layer(
         )
     zero = [n for n, g in zip(layer.names, returned, strict=True) if g is None and tree.under(n)]
     claims = _claims(layer, outputs, silent, cotangents, np.random.default_rng(seed))
-    report = check_claims(claims, budget, seed, seconds)
+    report = check_claims(claims, budget, seed, seconds, layer.unit)
     missing = [Fact("none-is-zero", {"tensors": zero})] if zero else []
     return replace(
         report,
         notes=(*report.notes, *missing),
-        settings={**report.settings, "cotangents": list(claims.cotangents)},
     )
 
 
@@ -164,7 +167,7 @@ class Layer:
     """A forward and a backward function with their arguments, whose names are `names`.
 
     `tree` holds the arguments; what is floating in it is differentiated. `aux` are the outputs
-    that are not, by name or number.
+    that are not, by name or number. `unit` is the unit roundoff that is stated, if any.
     """
 
     names: tuple[str, ...]
@@ -173,6 +176,7 @@ class Layer:
     mirror: Callable[..., Any] | None
     tree: Tree
     aux: Collection[str | int]
+    unit: float | None
 
     def arguments(self, arrays: Params) -> tuple[Any, ...]:
         """Return the positional arguments with these arrays in them."""
@@ -226,7 +230,9 @@ def _claims(
 
     def grads(arrays: Params, cotangent: np.ndarray) -> Params:
         # A backward pass may use the memory of its cotangent: each call gets its own.
-        own = outputs.build(outputs.native({**nothing, **shaped(cotangent)}))
+        native = all(arrays[k].dtype == x.dtype for k, x in layer.tree.arrays.items())
+        every = {**nothing, **shaped(cotangent)}
+        own = outputs.build(outputs.native(every) if native else copy(every))
         gradients = layer.gradients(arrays, own)
         wanted = {
             name: layer.zeros(name, arrays) if gradient is None else gradient
@@ -287,7 +293,7 @@ def _cotangents(
     """
     size = sum(value.size for value in heard.arrays.values())
     random = RANDOM if count is None else max(1, count // 3)
-    result = {f"random {number + 1}": rng.standard_normal(size) for number in range(random)}
+    result = {f"random {number + 1}": _drawn(heard, rng) for number in range(random)}
     if count is not None:
         alone = min(count - random, size)
     else:
@@ -299,6 +305,12 @@ def _cotangents(
         unit[place] = 1
         result[f"1 at output {labels(int(place))}"] = unit
     return result, random
+
+
+def _drawn(heard: Tree, rng: np.random.Generator) -> np.ndarray:
+    """Return a random cotangent, of the types of the outputs, whose backward pass sees it so."""
+    parts = [rng.standard_normal(v.size).astype(v.dtype) for v in heard.arrays.values()]
+    return np.concatenate([part.astype(float) for part in parts])
 
 
 def _labels(heard: Tree) -> Callable[[int], str]:

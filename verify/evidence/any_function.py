@@ -24,8 +24,7 @@ from functools import partial
 import numpy as np
 
 from verify.evidence.bars import measured
-from verify.evidence.bars.measured import DRAWS, NARROW, Sizes, ValueAndGrads
-from verify.evidence.bars.sum_rounding import DOUBLE, SINGLE
+from verify.evidence.bars.measured import DRAWS, Sizes, ValueAndGrads
 from verify.evidence.claims import (
     Claim,
     Claims,
@@ -33,11 +32,12 @@ from verify.evidence.claims import (
     carries_float64,
     in_float64,
     obstacle,
+    product,
     refuse_changes,
     wider,
 )
 from verify.evidence.clock import Clock
-from verify.evidence.differences import budgeted
+from verify.evidence.differences import budgeted, staircase
 from verify.evidence.differences.bends import Place
 from verify.evidence.differences.budgeted import Gathered, Sample
 from verify.evidence.differences.central import (
@@ -48,7 +48,8 @@ from verify.evidence.differences.central import (
     noise_levels,
 )
 from verify.evidence.differences.shared import Stated
-from verify.evidence.second_look import Found, examined, together, witness
+from verify.evidence.precisions import PRECISIONS, SINGLE, unit_of
+from verify.evidence.second_look import Found, by_jax, examined, together, witness
 from verify.evidence.sight import FINEST, ZERO, depends, largest_away, sight
 from verify.evidence.single_outputs import under_others
 from verify.evidence.witnesses import Array, Evidence, Witness, suspects
@@ -64,6 +65,8 @@ CALLS = 12
 """Gradients under each leading cotangent that are taken beside the draws, some in float64."""
 DIFFERENCING = 0.7
 """The part of the time that is left that differences may take; the rest is for second looks."""
+ALONE = 4
+"""Outputs that are shown alone where each cotangent takes differences of its own."""
 FEWEST = 3
 """Draws below which nothing is known of rounding."""
 
@@ -75,7 +78,8 @@ class Measurement:
     `cases` has the evidence under the cotangents that are shown; `wrong` names the others under
     which a gradient is wrong, and `right` counts those under which none is. `seconds` are those
     of one gradient by hand, of JAX, of the differences, and of everything. `hurried` says
-    whether anything was left out for lack of time.
+    whether anything was left out for lack of time. `cotangents` names those that were meant to
+    be taken.
     """
 
     cases: Mapping[str, Evidence]
@@ -84,14 +88,21 @@ class Measurement:
     evaluations: int = 0
     seconds: Mapping[str, float] = field(default_factory=dict)
     hurried: bool = False
+    cotangents: Sequence[str] = ()
 
 
 def measure(
-    claims: Claims, budget: int, seed: int, seconds: float, advance: Callable[[], None]
+    claims: Claims,
+    stated: float | None,
+    budget: int,
+    seed: int,
+    seconds: float,
+    advance: Callable[[], None],
 ) -> Measurement:
     """Return the evidence on claims, in about `budget` calls of their outputs, and in `seconds`.
 
-    `advance` is called before each of these. JAX computes in float64 meanwhile.
+    `stated` is the unit roundoff that they are said to compute in, which is found out otherwise.
+    `advance` is called before each of those calls. JAX computes in float64 meanwhile.
 
     Raises ValueError if a function changes its argument.
     """
@@ -99,29 +110,29 @@ def measure(
 
     # On the way to an answer functions are called where they overflow or are not defined.
     with jax.enable_x64(True), np.errstate(all="ignore"):
-        return _measured(claims, Clock(budget, seconds, advance), seed)
+        return _measured(claims, stated, Clock(budget, seconds, advance), seed)
 
 
-def _measured(claims: Claims, clock: Clock, seed: int) -> Measurement:
+def _measured(claims: Claims, stated: float | None, clock: Clock, seed: int) -> Measurement:
     rng = np.random.default_rng(seed)
     arrays = copy(claims.tree.arrays)
+    refuse_changes(claims.under(next(iter(claims.cotangents))))
+    claims = _with_arithmetic(claims, stated, rng)
     leads = [claims.under(label) for label in list(claims.cotangents)[: claims.leading]]
-    refuse_changes(leads[0])
     before = time.perf_counter()
     value, _ = by_hand(leads[0])(arrays)
     seconds = {"manual": time.perf_counter() - before, "autodiff": 0.0}
-    unit = measured.unit_roundoff(_native_loss(leads[0]), claims.tree.arrays, rng)
     before = time.perf_counter()
     sizes = _sizes(leads[0], arrays, rng)
     each = (time.perf_counter() - before) / measured.ATTEMPTS
-    reason = obstacle(leads[0], arrays, value, sizes, unit)
+    reason = obstacle(leads[0], arrays, value, sizes, claims.unit)
     if reason is not None:
         case = Evidence(Witness(value, math.inf, {}, {}, {}), obstacle=reason)
-        return Measurement({next(iter(claims.cotangents)): case})
-    draws = _draws(clock, each * len(leads), unit)
+        return Measurement({next(iter(claims.cotangents)): case}, cotangents=[*claims.cotangents])
+    draws = _draws(clock, each * len(leads), claims.unit)
     every = [sizes, *(_sizes(lead, arrays, rng) for lead in leads[1:])]
     found = [
-        _found(lead, arrays, size, unit, draws, seconds, rng)
+        _found(claims, lead, arrays, size, draws, seconds, rng)
         for lead, size in zip(leads, every, strict=True)
     ]
     before = time.perf_counter()
@@ -129,7 +140,34 @@ def _measured(claims: Claims, clock: Clock, seed: int) -> Measurement:
     cases, compared = _with_differences(claims, leads, found, pulled, clock, seed, rng)
     seconds["finite_difference"] = time.perf_counter() - before
     seconds["total"] = time.perf_counter() - clock.start
-    return Measurement(cases, *compared, clock.made, seconds, clock.hurried)
+    names = list(claims.cotangents)
+    return Measurement(cases, *compared, clock.made, seconds, clock.hurried, names)
+
+
+def _with_arithmetic(claims: Claims, stated: float | None, rng: np.random.Generator) -> Claims:
+    """Return claims with what their functions compute in, which is found out unless `stated`.
+
+    Where each cotangent takes differences of its own, all are leading, and few are kept.
+    """
+    label, cotangent = next(iter(claims.cotangents.items()))
+    way = by_hand(claims.under(label))
+    arrays = copy(claims.tree.arrays)
+    grads = way(arrays)[1]
+    if stated is not None:
+        unit = max(stated, *(unit_of(x.dtype) for x in claims.tree.arrays.values()))
+    else:
+        unit = measured.unit_roundoff(_native_loss(claims.under(label)), claims.tree.arrays, rng)
+        if unit <= SINGLE and measured.is_staircase(way, arrays, grads, rng):
+            unit = measured.coarseness(way, arrays, rng)
+    outputs = in_float64(claims, arrays)
+
+    def loss(at: Params) -> tuple[float, Params]:
+        return float(product(cotangent, outputs(at))), {}
+
+    if unit <= SINGLE or not measured.is_staircase(loss, arrays, grads, rng):
+        return replace(claims, unit=unit)
+    kept = dict(list(claims.cotangents.items())[: claims.leading + ALONE])
+    return replace(claims, unit=unit, steps=True, cotangents=kept, leading=len(kept))
 
 
 def _with_differences(
@@ -142,7 +180,7 @@ def _with_differences(
     rng: np.random.Generator,
 ) -> tuple[dict[str, Evidence], tuple[list[str], int]]:
     """Return the evidence under the cotangents that are shown, and what is true of the others."""
-    arrays, unit = copy(claims.tree.arrays), found[0].unit
+    arrays = copy(claims.tree.arrays)
     labels = list(claims.cotangents)[: len(next(iter(pulled.values())))]
     rows = np.array([claims.cotangents[label] for label in labels])
     outputs = _counted(in_float64(claims, arrays), clock)
@@ -153,20 +191,24 @@ def _with_differences(
     noise = _noise(f, partial(_product, rows[0], outputs), arrays, seed)
     stated = {name: _stated(name, found, pulled[name]) for name in arrays}
     analytic = _analytic(claims, partial(_product, rows[0], outputs), arrays, clock.budget)
-    gathered = _gathered(f, arrays, stated, noise, analytic, len(leads), clock, rng)
+    if claims.steps:
+        noise = _step_noise(f, arrays, noise, claims.unit, rng)
+        samples = _over_stairs(f, arrays, found, noise, clock, rng)
+    else:
+        gathered = _gathered(f, arrays, stated, noise, analytic, len(leads), clock, rng)
+        samples = [gathered.of(k) for k in range(len(leads))]
     cases: dict[str, Evidence] = {}
     known: frozenset[str] = frozenset()
     places = partial(_place, f, arrays, noise, clock, rng)
-    for k, (lead, each) in enumerate(zip(leads, found, strict=True)):
-        sample = gathered.of(k)
+    for k, (lead, each, sample) in enumerate(zip(leads, found, samples, strict=True)):
         if analytic or _unresolved(claims, each, sample, clock):
-            product = partial(_product, rows[k], outputs)
-            sample = budgeted.sharpened(sample, product, arrays, each.sizes)
+            one = partial(_product, rows[k], outputs)
+            sample = budgeted.sharpened(sample, one, arrays, each.sizes)
         evidence, sample = examined(lead, places(k, each), each, sample, known)
         evidence = _with_zeros(places(k, each), lead.mirror, evidence)
-        cases[labels[k]] = replace(evidence, notes=_notes(lead, unit))
+        cases[labels[k]] = replace(evidence, notes=_notes(claims))
         known |= frozenset(suspects(evidence)[0])
-    if len(labels) == len(leads):
+    if claims.steps or len(labels) == len(leads):
         return cases, ([], 0)
     others = under_others(claims, labels, pulled, found, gathered, cases, places, known, rng)
     return cases | others.cases, (others.wrong, others.right)
@@ -177,9 +219,7 @@ def _native_loss(claim: Claim) -> Callable[[Params], float]:
 
 
 def _product(cotangent: Array, outputs: Functions, at: Params) -> Array:
-    """Return one loss, of the type of the outputs, so that their precision shows."""
-    found = outputs(at)
-    return np.asarray(cotangent @ found, found.dtype)
+    return product(cotangent, outputs(at))
 
 
 def _one(f: Functions, loss: int) -> Callable[[Params], float]:
@@ -209,41 +249,43 @@ def _with_zeros(place: Place, mirror: ValueAndGrads | None, evidence: Evidence) 
     return replace(evidence, elsewhere=elsewhere, independent=independent)
 
 
-def _notes(claim: Claim, unit: float) -> tuple[Fact, ...]:
-    wide = all(array.dtype == np.float64 for array in claim.tree.arrays.values())
-    if unit == SINGLE and wide:
-        return (Fact("computes-in-float32", {"function": claim.names[0]}),)
-    return ()
+def _notes(claims: Claims) -> tuple[Fact, ...]:
+    """Return in what the functions compute, if that is no type of their arguments."""
+    own = max(unit_of(array.dtype) for array in claims.tree.arrays.values())
+    if claims.unit <= own:
+        return ()
+    if claims.unit == SINGLE:
+        return (Fact("computes-in-float32", {"function": claims.names[0]}),)
+    name = next(name for name, precision in PRECISIONS.items() if precision.u == claims.unit)
+    return (Fact("computes-in-16-bits", {"name": name, "forward": claims.steps}),)
 
 
 def _draws(clock: Clock, each: float, unit: float) -> int:
     """Return how often rounding can be drawn in the time there is, at the price of `each` draw."""
-    weight = 3 if unit in NARROW else 1  # a narrow gradient is drawn in float64 as well
+    weight = 3 if unit >= SINGLE else 1  # a narrow gradient is drawn in float64 as well
     affordable = (DRAWING * clock.time_left / max(each, 1e-9) - CALLS) / weight
     clock.hurried = clock.hurried or affordable < DRAWS
     return int(min(max(affordable, FEWEST), DRAWS))
 
 
 def _found(
+    claims: Claims,
     claim: Claim,
     arrays: Params,
     sizes: Sizes,
-    unit: float,
     draws: int,
     seconds: dict[str, float],
     rng: np.random.Generator,
 ) -> Found:
     """Return the gradient by hand, and by JAX if there is a mirror, each with its bars."""
+    unit = claims.unit
     hand = witness(claim, arrays, by_hand(claim)(arrays), sizes, unit, draws, rng)
     if seconds["manual"] < WIDENING_SECONDS and not carries_float64(claim):
         hand = measured.with_wider(hand, wider(claim, arrays), sizes, unit)
-    if claim.mirror is None:
-        return Found(hand, None, sizes, unit)
     before = time.perf_counter()
-    jax = measured.measure(claim.mirror, arrays, *claim.mirror(arrays), sizes, DOUBLE, rng, draws)
-    bars = {k: np.asarray(np.maximum(b, hand.bars[k])) for k, b in jax.bars.items()}
+    jax = by_jax(claim, arrays, hand, sizes, unit, draws, rng)
     seconds["autodiff"] += time.perf_counter() - before
-    return Found(hand, replace(jax, bars=bars), sizes, unit)
+    return Found(hand, jax, sizes, unit, claims.steps)
 
 
 def _sizes(claim: Claim, arrays: Params, rng: np.random.Generator) -> Sizes:
@@ -298,6 +340,8 @@ def _noise(f: Functions, first: Callable[[Params], Array], arrays: Params, seed:
 
 def _analytic(claims: Claims, loss: Callable[[Params], Array], arrays: Params, budget: int) -> bool:
     """Say whether the complex step of every entry is taken: of a loss of one's own."""
+    if claims.steps:
+        return False
     count = sum(value.size for value in arrays.values())
     enough = budgeted.whole(arrays, budget) or 2 * count <= budget
     return len(claims.cotangents) == 1 and enough and budgeted.takes_complex(loss, arrays)
@@ -306,11 +350,40 @@ def _analytic(claims: Claims, loss: Callable[[Params], Array], arrays: Params, b
 def _unresolved(claims: Claims, found: Found, sample: Sample, clock: Clock) -> bool:
     """Say whether the differences of a layer do not show an error of a tenth, in some tensor."""
     count = sum(value.size for value in claims.tree.arrays.values())
-    if len(claims.cotangents) == 1 or count > clock.left():
+    if claims.steps or len(claims.cotangents) == 1 or count > clock.left():
         return False
     evidence = together(found.hand, found.jax, sample)
     seen = [sight(evidence, name) for name in found.hand.grads]
     return any((each.see > FINEST * each.largest).any() for each in seen if not each.zero)
+
+
+def _step_noise(
+    f: Functions, arrays: Params, noise: Array, unit: float, rng: np.random.Generator
+) -> Array:
+    """Return the standard deviation of one evaluation of each staircase about its smooth part."""
+    every = range(len(noise))
+    stairs = [measured.step_noise(_one(f, k), arrays, unit, rng) for k in every]
+    return np.asarray(np.maximum(noise, stairs))
+
+
+def _over_stairs(
+    f: Functions,
+    arrays: Params,
+    found: Sequence[Found],
+    noise: Array,
+    clock: Clock,
+    rng: np.random.Generator,
+) -> list[Sample]:
+    """Return the differences of losses that are staircases, each its own, for there is time."""
+    timely = DIFFERENCING * clock.affordable()
+    clock.hurried = clock.hurried or timely < clock.budget - clock.made
+    share = int(max(min(timely, clock.budget - clock.made), 0)) // len(found)
+    return [
+        staircase.gather(
+            _one(f, k), arrays, dict(each.hand.grads), float(noise[k]), each.unit, share, rng
+        )
+        for k, each in enumerate(found)
+    ]
 
 
 def _gathered(

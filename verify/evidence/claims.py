@@ -16,6 +16,7 @@ import numpy as np
 
 from verify.evidence.bars.measured import Sizes, ValueAndGrads
 from verify.evidence.differences.central import Params, copy
+from verify.evidence.precisions import DOUBLE, unit_of
 from verify.evidence.trees import Tree
 from verify.evidence.witnesses import Array
 from verify.report import Fact
@@ -52,7 +53,9 @@ class Claims:
 
     `outputs` returns all outputs that are differentiated as one flat array, of the dtype that
     the user's function gave them; `grads` and `mirror` take a flat cotangent beside the arrays.
-    `cotangents` are named; the first of them, `leading`, have a part of every output.
+    `cotangents` are named; the first of them, `leading`, have a part of every output. `unit` is
+    the unit roundoff of the coarsest type that the functions compute in, and `steps` says whether
+    the outputs of float64 arrays are computed in 16 bits, too.
     """
 
     tree: Tree
@@ -62,15 +65,15 @@ class Claims:
     names: tuple[str, str]
     cotangents: Mapping[str, Float[Array, " M"]]
     leading: int = 1
+    unit: float = DOUBLE
+    steps: bool = False
 
     def under(self, label: str) -> Claim:
         """Return the claim under one cotangent."""
         cotangent = self.cotangents[label]
 
         def loss(at: Params) -> Array:
-            found = self.outputs(at)
-            # The product is of the type of the outputs, so that their precision shows.
-            return np.asarray(cotangent @ found, found.dtype)
+            return product(cotangent, self.outputs(at))
 
         mirror = self.mirror
         return Claim(
@@ -80,6 +83,11 @@ class Claims:
             None if mirror is None else lambda at: mirror(at, cotangent),
             self.names,
         )
+
+
+def product(cotangent: Array, outputs: Array) -> Array:
+    """Return a loss, of the type of the outputs, so that their precision shows, but for 16 bits."""
+    return np.asarray(cotangent @ outputs, np.result_type(np.float32, outputs))
 
 
 def alone(claim: Claim) -> Claims:
@@ -150,7 +158,7 @@ def wider(claim: Claim, arrays: Params) -> Params:
     """Return the gradients that the user's function computes in a wider type, where it does."""
     native = {value.dtype for value in claim.tree.arrays.values()}
     wide = np.longdouble if np.dtype(np.float64) in native else np.float64
-    if np.finfo(wide).eps >= min(np.finfo(dtype).eps for dtype in native):
+    if unit_of(np.dtype(wide)) >= min(unit_of(dtype) for dtype in native):
         return {}
     try:
         found = claim.grads({k: value.astype(wide) for k, value in arrays.items()})

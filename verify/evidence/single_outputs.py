@@ -12,14 +12,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from verify.evidence.bars import measured
 from verify.evidence.bars.measured import DRAWS
-from verify.evidence.bars.sum_rounding import DOUBLE
 from verify.evidence.claims import Claims, by_hand
 from verify.evidence.differences.bends import Place
 from verify.evidence.differences.budgeted import Gathered, Sample
 from verify.evidence.differences.central import Params
-from verify.evidence.second_look import Found, examined, together, witness
+from verify.evidence.second_look import Found, by_jax, examined, together, witness
 from verify.evidence.witnesses import Array, Evidence, Witness, suspects
 from verify.report import over_bar
 
@@ -142,8 +140,5 @@ def _found(
         kinked = {k: np.any([each.hand.kinked[k] for each in found], axis=0) for k in arrays}
         loss = float(claim.loss(tree.native(arrays)))
         hand = Witness(loss, lead.hand.loss_bar, grads, bars, kinked)
-    if claim.mirror is None:
-        return Found(hand, None, lead.sizes, lead.unit)
-    jax = measured.measure(claim.mirror, arrays, *claim.mirror(arrays), lead.sizes, DOUBLE, rng)
-    bars = {k: np.asarray(np.maximum(b, hand.bars[k])) for k, b in jax.bars.items()}
-    return Found(hand, replace(jax, bars=bars), lead.sizes, lead.unit)
+    jax = by_jax(claim, arrays, hand, lead.sizes, lead.unit, DRAWS, rng)
+    return Found(hand, jax, lead.sizes, lead.unit)

@@ -3,11 +3,13 @@
 A tree is what JAX takes for one: dicts, lists, tuples, named tuples, None, and dataclasses
 registered with JAX, nested in any way. Its leaves are named by their path, "layers.0.W"; the
 sole leaf of a bare array is named by the argument itself. JAX sorts the keys of dicts; a tree
-that is put together again has them in the order in which its owner put them.
+that is put together again has them in the order in which its owner put them. Tensors of PyTorch
+are arrays like others; it is imported only where one comes in.
 """
 
 from __future__ import annotations
 
+import sys
 from collections import OrderedDict, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,11 +19,11 @@ from typing import Any
 
 import numpy as np
 
+from verify.evidence.precisions import BFLOAT16, FLOATS
 from verify.problem import check_finite, check_unmasked
 
-FLOATS = (np.float16, np.float32, np.float64)
-FRAMEWORKS = ("torch", "tensorflow", "mxnet", "cupy", "paddle")
-"""Whose tensors are none of NumPy's or JAX's arrays."""
+FRAMEWORKS = ("tensorflow", "mxnet", "cupy", "paddle")
+"""Whose tensors are arrays neither of NumPy nor of JAX or PyTorch."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,11 +76,12 @@ class Tree:
     def read(self, argument: str, tree: Any, kinds: str = "fiu") -> dict[str, np.ndarray]:
         """Return the leaves of a tree of the same structure, as arrays of the same shapes.
 
-        Only those are returned that are floating in this tree. Raises ValueError, naming the
-        leaf, for any other structure or shape, or for a dtype of none of the kinds.
+        Only those are returned that are floating in this tree, bfloat16 as float32. Raises
+        ValueError, naming the leaf, for any other structure or shape, or for a dtype of none of
+        the kinds.
         """
         return {
-            name: self._as_here(argument, name, np.asarray(leaf), kinds)
+            name: self._as_here(argument, name, widened(leaf), kinds)
             for name, leaf in self.pick(argument, tree).items()
         }
 
@@ -130,10 +133,10 @@ def flatten(argument: str, tree: Any, names: Sequence[str] = ()) -> Tree:
         if type(leaf).__module__.partition(".")[0] in FRAMEWORKS:
             raise ValueError(
                 f"{name}: got a {type(leaf).__module__.partition('.')[0]} {type(leaf).__name__}, "
-                "expected an array of NumPy or JAX"
+                "expected an array of NumPy, JAX or PyTorch"
             )
     arrays = {
-        name: check_finite(name, np.array(leaf, order="C"))
+        name: check_finite(name, np.array(as_array(leaf), order="C"))
         for name, leaf in _leaves(argument, _as_owned(tree), names)[0]
         if is_floating(leaf)
     }
@@ -177,6 +180,40 @@ def integers_as_numbers(argument: str, tree: Any) -> Any:
         return tree
     numbers = jax.tree_util.tree_map(lambda x: float(x) if type(x) is int else x, tree)
     return _in_order_of(tree, numbers)
+
+
+def widened(leaf: Any) -> np.ndarray:
+    """Return a number or an array as NumPy's, bfloat16 as float32, which holds it exactly."""
+    array = as_array(leaf)
+    return array.astype(np.float32) if array.dtype == BFLOAT16 else array
+
+
+def as_array(leaf: Any) -> np.ndarray:
+    """Return a number, an array or a tensor of PyTorch as an array of NumPy's, of its dtype."""
+    if not _is_tensor(leaf):
+        return np.asarray(leaf)
+    import torch
+
+    tensor = leaf.detach().cpu()
+    if tensor.dtype == torch.bfloat16:
+        return np.asarray(tensor.view(torch.int16)).view(BFLOAT16)
+    return np.asarray(tensor)
+
+
+def _is_tensor(leaf: Any) -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(leaf, torch.Tensor)
+
+
+def _tensor(array: np.ndarray, like: Any) -> Any:
+    """Return an array as a tensor of PyTorch, on the device of another, with its memory shared."""
+    import torch
+
+    if array.dtype == BFLOAT16:
+        tensor = torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
+    else:
+        tensor = torch.from_numpy(array)
+    return tensor.to(like.device).requires_grad_(like.requires_grad)
 
 
 def _leaves(argument: str, tree: Any, own: Sequence[str] = ()) -> tuple[list[tuple[str, Any]], Any]:
@@ -243,6 +280,9 @@ def is_floating(leaf: Any) -> bool:
 def _dtype(leaf: Any) -> np.dtype | None:
     """Return the dtype of a number or an array, None for anything else."""
     dtype = getattr(leaf, "dtype", None)
+    if _is_tensor(leaf):
+        name = str(dtype).removeprefix("torch.")
+        return np.dtype(name) if hasattr(np, name) or name == BFLOAT16.name else None
     if dtype is None and isinstance(leaf, (bool, int, float, complex)):
         return np.asarray(leaf).dtype
     return dtype if isinstance(dtype, np.dtype) else None
@@ -260,7 +300,13 @@ def _like(leaf: Any, array: np.ndarray) -> Any:
     """Return the array as the kind of thing that the leaf is: a number, NumPy's or JAX's."""
     if isinstance(leaf, (float, np.generic)):
         return array[()]
-    if isinstance(leaf, np.ndarray) or array.dtype not in (np.float32, np.float64):
+    if isinstance(leaf, np.ndarray):
+        return array
+    if _is_tensor(leaf):
+        # What JAX traces stays what it is.
+        plain = isinstance(array, (np.ndarray, np.generic))
+        return _tensor(np.asarray(array), leaf) if plain else array
+    if array.dtype not in FLOATS:
         return array
     import jax.numpy as jnp
 

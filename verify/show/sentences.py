@@ -210,6 +210,15 @@ SENTENCES: Mapping[str, Callable[..., str]] = {
     "computes-in-float32": lambda function: (
         f"{function} computes in float32, though its arguments are float64."
     ),
+    "computes-in-16-bits": lambda name, forward: (
+        f"The functions compute in {name} inside, though their arguments are finer. "
+        + (
+            "The loss is constant around most points, so differences were taken over large "
+            "steps; a forward pass that carries float64, or a mirror in JAX, would show more."
+            if forward
+            else "The loss of float64 arguments does not, so differences are exact."
+        )
+    ),
     "special-point": _special_point,
     "none-is-zero": lambda tensors: (
         f"backward returned None for {', '.join(tensors)}, which was taken as zero. If that is "

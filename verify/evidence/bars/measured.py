@@ -7,7 +7,8 @@ that it may have before it cancels. An entry that one spacing moves by much more
 depends on an accident, and its bar contains the jump.
 
 A gradient in a narrow type that also runs in float64 is compared with itself there, at points
-nearby: what differs is its rounding, and nothing that the two have in common.
+nearby: what differs is its rounding, and nothing that the two have in common. One in 16 bits that
+does not is compared with its own smooth part.
 
 `docs/rounding.md` derives each part.
 """
@@ -21,13 +22,11 @@ from functools import partial
 
 import numpy as np
 
-from verify.evidence.bars.sum_rounding import HALF, SINGLE
 from verify.evidence.entry_sizes import own_scales, scales
+from verify.evidence.precisions import BRAIN, HALF, PRECISIONS, SINGLE, lost_to_underflow, unit_of
 from verify.evidence.witnesses import Witness
 
 Params = dict[str, np.ndarray]
-NARROW = {SINGLE: np.float32, HALF: np.float16}
-"""The types narrower than float64, by unit roundoff."""
 ValueAndGrads = Callable[[Params], tuple[float, Params]]
 
 DRAWS = 16
@@ -37,16 +36,31 @@ FLOOR = 128.0
 doubles; two ways have one each; and a sum of such errors is a few times larger than each."""
 NEARBY = 2.0**-10
 """How far, relative to its scale, an entry is moved to draw the rounding of a gradient anew."""
+UNITS_APART = 16.0
+"""Likewise, in units of rounding, at least."""
 SHARED = 4
 """Draws' worth of weight that the tensor as a whole has in the rounding of each of its entries."""
 SAME = 4.0
 """Units of rounding of its own value that an entry may be off in every draw alike."""
 TERMS = 8.0
-"""Likewise, units of the largest value that it has nearby."""
+"""Likewise, units of the largest value that it has nearby, or of the tensor's usual one."""
+ALIKE = 2.0**-5
+"""The part of its natural size that an entry may be off in every draw alike, at most."""
 CLOSE = 2.0**-26
 """A spacing, relative to the scale, at which a function computed in float64 is smooth."""
 SIXTH = (1, -6, 15, -20, 15, -6, 1)
 """The weights of seven values in their sixth difference; the sum of their squares is 924."""
+STRIDE = 4.0
+"""The spacing, in units of rounding, at which the values of 16-bit arithmetic are rounded anew."""
+LINES = 4
+"""Lines on which the noise of a gradient is measured, pooled over its entries."""
+LINES_OF_ONE = 24
+"""Likewise, of a single number."""
+PLATEAU = 2.0**-20
+"""A move, relative to an entry, that float32 sees and 16 bits hardly ever do."""
+WIDE_MOVE = 2.0**-4
+"""One that both see."""
+MOVES = 12
 VALUES = 6
 """Values by which the type is recognised that a loss computes in."""
 ROUND = 2.0**16
@@ -70,7 +84,7 @@ class Sizes:
         """Return how far off a tensor's gradient may be in every draw alike."""
         near, far = FLOOR * unit * self.grads[name], FLOOR * unit * self.far[name]
         floor = np.maximum(near, np.minimum(far, math.sqrt(unit) * self.grads[name]))
-        return floor + FLOOR * _least(unit)
+        return floor + lost_to_underflow(unit)
 
 
 def measure(
@@ -103,6 +117,7 @@ def against_itself(
     narrow: Callable[[Params], Params],
     wide: Callable[[Params], Params],
     arrays: Params,
+    dtypes: Mapping[str, np.dtype],
     sizes: Sizes,
     unit: float,
     rng: np.random.Generator,
@@ -110,22 +125,26 @@ def against_itself(
 ) -> Witness:
     """Take the bars from how far a gradient is from itself in float64, at points nearby.
 
-    `narrow` and `wide` are the same function in either type, `arrays` numbers of the narrow one.
-    The deviation over the points counts, pooled with that of the tensor, and not the mean: a
-    fault of the narrow function alone does not widen its own bars. Entries that depend on an
-    accident keep the bars that they have.
+    `narrow` and `wide` are the same function in either type, `dtypes` those of the arguments of
+    the narrow one; a function that knows no other type is both. The deviation over the points
+    counts, pooled with that of the tensor, and the mean only as far as it has the size of
+    rounding: a fault of the narrow function alone does not widen its own bars. Entries that
+    depend on an accident keep the bars that they have.
     """
-    dtypes = dict.fromkeys(arrays, NARROW[unit])
     sums = {k: _Errors.none(x.shape) for k, x in arrays.items()}
     for _ in range(draws):
-        at = {k: x.astype(dtypes[k]).astype(float) for k, x in _beside(arrays, NEARBY, rng).items()}
+        there = _beside(arrays, max(NEARBY, UNITS_APART * unit), rng)
+        at = {k: x.astype(dtypes[k]).astype(float) for k, x in there.items()}
         try:
             rounded, exact = narrow(at), wide(at)
         except (ArithmeticError, ValueError):
             continue
         for k, each in sums.items():
             each.add(rounded[k] - exact[k], exact[k], math.sqrt(unit) * sizes.far[k])
-    noise = _noise(wide, arrays, rng)
+    if unit <= SINGLE:
+        noise = _noise(wide, arrays, CLOSE, rng, lines=1)
+    else:
+        noise = _noise(wide, arrays, STRIDE * unit, rng, LINES)
     quantile = _quantile(sum(g.size for g in measured.grads.values()), draws)
     bars = {}
     for k, g in measured.grads.items():
@@ -133,7 +152,10 @@ def against_itself(
             bars[k] = measured.bars[k]
             continue
         bar = quantile * (np.sqrt(_pooled(sums[k].usual, sums[k].variance)) + noise[k])
-        bar += unit * (SAME * np.abs(g) + TERMS * sums[k].terms) + FLOOR * _least(unit)
+        alike = min(FLOOR * unit, ALIKE) * sizes.grads[k]
+        terms = np.maximum(sums[k].terms, math.sqrt(float(np.mean(sums[k].terms ** 2))))
+        bar += np.minimum(2 * np.abs(sums[k].mean), alike)
+        bar += unit * (SAME * np.abs(g) + TERMS * terms) + lost_to_underflow(unit)
         bars[k] = np.where(measured.kinked[k], np.maximum(bar, measured.bars[k]), bar)
     return replace(measured, bars=bars)
 
@@ -176,19 +198,91 @@ class _Errors:
 
 
 def _noise(
-    gradient: Callable[[Params], Params], arrays: Params, rng: np.random.Generator
+    function: Callable[[Params], Params],
+    arrays: Params,
+    spacing: float,
+    rng: np.random.Generator,
+    lines: int,
 ) -> dict[str, float]:
-    """Return the noise of a gradient, a tensor: 0 but for rounding where it is smooth.
+    """Return the noise of each array that a function returns: 0 but for rounding if it is smooth.
 
-    It is the root mean square of the sixth differences at a spacing of `CLOSE`. A gradient that
-    computes in a narrower type inside is not smooth at that.
+    It is the root mean square of the sixth differences on some lines, at a spacing relative to
+    the scale of each entry. A function that computes in a narrower type inside is not smooth.
     """
-    step = {k: CLOSE * own_scales(x) * rng.standard_normal(x.shape) for k, x in arrays.items()}
-    sixth = {k: np.zeros_like(x) for k, x in arrays.items()}
-    for j, weight in zip(range(-3, 4), SIXTH, strict=True):
-        for k, g in gradient({k: x + j * step[k] for k, x in arrays.items()}).items():
-            sixth[k] += weight * g
-    return {k: math.sqrt(np.mean(d**2) / 924) for k, d in sixth.items() if d.size}
+    squares: dict[str, list[float]] = {}
+    for _ in range(lines):
+        step = {
+            k: spacing * own_scales(x) * rng.standard_normal(x.shape) for k, x in arrays.items()
+        }
+        sixth: Params = {}
+        for j, weight in zip(range(-3, 4), SIXTH, strict=True):
+            for k, g in function({k: x + j * step[k] for k, x in arrays.items()}).items():
+                sixth[k] = sixth.get(k, np.zeros(np.shape(g)))
+                sixth[k] += weight * g
+        for k, d in sixth.items():
+            squares.setdefault(k, []).append(float(np.mean(d**2)) if d.size else 0.0)
+    return {k: math.sqrt(float(np.mean(found)) / 924) for k, found in squares.items()}
+
+
+def is_staircase(
+    way: ValueAndGrads, arrays: Params, grads: Params, rng: np.random.Generator
+) -> bool:
+    """Return whether a function computes in 16 bits inside, though it takes finer numbers.
+
+    Then it is constant around nearly every point. A single entry is moved, at random points, so
+    little that 16 bits do not see it, where they do see a larger move. `grads` is its gradient.
+    """
+    # Entries at 0, and those that do not matter, do not show it.
+    blind = not any(g.any() for g in grads.values())
+    matter = {k: np.flatnonzero((x != 0) & (blind | (grads[k] != 0))) for k, x in arrays.items()}
+    names = [k for k, index in matter.items() if index.size]
+    seen, unseen = 0, 0
+    for _ in range(MOVES if names else 0):
+        name = names[rng.integers(len(names))]
+        i = int(rng.choice(matter[name]))
+        at = _beside(arrays, WIDE_MOVE, rng)
+        if not _sees(way, at, name, i, PLATEAU):
+            unseen += _sees(way, at, name, i, WIDE_MOVE)
+            continue
+        seen += 1
+        if seen > 1:
+            return False
+    return unseen >= MOVES // 3
+
+
+def coarseness(way: ValueAndGrads, arrays: Params, rng: np.random.Generator) -> float:
+    """Return the unit roundoff of the 16-bit type in which a staircase is computed.
+
+    It is the type that holds the whole gradient exactly. Where none does, it is float16 if the
+    gradient's noise is of the size that float16 has, else bfloat16.
+    """
+    grads = way(arrays)[1]
+    for name in ("bfloat16", "float16"):
+        dtype, unit, _ = PRECISIONS[name]
+        if all(np.array_equal(g.astype(dtype).astype(float), g) for g in grads.values()):
+            return unit
+    noise = _noise(lambda at: way(at)[1], arrays, 2 * BRAIN, rng, LINES)
+    sizes = {k: float(np.sqrt(np.mean(g**2))) for k, g in grads.items() if g.size}
+    rough = max((noise[k] / size for k, size in sizes.items() if size > 0), default=math.inf)
+    return HALF if rough < math.sqrt(HALF * BRAIN) / 2 else BRAIN
+
+
+def step_noise(
+    f: Callable[[Params], float], arrays: Params, unit: float, rng: np.random.Generator
+) -> float:
+    """Return the standard deviation of one evaluation of a staircase about its smooth part."""
+    return _noise(lambda at: {"": np.array(f(at))}, arrays, STRIDE * unit, rng, LINES_OF_ONE)[""]
+
+
+def _sees(way: ValueAndGrads, arrays: Params, name: str, i: int, by: float) -> bool:
+    """Return whether any bit of a loss and its gradient changes where one entry is moved."""
+    moved = arrays[name].copy()
+    moved.reshape(-1)[i] *= 1 + by
+    here, there = _attempt(way, arrays), _attempt(way, {**arrays, name: moved})
+    if here is None or there is None:
+        return False
+    changed = (not np.array_equal(g, there[1][k]) for k, g in here[1].items())
+    return here[0] != there[0] or any(changed)
 
 
 def _beside(arrays: Params, distance: float, rng: np.random.Generator) -> Params:
@@ -230,7 +324,7 @@ def unit_roundoff(
     A loss whose values at random points are all float32 numbers works in float32, whatever
     the type that it returns, unless they are so round that any type has them.
     """
-    unit = max(float(np.finfo(value.dtype).eps) / 2 for value in arrays.values())
+    unit = max(unit_of(value.dtype) for value in arrays.values())
     values = [
         loss({k: x * (1 + 2.0**-12 * rng.standard_normal(x.shape)) for k, x in arrays.items()})
         for _ in range(VALUES)
@@ -313,12 +407,6 @@ def _attempt(way: ValueAndGrads, arrays: Params) -> tuple[float, Params] | None:
         return way(arrays)
     except (ArithmeticError, ValueError):
         return None
-
-
-def _least(unit: float) -> float:
-    """Return the smallest normal number of the type with this unit roundoff."""
-    types = (np.finfo(dtype) for dtype in (np.float64, np.float32, np.float16))
-    return float(next(info.tiny for info in types if info.eps / 2 >= unit))
 
 
 def _nudged(arrays: Params, unit: float, rng: np.random.Generator) -> Params:

@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from verify.evidence.bars.measured import Sizes
-from verify.evidence.bars.sum_rounding import DOUBLE
 from verify.evidence.clock import OVERRUN, Clock
 from verify.evidence.differences.central import (
     ROUNDING,
@@ -37,6 +36,7 @@ from verify.evidence.differences.shared import (
     entries_of_each,
 )
 from verify.evidence.entry_sizes import own_scales
+from verify.evidence.precisions import DOUBLE
 from verify.evidence.witnesses import Differences
 
 DIRECTIONS = 2
@@ -164,10 +164,10 @@ def _chosen(
     if whole(arrays, budget):
         return {name: np.arange(value.size) for name, value in arrays.items()}
     rest = budget - least_budget(len(arrays)) - PILOT * len(arrays)
-    shares = _shares([value.size for value in arrays.values()], max(rest, 0) // EACH)
+    each = shares([value.size for value in arrays.values()], max(rest, 0) // EACH)
     return {
         name: stratified_sample(stated[name].values[0][0], min(max(share, FEWEST), most), rng)
-        for name, share in zip(arrays, shares, strict=True)
+        for name, share in zip(arrays, each, strict=True)
     }
 
 
@@ -319,14 +319,14 @@ def _widened(
     return replace(found, bar=bar)
 
 
-def _shares(sizes: Sequence[int], total: int) -> list[int]:
+def shares(sizes: Sequence[int], total: int) -> list[int]:
     """Divide a total among tensors, equally, but to none more than its size."""
-    shares = [0] * len(sizes)
+    each = [0] * len(sizes)
     order = sorted(range(len(sizes)), key=lambda i: sizes[i])
     for done, i in enumerate(order):
-        shares[i] = min(sizes[i], total // (len(sizes) - done))
-        total -= shares[i]
-    return shares
+        each[i] = min(sizes[i], total // (len(sizes) - done))
+        total -= each[i]
+    return each
 
 
 def _along(

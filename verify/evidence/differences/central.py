@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from verify.evidence.bars.sum_rounding import DOUBLE
 from verify.evidence.entry_sizes import scales
+from verify.evidence.precisions import DOUBLE
 from verify.evidence.witnesses import Differences
 
 if TYPE_CHECKING:
