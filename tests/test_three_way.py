@@ -343,3 +343,19 @@ def test_a_check_leaves_jax_as_it_was():
     autodiff.loss_and_grads(*random_problem().arguments, l2=0.7)
     three_way(random_problem(), finite_difference="sampled")
     assert jax.numpy.ones(1).dtype == before
+
+
+def test_in_float32_near_convergence_a_right_pass_agrees_and_a_zeroed_one_does_not():
+    # The derived bars alone are wider there than most of the gradient.
+    rng = np.random.default_rng(203)
+    params = manual.initialize((6, 4, 4, 3), "he", rng, np.float64)
+    X, labels = rng.standard_normal((6, 11)), np.r_[0, 1, rng.integers(0, 3, 9)]
+    problem = Problem(params, X, np.eye(3)[:, labels], hidden="relu", output="softmax")
+    learnt, _ = autodiff.steps(*problem.arguments, n=3000, learning_rate=0.3, **problem.options)
+    single = problem.with_params(learnt).astype(np.float32)
+    assert three_way(single).ok
+
+    def zeroed(*args, **options):
+        return {**manual.loss_and_grads(*args, **options)[1], "W2": np.zeros((4, 4), np.float32)}
+
+    assert three_way(single, grads=zeroed).verdict != "agree"

@@ -18,6 +18,7 @@ import numpy as np
 
 import manual
 from verify.activations import KINKED
+from verify.evidence.bars import measured
 from verify.evidence.bars.derived import Rounding, analyse
 from verify.evidence.differences.central import (
     Params,
@@ -25,6 +26,7 @@ from verify.evidence.differences.central import (
     directional_differences,
     stratified_sample,
 )
+from verify.evidence.precisions import SINGLE
 from verify.evidence.sight import ZERO, depends, largest_away
 from verify.evidence.witnesses import Array, Arrays, Differences, Evidence, Witness
 from verify.problem import Problem
@@ -152,6 +154,40 @@ def evidence_on(witnesses: Witnesses, loss: float, grads: Arrays) -> Evidence:
         independent=witnesses.independent,
         notes=quotients.notes,
     )
+
+
+def with_measured_bars(evidence: Evidence, problem: Problem, seed: int = 0) -> Evidence:
+    """Narrow the bars of a float32 gradient to the rounding that `manual` is measured to have.
+
+    The derived bars hold for whatever order of summation; near convergence, where all that is
+    left is rounding, they may be wider than the gradient. Those of entries at kinks stay.
+    """
+    exact = problem.astype(np.float64)
+
+    def grads_on(one: Problem) -> Callable[[Params], tuple[float, Params]]:
+        def way(params: Params) -> tuple[float, Params]:
+            at = one.with_params({k: v.astype(one.dtype) for k, v in params.items()})
+            value, grads = manual.loss_and_grads(*at.arguments, **at.options)
+            return float(value), {k: np.asarray(g, float) for k, g in grads.items()}
+
+        return way
+
+    narrow, wide = grads_on(problem), grads_on(exact)
+    arrays = {k: np.array(v) for k, v in exact.params.items()}
+    rng = np.random.default_rng(seed)
+    sizes = measured.natural_sizes(narrow, arrays, *narrow(arrays), rng)
+    found = measured.against_itself(
+        evidence.hand,
+        lambda at: narrow(at)[1],
+        lambda at: wide(at)[1],
+        arrays,
+        {k: v.dtype for k, v in problem.params.items()},
+        sizes,
+        SINGLE,
+        rng,
+    )
+    bars = {k: np.minimum(bar, found.bars[k]) for k, bar in evidence.hand.bars.items()}
+    return replace(evidence, hand=replace(evidence.hand, bars=bars))
 
 
 def difference(
