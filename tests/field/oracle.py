@@ -8,7 +8,8 @@ is taken, as long as it is 0 but for rounding.
 
 The rounding of correct code is what correct code does: `manual` is run with the examples and
 the features in several orders, and each entry's largest error is its rounding. A planted change
-is a mistake if it puts some entry further off than four times that.
+is a mistake if it puts some entry further off than four times that. A kernel's forward pass takes
+complex numbers itself; its rounding is that of the right backward pass, in the kernel's own type.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import manual
 from verify import Problem
 
 from .cases import Case, Grads
+from .kernels import KernelCase, named
 
 STEP = np.longdouble(2) ** -500
 ORDERS = 8
@@ -53,6 +55,35 @@ def exact_entries(problem: Problem, entries: Mapping[str, np.ndarray]) -> Grads:
     return result
 
 
+def exact_kernel_gradients(case: KernelCase) -> Grads:
+    """Return the gradient of a kernel's loss in extended precision, at the case's arguments."""
+    cotangent = case.cotangent.astype(float)
+    wide = {k: x.astype(float).astype(np.clongdouble) for k, x in case.params.items()}
+    result = {}
+    for name, value in wide.items():
+        flat = value.reshape(-1)
+        gradient = np.zeros(flat.size, np.longdouble)
+        for i in range(flat.size):
+            here = flat[i]
+            flat[i] = here + 1j * STEP
+            gradient[i] = np.sum(cotangent * case.exactly(*wide.values()).imag) / STEP
+            flat[i] = here
+        result[name] = gradient.reshape(value.shape)
+    return result
+
+
+def kernel_rounding(case: KernelCase, exact: Grads) -> Grads:
+    """Return how far off the right backward pass is in an entry, or usually is in its tensor."""
+    found = named(case.params, case.right(case.cotangent.copy(), *case.params.values()))
+    unit = case.unit
+    errors = {}
+    for name, gradient in exact.items():
+        apart = np.abs(found[name].astype(float) - gradient)
+        usual = 3 * np.sqrt(np.mean(apart**2))
+        errors[name] = np.maximum(np.maximum(apart, usual), 2 * unit * np.abs(gradient))
+    return errors
+
+
 def rounding(problem: Problem, exact: Grads) -> Grads:
     """Return the largest error of every entry over correct evaluations in several orders."""
     unit = np.finfo(problem.dtype).eps
@@ -80,9 +111,10 @@ def reordered(problem: Problem) -> Iterator[Grads]:
         yield grads
 
 
-def is_mistake(case: Case, exact: Grads, errors: Grads) -> bool:
+def is_mistake(case: Case | KernelCase, exact: Grads, errors: Grads) -> bool:
     """Return whether some entry of the case's gradient is further off than rounding puts it."""
-    grads = case.grads(case.problem.params)
+    # Of bfloat16 no difference from extended precision can be taken.
+    grads = {k: np.asarray(g, float) for k, g in case.grads(case.params).items()}
     return any((np.abs(grads[k] - g) > FACTOR * errors[k]).any() for k, g in exact.items())
 
 
