@@ -18,7 +18,7 @@ from verify.evidence.differences.bends import Place
 from verify.evidence.differences.budgeted import Gathered, Sample
 from verify.evidence.differences.central import Params
 from verify.evidence.second_look import Found, by_jax, examined, together, witness
-from verify.evidence.witnesses import Array, Evidence, Witness, suspects
+from verify.evidence.witnesses import Array, Evidence, Witness, against_jax, beyond, suspects
 from verify.report import over_bar
 
 WORST = 4
@@ -66,17 +66,21 @@ def under_others(
         sample = _without(gathered.of(first + j), hidden)
         doubtful = {name for name, ratio in ratios.items() if ratio[j] > 1} - known
         here = _found(claims, label, pulled, found, first + j, rng, drawn=bool(doubtful))
-        if doubtful:
+        evidence = together(here.hand, here.jax, sample)
+        if doubtful or _against_jax(evidence):
             place = places(first + j, here)
             evidence, _ = examined(claims.under(label), place, here, sample, known)
             known |= set(suspects(evidence)[0])
-        else:
-            evidence = together(here.hand, here.jax, sample)
         cases[label] = replace(evidence, notes=notes)
     contradicted = np.any([ratios[name] > 1 for name in known] or [worst < 0], axis=0)
     contradicted[shown] = False
     wrong = [labels[first + j] for j in map(int, np.flatnonzero(contradicted))]
     return Others(cases, wrong, len(worst) - len(shown) - len(wrong))
+
+
+def _against_jax(evidence: Evidence) -> bool:
+    """Say whether JAX has another gradient, as it may have where the function bends."""
+    return any(beyond(against_jax(evidence, name)).size for name in evidence.apart)
 
 
 def _hidden(name: str, gathered: Gathered, leading: Mapping[str, Evidence]) -> Array:
