@@ -62,7 +62,16 @@ def compare(
 
     Raises ValueError if params is no tree of finite floating-point arrays, if the gradients
     have another structure or other shapes, if the loss is not one number, if either function
-    changes its argument, or if the budget is too small for anything.
+    changes its argument, if the budget is too small for anything, or for another compute_dtype.
+
+    Example:
+        >>> import backproof
+        >>> import numpy as np
+        >>> report = backproof.compare(lambda w: np.sum(w**2), lambda w: 3 * w, np.ones(2))
+        >>> report.verdict
+        'disagree'
+        >>> backproof.compare(lambda w: np.sum(w**2), lambda w: 2 * w, np.ones(2)).ok
+        True
     """
     check_functions(loss=loss, grads=grads, mirror=mirror)
     check_integers(budget=budget, seed=seed)
@@ -105,7 +114,7 @@ def check_claims(
     arrays = claims.tree.arrays
     with _progress(budgeted.at_most(arrays, budget)) as advance:
         found = measure(claims, unit, budget, seed, seconds, advance)
-    report = decide(found.cases)
+    report = decide(found.cases, claims.leading)
     settings: dict[str, Any] = {
         "parameters": sum(value.size for value in arrays.values()),
         "dtype": ", ".join(sorted({str(value.dtype) for value in arrays.values()})),
@@ -231,9 +240,12 @@ def check_integers(**numbers: Any) -> None:
     """Raise ValueError, naming the argument, for what is no integer or is negative."""
     for name, value in numbers.items():
         if not isinstance(value, Integral) or isinstance(value, bool) or value < 0:
-            plain = isinstance(value, (Real, str)) or value is None
-            got = repr(value) if plain else type(value).__name__
-            raise ValueError(f"{name}: got {got}, expected an integer, 0 or more")
+            raise ValueError(f"{name}: got {_given(value)}, expected an integer, 0 or more")
+
+
+def _given(value: Any) -> str:
+    plain = isinstance(value, (Real, str)) or value is None
+    return repr(value) if plain else type(value).__name__
 
 
 def check_names(names: Any, count: int) -> tuple[str, ...]:
@@ -269,6 +281,8 @@ def call(function: str, arguments: Mapping[str, Any], **options: Any) -> str:
 
 
 def _written(key: str, value: Any) -> str:
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"float('{value}')"
     if isinstance(value, (str, Real, tuple, list)) and key not in ("params", "args"):
         return repr(int(value) if isinstance(value, Integral) else value)
     name = getattr(value, "__name__", "") if callable(value) else key
@@ -278,8 +292,7 @@ def _written(key: str, value: Any) -> str:
 def check_seconds(seconds: Any) -> float:
     """Return seconds as a float, or raise ValueError for what is no number, or no time at all."""
     if not isinstance(seconds, Real) or isinstance(seconds, bool) or not float(seconds) > 0:
-        got = seconds if isinstance(seconds, (Real, str)) else type(seconds).__name__
-        raise ValueError(f"seconds: got {got}, expected a positive number")
+        raise ValueError(f"seconds: got {_given(seconds)}, expected a positive number")
     return float(seconds)
 
 

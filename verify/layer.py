@@ -72,6 +72,17 @@ def check_vjp(
     `compute_dtype` is as in `compare`.
 
     Raises ValueError as `compare` does.
+
+    Example:
+        >>> import backproof
+        >>> import numpy as np
+        >>> x, w = np.array([[0.3, -1.2]]), np.array([[0.5], [2.0]])
+        >>> def product(x, w):
+        ...     return x @ w
+        >>> def backward(dy, x, w):
+        ...     return dy @ w.T, x.T @ dy
+        >>> backproof.check_vjp(product, backward, (x, w)).verdict
+        'agree'
     """
     check_functions(forward=forward, backward=backward, mirror=mirror)
     check_integers(budget=budget, seed=seed)

@@ -154,6 +154,15 @@ class Report:
     agrees with whom; `notes` what was not checked and why; `diagnosis` names the mistakes.
     `meaning` and `remarks` are the conclusion and the notes as sentences. `loss` is None for a
     layer, which has none. `repeat` is a line of Python that makes the check again.
+
+    Example:
+        >>> import backproof
+        >>> import numpy as np
+        >>> report = backproof.compare(np.sum, np.ones_like, np.array([0.3, 0.7]), names=["w"])
+        >>> report.verdict, report.ok, [tensor.name for tensor in report.tensors]
+        ('agree', True, ['w'])
+        >>> report.meaning
+        'The gradient agrees with finite differences, within their error bars.'
     """
 
     verdict: str

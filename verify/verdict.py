@@ -9,8 +9,8 @@ differ   all differ                           forward and backward both suspect
 
 A tensor agrees only if an error of a tenth of its largest entry would have shown in any one
 entry; otherwise it is undecided. A layer is judged by several losses, one a cotangent: of every
-tensor the worst difference counts, and how small an error the first cotangent shows, which has a
-part of every output.
+tensor the worst difference counts, and how small an error shows under the best of the cotangents
+that have a part of every output.
 
 Not here: how evidence is gathered (`verify.evidence`), and how it is said (`verify.show`).
 """
@@ -56,12 +56,12 @@ class Conclusion(NamedTuple):
 
 
 @np.errstate(all="ignore")
-def decide(cases: Mapping[str, Evidence]) -> Report:
+def decide(cases: Mapping[str, Evidence], whole: int = 1) -> Report:
     """Return the verdict on one backward pass and the numbers behind it.
 
     `cases` has the evidence on one loss, or on that of each cotangent of a layer by what the
-    cotangent is called, the first of which has a part of every output. The report has no settings
-    and no times.
+    cotangent is called, the first of which, `whole`, have a part of every output. The report has no
+    settings and no times.
     """
     every = list(cases.values())
     blocked = next((case for case in every if case.obstacle is not None), None)
@@ -69,7 +69,7 @@ def decide(cases: Mapping[str, Evidence]) -> Report:
         return Report("undecided", blocked.obstacle, _losses(blocked), ())
     judged = {label: _tensors(case, label) for label, case in cases.items()}
     losses = {label: _losses(case) for label, case in cases.items()}
-    tensors = [_worst(same) for same in zip(*judged.values(), strict=True)]
+    tensors = [_worst(same, whole) for same in zip(*judged.values(), strict=True)]
     concluded = {label: conclude(losses[label], tensors) for label, tensors in judged.items()}
     verdict, fact = _over_all(
         {label: _of_layer(each) if label else each for label, each in concluded.items()},
@@ -346,12 +346,13 @@ def _unexplained_bend(case: Evidence, name: str) -> Worst | None:
     return worst if worst is not None and worst.wrong else None
 
 
-def _worst(tensors: Sequence[Tensor]) -> Tensor:
+def _worst(tensors: Sequence[Tensor], whole: int) -> Tensor:
     """Return one tensor for the same tensor under all cotangents: whatever is worst of it.
 
     Its entries count as checked if they were under every one of them. How small an error shows is
-    that of the first, which has a part of every output: under others an error may show better,
-    but not every error shows. What bends leave open under one cotangent no other settles.
+    the best of the first, `whole`, which have a part of every output: under others an error may
+    show better, but not every error shows. What bends leave open under one cotangent no other
+    settles.
     """
     pairs = {}
     for name in tensors[0].pairs:
@@ -362,7 +363,8 @@ def _worst(tensors: Sequence[Tensor]) -> Tensor:
             relative=max(pair.relative for pair in found),
         )
     open_bends = [t for t in tensors if t.worst and t.worst.place == "bend" and t.worst.wrong]
-    shown = (open_bends or tensors)[0]
+    sharpest = min(tensors[:whole], key=lambda tensor: tensor.resolution.entry)
+    shown = open_bends[0] if open_bends else sharpest
     furthest = max(tensors, key=lambda t: max(pair.bar_ratio for pair in t.pairs.values()))
     verdict = _verdict(pairs.values(), shown.resolution)
     return replace(
