@@ -250,7 +250,9 @@ def _with_bends(
         jumps = hand.kinked[name].reshape(-1)
         bent[name] = each.index[~each.smooth | (jumps[each.index] & apart)]
         unsure[name] = np.union1d(bent[name], np.flatnonzero(jumps))
-    bends = examine(place, hand, {k: index for k, index in bent.items() if index.size})
+    bends = examine(
+        place, evidence.witnesses, {k: index for k, index in bent.items() if index.size}
+    )
     unsure = {name: index for name, index in unsure.items() if index.size}
     beside = []
     for at in moved(place.arrays, REACH, place.rng) if unsure else ():

@@ -100,15 +100,19 @@ def measure(
     """Return the loss and gradient that a way has at the arrays, with bars from draws."""
     moved = partial(_nudged, arrays, unit, rng)
     value_spread, spread, largest = _spread(way, value, grads, moved, draws)
-    if draws < DRAWS:  # so few are pooled with those of the tensor
-        spread = {k: np.sqrt(_pooled(draws, each**2)) for k, each in spread.items()}
+    kinked = {k: np.asarray(largest[k] > math.sqrt(unit) * sizes.grads[k]) for k in grads}
+    if draws < DRAWS:  # so few are pooled with those of the tensor, but for accidents
+        spread = {
+            k: np.where(kinked[k], s, np.sqrt(_pooled(draws, np.where(kinked[k], 0.0, s) ** 2)))
+            for k, s in spread.items()
+        }
     quantile = _quantile(sum(g.size for g in grads.values()), draws)
     return Witness(
         loss=value,
         loss_bar=quantile * value_spread + FLOOR * unit * sizes.value,
         grads=grads,
         bars={k: np.asarray(quantile * spread[k] + sizes.floor(k, unit)) for k in grads},
-        kinked={k: np.asarray(largest[k] > math.sqrt(unit) * sizes.grads[k]) for k in grads},
+        kinked=kinked,
     )
 
 

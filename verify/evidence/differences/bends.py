@@ -11,7 +11,7 @@ enough.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,15 +72,17 @@ class Place:
         return moved
 
 
-def examine(place: Place, hand: Witness, bent: Mapping[str, np.ndarray]) -> dict[str, Bends]:
+def examine(
+    place: Place, witnesses: Sequence[Witness], bent: Mapping[str, np.ndarray]
+) -> dict[str, Bends]:
     """Return between which slopes the gradient may lie, for the entries `bent` of each tensor.
 
-    The variation of the slope is looked for only at those, `PROBES` a tensor, that are furthest
-    outside the one-sided slopes. Where it explains all of those, it explains the others.
+    The first of the witnesses is the gradient under test. The variation of the slope is looked for
+    only at those, `PROBES` a tensor, that some witness has furthest outside the one-sided slopes. Where it explains all of those, it explains the others.
     Entries with no slope on one side are left out, and so is an infinite gradient where the
     slope grows without bound.
     """
-    return {name: _examined(place, hand, name, index) for name, index in bent.items()}
+    return {name: _examined(place, witnesses, name, index) for name, index in bent.items()}
 
 
 def straight_around(place: Place, least: float) -> bool:
@@ -121,26 +123,28 @@ def hidden(place: Place, suspects: Mapping[str, np.ndarray]) -> dict[str, np.nda
     return found
 
 
-def _examined(place: Place, hand: Witness, name: str, index: np.ndarray) -> Bends:
+def _examined(place: Place, witnesses: Sequence[Witness], name: str, index: np.ndarray) -> Bends:
     here = place.f(place.arrays)
-    g = np.asarray(hand.grads[name], float).reshape(-1)[index]
+    every = np.array([np.asarray(w.grads[name], float).reshape(-1)[index] for w in witnesses])
+    g = every[0]
     rows = np.array([_one_sided(place, name, i, here) for i in index]).reshape(-1, 3)
     up, down, doubt = rows.T
     middle, inner = (up + down) / 2, np.abs(up - down) / 2
     bar = doubt + place.rounding[name].reshape(-1)[index] + SLACK * inner
     outer = 3 * inner
-    outside = np.flatnonzero(np.isfinite(middle) & (np.abs(g - middle) > inner + bar))
-    order = outside[np.argsort(-np.abs(g - middle)[outside] / (inner + bar)[outside])]
+    apart = np.fmax.reduce(np.abs(every - middle))
+    outside = np.flatnonzero(np.isfinite(middle) & (apart > inner + bar))
+    order = outside[np.argsort(-apart[outside] / (inner + bar)[outside])]
     probed = order[: min(PROBES, max(place.left(), 0) // ((LINES + 1) * max(PIECES)))]
     for k in probed:
-        enough = 2 * abs(float(g[k] - middle[k]))
+        enough = 2 * float(apart[k])
         unit = _unit(place, name, index[k])
         inner[k] = max(inner[k], _variation(place, name, unit, enough) / 2 * (1 + SLACK))
         outer[k] = 3 * inner[k]
     rest = order[len(probed) :]
-    explained = len(probed) and (np.abs(g - middle) <= inner + bar)[probed].all()
+    explained = len(probed) and (apart <= inner + bar)[probed].all()
     if explained:
-        inner[rest] = np.abs(g - middle)[rest]
+        inner[rest] = apart[rest]
     outer[rest] = np.inf
     lost = ~np.isfinite(g)
     middle, inner, outer = (np.where(lost, 0.0, x) for x in (middle, inner, outer))
