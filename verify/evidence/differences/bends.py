@@ -77,8 +77,9 @@ def examine(
 ) -> dict[str, Bends]:
     """Return between which slopes the gradient may lie, for the entries `bent` of each tensor.
 
-    The first of the witnesses is the gradient under test. The variation of the slope is looked for
-    only at those, `PROBES` a tensor, that some witness has furthest outside the one-sided slopes. Where it explains all of those, it explains the others.
+    The first of the witnesses is the gradient under test. The variation of the slope is looked
+    for only at those, `PROBES` a tensor, that some witness has furthest outside the one-sided
+    slopes. Where it explains all of those, it explains the others.
     Entries with no slope on one side are left out, and so is an infinite gradient where the
     slope grows without bound.
     """
