@@ -248,8 +248,10 @@ def difference(
 ) -> tuple[float, float, bool]:
     """Return the derivative at 0, its bar, and whether there is one."""
     best, last, steady = (math.nan, math.inf), math.inf, 0
+    crossed = same is not None
     for _ in range(CUTS):
         if same is None or (same(2 * h) and same(-2 * h)):
+            crossed = False
             value, truncation, rounding = two_steps(line, f0, h, noise)
             if truncation + rounding < best[1]:
                 best = (value, truncation + rounding)
@@ -261,6 +263,8 @@ def difference(
                 return value, truncation + rounding, True
             last = truncation
         h /= CUT
+    if crossed:  # a bend at the point itself; the bar is infinite only where f is not finite
+        return math.nan, 0.0, False
     return *best, False
 
 
