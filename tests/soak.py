@@ -1,12 +1,13 @@
-"""Thousands of random right problems, a good third of them hard: none may be called wrong.
+"""Thousands of random right problems, most of them hard: none may be called wrong.
 
     python tests/soak.py --count 10000 --seed 0
 
 Not part of the default test run. The problems are drawn from 40 architectures, so that
 compilation does not dominate; hard ones have zero or whole-number parameters, whole-number
 inputs, weights of scale 10 with saturated outputs, training to convergence, float32, one
-example, one unit, a layer of 512 units, or a keep_prob of 0.1. Prints each disagreement as it
-comes, and at the end how many problems of each kind there were and what became of them.
+example, one unit, a layer of 512 units, or a keep_prob of 0.1. Each is put to `three_way` and, as
+a loss and a gradient of which nothing is known, to `compare`. Prints each disagreement as it comes,
+and at the end what became of the problems of each kind.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ import numpy as np
 
 import autodiff
 import manual
-from verify import Problem, draw_masks, three_way
+from verify import Problem, Report, compare, draw_masks, three_way
 
 ARCHITECTURES = 40
 METHODS = ("sampled", "directional", "exhaustive")
+VERDICTS = ("agree", "undecided", "disagree")
 
 
 def architectures(seed: int) -> list[dict]:
@@ -99,29 +101,50 @@ def draw_problem(shape: dict, rng: np.random.Generator) -> tuple[str, Problem]:
     return f"{kind}, {dtype}", problem
 
 
+def compared(problem: Problem) -> Report:
+    """Return what `compare` says of the problem without a mirror."""
+    p = problem
+    return compare(
+        lambda params: manual.loss(params, p.X, p.Y, p.masks, **p.options),
+        lambda params: manual.loss_and_grads(params, p.X, p.Y, p.masks, **p.options)[1],
+        dict(p.params),
+    )
+
+
 def main() -> int:
-    """Check so many problems and report."""
+    """Check so many problems and report; fail if any disagrees."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--start", type=int, default=0, help="number of the first problem")
     arguments = parser.parse_args()
     shapes = architectures(arguments.seed)
-    verdicts: dict[str, Counter] = {}
+    verdicts: dict[str, dict[str, Counter]] = {"three_way": {}, "compare": {}}
     start = time.perf_counter()
     for number in range(arguments.start, arguments.start + arguments.count):
         rng = np.random.default_rng([arguments.seed, number])
         kind, problem = draw_problem(shapes[number % ARCHITECTURES], rng)
         method = METHODS[number // ARCHITECTURES % len(METHODS)]
-        report = three_way(problem, finite_difference=method, seed=number)
-        verdicts.setdefault(kind, Counter())[report.verdict] += 1
-        if not report.ok:
-            print(f"problem {number} ({kind}, {method}):\n{report}\n", flush=True)
-    for kind in sorted(verdicts):
-        print(f"{kind:45} " + ", ".join(f"{n} {v}" for v, n in verdicts[kind].items()))
-    totals = sum(verdicts.values(), Counter())
-    print(dict(totals), f"in {time.perf_counter() - start:.0f} s")
-    return int(totals["agree"] != sum(totals.values()))
+        reports = {
+            "three_way": three_way(problem, finite_difference=method, seed=number),
+            "compare": compared(problem),
+        }
+        for door, report in reports.items():
+            verdicts[door].setdefault(kind, Counter())[report.verdict] += 1
+            if report.verdict == "disagree":
+                print(f"problem {number} ({kind}, {door}, {method}):\n{report}\n", flush=True)
+    print(f"{'':45} " + "   ".join(f"{door:>18}" for door in verdicts))
+    print(f"{'':45} " + "   ".join([" agree  open wrong"] * len(verdicts)))
+    for kind in sorted(verdicts["compare"]):
+        print(f"{kind:45} " + "   ".join(_counts(found[kind]) for found in verdicts.values()))
+    totals = [sum(found.values(), Counter()) for found in verdicts.values()]
+    print(f"{'all':45} " + "   ".join(map(_counts, totals)))
+    print(f"in {time.perf_counter() - start:.0f} s")
+    return int(any(total["disagree"] for total in totals))
+
+
+def _counts(found: Counter) -> str:
+    return "".join(f"{found[verdict]:6}" for verdict in VERDICTS)
 
 
 if __name__ == "__main__":

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from kernels import KERNELS, draw
 
 from verify import check_vjp, compare
+from verify.report import PAIRS
 
 BROKEN = [(kernel, bug) for kernel, (*_, bugs, _) in KERNELS.items() for bug in bugs]
 QUICK = {"budget": 3000, "cotangents": 3}
@@ -32,7 +35,8 @@ def test_a_right_backward_pass_agrees_with_its_mirror(name):
     forward, backward, mirror, _, args = kernel(name)
     report = check_vjp(forward, backward, args, mirror, **QUICK)
     assert report.ok, str(report)
-    assert report.loss.autodiff == pytest.approx(report.loss.manual, rel=1e-12)
+    assert report.loss is None
+    assert set(report.tensors[0].pairs) == set(PAIRS)
 
 
 @pytest.mark.parametrize(("name", "bug"), BROKEN)
@@ -69,7 +73,7 @@ def test_the_same_kernels_inside_a_loss_are_compared_with_the_same_verdicts(name
 def test_rows_are_named_by_the_arguments_of_forward():
     forward, backward, _, _, args = kernel("layer_norm")
     report = check_vjp(forward, backward, args, **QUICK)
-    assert [tensor.name for tensor in report.tensors] == ["beta", "gamma", "x"]
+    assert [tensor.name for tensor in report.tensors] == ["x", "gamma", "beta"]
 
 
 def test_a_mistake_at_one_output_alone_is_caught():
@@ -81,7 +85,63 @@ def test_a_mistake_at_one_output_alone_is_caught():
     report = check_vjp(lambda x: x**2, backward, np.linspace(1, 2, 9))
     assert report.verdict == "disagree"
     (row,) = report.tensors
-    assert row.pairs["manual_vs_finite_difference"].worst == 3
+    assert row.pairs["manual_vs_finite_difference"].worst.index == 3
+
+
+def test_one_pair_of_evaluations_serves_every_cotangent():
+    forward, backward, _, _, args = kernel("attention")
+    few, every = (check_vjp(forward, backward, args, cotangents=count) for count in (3, None))
+    assert len(every.settings["cotangents"]) == 2 + forward(*args).size
+    assert every.settings["evaluations"] <= 1.25 * few.settings["evaluations"]
+    assert every.settings["evaluations"] <= 4 * sum(x.size for x in args)
+    assert f"for {2 + forward(*args).size} cotangents" in every.meaning
+
+
+def test_a_backward_pass_that_is_wrong_where_one_output_shows_alone_is_caught():
+    def backward(dy, x):
+        alone = np.count_nonzero(dy) == 1 and dy[5] != 0
+        return 2 * x * dy * (1.01 if alone else 1)
+
+    report = check_vjp(lambda x: x**2, backward, np.linspace(1, 2, 9))
+    assert report.verdict == "disagree"
+    assert "1 at output [5]" in report.meaning
+    assert "1 of 11 cotangents" in report.meaning
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_outputs_of_other_sizes_are_compared_within_their_own_error_bars(scale):
+    def forward(x, y):
+        return {"large": np.sin(x) + y.sum(), "small": scale * np.cos(y)}
+
+    def backward(cotangent, x, y, factor=1.0):
+        large, small = cotangent["large"], cotangent["small"]
+        return np.cos(x) * large, large.sum() - factor * scale * np.sin(y) * small
+
+    args = draw((5,), (4,))
+    assert check_vjp(forward, backward, args).ok
+    wrong = check_vjp(forward, lambda *a: backward(*a, factor=1.01), args)
+    assert wrong.verdict == "disagree"
+
+
+def test_what_there_is_no_time_for_is_stated_with_what_could_be_seen():
+    def forward(x):
+        time.sleep(0.003)
+        return np.sin(x)
+
+    def backward(dy, x, factor=1.0):
+        return factor * np.cos(x) * dy
+
+    (x,) = draw((40, 50))
+    report = check_vjp(forward, backward, x, seconds=1.5)
+    assert report.verdict in ("agree", "undecided"), str(report)
+    (note,) = (note for note in report.notes if note.kind == "out-of-time")
+    assert note.values["seconds"] == 1.5
+    assert note.values["checked"] == report.tensors[0].entries_checked < 2000
+    assert note.values["entry"] == report.tensors[0].resolution.entry
+    assert any("There was no time for all in 1.5 s" in remark for remark in report.remarks)
+    wrong = check_vjp(forward, lambda dy, x: backward(dy, x, 1.1), x, seconds=1.5)
+    assert wrong.verdict == "disagree" or "out-of-time" in {note.kind for note in wrong.notes}
+    assert wrong.verdict != "agree"
 
 
 def test_the_note_counts_the_entries_that_the_table_does():
@@ -93,13 +153,12 @@ def test_the_note_counts_the_entries_that_the_table_does():
         return 2 * x * plain + np.sign(x) * bent, 2 * y * (plain + bent)
 
     args = draw((16, 32), (16,))
-    report = check_vjp(forward, backward, args, budget=4500, cotangents=3)
+    report = check_vjp(forward, backward, args, budget=900, cotangents=3)
     assert report.ok, str(report)
     checked = sum(tensor.entries_checked for tensor in report.tensors)
     assert checked < 528
     counts = [remark for remark in report.remarks if "differenced one by one" in remark]
     assert [remark.split(" entries")[0] for remark in counts] == [f"{checked} of 528"]
-    assert not any("complex step" in remark for remark in report.remarks)
 
 
 @pytest.mark.parametrize(("mirror", "ways"), [(None, "two"), (lambda x: jnp.sin(x), "three")])
@@ -123,6 +182,21 @@ def test_the_cotangents_that_a_mistake_shows_under_are_listed_to_the_third():
     assert "..." not in report.meaning
 
 
+def test_an_error_that_no_random_cotangent_could_show_is_not_cleared_by_single_outputs():
+    a, b = draw((30,), (30,))
+
+    def forward(a, b):
+        return 1e14 * a, np.sin(b)
+
+    def backward(d, a, b):
+        db = d[1] * np.cos(b)
+        db[5] *= 2
+        return 1e14 * d[0], db
+
+    report = check_vjp(forward, backward, (a, b), seed=1)
+    assert [tensor.verdict for tensor in report.tensors] == ["agree", "undecided"]
+
+
 def test_a_backward_pass_that_ignores_its_cotangent_is_caught():
     report = check_vjp(lambda x: x**2, lambda dy, x: 2 * x, np.ones(4))
     assert report.verdict == "disagree"
@@ -143,7 +217,7 @@ def test_constants_are_passed_on_and_not_differentiated():
     assert [tensor.name for tensor in report.tensors] == ["x"]
 
 
-def test_a_gradient_that_is_missing_is_said_to_be_unchecked():
+def test_none_for_an_argument_that_is_no_constant_is_a_wrong_gradient():
     forward, backward, _, _, args = kernel("layer_norm")
 
     def without_beta(*arguments):
@@ -151,8 +225,42 @@ def test_a_gradient_that_is_missing_is_said_to_be_unchecked():
         return dx, dgamma, None
 
     report = check_vjp(forward, without_beta, args, **QUICK)
-    assert report.ok
-    assert "backward has no gradient of beta: not checked." in report.remarks
+    assert report.verdict == "disagree"
+    assert {t.name: t.verdict for t in report.tensors} == {
+        "x": "agree", "gamma": "agree", "beta": "disagree",
+    }  # fmt: skip
+    assert any("returned None for beta" in remark for remark in report.remarks)
+    for constants in (("beta",), (2,), "beta"):
+        checked = check_vjp(forward, without_beta, args, constants=constants, **QUICK)
+        assert checked.ok, str(checked)
+        assert [tensor.name for tensor in checked.tensors] == ["x", "gamma"]
+
+
+def test_a_right_backward_pass_may_write_into_its_cotangent():
+    def backward(dy, x):
+        dy *= 1 - np.tanh(x) ** 2
+        return dy
+
+    def wrong(dy, x):
+        dy += 1
+        return dy * (1 - np.tanh(x) ** 2)
+
+    (x,) = draw((3, 4))
+    assert check_vjp(np.tanh, backward, x, **QUICK).ok
+    assert check_vjp(np.tanh, wrong, x, **QUICK).verdict == "disagree"
+
+
+def test_auxiliary_outputs_are_not_differentiated():
+    def forward(x):
+        return {"y": np.sin(x), "largest": np.abs(x).max()}
+
+    def backward(cotangent, x):
+        assert not cotangent["largest"].any()
+        return cotangent["y"] * np.cos(x)
+
+    (x,) = draw((5,))
+    for aux in (("largest",), (0,)):
+        assert check_vjp(forward, backward, x, aux=aux, **QUICK).ok
 
 
 def test_several_outputs_and_trees_of_arguments_have_cotangents_of_their_kind():
@@ -205,10 +313,26 @@ def test_a_layer_that_draws_its_mask_inside_is_found_out():
         ),
         (lambda dy, x: dy[:1], np.ones(2), {}, "backward: got float64 of the shape (1,) for x"),
         (lambda dy, x: None, np.ones(2), {}, "backward: it returned None for every argument"),
-        (lambda dy, x: dy, np.arange(2), {}, "args: got dict with no floating-point number"),
+        (
+            lambda dy, x: dy,
+            np.arange(2),
+            {},
+            "args: got int64 for x, expected an array of floating",
+        ),
+        (lambda dy, x: dy, np.ones(2) + 1j, {}, "args: got complex128 for x"),
+        (lambda dy, x: dy, np.ones(0), {}, "args: got an empty array of float64 for x"),
+        (lambda dy, x: dy, np.ones(2), {"constants": ("z",)}, "constants: got 'z', expected some"),
+        (lambda dy, x: dy, np.ones(2), {"constants": "x"}, "constants: got every argument"),
+        (lambda dy, x: dy, np.ones(2), {"seed": 0.5}, "seed: got 0.5, expected an integer"),
+        (lambda dy, x: dy, np.ones(2), {"budget": None}, "budget: got None, expected an integer"),
         (3, np.ones(2), {}, "backward: got int, expected a function"),
         (lambda dy, x: dy, np.ones(2), {"cotangents": 0}, "cotangents: got 0"),
-        (lambda dy, x: dy, np.ones(2), {"budget": 20}, "budget: got"),
+        (lambda dy, x: dy, np.ones(2), {"cotangents": "six"}, "cotangents: got 'six', expected an"),
+        (lambda dy, x: dy, np.ones(2), {"seconds": 0}, "seconds: got 0, expected a positive"),
+        (lambda dy, x: dy, np.ones(2), {"seconds": "10"}, "seconds: got '10', expected a positive"),
+        (lambda dy, x: dy, np.ones(2), {"seconds": None}, "seconds: got None, expected a"),
+        (lambda dy, x: dy, np.ones(2), {"seconds": np.nan}, "seconds: got nan, expected a"),
+        (lambda dy, x: dy, np.ones(2), {"budget": 20}, "budget: got 20, expected at least"),
     ],
 )
 def test_faulty_input_is_one_sentence_that_names_the_argument(backward, args, options, sentence):

@@ -230,6 +230,17 @@ def test_a_stratified_sample_has_the_extremes_and_some_zeros_and_no_entry_twice(
     assert stratified_sample(array, 5000, rng).tolist() == list(range(2000))
 
 
+def test_a_sample_of_a_large_array_has_its_extremes_wherever_they_are():
+    rng = np.random.default_rng(0)
+    array = rng.standard_normal(300_000)
+    array[[5, 150_000, 299_999]] = 9, -8, 7
+    array[[70_000, 200_000]] = 1e-9, -1e-12
+    sample = stratified_sample(array, 40, rng)
+    assert {5, 150_000, 299_999, 70_000, 200_000} <= set(sample.tolist())
+    assert len(np.unique(sample)) == 40
+    assert (np.diff(sample) > 0).all()
+
+
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
 def test_small_samples_of_anything_have_the_size_asked_for(size):
     rng = np.random.default_rng(0)

@@ -13,7 +13,7 @@ import pytest
 from matplotlib.collections import PathCollection
 from matplotlib.contour import ContourSet
 
-from verify.report import PAIRS, Fact, Loss, Pair, Report, Tensor, over_bar
+from verify.report import PAIRS, Fact, Loss, Pair, Report, Resolution, Tensor, over_bar
 from verify.show import plots
 from verify.show.plots.evidence import MAP_SIDE
 
@@ -50,6 +50,8 @@ def tensor(name, difference, bar, *, pair=PAIRS[0], index=None, directions=0):
         kinks=0,
         pairs={pair: compared},
         value=np.zeros(difference.shape),
+        verdict="agree" if ratio <= 1 else "disagree",
+        resolution=Resolution(0.0, 0.0, 1.0, "rounding"),
         directions_checked=directions,
     )
 

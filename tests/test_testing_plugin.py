@@ -75,7 +75,9 @@ def test_a_plain_assertion_on_a_report_shows_its_rows_once(output, name):
     shown = section(output, name)
     assert shown.count("- gradients -") == 1
     assert shown.count("DISAGREE The gradient is wrong in dW") == 1
-    assert "[0, " in shown
+    assert "dW[0, 1]: found 6, expected 4 ± " in shown
+    again = "To repeat it: verify.compare(loss, wrong, params, budget=10000, seconds=10.0,"
+    assert again in shown
 
 
 def test_other_failures_are_left_alone(output):

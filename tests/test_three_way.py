@@ -16,7 +16,7 @@ from verify import Problem, three_way
 from verify.activations import ACTIVATIONS
 from verify.evidence.bars.derived import analyse
 from verify.evidence.witnesses import Compared
-from verify.report import PAIRS, Loss, Tensor
+from verify.report import PAIRS, Loss, Resolution, Tensor
 from verify.show.sentences import sentence
 from verify.verdict import conclude, judge
 
@@ -73,7 +73,9 @@ def test_right_gradients_agree_whatever_the_values(sizes, m, hidden, scale, whol
         rounded = {name: np.round(value) for name, value in problem.params.items()}
         problem = Problem(rounded, np.round(problem.X), problem.Y, problem.masks, **problem.options)
     report = three_way(problem, finite_difference="sampled")
-    assert report.ok, str(report)
+    # A saturated output leaves some gradients as small as the rounding of it.
+    saturated = scale == 30.0
+    assert report.verdict in ("agree", *["undecided"] * saturated), str(report)
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +107,7 @@ def test_one_entry_off_by_one_percent_is_found_where_it_is(problem, grads, name)
     report = three_way(problem, grads=grads | {name: wrong})
     assert wrong_tensors(report) == [name]
     tensor = next(t for t in report.tensors if t.name == name)
-    assert tensor.pairs[PAIRS[0]].worst == np.ravel_multi_index((2, 3), wrong.shape)
+    assert tensor.pairs[PAIRS[0]].worst.index == np.ravel_multi_index((2, 3), wrong.shape)
 
 
 def test_l2_forgotten_in_one_layer_is_found(problem, grads):
@@ -297,6 +299,8 @@ def test_who_agrees_with_whom_decides_what_is_said(losses_agree, dissents, verdi
                 each: apart(2.0 * (k in dissents.get(name, ()))) for k, each in enumerate(PAIRS)
             },
             value=np.zeros(1),
+            verdict="agree",
+            resolution=Resolution(0.0, 0.0, 1.0, ""),
         )
         for name in ("W1", "b1", "W2")
     ]
@@ -339,3 +343,19 @@ def test_a_check_leaves_jax_as_it_was():
     autodiff.loss_and_grads(*random_problem().arguments, l2=0.7)
     three_way(random_problem(), finite_difference="sampled")
     assert jax.numpy.ones(1).dtype == before
+
+
+def test_in_float32_near_convergence_a_right_pass_agrees_and_a_zeroed_one_does_not():
+    # The derived bars alone are wider there than most of the gradient.
+    rng = np.random.default_rng(203)
+    params = manual.initialize((6, 4, 4, 3), "he", rng, np.float64)
+    X, labels = rng.standard_normal((6, 11)), np.r_[0, 1, rng.integers(0, 3, 9)]
+    problem = Problem(params, X, np.eye(3)[:, labels], hidden="relu", output="softmax")
+    learnt, _ = autodiff.steps(*problem.arguments, n=3000, learning_rate=0.3, **problem.options)
+    single = problem.with_params(learnt).astype(np.float32)
+    assert three_way(single).ok
+
+    def zeroed(*args, **options):
+        return {**manual.loss_and_grads(*args, **options)[1], "W2": np.zeros((4, 4), np.float32)}
+
+    assert three_way(single, grads=zeroed).verdict != "agree"

@@ -52,10 +52,16 @@ def evidence(hand, jax=None, entries=None, *, losses=(1.0, 1.0), kinked=(), **mo
 
 
 def decided(*cases: Evidence):
+    """Decide on one loss, or on those of several cotangents."""
+    if len(cases) == 1:
+        return decide({"": cases[0]})
     return decide({f"cotangent {k}": case for k, case in enumerate(cases)})
 
 
-# By hand, by JAX and by difference: a number each, so that the pairs named are apart.
+SIZE = 100.0
+"""How large gradients are, so that an error of a tenth shows beside bars of 1."""
+
+# By hand, by JAX and by difference: how far each is from that, so that the pairs named are apart.
 AGREE = (0.0, 0.0, 0.0)
 HAND_FROM_JAX = (0.0, 1.5, 0.75)
 HAND_FROM_DIFFERENCE = (0.0, 0.75, 1.5)
@@ -69,7 +75,9 @@ ALL_APART = (0.0, 5.0, 10.0)
 def on(numbers, losses=(1.0, 1.0), **others) -> Evidence:
     """Return the evidence on a tensor W of these numbers, and on others by name."""
     tensors = {"W": numbers, **others}
-    hand, jax, found = ({name: [each[k]] for name, each in tensors.items()} for k in range(3))
+    hand, jax, found = (
+        {name: [SIZE + each[k]] for name, each in tensors.items()} for k in range(3)
+    )
     return evidence(hand, jax, found, losses=losses)
 
 
@@ -125,7 +133,7 @@ def test_a_difference_that_stands_alone_in_one_tensor_is_not_held_against_the_ot
 def test_what_is_just_within_its_bar_agrees(apart, agree):
     pair = decided(on((apart, 0.0, 0.5))).tensors[0].pairs[HAND_JAX]
     assert pair.agree == agree
-    assert pair.bar_ratio == apart
+    assert pair.bar_ratio == pytest.approx(apart, rel=1e-13)
     assert decided(on(AGREE, losses=(1.0 + apart, 1.0))).loss.agree == agree
 
 
@@ -154,10 +162,10 @@ def test_nothing_apart_is_a_relative_difference_of_nothing():
 
 
 def test_without_jax_the_differences_decide():
-    right = decided(evidence({"W": [1.0]}, entries={"W": [1.5]}))
+    right = decided(evidence({"W": [101.0]}, entries={"W": [101.5]}))
     wrong = decided(evidence({"W": [1.0], "b": [1.0]}, entries={"W": [1.5], "b": [2.5]}))
     assert (right.verdict, right.conclusion) == (
-        "agree", Fact("differences-agree", {"unchecked": []}),
+        "agree", Fact("differences-agree"),
     )  # fmt: skip
     assert (wrong.verdict, wrong.conclusion) == (
         "disagree", Fact("gradient-wrong", {"tensors": ["b"]}),
@@ -166,15 +174,53 @@ def test_without_jax_the_differences_decide():
     assert set(right.tensors[0].pairs) == {HAND_DIFFERENCE}
 
 
-def test_a_tensor_without_a_smooth_difference_is_named_and_nothing_but_such_is_undecided():
+def test_a_tensor_without_a_smooth_difference_is_undecided_and_named_with_the_reason():
     bent = differences([7.0], smooth=False)
-    one = decided(evidence({"W": [1.0], "b": [1.0]}, entries={"W": [1.0], "b": bent}))
-    assert one.conclusion == Fact("differences-agree", {"unchecked": ["b"]})
+    one = decided(evidence({"W": [101.0], "b": [1.0]}, entries={"W": [101.0], "b": bent}))
+    assert (one.verdict, one.conclusion.kind) == ("undecided", "error-bars-too-wide")
+    ((name, resolution),) = one.conclusion.values["tensors"].items()
+    assert (name, resolution.limit, resolution.entry) == ("b", "kinks", math.inf)
     none = decided(evidence({"b": [1.0]}, entries={"b": bent}))
-    assert (none.verdict, none.conclusion) == ("undecided", Fact("nothing-smooth"))
     assert none.tensors[0].kinks == 1
     assert none.notes == (Fact("kinks", {"kinks": 1, "count": 1, "whole": ["b"]}),)
     assert none.tensors[0].pairs[HAND_DIFFERENCE].bar_ratio == 0.0
+
+
+# How small an error would have been seen.
+
+
+@pytest.mark.parametrize(("size", "verdict"), [(10.9, "undecided"), (11.1, "agree")])
+def test_a_tensor_agrees_only_if_an_error_of_an_eleventh_would_have_shown(size, verdict):
+    report = decided(evidence({"W": [size]}, entries={"W": [size]}))
+    assert report.verdict == report.tensors[0].verdict == verdict
+    assert report.tensors[0].resolution.entry == pytest.approx(1 / size)
+    assert report.tensors[0].resolution.tensor == pytest.approx(1 / (size - 1))
+
+
+@pytest.mark.parametrize("factor", [0, 2, -1, 1.1])
+@pytest.mark.parametrize("bar", [1e-3, 1.0, 1e3, 1e9])
+def test_a_right_gradient_times_a_factor_agrees_under_no_bars(factor, bar):
+    given = evidence({"W": [5.0 * factor, factor]}, entries={"W": differences([5.0, 1.0], bar)})
+    assert decided(given).verdict != "agree"
+
+
+def test_an_entry_that_nothing_judges_leaves_its_tensor_undecided():
+    report = decided(evidence({"W": [100.0, 100.0]}, entries={"W": [100.0]}))
+    assert (report.verdict, report.tensors[0].resolution.limit) == ("undecided", "unjudged")
+
+
+def test_a_gradient_of_zero_is_judged_by_how_large_it_is_nearby():
+    zero = {"hand": {"W": [0.0]}, "entries": {"W": differences([0.0], 1e-12)}}
+    bars = {"W": np.array([1e-12])}
+
+    def verdict(**more):
+        given = evidence(**zero, **more)
+        return decided(replace(given, hand=replace(given.hand, bars=bars))).verdict
+
+    assert verdict(elsewhere={"W": 1.0}) == "agree"
+    assert verdict(elsewhere={"W": 1e-7}) == "undecided"
+    assert verdict(independent=frozenset("W")) == "agree"
+    assert verdict() == "undecided"
 
 
 def along(value, entry=None, **how):
@@ -200,7 +246,7 @@ def test_of_entries_and_directions_the_worse_counts():
     assert by_direction.bar_ratio == 1.0
     assert by_direction.max_abs == 0.75
     assert by_direction.relative == pytest.approx(0.75 / 2.75)
-    assert by_direction.worst is None
+    assert (by_direction.worst.place, by_direction.worst.index) == ("direction", None)
     alone = decided(along(3.5)).tensors[0].pairs[HAND_DIFFERENCE]
     assert (alone.max_abs, alone.bar_ratio) == (1.5, 1.0)
     assert alone.index.size == 0
@@ -246,11 +292,26 @@ def test_under_cotangents_one_that_disagrees_is_enough_and_is_named():
     assert report.notes == (Fact("worst-of-all-cotangents"),)
 
 
+def test_with_a_mirror_it_is_the_forward_pass_of_a_layer_that_is_wrong():
+    layer = decided(*2 * [on(HAND_FROM_DIFFERENCE, losses=(1.0, 2.5))])
+    assert layer.conclusion.values["first"].kind == "forward-wrong"
+    shifted = decided(*2 * [on(AGREE, losses=(1.0, 2.5))])
+    assert shifted.conclusion.values["first"].kind == "forward-off-by-constant"
+
+
+def test_how_small_an_error_shows_is_that_of_the_first_cotangent():
+    coarse, fine = (
+        evidence({"W": [101.0]}, entries={"W": differences([101.0], bar)}) for bar in (50.0, 1e-3)
+    )
+    assert decided(coarse, fine).verdict == "undecided"
+    assert decided(fine, coarse).verdict == "agree"
+
+
 def test_under_cotangents_that_all_agree_nothing_more_is_said():
     report = decided(on(AGREE), on(AGREE))
     assert (report.verdict, report.notes) == ("agree", ())
     assert report.conclusion == Fact("cotangents-agree", {"count": 2, "jax": True})
-    alone = decided(*2 * [evidence({"W": [1.0]}, entries={"W": [1.0]})])
+    alone = decided(*2 * [evidence({"W": [101.0]}, entries={"W": [101.0]})])
     assert alone.conclusion == Fact("cotangents-agree", {"count": 2, "jax": False})
 
 
@@ -278,7 +339,7 @@ def test_directions_count_if_they_were_taken_under_any_cotangent():
 
 
 def test_only_notes_that_are_true_of_every_cotangent_are_kept():
-    both, one = Fact("complex-step"), Fact("computes-in-float32")
+    both, one = Fact("integers-as-numbers"), Fact("computes-in-float32")
     cases = [evidence({"W": [1.0]}, entries={"W": [1.0]}, notes=notes)
              for notes in ((one, both), (one, both), (both,))]  # fmt: skip
     assert decided(*cases).notes == (both,)

@@ -8,20 +8,31 @@ which `verify.network` knows better, and a function without a loss (`verify.laye
 
 from __future__ import annotations
 
+import math
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 
-from verify.evidence.any_function import Claim, measure
+from verify.evidence.any_function import Measurement, measure
+from verify.evidence.claims import Claim, Claims, alone
 from verify.evidence.differences import budgeted
 from verify.evidence.differences.central import Params
-from verify.evidence.trees import Tree, flatten_parameters
-from verify.problem import as_array, check_seed, check_whole
-from verify.report import Report
+from verify.evidence.precisions import PRECISIONS
+from verify.evidence.trees import (
+    Tree,
+    as_array,
+    flatten_parameters,
+    integers_as_numbers,
+    is_floating,
+    nameless,
+    widened,
+)
+from verify.report import Fact, Report
 from verify.verdict import decide
 
 
@@ -31,65 +42,120 @@ def compare(
     params: Any,
     mirror: Callable[[Any], Any] | None = None,
     *,
+    names: Sequence[str] = (),
     budget: int = 10_000,
+    seconds: float = 10.0,
     seed: int = 0,
+    compute_dtype: str | None = None,
 ) -> Report:
     """Check a hand-written gradient of any loss against differences of that loss, and JAX.
 
     `loss(params)` returns one number, and `grads(params)` a tree like params: dicts, lists,
-    tuples, named tuples, dataclasses registered with JAX, or one array. `mirror(params)` is the
-    same loss in JAX. `budget` is about how many times the loss may be called. Loss and gradient
-    are called in the dtype of params; differences are taken in float64 at the same values,
-    where the loss takes those.
+    tuples, named tuples, dataclasses registered with JAX, or one array. Integers in it are
+    constants, unless there is nothing else. `mirror(params)` is the same loss in JAX. `budget`
+    is about how many times the loss may be called, and `seconds` how long all of it may take: what
+    was left out for lack of time is stated. `names` are what the report calls the elements of
+    params, where these are a tuple, a list or one array. Loss and gradient are called in the dtype
+    of params; differences are taken in float64 at the same values, where the loss takes those.
+    `compute_dtype` says in what type they compute inside, "float32", "float16" or "bfloat16",
+    if that is not the type of params; otherwise it is found out.
 
     Raises ValueError if params is no tree of finite floating-point arrays, if the gradients
     have another structure or other shapes, if the loss is not one number, if either function
-    changes its argument, or if the budget is too small for anything.
+    changes its argument, if the budget is too small for anything, or for another compute_dtype.
+
+    Example:
+        >>> import backproof
+        >>> import numpy as np
+        >>> report = backproof.compare(lambda w: np.sum(w**2), lambda w: 3 * w, np.ones(2))
+        >>> report.verdict
+        'disagree'
+        >>> backproof.compare(lambda w: np.sum(w**2), lambda w: 2 * w, np.ones(2)).ok
+        True
     """
     check_functions(loss=loss, grads=grads, mirror=mirror)
-    check_whole("budget", budget, 1)
-    check_seed(seed)
-    tree = flatten_parameters(params)
+    check_integers(budget=budget, seed=seed)
+    seconds, unit = check_seconds(seconds), stated_unit(compute_dtype)
+    numbers = integers_as_numbers("params", params)
+    names = check_names(names, nameless(numbers))
+    tree = flatten_parameters(numbers, names)
     claim = Claim(
         tree,
-        lambda arrays: _one_number("loss", loss(tree.build(arrays))),
+        lambda arrays: _one_number("loss", loss(tree.build(arrays)), arrays),
         lambda arrays: tree.read("grads", grads(tree.build(arrays))),
         mirror and differentiated(tree, mirror),
         ("loss", "grads"),
     )
     check_budget(budget, len(tree.arrays))
-    return check_claims({"": claim}, budget, seed)
-
-
-def check_claims(claims: Mapping[str, Claim], budget: int, seed: int) -> Report:
-    """Measure the claims and decide on them together, the budget shared between them.
-
-    They are one claim, or those of the cotangents of one layer by what these are called.
-    """
-    share = budget // len(claims)
-    first = next(iter(claims.values()))
-    arrays = first.tree.arrays
-    total = len(claims) * budgeted.at_most(arrays, share)
-    with _progress(total) as advance:
-        measured = {
-            label: measure(claim, share, seed + number, advance)
-            for number, (label, claim) in enumerate(claims.items())
-        }
-    report = decide({label: found.evidence for label, found in measured.items()})
-    every = list(measured.values())
+    report = check_claims(alone(claim), budget, seed, seconds, unit)
+    converted = [] if numbers is params else [Fact("integers-as-numbers", {"argument": "params"})]
     return replace(
         report,
-        settings={
-            "parameters": sum(value.size for value in arrays.values()),
-            "dtype": ", ".join(sorted({str(value.dtype) for value in arrays.values()})),
-            "budget": budget,
-            "seed": seed,
-            "evaluations": sum(found.evaluations for found in every),
-        },
-        seconds={
-            key: sum(found.seconds.get(key, 0.0) for found in every) for key in every[0].seconds
-        },
+        notes=(*report.notes, *special_points(tree), *converted),
+        repeat=call(
+            "compare",
+            {"loss": loss, "grads": grads, "params": params, "mirror": mirror},
+            names=names,
+            budget=budget,
+            seconds=seconds,
+            seed=seed,
+            compute_dtype=compute_dtype,
+        ),
     )
+
+
+def check_claims(
+    claims: Claims, budget: int, seed: int, seconds: float, unit: float | None = None
+) -> Report:
+    """Measure claims about the losses of one forward pass, and decide on them together.
+
+    `unit` is the unit roundoff that their functions are said to compute in, if any.
+    """
+    arrays = claims.tree.arrays
+    with _progress(budgeted.at_most(arrays, budget)) as advance:
+        found = measure(claims, unit, budget, seed, seconds, advance)
+    report = decide(found.cases, claims.leading)
+    settings: dict[str, Any] = {
+        "parameters": sum(value.size for value in arrays.values()),
+        "dtype": ", ".join(sorted({str(value.dtype) for value in arrays.values()})),
+        "budget": budget,
+        "seed": seed,
+        "evaluations": found.evaluations,
+    }
+    if any(found.cotangents):
+        settings["cotangents"] = list(found.cotangents)
+    return replace(
+        report,
+        conclusion=_of_all(report.conclusion, found),
+        notes=(*report.notes, *_hurried(report, found, seconds)),
+        settings=settings,
+        seconds=found.seconds,
+    )
+
+
+def _of_all(conclusion: Fact, found: Measurement) -> Fact:
+    """Return a conclusion about all cotangents, also those that the report does not show."""
+    values = dict(conclusion.values)
+    if conclusion.kind in ("cotangents-agree", "wrong-under-cotangents"):
+        values["count"] = len(found.cases) + len(found.wrong) + found.right
+    if conclusion.kind == "wrong-under-cotangents":
+        values["wrong"] = [*values["wrong"], *found.wrong]
+    return replace(conclusion, values=values)
+
+
+def _hurried(report: Report, found: Measurement, seconds: float) -> list[Fact]:
+    """Return what lack of time left out, and how small an error would have been seen."""
+    if not found.hurried or not report.tensors:
+        return []
+    coarsest = max(report.tensors, key=lambda tensor: tensor.resolution.entry)
+    values = {
+        "seconds": seconds,
+        "checked": sum(tensor.entries_checked for tensor in report.tensors),
+        "count": sum(math.prod(tensor.shape) for tensor in report.tensors),
+        "tensor": coarsest.name,
+        "entry": coarsest.resolution.entry,
+    }
+    return [Fact("out-of-time", values)]
 
 
 @contextmanager
@@ -135,13 +201,32 @@ def differentiated(tree: Tree, function: Callable[..., Any]) -> Callable[..., tu
     return witness
 
 
-def _one_number(name: str, value: Any) -> np.ndarray:
-    """Return what a loss returned as a 0-d array, or raise ValueError if it is not one number."""
-    array = as_array(name, value)
-    if array.dtype.kind not in "fiuc" or array.size != 1:
+def _one_number(name: str, value: Any, arrays: Mapping[str, Any]) -> np.ndarray:
+    """Return what a loss of these arrays returned as a 0-d array.
+
+    Raises ValueError if it is not one number, or if it is complex where no array is.
+    """
+    array = widened(value, name)
+    kinds = "fiuc" if any(each.dtype.kind == "c" for each in arrays.values()) else "fiu"
+    if array.dtype.kind not in kinds or array.size != 1:
         got = f"an array of the shape {array.shape}" if array.size != 1 else type(value).__name__
-        raise ValueError(f"{name}: it returned {got}, expected a function that returns one number")
+        raise ValueError(
+            f"{name}: it returned {got}, expected a function that returns one real number"
+        )
     return array.reshape(())
+
+
+def stated_unit(compute_dtype: str | None) -> float | None:
+    """Return the unit roundoff of the type that functions are said to compute in.
+
+    Raises ValueError for a type of another name.
+    """
+    if compute_dtype is None:
+        return None
+    names = [name for name in PRECISIONS if name != "float64"]
+    if compute_dtype not in names:
+        raise ValueError(f"compute_dtype: got {compute_dtype!r}, expected {', '.join(names)}")
+    return PRECISIONS[compute_dtype].u
 
 
 def check_functions(**functions: Any) -> None:
@@ -151,8 +236,71 @@ def check_functions(**functions: Any) -> None:
             raise ValueError(f"{name}: got {type(value).__name__}, expected a function")
 
 
+def check_integers(**numbers: Any) -> None:
+    """Raise ValueError, naming the argument, for what is no integer or is negative."""
+    for name, value in numbers.items():
+        if not isinstance(value, Integral) or isinstance(value, bool) or value < 0:
+            raise ValueError(f"{name}: got {_given(value)}, expected an integer, 0 or more")
+
+
+def _given(value: Any) -> str:
+    plain = isinstance(value, (Real, str)) or value is None
+    return repr(value) if plain else type(value).__name__
+
+
+def check_names(names: Any, count: int) -> tuple[str, ...]:
+    """Return names as a tuple; raise ValueError if there are any but not `count` different ones."""
+    given = (names,) if not isinstance(names, (tuple, list)) else tuple(names)
+    if given and (len({*given}) != count or not all(isinstance(name, str) for name in given)):
+        raise ValueError(f"names: got {names!r}, expected {count} different names")
+    return given
+
+
+def special_points(tree: Tree) -> list[Fact]:
+    """Return which floating leaves are 0 or 1 throughout, so that a factor of them is not seen."""
+    arrays = {k: as_array(v, k) for k, v in tree.leaves.items() if is_floating(v)}
+    zeros, ones = (
+        [k for k, array in arrays.items() if array.size and (array == value).all()]
+        for value in (0, 1)
+    )
+    return [Fact("special-point", {"zeros": zeros, "ones": ones})] if zeros or ones else []
+
+
+def call(function: str, arguments: Mapping[str, Any], **options: Any) -> str:
+    """Return the line of Python that calls one of ours, without what is None or an empty tuple.
+
+    What has no short form stands under its own name, or under that of the argument.
+    """
+    written = [_written(key, value) for key, value in arguments.items() if value is not None]
+    written += [
+        f"{key}={_written(key, value)}"
+        for key, value in options.items()
+        if value is not None and not (isinstance(value, tuple) and not value)
+    ]
+    return f"verify.{function}({', '.join(written)})"
+
+
+def _written(key: str, value: Any) -> str:
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"float('{value}')"
+    if isinstance(value, (str, Real, tuple, list)) and key not in ("params", "args"):
+        return repr(int(value) if isinstance(value, Integral) else value)
+    name = getattr(value, "__name__", "") if callable(value) else key
+    return name if name.isidentifier() else key
+
+
+def check_seconds(seconds: Any) -> float:
+    """Return seconds as a float, or raise ValueError for what is no number, or no time at all."""
+    if not isinstance(seconds, Real) or isinstance(seconds, bool) or not float(seconds) > 0:
+        raise ValueError(f"seconds: got {_given(seconds)}, expected a positive number")
+    return float(seconds)
+
+
 def check_budget(budget: int, tensors: int) -> None:
     """Raise ValueError if a budget of evaluations is too small for so many tensors."""
     least = 200 + budgeted.least_budget(tensors)
     if budget < least:
-        raise ValueError(f"budget: got {budget}, expected at least {least} for {tensors} tensors")
+        raise ValueError(
+            f"budget: got {budget}, expected at least {least} for {tensors} "
+            f"{'tensor' if tensors == 1 else 'tensors'}"
+        )

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,32 @@ PAIRS = ("manual_vs_autodiff", "manual_vs_finite_difference", "autodiff_vs_finit
 PACKAGES = ("backproof", "numpy", "jax", "scikit-learn", "h5py")
 
 
+@dataclass(frozen=True)
+class Worst:
+    """Where one gradient is furthest from what is expected, in error bars.
+
+    `found` is the gradient there, `expected` what `witness` has ("autodiff" or
+    "finite_difference"), and `bar` how far apart the two may be. `place` says where that is: an
+    "entry", at this flat index; an entry at a "bend", where any gradient within `bar` of
+    `expected` is right; an entry "beside", at a point nearby; or a "direction" or "ties", where
+    many entries were moved together and `index` is None. `cotangent` is what the cotangent of a
+    layer is called, and empty for a loss.
+    """
+
+    place: str
+    witness: str
+    index: int | None
+    found: float
+    expected: float
+    bar: float
+    cotangent: str = ""
+
+    @property
+    def wrong(self) -> bool:
+        """Whether found and expected are further apart than the bar."""
+        return bool(over_bar(self.found - self.expected, self.bar) > 1)
+
+
 @dataclass(frozen=True, eq=False)
 class Pair:
     """One tensor by two witnesses.
@@ -39,7 +65,7 @@ class Pair:
     both leave kinked entries out. bar_ratio is the largest |a - b| over its error bar, and the
     two agree where that is at most 1. `index` are the flat indices of the entries that were
     compared, with a's value, their difference a - b and their bars. Where these are of random
-    directions, `index` is empty.
+    directions, `index` is empty. `worst` is where that largest one is.
     """
 
     max_abs: float
@@ -50,13 +76,25 @@ class Pair:
     value: Float[np.ndarray, " k"]
     difference: Float[np.ndarray, " k"]
     bar: Float[np.ndarray, " k"]
+    worst: Worst | None = None
 
-    @property
-    def worst(self) -> int | None:
-        """The flat index of the entry whose difference is largest over its bar."""
-        if not self.index.size:
-            return None
-        return int(self.index[np.argmax(over_bar(self.difference, self.bar))])
+
+@dataclass(frozen=True)
+class Resolution:
+    """The smallest error of one tensor's gradient that would have been seen.
+
+    `entry` is the error of a single entry, whichever it is, relative to `size`: the tensor's
+    largest entry or, where the gradient is `zero` here, the largest nearby. `tensor` is the
+    relative error of all entries alike. `zero` is "here", or "always" where the loss does not
+    depend on the tensor, else empty. `limit` is what widens `entry` most: "kinks", "edges" of
+    the domain, "roughness", "unjudged" entries, "rounding" of the gradient, or the "witness".
+    """
+
+    entry: float
+    tensor: float
+    size: float
+    limit: str
+    zero: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +103,9 @@ class Tensor:
 
     entries_checked counts the entries that finite differences were taken of, kinked ones
     included; directions_checked the random directions. `pairs` is keyed by `PAIRS`; a witness
-    that was not asked has none. `value` is the gradient under test.
+    that was not asked has none. `value` is the gradient under test. `verdict` is "agree",
+    "disagree", or "undecided" where an error of a tenth would not have been seen. `worst` is
+    where the gradient is furthest from what is expected, None if it was compared nowhere.
     """
 
     name: str
@@ -74,11 +114,14 @@ class Tensor:
     kinks: int
     pairs: Mapping[str, Pair]
     value: np.ndarray
+    verdict: str
+    resolution: Resolution
     directions_checked: int = 0
+    worst: Worst | None = None
 
     @property
     def agree(self) -> bool:
-        """Whether every two witnesses agree."""
+        """Whether every two witnesses agree, however wide their error bars are."""
         return all(pair.agree for pair in self.pairs.values())
 
 
@@ -109,17 +152,28 @@ class Report:
 
     `verdict` is "agree", "disagree" or "undecided"; `conclusion` says what follows from who
     agrees with whom; `notes` what was not checked and why; `diagnosis` names the mistakes.
-    `meaning` and `remarks` are the conclusion and the notes as sentences.
+    `meaning` and `remarks` are the conclusion and the notes as sentences. `loss` is None for a
+    layer, which has none. `repeat` is a line of Python that makes the check again.
+
+    Example:
+        >>> import backproof
+        >>> import numpy as np
+        >>> report = backproof.compare(np.sum, np.ones_like, np.array([0.3, 0.7]), names=["w"])
+        >>> report.verdict, report.ok, [tensor.name for tensor in report.tensors]
+        ('agree', True, ['w'])
+        >>> report.meaning
+        'The gradient agrees with finite differences, within their error bars.'
     """
 
     verdict: str
     conclusion: Fact
-    loss: Loss
+    loss: Loss | None
     tensors: Sequence[Tensor]
     settings: Mapping[str, Any] = field(default_factory=dict)
     diagnosis: Sequence[Finding] = ()
     notes: Sequence[Fact] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
+    repeat: str = ""
 
     @property
     def ok(self) -> bool:
@@ -150,15 +204,12 @@ class Report:
                 "meaning": self.meaning,
                 "settings": dict(self.settings),
                 "versions": self.versions,
-                "loss": {
-                    "manual": self.loss.manual,
-                    "autodiff": self.loss.autodiff,
-                    "agree": self.loss.agree,
-                },
+                "loss": self.loss and asdict(self.loss),
                 "parameters": sum(math.prod(tensor.shape) for tensor in self.tensors),
                 "tensors": [_tensor_dict(tensor) for tensor in self.tensors],
                 "diagnosis": [finding.to_dict() for finding in self.diagnosis],
                 "remarks": list(self.remarks),
+                "repeat": self.repeat,
                 "seconds": dict(self.seconds),
             }
         )
@@ -196,6 +247,8 @@ def _tensor_dict(tensor: Tensor) -> dict[str, Any]:
         "entries_checked": tensor.entries_checked,
         "directions_checked": tensor.directions_checked,
         "kinks": tensor.kinks,
+        "verdict": tensor.verdict,
+        "resolution": {"entry": tensor.resolution.entry, "tensor": tensor.resolution.tensor},
     }
     for name in PAIRS:
         pair = tensor.pairs.get(name)
@@ -205,7 +258,20 @@ def _tensor_dict(tensor: Tensor) -> dict[str, Any]:
             "bar_ratio": pair.bar_ratio,
             "agree": pair.agree,
         }
+    result["worst"] = tensor.worst and _worst_dict(tensor.worst, tensor.shape)
     return result
+
+
+def _worst_dict(worst: Worst, shape: tuple[int, ...]) -> dict[str, Any]:
+    index = None if worst.index is None else np.unravel_index(worst.index, shape)
+    return {
+        "index": index and list(index),
+        "place": worst.place,
+        "manual": worst.found,
+        worst.witness: worst.expected,
+        "bar": worst.bar,
+        "cotangent": worst.cotangent,
+    }
 
 
 def finite(value: Any) -> Any:

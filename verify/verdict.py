@@ -7,35 +7,45 @@ differ   manual = finite difference ≠ JAX     the forward pass is another func
 differ   manual = JAX ≠ finite difference     the loss is wrong, its gradient right
 differ   all differ                           forward and backward both suspect
 
-A layer is judged by several losses, one a cotangent: of every tensor the worst counts. Not
-here: how evidence is gathered (`verify.evidence`), and how it is said (`verify.show`).
+A tensor agrees only if an error of a tenth of its largest entry would have shown in any one
+entry; otherwise it is undecided. A layer is judged by several losses, one a cotangent: of every
+tensor the worst difference counts, and how small an error shows under the best of the cotangents
+that have a part of every output.
+
+Not here: how evidence is gathered (`verify.evidence`), and how it is said (`verify.show`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from verify.evidence.bars import sum_rounding
+from verify.evidence.sight import FINEST, ZERO, Sight, sight
 from verify.evidence.witnesses import (
     Array,
     Compared,
     Evidence,
     Witness,
+    against_bends,
     against_directions,
     against_entries,
     against_jax,
 )
-from verify.report import PAIRS, Fact, Loss, Pair, Report, Tensor, over_bar
+from verify.report import PAIRS, Fact, Loss, Pair, Report, Resolution, Tensor, Worst, over_bar
 
 if TYPE_CHECKING:
     from jaxtyping import Bool
 
 HAND_JAX, HAND_DIFFERENCE, JAX_DIFFERENCE = PAIRS
+OF_LAYER = {
+    "loss-wrong": Fact("forward-wrong"),
+    "loss-off-by-constant": Fact("forward-off-by-constant"),
+}
 
 
 class Conclusion(NamedTuple):
@@ -46,21 +56,24 @@ class Conclusion(NamedTuple):
 
 
 @np.errstate(all="ignore")
-def decide(cases: Mapping[str, Evidence]) -> Report:
+def decide(cases: Mapping[str, Evidence], whole: int = 1) -> Report:
     """Return the verdict on one backward pass and the numbers behind it.
 
     `cases` has the evidence on one loss, or on that of each cotangent of a layer by what the
-    cotangent is called. The report has no settings and no times.
+    cotangent is called, the first of which, `whole`, have a part of every output. The report has no
+    settings and no times.
     """
     every = list(cases.values())
     blocked = next((case for case in every if case.obstacle is not None), None)
     if blocked is not None and blocked.obstacle is not None:
         return Report("undecided", blocked.obstacle, _losses(blocked), ())
-    judged = {label: _tensors(case) for label, case in cases.items()}
+    judged = {label: _tensors(case, label) for label, case in cases.items()}
     losses = {label: _losses(case) for label, case in cases.items()}
-    tensors = [_worst(same) for same in zip(*judged.values(), strict=True)]
+    tensors = [_worst(same, whole) for same in zip(*judged.values(), strict=True)]
+    concluded = {label: conclude(losses[label], tensors) for label, tensors in judged.items()}
     verdict, fact = _over_all(
-        {label: conclude(losses[label], tensors) for label, tensors in judged.items()},
+        {label: _of_layer(each) if label else each for label, each in concluded.items()},
+        tensors,
         jax=every[0].jax is not None,
     )
     first = next(iter(losses.values()))
@@ -69,7 +82,13 @@ def decide(cases: Mapping[str, Evidence]) -> Report:
         conclusion=fact,
         loss=replace(first, agree=all(loss.agree for loss in losses.values())),
         tensors=tensors,
-        notes=(*_coverage(tensors), *_shared_notes(every), *_worst_shown(verdict, every)),
+        notes=(
+            *_coverage(tensors),
+            *_zeros(tensors),
+            *_ties(every),
+            *_shared_notes(every),
+            *_worst_shown(verdict, every),
+        ),
     )
 
 
@@ -89,6 +108,11 @@ def conclude(loss: Loss, tensors: Sequence[Tensor]) -> Conclusion:
     return Conclusion("disagree", Fact("loss-off-by-constant"))
 
 
+def _of_layer(conclusion: Conclusion) -> Conclusion:
+    """Return what follows for a forward pass, which the loss of a cotangent stands for."""
+    return conclusion._replace(fact=OF_LAYER.get(conclusion.fact.kind, conclusion.fact))
+
+
 def _concluded_by_three(
     hand_jax: list[str], hand_difference: list[str], jax_difference: list[str]
 ) -> Conclusion:
@@ -105,24 +129,35 @@ def _concluded_by_three(
 
 
 def _concluded_by_differences(tensors: Sequence[Tensor]) -> Conclusion:
-    """Return what follows where there is no JAX, and name the tensors that could not be checked."""
+    """Return what follows where there is no JAX."""
     if wrong := _dissenting(tensors, HAND_DIFFERENCE):
         return Conclusion("disagree", Fact("gradient-wrong", {"tensors": wrong}))
-    bare = [tensor.name for tensor in tensors if not tensor.pairs[HAND_DIFFERENCE].bar.size]
-    if len(bare) == len(tensors):
-        return Conclusion("undecided", Fact("nothing-smooth"))
-    return Conclusion("agree", Fact("differences-agree", {"unchecked": bare}))
+    return Conclusion("agree", Fact("differences-agree"))
 
 
 def _dissenting(tensors: Sequence[Tensor], pair: str) -> list[str]:
     return [t.name for t in tensors if pair in t.pairs and not t.pairs[pair].agree]
 
 
-def _over_all(concluded: Mapping[str, Conclusion], *, jax: bool) -> Conclusion:
-    """Return what follows from the conclusions under all cotangents."""
+def _over_all(
+    concluded: Mapping[str, Conclusion], tensors: Sequence[Tensor], *, jax: bool
+) -> Conclusion:
+    """Return what follows from the conclusions under all cotangents, and from what they show."""
     first, *others = concluded.values()
-    if not others:
-        return first
+    conclusion = _of_cotangents(concluded, jax=jax) if others else first
+    coarse = [tensor for tensor in tensors if tensor.verdict == "undecided"]
+    if conclusion.verdict != "agree" or not coarse:
+        return conclusion
+    values = {
+        "tensors": {tensor.name: tensor.resolution for tensor in coarse},
+        "count": len(tensors),
+        "jax": jax,
+    }
+    return Conclusion("undecided", Fact("error-bars-too-wide", values))
+
+
+def _of_cotangents(concluded: Mapping[str, Conclusion], *, jax: bool) -> Conclusion:
+    first = next(iter(concluded.values()))
     wrong = [label for label, each in concluded.items() if each.verdict == "disagree"]
     if wrong:
         values = {"first": concluded[wrong[0]].fact, "wrong": wrong, "count": len(concluded)}
@@ -140,80 +175,184 @@ def _losses(case: Evidence) -> Loss:
     return Loss(case.hand.loss, case.jax.loss, agree=apart <= case.loss_apart)
 
 
-def _tensors(case: Evidence) -> list[Tensor]:
-    return [_tensor(name, case) for name in case.hand.grads]
+def _tensors(case: Evidence, label: str) -> list[Tensor]:
+    return [_tensor(name, case, label) for name in case.hand.grads]
 
 
-def _tensor(name: str, case: Evidence) -> Tensor:
+def _tensor(name: str, case: Evidence, label: str) -> Tensor:
     """Compare one tensor's gradient by all witnesses that there are."""
     grads = case.hand.grads[name]
-    kinked = np.any([witness.kinked[name] for witness in case.witnesses], axis=0).reshape(-1)
     entries, directions = case.entries.get(name), case.directions.get(name)
-    if entries is not None:
-        kinked[entries.index[~entries.smooth]] = True
+    hidden = _hidden(case, name)
+    kinked = hidden != ""
     pairs = {}
     if case.jax is not None:
-        pairs[HAND_JAX] = judge(against_jax(case, name), kinked)
+        pairs[HAND_JAX] = judge(against_jax(case, name), kinked, "entry", "autodiff")
     pairs[HAND_DIFFERENCE] = _with_differences(case, case.hand, name, kinked)
     if case.jax is not None:
         pairs[JAX_DIFFERENCE] = _with_differences(case, case.jax, name, kinked)
+    resolution = _resolution(case, name, hidden)
+    verdict = _verdict(pairs.values(), resolution)
+    worst = _furthest(case, name, pairs, verdict)
     return Tensor(
         name=name,
         shape=grads.shape,
         entries_checked=0 if entries is None else len(entries.index),
         directions_checked=0 if directions is None else len(directions.index),
-        kinks=int(kinked.sum()),
+        kinks=int((hidden == "kinks").sum()),
         pairs=pairs,
         value=np.asarray(grads, float),
+        verdict=verdict,
+        resolution=resolution,
+        worst=worst and replace(worst, cotangent=label),
     )
+
+
+def _verdict(pairs: Iterable[Pair], resolution: Resolution) -> str:
+    if not all(pair.agree for pair in pairs):
+        return "disagree"
+    return "agree" if resolution.entry < FINEST else "undecided"
+
+
+def _hidden(case: Evidence, name: str) -> np.ndarray:
+    """Return what hides the derivative of each entry, empty where nothing does.
+
+    "kinks" where the function bends, or rounding decides on which side of a bend it is; "edges"
+    where it is not finite on both sides; "roughness" where the slopes beside it cannot be told
+    to a tenth of the largest.
+    """
+    result = np.full(case.hand.grads[name].size, "", "U9")
+    for witness in case.witnesses:
+        result[witness.kinked[name].reshape(-1)] = "kinks"
+    if name in case.entries:
+        found = case.entries[name]
+        rough = ~found.smooth
+        result[found.index[rough]] = np.where(np.isfinite(found.bar[rough]), "kinks", "edges")
+    if name in case.bends:
+        bends = case.bends[name]
+        size = float(np.abs(case.hand.grads[name]).max())
+        unknown = bends.bar > np.maximum(bends.inner, FINEST * size)
+        result[bends.index[unknown]] = "roughness"
+    return result
+
+
+def _resolution(case: Evidence, name: str, hidden: np.ndarray) -> Resolution:
+    """Return the smallest error of one tensor that would have been seen, and what limits it."""
+    seen = sight(case, name)
+    if not seen.see.size:
+        return Resolution(0.0, 0.0, 0.0, "")
+    worst = int(np.argmax(seen.see))
+    see, limit = float(seen.see[worst]), str(hidden[worst]) or _limit(seen, worst)
+    if not seen.zero:
+        entry = see / seen.largest if seen.largest else math.inf
+        return Resolution(entry, seen.factor, seen.largest, limit)
+    if name in case.independent and not case.hand.grads[name].any() and see < math.inf:
+        return Resolution(0.0, 0.0, 0.0, "", "always")
+    size = case.elsewhere.get(name, 0.0)
+    fine = size > 0 and bool((seen.bar <= ZERO * size).all())
+    return Resolution(see / size if fine else math.inf, math.inf, size, limit, "here")
+
+
+def _limit(seen: Sight, entry: int) -> str:
+    """Return what widens the error bars of an entry most."""
+    if not np.isfinite(seen.see[entry]):
+        return "unjudged"
+    return "witness" if seen.bar[entry] > seen.see[entry] / 2 else "rounding"
 
 
 def _with_differences(
     case: Evidence, witness: Witness, name: str, kinked: Bool[Array, " entries"]
 ) -> Pair:
-    """Compare with the differences of entries and along directions: the worse of the two."""
+    """Compare with the differences of entries, and with all others: the worst of them."""
     by_entry = judge(against_entries(case, witness, name), kinked)
-    lines = against_directions(case, witness, name)
-    along = replace(
-        judge(lines, np.zeros(len(case.vectors.get(name, ())), bool)),
-        index=np.zeros(0, np.intp),
-    )
+    others = [_without_entries(against_directions(case, witness, name), "direction")]
+    if witness is case.hand:
+        if name in case.bends:
+            others.append(judge(against_bends(case, name), ~kinked, "bend"))
+        if name in case.ties:
+            others.append(_without_entries(case.ties[name], "ties"))
+        others += [
+            _without_entries(against_entries(there, there.hand, name), "beside")
+            for there in case.beside
+            if name in there.entries
+        ]
+    worst = max(others, key=lambda pair: pair.bar_ratio)
     if not by_entry.bar.size:
-        return along
-    if along.bar_ratio <= by_entry.bar_ratio:
+        return worst
+    if worst.bar_ratio <= by_entry.bar_ratio:
         return by_entry
-    return replace(along, max_abs=by_entry.max_abs, relative=by_entry.relative)
+    return replace(worst, max_abs=by_entry.max_abs, relative=by_entry.relative)
 
 
-def judge(found: Compared, kinked: Bool[Array, " entries"]) -> Pair:
-    """Compare two witnesses within their error bars.
+def _without_entries(found: Compared, place: str) -> Pair:
+    """Compare along directions, or at another point, where no entry is one of this tensor's."""
+    everything = np.zeros(int(found.index.max(initial=-1)) + 1, bool)
+    return replace(judge(found, everything, place), index=np.zeros(0, np.intp))
+
+
+def judge(
+    found: Compared,
+    kinked: Bool[Array, " entries"],
+    place: str = "entry",
+    witness: str = "finite_difference",
+) -> Pair:
+    """Compare two witnesses within their error bars; `place` and `witness` are as in `Worst`.
 
     `kinked` marks, of all entries of the tensor, those that are compared like all others but
     left out of max_abs and of the relative difference.
     """
     difference = found.difference
-    ratio = float(over_bar(difference, found.bar).max(initial=0.0))
+    ratio = over_bar(difference, found.bar)
     plain = ~kinked[found.index]
     gap = float(sum_rounding.norm(difference[plain]))
     size = float(sum_rounding.norm(found.value[plain])) + float(
         sum_rounding.norm(found.other[plain])
     )
+    worst = None
+    if ratio.size:
+        at = int(np.argmax(ratio))
+        index = None if place in ("direction", "ties") else int(found.index[at])
+        value, other, bar = (float(x[at]) for x in (found.value, found.other, found.bar))
+        worst = Worst(place, witness, index, value, other, bar)
     return Pair(
         max_abs=float(np.abs(difference[plain]).max(initial=0.0)),
         relative=gap / size if gap else 0.0,
-        bar_ratio=ratio,
-        agree=ratio <= 1,
+        bar_ratio=float(ratio.max(initial=0.0)),
+        agree=bool((ratio <= 1).all()),
         index=found.index,
         value=found.value,
         difference=difference,
         bar=found.bar,
+        worst=worst,
     )
 
 
-def _worst(tensors: Sequence[Tensor]) -> Tensor:
+def _furthest(case: Evidence, name: str, pairs: Mapping[str, Pair], verdict: str) -> Worst | None:
+    """Return where the gradient under test is furthest from what is expected, if anywhere."""
+    found = [pair for way, pair in pairs.items() if way != JAX_DIFFERENCE]
+    worst = max(found, key=lambda pair: pair.bar_ratio).worst
+    at_bend = verdict == "undecided" or (worst is not None and worst.place == "bend")
+    return (_unexplained_bend(case, name) if at_bend else None) or worst
+
+
+def _unexplained_bend(case: Evidence, name: str) -> Worst | None:
+    """Return the entry that is furthest outside what the bends surely allow, if any is."""
+    if name not in case.bends:
+        return None
+    bends = case.bends[name]
+    value = np.asarray(case.hand.grads[name], float).reshape(-1)[bends.index]
+    surely = Compared(bends.index, value, bends.middle, bends.inner + bends.bar)
+    worst = judge(surely, np.ones(case.hand.grads[name].size, bool), "bend").worst
+    return worst if worst is not None and worst.wrong else None
+
+
+def _worst(tensors: Sequence[Tensor], whole: int) -> Tensor:
     """Return one tensor for the same tensor under all cotangents: whatever is worst of it.
 
-    Its entries count as checked if they were under every one of them.
+    Its entries count as checked if they were under every one of them. How small an error shows is
+    the best of the first, `whole`, which have a part of every output: under others an error may
+    show better, but not every error shows. What bends leave open under one cotangent no other
+    settles.
     """
     pairs = {}
     for name in tensors[0].pairs:
@@ -223,8 +362,16 @@ def _worst(tensors: Sequence[Tensor]) -> Tensor:
             max_abs=max(pair.max_abs for pair in found),
             relative=max(pair.relative for pair in found),
         )
+    open_bends = [t for t in tensors if t.worst and t.worst.place == "bend" and t.worst.wrong]
+    sharpest = min(tensors[:whole], key=lambda tensor: tensor.resolution.entry)
+    shown = open_bends[0] if open_bends else sharpest
+    furthest = max(tensors, key=lambda t: max(pair.bar_ratio for pair in t.pairs.values()))
+    verdict = _verdict(pairs.values(), shown.resolution)
     return replace(
         tensors[0],
+        verdict=verdict,
+        resolution=shown.resolution,
+        worst=furthest.worst if verdict == "disagree" else shown.worst,
         entries_checked=min(tensor.entries_checked for tensor in tensors),
         directions_checked=max(tensor.directions_checked for tensor in tensors),
         kinks=max(tensor.kinks for tensor in tensors),
@@ -246,6 +393,23 @@ def _coverage(tensors: Sequence[Tensor]) -> list[Fact]:
         whole = [t.name for t in tensors if t.kinks and t.kinks == math.prod(t.shape)]
         notes.append(Fact("kinks", {"kinks": kinks, "count": count, "whole": whole}))
     return notes
+
+
+def _zeros(tensors: Sequence[Tensor]) -> list[Fact]:
+    """Return which gradients that agree are zero, here or always."""
+
+    def named(zero: str) -> list[str]:
+        return [t.name for t in tensors if t.verdict == "agree" and t.resolution.zero == zero]
+
+    here, always = named("here"), named("always")
+    notes = [Fact("zero-here", {"tensors": here})] if here else []
+    return notes + ([Fact("independent", {"tensors": always})] if always else [])
+
+
+def _ties(cases: Sequence[Evidence]) -> list[Fact]:
+    """Return in which tensors the gradient misses the derivative along tied entries."""
+    tied = list(dict.fromkeys(name for case in cases for name in case.ties))
+    return [Fact("ties", {"tensors": tied})] if tied else []
 
 
 def _shared_notes(cases: Sequence[Evidence]) -> list[Fact]:

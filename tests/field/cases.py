@@ -30,9 +30,24 @@ class Case:
     grads: Callable[[Mapping[str, np.ndarray]], Grads]
     planted: bool
 
+    group = "networks"
+    smooth = True
+
     @property
     def name(self) -> str:
         return f"{self.kind} ({self.place})"
+
+    @property
+    def params(self) -> Mapping[str, np.ndarray]:
+        return self.problem.params
+
+    def loss(self, params: Mapping[str, np.ndarray]) -> float:
+        p = self.problem
+        return manual.loss(params, p.X, p.Y, p.masks, **p.options)
+
+    def mirror(self, params: Mapping[str, Any]) -> Any:
+        p = self.problem
+        return autodiff.loss(params, p.X, p.Y, p.masks, **p.options)
 
 
 PLACES: dict[str, dict[str, Any]] = {

@@ -1,9 +1,11 @@
-"""The checkers: each a function from a case to whether it accepts the gradient.
+"""The checkers: each a function from a case to its verdict: "agree", "undecided" or "disagree".
 
 Each is used as its documentation says, with its own defaults. The others are given the loss in
-float64 at the problem's parameters, and the gradient as the case's own arithmetic makes it there,
-so that a float32 gradient is not held against their step sizes. Ours without a mirror is the
-same run as ours with one, of which only the comparison with finite differences is read.
+float64 at the case's parameters, and the gradient as the case's own arithmetic makes it there,
+so that a float32 gradient is not held against their step sizes. Ours without a mirror is, for a
+network, the same run as ours with one, of which only the comparison with finite differences is
+read. Kernels are put to `check_vjp` as they are, and to all others as a loss: their outputs times
+a random cotangent.
 """
 
 from __future__ import annotations
@@ -17,23 +19,26 @@ import autograd.numpy as anp
 import autograd.test_util
 import jax
 import jax.test_util
+import numdifftools
 import numpy as np
 import scipy.optimize
 import torch
 
-import autodiff
-import manual
-from verify import Report, compare, three_way
+from verify import Report, check_vjp, compare, three_way
 from verify.report import PAIRS
 
-from .cases import Case, Grads
+from . import cases, kernels
+from .cases import Grads
 
 RULE = 1e-7
 """The course's rule: ||g - d|| / (||g|| + ||d||) may not be larger."""
 
 
+Case = cases.Case | kernels.KernelCase
+
+
 @lru_cache(maxsize=1)
-def _report(case: Case) -> Report:
+def _report(case: cases.Case) -> Report:
     return three_way(
         case.problem,
         grads=lambda params, *_, **__: case.grads(params),
@@ -41,37 +46,43 @@ def _report(case: Case) -> Report:
     )
 
 
-def ours(case: Case) -> bool:
-    return _report(case).ok
+def ours(case: Case) -> str:
+    if isinstance(case, kernels.KernelCase):
+        return check_vjp(case.forward, case.backward, _arguments(case), case.by_jax).verdict
+    return _report(case).verdict
 
 
-def ours_without_mirror(case: Case) -> bool:
-    return all(tensor.pairs[PAIRS[1]].agree for tensor in _report(case).tensors)
+def ours_without_mirror(case: Case) -> str:
+    if isinstance(case, kernels.KernelCase):
+        return check_vjp(case.forward, case.backward, _arguments(case)).verdict
+    report = _report(case)
+    if all(tensor.pairs[PAIRS[1]].agree for tensor in report.tensors):
+        return report.verdict if report.verdict != "disagree" else "agree"
+    return "disagree"
 
 
-def compare_alone(case: Case) -> bool:
-    return compare(loss_of(case), case.grads, dict(case.problem.params)).ok
+def _arguments(case: kernels.KernelCase) -> tuple[np.ndarray, ...]:
+    return tuple(case.params.values())
 
 
-def compare_with_mirror(case: Case) -> bool:
-    p = case.problem
-
-    def mirror(params):
-        return autodiff.loss(params, p.X, p.Y, p.masks, **p.options)
-
-    return compare(loss_of(case), case.grads, dict(p.params), mirror).ok
+def compare_alone(case: Case) -> str:
+    return compare(case.loss, case.grads, dict(case.params)).verdict
 
 
-def torch_slow(case: Case) -> bool:
+def compare_with_mirror(case: Case) -> str:
+    return compare(case.loss, case.grads, dict(case.params), case.mirror).verdict
+
+
+def torch_slow(case: Case) -> str:
     return _gradcheck(case, fast=False)
 
 
-def torch_fast(case: Case) -> bool:
+def torch_fast(case: Case) -> str:
     return _gradcheck(case, fast=True)
 
 
-def _gradcheck(case: Case, fast: bool) -> bool:
-    names, loss = list(case.problem.params), loss_of(case)
+def _gradcheck(case: Case, fast: bool) -> str:
+    names, loss = list(case.params), case.loss
 
     class Loss(torch.autograd.Function):
         @staticmethod
@@ -88,11 +99,13 @@ def _gradcheck(case: Case, fast: bool) -> bool:
             return tuple(cotangents[0] * torch.from_numpy(grads[k]) for k in names)
 
     inputs = [torch.tensor(v, requires_grad=True) for v in wide(case).values()]
-    return torch.autograd.gradcheck(Loss.apply, inputs, fast_mode=fast, raise_exception=False)
+    return _verdict(
+        torch.autograd.gradcheck(Loss.apply, inputs, fast_mode=fast, raise_exception=False)
+    )
 
 
-def jax_check_vjp(case: Case) -> bool:
-    loss = loss_of(case)
+def jax_check_vjp(case: Case) -> str:
+    loss = case.loss
 
     def loss_and_vjp(params):
         grads = given(case, params)
@@ -102,12 +115,10 @@ def jax_check_vjp(case: Case) -> bool:
         return _passes(lambda: jax.test_util.check_vjp(loss, loss_and_vjp, (wide(case),)))
 
 
-def jax_check_grads(case: Case) -> bool:
-    p = case.problem
-
+def jax_check_grads(case: Case) -> str:
     @jax.custom_vjp
     def loss(params):
-        return autodiff.loss(params, p.X, p.Y, p.masks, **p.options)
+        return case.mirror(params)
 
     def forward(params):
         return loss(params), {k: np.asarray(g) for k, g in given(case, _numpy(params)).items()}
@@ -117,8 +128,8 @@ def jax_check_grads(case: Case) -> bool:
         return _passes(lambda: jax.test_util.check_grads(loss, (wide(case),), 1, modes=["rev"]))
 
 
-def autograd_check_grads(case: Case) -> bool:
-    loss, shapes = loss_of(case), wide(case)
+def autograd_check_grads(case: Case) -> str:
+    loss, shapes = case.loss, wide(case)
 
     @autograd.extend.primitive
     def flat_loss(x):
@@ -135,8 +146,8 @@ def autograd_check_grads(case: Case) -> bool:
         )
 
 
-def scipy_check_grad(case: Case) -> bool:
-    loss, shapes = loss_of(case), wide(case)
+def scipy_check_grad(case: Case) -> str:
+    loss, shapes = case.loss, wide(case)
 
     def f(x):
         return float(loss(_unflat(x, shapes)))
@@ -147,11 +158,11 @@ def scipy_check_grad(case: Case) -> bool:
     x = _flat(shapes)
     difference = scipy.optimize.check_grad(f, g, x)
     size = np.linalg.norm(g(x)) + np.linalg.norm(scipy.optimize.approx_fprime(x, f))
-    return bool(difference <= RULE * size)
+    return _verdict(difference <= RULE * size)
 
 
 def course(case: Case, step: float = 1e-7) -> bool:
-    loss, params = loss_of(case), wide(case)
+    loss, params = case.loss, wide(case)
     x, g = _flat(params), _flat(given(case, params))
     d = np.empty_like(x)
     for i in range(len(x)):
@@ -161,17 +172,24 @@ def course(case: Case, step: float = 1e-7) -> bool:
             moved[i] += sign * step
             values.append(float(loss(_unflat(moved, params))))
         d[i] = (values[0] - values[1]) / (2 * step)
-    return bool(np.linalg.norm(g - d) <= RULE * (np.linalg.norm(g) + np.linalg.norm(d)))
+    return _verdict(np.linalg.norm(g - d) <= RULE * (np.linalg.norm(g) + np.linalg.norm(d)))
 
 
-def jax_allclose(case: Case) -> bool:
-    p = case.problem
-    _, by_jax = autodiff.loss_and_grads(*p.arguments, **p.options)
-    grads = case.grads(p.params)
-    return all(np.allclose(grads[k], g) for k, g in by_jax.items())
+def numdifftools_gradient(case: Case) -> str:
+    loss, params = case.loss, wide(case)
+    x, g = _flat(params), _flat(given(case, params))
+    d = np.ravel(numdifftools.Gradient(lambda x: float(loss(_unflat(x, params))))(x))
+    return _verdict(np.linalg.norm(g - d) <= RULE * (np.linalg.norm(g) + np.linalg.norm(d)))
 
 
-CHECKERS: dict[str, Callable[[Case], bool]] = {
+def jax_allclose(case: Case) -> str:
+    with jax.enable_x64(True):
+        by_jax = jax.grad(case.mirror)(dict(case.params))
+    grads = case.grads(case.params)
+    return _verdict(all(np.allclose(np.asarray(grads[k], float), g) for k, g in by_jax.items()))
+
+
+CHECKERS: dict[str, Callable[[Case], str]] = {
     "Backproof": ours,
     "Backproof, no mirror": ours_without_mirror,
     "verify.compare with mirror": compare_with_mirror,
@@ -183,25 +201,20 @@ CHECKERS: dict[str, Callable[[Case], bool]] = {
     "autograd check_grads": autograd_check_grads,
     "scipy check_grad, 1e-7": scipy_check_grad,
     "course's rule, 1e-7": course,
+    "numdifftools, 1e-7": numdifftools_gradient,
     "jax.grad and allclose": jax_allclose,
 }
 """Every checker by the name of its column."""
 
 
-def loss_of(case: Case) -> Callable[[Mapping[str, np.ndarray]], float]:
-    """Return the loss of a case as a function of its parameters, in whatever dtype they have."""
-    p = case.problem
-    return lambda params: manual.loss(params, p.X, p.Y, p.masks, **p.options)
-
-
 def wide(case: Case) -> Grads:
     """Return a case's parameters in float64."""
-    return {k: v.astype(np.float64) for k, v in case.problem.params.items()}
+    return {k: v.astype(np.float64) for k, v in case.params.items()}
 
 
 def given(case: Case, params: Mapping[str, np.ndarray]) -> Grads:
     """Return the gradient under test at float64 parameters, computed in the case's own dtype."""
-    native = {k: v.astype(case.problem.dtype) for k, v in params.items()}
+    native = {k: v.astype(case.params[k].dtype) for k, v in params.items()}
     return {k: np.asarray(g, np.float64) for k, g in case.grads(native).items()}
 
 
@@ -219,12 +232,16 @@ def _unflat(x, shapes: Mapping[str, np.ndarray]) -> Grads:
     return {k: part.reshape(v.shape) for part, (k, v) in zip(parts, shapes.items(), strict=True)}
 
 
-def _passes(check: Callable[[], object]) -> bool:
+def _verdict(accepted: bool) -> str:
+    return "agree" if accepted else "disagree"
+
+
+def _passes(check: Callable[[], object]) -> str:
     try:
         check()
     except AssertionError:
-        return False
-    return True
+        return "disagree"
+    return "agree"
 
 
 @contextmanager

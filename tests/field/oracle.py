@@ -8,10 +8,13 @@ is taken, as long as it is 0 but for rounding.
 
 The rounding of correct code is what correct code does: `manual` is run with the examples and
 the features in several orders, and each entry's largest error is its rounding. A planted change
-is a mistake if it puts some entry further off than four times that.
+is a mistake if it puts some entry further off than four times that. A kernel's forward pass takes
+complex numbers itself; its rounding is that of the right backward pass, in the kernel's own type.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -19,6 +22,7 @@ import manual
 from verify import Problem
 
 from .cases import Case, Grads
+from .kernels import KernelCase, named
 
 STEP = np.longdouble(2) ** -500
 ORDERS = 8
@@ -29,8 +33,32 @@ ZERO = {np.dtype(np.float64): 1e-10, np.dtype(np.float32): 1e-3}
 
 def exact_gradients(problem: Problem) -> Grads:
     """Return the gradient in extended precision, at the problem's own parameters."""
+    every = {k: np.arange(v.size) for k, v in problem.params.items()}
+    found = exact_entries(problem, every)
+    return {k: found[k].reshape(v.shape) for k, v in problem.params.items()}
+
+
+def exact_entries(problem: Problem, entries: Mapping[str, np.ndarray]) -> Grads:
+    """Return the gradient in extended precision, of the entries at these flat indices."""
     wide = {k: v.astype(np.clongdouble) for k, v in problem.params.items()}
     sides = _sides(problem)
+    result = {}
+    for name, index in entries.items():
+        flat = wide[name].reshape(-1)
+        gradient = np.zeros(len(index), np.longdouble)
+        for k, i in enumerate(index):
+            here = flat[i]
+            flat[i] = here + 1j * STEP
+            gradient[k] = _loss(wide, problem, sides).imag / STEP
+            flat[i] = here
+        result[name] = gradient
+    return result
+
+
+def exact_kernel_gradients(case: KernelCase) -> Grads:
+    """Return the gradient of a kernel's loss in extended precision, at the case's arguments."""
+    cotangent = case.cotangent.astype(float)
+    wide = {k: x.astype(float).astype(np.clongdouble) for k, x in case.params.items()}
     result = {}
     for name, value in wide.items():
         flat = value.reshape(-1)
@@ -38,17 +66,36 @@ def exact_gradients(problem: Problem) -> Grads:
         for i in range(flat.size):
             here = flat[i]
             flat[i] = here + 1j * STEP
-            gradient[i] = _loss(wide, problem, sides).imag / STEP
+            gradient[i] = np.sum(cotangent * case.exactly(*wide.values()).imag) / STEP
             flat[i] = here
         result[name] = gradient.reshape(value.shape)
     return result
 
 
+def kernel_rounding(case: KernelCase, exact: Grads) -> Grads:
+    """Return how far off the right backward pass is in an entry, or usually is in its tensor."""
+    found = named(case.params, case.right(case.cotangent.copy(), *case.params.values()))
+    unit = case.unit
+    errors = {}
+    for name, gradient in exact.items():
+        apart = np.abs(found[name].astype(float) - gradient)
+        usual = 3 * np.sqrt(np.mean(apart**2))
+        errors[name] = np.maximum(np.maximum(apart, usual), 2 * unit * np.abs(gradient))
+    return errors
+
+
 def rounding(problem: Problem, exact: Grads) -> Grads:
     """Return the largest error of every entry over correct evaluations in several orders."""
-    rng = np.random.default_rng(0)
     unit = np.finfo(problem.dtype).eps
     worst = {k: unit * np.abs(g) for k, g in exact.items()}
+    for grads in reordered(problem):
+        worst = {k: np.maximum(e, np.abs(grads[k] - exact[k])) for k, e in worst.items()}
+    return worst
+
+
+def reordered(problem: Problem) -> Iterator[Grads]:
+    """Return the gradient as correct code has it, with examples and features in several orders."""
+    rng = np.random.default_rng(0)
     for _ in range(ORDERS):
         examples, features = rng.permutation(problem.m), rng.permutation(problem.layers[0])
         params = dict(problem.params) | {"W1": problem.params["W1"][:, features]}
@@ -61,13 +108,13 @@ def rounding(problem: Problem, exact: Grads) -> Grads:
             **problem.options,
         )
         grads["W1"] = grads["W1"][:, np.argsort(features)]
-        worst = {k: np.maximum(e, np.abs(grads[k] - exact[k])) for k, e in worst.items()}
-    return worst
+        yield grads
 
 
-def is_mistake(case: Case, exact: Grads, errors: Grads) -> bool:
+def is_mistake(case: Case | KernelCase, exact: Grads, errors: Grads) -> bool:
     """Return whether some entry of the case's gradient is further off than rounding puts it."""
-    grads = case.grads(case.problem.params)
+    # Of bfloat16 no difference from extended precision can be taken.
+    grads = {k: np.asarray(g, float) for k, g in case.grads(case.params).items()}
     return any((np.abs(grads[k] - g) > FACTOR * errors[k]).any() for k, g in exact.items())
 
 

@@ -1,73 +1,108 @@
-"""The evidence on a gradient of which nothing is known but how to call it.
+"""The evidence on gradients of which nothing is known but how to call them.
 
 Whatever the verdict rests on is measured by calling the functions: the rounding of the gradient
-(`verify.evidence.bars.measured`), the differences of the loss with their noise and their bends
+(`verify.evidence.bars.measured`), the differences of the losses with their noise and their bends
 (`verify.evidence.differences.budgeted`), and whether the same place gives the same answer
-twice. What contradicts the gradient is looked at again before it is believed.
+twice. What contradicts a gradient is looked at again (`verify.evidence.second_look`).
 
-Not here: how a user's functions become a `Claim` (`verify.function`, `verify.layer`), and what
+Of several cotangents the leading ones, which have a part of every output, are measured in full.
+Under the others, where one output shows alone, the gradients are compared with the same
+differences and with the error bars of the leading ones, unless something contradicts them.
+
+Not here: how a user's functions become `Claims` (`verify.function`, `verify.layer`), and what
 follows from the evidence (`verify.verdict`).
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
 from verify.evidence.bars import measured
-from verify.evidence.bars.measured import Sizes, ValueAndGrads
-from verify.evidence.bars.sum_rounding import DOUBLE, SINGLE
-from verify.evidence.differences import budgeted
-from verify.evidence.differences.budgeted import Sample
-from verify.evidence.differences.central import Params, copy, noise_level
-from verify.evidence.trees import Tree
-from verify.evidence.witnesses import Array, Evidence, Witness, disputed, suspects
+from verify.evidence.bars.measured import DRAWS, Sizes, ValueAndGrads
+from verify.evidence.claims import (
+    Claim,
+    Claims,
+    by_hand,
+    carries_float64,
+    in_float64,
+    obstacle,
+    product,
+    refuse_changes,
+    wider,
+)
+from verify.evidence.clock import Clock
+from verify.evidence.differences import budgeted, staircase
+from verify.evidence.differences.bends import Place
+from verify.evidence.differences.budgeted import Gathered, Sample
+from verify.evidence.differences.central import (
+    Functions,
+    Params,
+    central_differences,
+    copy,
+    noise_levels,
+)
+from verify.evidence.differences.shared import Stated
+from verify.evidence.precisions import PRECISIONS, SINGLE, unit_of
+from verify.evidence.second_look import Found, by_jax, examined, together, witness
+from verify.evidence.sight import FINEST, ZERO, depends, largest_away, sight
+from verify.evidence.single_outputs import under_others
+from verify.evidence.witnesses import Array, Evidence, Witness, suspects
 from verify.report import Fact
 
-RANDOM = 2.0**10
-"""Units of rounding by which two calls at the same place may differ and still be one function."""
+TRIED = 8
+"""Entries that are differenced nearby, of a tensor whose gradient is 0 here."""
 WIDENING_SECONDS = 0.02
 """Extended precision can be a hundred times slower: it is not tried on a gradient beyond this."""
-
-
-@dataclass(frozen=True, eq=False)
-class Claim:
-    """The claim that `grads` is the gradient of `loss`.
-
-    Both are functions of flat dicts of arrays of whatever dtype they come in. `loss` returns one
-    number as a 0-d array of the dtype that the user's function gave it; `grads` an array a name;
-    `mirror` the loss and the gradients by JAX. `names` is what the user calls the function and
-    its gradient.
-    """
-
-    tree: Tree
-    loss: Callable[[Params], Array]
-    grads: Callable[[Params], Params]
-    mirror: Callable[[Params], tuple[float, Params]] | None
-    names: tuple[str, str]
+DRAWING = 0.4
+"""The part of the time that the rounding of the gradient may take, at most, and the others'."""
+CALLS = 12
+"""Gradients under each leading cotangent that are taken beside the draws, some in float64."""
+DIFFERENCING = 0.7
+"""The part of the time that is left that differences may take; the rest is for second looks."""
+ALONE = 4
+"""Outputs that are shown alone where each cotangent takes differences of its own."""
+FEWEST = 3
+"""Draws below which nothing is known of rounding."""
 
 
 @dataclass(frozen=True, eq=False)
 class Measurement:
-    """The evidence on a claim, the calls of its loss that differences took, and the time.
+    """The evidence on claims, the calls of the forward pass that differences took, and the time.
 
-    `seconds` are those of one gradient by hand, of JAX, of the differences, and of everything.
+    `cases` has the evidence under the cotangents that are shown; `wrong` names the others under
+    which a gradient is wrong, and `right` counts those under which none is. `seconds` are those
+    of one gradient by hand, of JAX, of the differences, and of everything. `hurried` says
+    whether anything was left out for lack of time. `cotangents` names those that were meant to
+    be taken.
     """
 
-    evidence: Evidence
-    evaluations: int
-    seconds: Mapping[str, float]
+    cases: Mapping[str, Evidence]
+    wrong: Sequence[str] = ()
+    right: int = 0
+    evaluations: int = 0
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    hurried: bool = False
+    cotangents: Sequence[str] = ()
 
 
-def measure(claim: Claim, budget: int, seed: int, advance: Callable[[], None]) -> Measurement:
-    """Return the evidence on a claim, in about `budget` calls of its loss.
+def measure(
+    claims: Claims,
+    stated: float | None,
+    budget: int,
+    seed: int,
+    seconds: float,
+    advance: Callable[[], None],
+) -> Measurement:
+    """Return the evidence on claims, in about `budget` calls of their outputs, and in `seconds`.
 
-    `advance` is called before each of these. JAX computes in float64 meanwhile.
+    `stated` is the unit roundoff that they are said to compute in, which is found out otherwise.
+    `advance` is called before each of those calls. JAX computes in float64 meanwhile.
 
     Raises ValueError if a function changes its argument.
     """
@@ -75,139 +110,190 @@ def measure(claim: Claim, budget: int, seed: int, advance: Callable[[], None]) -
 
     # On the way to an answer functions are called where they overflow or are not defined.
     with jax.enable_x64(True), np.errstate(all="ignore"):
-        return _measured(claim, budget, seed, advance)
+        return _measured(claims, stated, Clock(budget, seconds, advance), seed)
 
 
-def _measured(claim: Claim, budget: int, seed: int, advance: Callable[[], None]) -> Measurement:
-    start = time.perf_counter()
+def _measured(claims: Claims, stated: float | None, clock: Clock, seed: int) -> Measurement:
     rng = np.random.default_rng(seed)
-    arrays = copy(claim.tree.arrays)
-    by_hand = _by_hand(claim)
-    _refuse_changes(claim)
+    arrays = copy(claims.tree.arrays)
+    refuse_changes(claims.under(next(iter(claims.cotangents))))
+    claims = _with_arithmetic(claims, stated, rng)
+    leads = [claims.under(label) for label in list(claims.cotangents)[: claims.leading]]
     before = time.perf_counter()
-    value, grads = by_hand(arrays)
-    seconds = {"manual": time.perf_counter() - before}
-    unit = measured.unit_roundoff(lambda at: by_hand(at)[0], claim.tree.arrays, rng)
-    sizes = _sizes(claim, by_hand, arrays, value, grads, rng)
-    obstacle = _obstacle(claim, by_hand, arrays, value, sizes, unit)
-    if obstacle is not None:
-        return Measurement(Evidence(Witness(value, math.inf, {}, {}, {}), obstacle=obstacle), 0, {})
-    hand = measured.measure(by_hand, arrays, value, grads, sizes, unit, rng)
-    if seconds["manual"] < WIDENING_SECONDS:
-        hand = measured.with_wider(hand, _wider(claim, arrays), sizes, unit)
-
+    value, _ = by_hand(leads[0])(arrays)
+    seconds = {"manual": time.perf_counter() - before, "autodiff": 0.0}
+    if leads[0].mirror is not None:
+        leads[0].mirror(arrays)  # that it is compiled now is no measure of what it takes
     before = time.perf_counter()
-    jax = None
-    if claim.mirror is not None:
-        jax = measured.measure(claim.mirror, arrays, *claim.mirror(arrays), sizes, DOUBLE, rng)
-        jax = replace(
-            jax, bars={k: np.asarray(np.maximum(b, hand.bars[k])) for k, b in jax.bars.items()}
-        )
-    seconds["autodiff"] = time.perf_counter() - before
-
+    sizes = _sizes(leads[0], arrays, rng)
+    each = (time.perf_counter() - before) / measured.ATTEMPTS
+    reason = obstacle(leads[0], arrays, value, sizes, claims.unit)
+    if reason is not None:
+        case = Evidence(Witness(value, math.inf, {}, {}, {}), obstacle=reason)
+        return Measurement({next(iter(claims.cotangents)): case}, cotangents=[*claims.cotangents])
+    draws = _draws(clock, each * len(leads), claims.unit)
+    every = [sizes, *(_sizes(lead, arrays, rng) for lead in leads[1:])]
+    found = [
+        _found(claims, lead, arrays, size, draws, seconds, rng)
+        for lead, size in zip(leads, every, strict=True)
+    ]
     before = time.perf_counter()
-    calls = itertools.count()
-
-    def counted(at: Params) -> Array:
-        next(calls)
-        advance()
-        return claim.loss(at)
-
-    f = _real_loss(counted, claim.tree, arrays)
-    noise = _noise(f, arrays, value, seed)
-    sample = budgeted.gather(
-        f, counted, arrays, grads, hand.bars, sizes, noise, max(budget - next(calls), 0), rng
-    )
-    evidence = _together(hand, jax, sample)
-    if disputed(evidence):
-        hand = measured.with_zeros_moved(hand, by_hand, arrays, sizes, unit, rng)
-        if jax is not None and claim.mirror is not None:
-            jax = measured.with_zeros_moved(jax, claim.mirror, arrays, sizes, DOUBLE, rng)
-        entries, _ = suspects(_together(hand, jax, sample))
-        sample = budgeted.without_contradicted_step(f, arrays, sample, entries)
-        contradicting = suspects(_together(hand, jax, sample))
-        sample = budgeted.reconsider(f, arrays, sample, *contradicting, rng)
-        evidence = _together(hand, jax, sample)
+    pulled = _pulled_back(claims, found, clock)
+    cases, compared = _with_differences(claims, leads, found, pulled, clock, seed, rng)
     seconds["finite_difference"] = time.perf_counter() - before
-    seconds["total"] = time.perf_counter() - start
-    notes = _notes(sample, unit, claim.tree)
-    return Measurement(replace(evidence, notes=notes), next(calls) - 1, seconds)
+    seconds["total"] = time.perf_counter() - clock.start
+    names = list(claims.cotangents)
+    return Measurement(cases, *compared, clock.made, seconds, clock.hurried, names)
 
 
-def _together(hand: Witness, jax: Witness | None, sample: Sample) -> Evidence:
-    evidence = Evidence(
-        hand, entries=sample.entries, directions=sample.directions, vectors=sample.vectors
-    )
-    if jax is None:
-        return evidence
-    return replace(
-        evidence,
-        jax=jax,
-        loss_apart=hand.loss_bar + jax.loss_bar,
-        apart={name: np.asarray(bar + jax.bars[name]) for name, bar in hand.bars.items()},
-    )
+def _with_arithmetic(claims: Claims, stated: float | None, rng: np.random.Generator) -> Claims:
+    """Return claims with what their functions compute in, which is found out unless `stated`.
+
+    Where each cotangent takes differences of its own, all are leading, and few are kept.
+    """
+    label, cotangent = next(iter(claims.cotangents.items()))
+    way = by_hand(claims.under(label))
+    arrays = copy(claims.tree.arrays)
+    grads = way(arrays)[1]
+    if stated is not None:
+        unit = max(stated, *(unit_of(x.dtype) for x in claims.tree.arrays.values()))
+    else:
+        unit = measured.unit_roundoff(_native_loss(claims.under(label)), claims.tree.arrays, rng)
+        if unit <= SINGLE and measured.is_staircase(way, arrays, grads, rng):
+            unit = measured.coarseness(way, arrays, rng)
+    outputs = in_float64(claims, arrays)
+
+    def loss(at: Params) -> tuple[float, Params]:
+        return float(product(cotangent, outputs(at))), {}
+
+    if unit <= SINGLE or not measured.is_staircase(loss, arrays, grads, rng):
+        return replace(claims, unit=unit)
+    kept = dict(list(claims.cotangents.items())[: claims.leading + ALONE])
+    return replace(claims, unit=unit, steps=True, cotangents=kept, leading=len(kept))
 
 
-def _notes(sample: Sample, unit: float, tree: Tree) -> tuple[Fact, ...]:
-    notes = []
-    if sample.complex_step:
-        notes.append(Fact("complex-step"))
-    if unit == SINGLE and all(array.dtype == np.float64 for array in tree.arrays.values()):
-        notes.append(Fact("computes-in-float32"))
-    return tuple(notes)
-
-
-def _by_hand(claim: Claim) -> ValueAndGrads:
-    """Return the user's loss and gradient at given values, in the dtype that theirs have."""
-
-    def witness(at: Params) -> tuple[float, Params]:
-        native = claim.tree.native(at)
-        grads = claim.grads(native)
-        return float(claim.loss(native)), {k: np.asarray(g, float) for k, g in grads.items()}
-
-    return witness
-
-
-def _refuse_changes(claim: Claim) -> None:
-    """Raise ValueError if either function writes to the arrays that it is given."""
-    functions: tuple[Callable[[Params], object], ...] = (claim.loss, claim.grads)
-    for name, function in zip(claim.names, functions, strict=True):
-        given = claim.tree.native(claim.tree.arrays)
-        function(given)
-        for tensor, array in claim.tree.arrays.items():
-            if not np.array_equal(given[tensor], array):
-                raise ValueError(
-                    f"{name}: it changed {tensor} in place, expected a function that leaves its "
-                    "arguments as they are"
-                )
-
-
-def _obstacle(
-    claim: Claim, by_hand: ValueAndGrads, arrays: Params, value: float, sizes: Sizes, unit: float
-) -> Fact | None:
-    """Return why there is nothing to check, or None."""
-    loss, grads = claim.names
-    if not math.isfinite(value):
-        return Fact("loss-not-finite", {"function": loss, "value": value})
-    (again, first), (third, second) = by_hand(arrays), by_hand(arrays)
-    if max(abs(again - value), abs(third - value)) > RANDOM * unit * sizes.value:
-        return Fact("loss-random", {"function": loss, "first": value, "second": again})
-    for name, size in sizes.grads.items():
-        if (np.abs(first[name] - second[name]) > RANDOM * unit * size).any():
-            return Fact("gradient-random", {"function": grads, "tensor": name})
-    return None
-
-
-def _sizes(
-    claim: Claim,
-    by_hand: ValueAndGrads,
-    arrays: Params,
-    value: float,
-    grads: Params,
+def _with_differences(
+    claims: Claims,
+    leads: Sequence[Claim],
+    found: Sequence[Found],
+    pulled: Mapping[str, Array],
+    clock: Clock,
+    seed: int,
     rng: np.random.Generator,
-) -> Sizes:
+) -> tuple[dict[str, Evidence], tuple[list[str], int]]:
+    """Return the evidence under the cotangents that are shown, and what is true of the others."""
+    arrays = copy(claims.tree.arrays)
+    labels = list(claims.cotangents)[: len(next(iter(pulled.values())))]
+    rows = np.array([claims.cotangents[label] for label in labels])
+    outputs = _counted(in_float64(claims, arrays), clock)
+
+    def f(at: Params) -> Array:
+        return np.asarray(rows @ outputs(at), float)
+
+    noise = _noise(f, partial(_product, rows[0], outputs), arrays, seed)
+    stated = {name: _stated(name, found, pulled[name]) for name in arrays}
+    analytic = _analytic(claims, partial(_product, rows[0], outputs), arrays, clock.budget)
+    if claims.steps:
+        noise = _step_noise(f, arrays, noise, claims.unit, rng)
+        samples = _over_stairs(f, arrays, found, noise, clock, rng)
+    else:
+        gathered = _gathered(f, arrays, stated, noise, analytic, len(leads), clock, rng)
+        samples = [gathered.of(k) for k in range(len(leads))]
+    cases: dict[str, Evidence] = {}
+    known: frozenset[str] = frozenset()
+    places = partial(_place, f, arrays, noise, clock, rng)
+    for k, (lead, each, sample) in enumerate(zip(leads, found, samples, strict=True)):
+        if analytic or _unresolved(claims, each, sample, clock):
+            one = partial(_product, rows[k], outputs)
+            sample = budgeted.sharpened(sample, one, arrays, each.sizes)
+        evidence, sample = examined(lead, places(k, each), each, sample, known)
+        evidence = _with_zeros(places(k, each), lead.mirror, evidence)
+        cases[labels[k]] = replace(evidence, notes=_notes(claims))
+        known |= frozenset(suspects(evidence)[0])
+    if claims.steps or len(labels) == len(leads):
+        return cases, ([], 0)
+    others = under_others(claims, labels, pulled, found, gathered, cases, places, known, rng)
+    return cases | others.cases, (others.wrong, others.right)
+
+
+def _native_loss(claim: Claim) -> Callable[[Params], float]:
+    return lambda at: float(claim.loss(claim.tree.native(at)))
+
+
+def _product(cotangent: Array, outputs: Functions, at: Params) -> Array:
+    return product(cotangent, outputs(at))
+
+
+def _one(f: Functions, loss: int) -> Callable[[Params], float]:
+    return lambda at: float(f(at)[loss])
+
+
+def _with_zeros(place: Place, mirror: ValueAndGrads | None, evidence: Evidence) -> Evidence:
+    """Add how large the gradients that are 0 here are nearby, and which are 0 everywhere."""
+    f, arrays, noise, rng = place.f, place.arrays, place.noise, place.rng
+
+    def size(name: str, at: Params) -> float:
+        if mirror is not None:
+            return float(np.abs(mirror(at)[1][name]).max())
+        some = rng.choice(at[name].size, min(TRIED, at[name].size), replace=False)
+        found = central_differences(f, at, {name: some}, noise=noise)[name]
+        return float((np.abs(found.value) - found.bar)[found.smooth].max(initial=0.0))
+
+    elsewhere = {}
+    for name in arrays:
+        seen = sight(evidence, name)
+        if seen.see.size and seen.zero and place.left() > 0:
+            enough = float(max(seen.bar.max() / ZERO, seen.see.max() / FINEST))
+            largest = partial(size, name)
+            elsewhere[name] = largest_away(largest, arrays, enough, rng)
+    never = [name for name, largest in elsewhere.items() if largest == 0]
+    independent = frozenset(name for name in never if not depends(f, arrays, name, rng))
+    return replace(evidence, elsewhere=elsewhere, independent=independent)
+
+
+def _notes(claims: Claims) -> tuple[Fact, ...]:
+    """Return in what the functions compute, if that is no type of their arguments."""
+    own = max(unit_of(array.dtype) for array in claims.tree.arrays.values())
+    if claims.unit <= own:
+        return ()
+    if claims.unit == SINGLE:
+        return (Fact("computes-in-float32", {"function": claims.names[0]}),)
+    name = next(name for name, precision in PRECISIONS.items() if precision.u == claims.unit)
+    return (Fact("computes-in-16-bits", {"name": name, "forward": claims.steps}),)
+
+
+def _draws(clock: Clock, each: float, unit: float) -> int:
+    """Return how often rounding can be drawn in the time there is, at the price of `each` draw."""
+    weight = 3 if unit >= SINGLE else 1  # a narrow gradient is drawn in float64 as well
+    affordable = (DRAWING * clock.time_left / max(each, 1e-9) - CALLS) / weight
+    clock.hurried = clock.hurried or affordable < DRAWS
+    return int(min(max(affordable, FEWEST), DRAWS))
+
+
+def _found(
+    claims: Claims,
+    claim: Claim,
+    arrays: Params,
+    sizes: Sizes,
+    draws: int,
+    seconds: dict[str, float],
+    rng: np.random.Generator,
+) -> Found:
+    """Return the gradient by hand, and by JAX if there is a mirror, each with its bars."""
+    unit = claims.unit
+    hand = witness(claim, arrays, by_hand(claim)(arrays), sizes, unit, draws, rng)
+    if seconds["manual"] < WIDENING_SECONDS and not carries_float64(claim):
+        hand = measured.with_wider(hand, wider(claim, arrays), sizes, unit)
+    before = time.perf_counter()
+    jax = by_jax(claim, arrays, hand, sizes, unit, draws, rng)
+    seconds["autodiff"] += time.perf_counter() - before
+    return Found(hand, jax, sizes, unit, claims.steps)
+
+
+def _sizes(claim: Claim, arrays: Params, rng: np.random.Generator) -> Sizes:
     """Return the natural sizes that any witness finds."""
-    sizes = measured.natural_sizes(by_hand, arrays, value, grads, rng)
+    call = by_hand(claim)
+    sizes = measured.natural_sizes(call, arrays, *call(arrays), rng)
     if claim.mirror is None:
         return sizes
     return measured.larger(
@@ -215,47 +301,122 @@ def _sizes(
     )
 
 
-def _wider(claim: Claim, arrays: Params) -> Params:
-    """Return the gradients that the user's function computes in a wider type, where it does."""
-    native = {value.dtype for value in claim.tree.arrays.values()}
-    wide = np.longdouble if np.dtype(np.float64) in native else np.float64
-    if np.finfo(wide).eps >= min(np.finfo(dtype).eps for dtype in native):
-        return {}
-    try:
-        found = claim.grads({k: value.astype(wide) for k, value in arrays.items()})
-    except Exception:
-        # Whatever it is that fails on the wider type, the function does not carry it through.
-        return {}
-    return {k: g for k, g in found.items() if g.dtype == wide and np.isfinite(g).all()}
+def _pulled_back(claims: Claims, found: Sequence[Found], clock: Clock) -> dict[str, Array]:
+    """Return the gradients under all cotangents, (K, entries) a tensor, as far as there is time."""
+    arrays = claims.tree.arrays
+    rows = {k: [np.asarray(each.hand.grads[k]).reshape(-1) for each in found] for k in arrays}
+    enough = (1 - DRAWING) * clock.time_left
+    for cotangent in list(claims.cotangents.values())[len(found) :]:
+        if clock.time_left < enough:
+            clock.hurried = True
+            break
+        for name, gradient in claims.grads(claims.tree.native(arrays), cotangent).items():
+            rows[name].append(np.asarray(gradient, float).reshape(-1))
+    return {name: row[0][None] if len(row) == 1 else np.array(row) for name, row in rows.items()}
 
 
-def _real_loss(
-    loss: Callable[[Params], Array], tree: Tree, arrays: Params
-) -> Callable[[Params], float]:
-    """Return the loss of float64 arrays, cast to what the parameters are if it takes no other.
-
-    Where it is not defined, as the logarithm of a negative number, it is not a number.
-    """
-    build: Callable[[Params], Params] = dict
-    try:
-        loss(copy(arrays))
-    except Exception:
-        # A loss that accepts its own dtype alone is differenced in it; its noise will show.
-        build = tree.native
-
-    def real(at: Params) -> float:
-        try:
-            return float(loss(build(at)))
-        except (ArithmeticError, ValueError):
-            return math.nan
-
-    return real
+def _stated(name: str, found: Sequence[Found], pulled: Array) -> Stated:
+    """Return what is said of a tensor's gradient by hand and by JAX."""
+    by_jax = [each.jax.grads[name].reshape(-1) for each in found if each.jax is not None]
+    bars = [(each.jax or each.hand).bars[name].reshape(-1) for each in found]
+    values = [pulled, np.array(by_jax)] if by_jax else [pulled]
+    return Stated(values, bars[0] if len(bars) == 1 else np.max(bars, axis=0))
 
 
-def _noise(f: Callable[[Params], float], arrays: Params, value: float, seed: int) -> float:
+def _counted(outputs: Functions, clock: Clock) -> Functions:
+    def counted(at: Params) -> Array:
+        clock.count()
+        return outputs(at)
+
+    return counted
+
+
+def _noise(f: Functions, first: Callable[[Params], Array], arrays: Params, seed: int) -> Array:
     """Return the standard deviation of one evaluation, at least the rounding of its result.
 
-    A loss that works in float32 inside may be constant wherever its noise is looked for.
+    Losses that work in float32 inside may be constant wherever their noise is looked for.
     """
-    unit = measured.unit_roundoff(f, arrays, np.random.default_rng(seed))
-    return max(noise_level(f, arrays, seed), unit * abs(value))
+    unit = measured.unit_roundoff(lambda at: float(first(at)), arrays, np.random.default_rng(seed))
+    return np.asarray(np.maximum(noise_levels(f, arrays, seed), unit * np.abs(f(arrays))))
+
+
+def _analytic(claims: Claims, loss: Callable[[Params], Array], arrays: Params, budget: int) -> bool:
+    """Say whether the complex step of every entry is taken: of a loss of one's own."""
+    if claims.steps:
+        return False
+    count = sum(value.size for value in arrays.values())
+    enough = budgeted.whole(arrays, budget) or 2 * count <= budget
+    return len(claims.cotangents) == 1 and enough and budgeted.takes_complex(loss, arrays)
+
+
+def _unresolved(claims: Claims, found: Found, sample: Sample, clock: Clock) -> bool:
+    """Say whether the differences of a layer do not show an error of a tenth, in some tensor."""
+    count = sum(value.size for value in claims.tree.arrays.values())
+    if claims.steps or len(claims.cotangents) == 1 or count > clock.left():
+        return False
+    evidence = together(found.hand, found.jax, sample)
+    seen = [sight(evidence, name) for name in found.hand.grads]
+    return any((each.see > FINEST * each.largest).any() for each in seen if not each.zero)
+
+
+def _step_noise(
+    f: Functions, arrays: Params, noise: Array, unit: float, rng: np.random.Generator
+) -> Array:
+    """Return the standard deviation of one evaluation of each staircase about its smooth part."""
+    every = range(len(noise))
+    stairs = [measured.step_noise(_one(f, k), arrays, unit, rng) for k in every]
+    return np.asarray(np.maximum(noise, stairs))
+
+
+def _over_stairs(
+    f: Functions,
+    arrays: Params,
+    found: Sequence[Found],
+    noise: Array,
+    clock: Clock,
+    rng: np.random.Generator,
+) -> list[Sample]:
+    """Return the differences of losses that are staircases, each its own, for there is time."""
+    timely = DIFFERENCING * clock.affordable()
+    clock.hurried = clock.hurried or timely < clock.budget - clock.made
+    share = int(max(min(timely, clock.budget - clock.made), 0)) // len(found)
+    return [
+        staircase.gather(
+            _one(f, k), arrays, dict(each.hand.grads), float(noise[k]), each.unit, share, rng
+        )
+        for k, each in enumerate(found)
+    ]
+
+
+def _gathered(
+    f: Functions,
+    arrays: Params,
+    stated: Mapping[str, Stated],
+    noise: Array,
+    analytic: bool,
+    leading: int,
+    clock: Clock,
+    rng: np.random.Generator,
+) -> Gathered:
+    """Return the differences that there are calls and time for."""
+    count = sum(value.size for value in arrays.values())
+    calls, timely = max(clock.budget - clock.made, 0), DIFFERENCING * clock.affordable()
+    clock.hurried = clock.hurried or timely < min(calls, budgeted.at_most(arrays, calls))
+    budget, most = int(min(calls, max(timely, 0))), count
+    if analytic and not budgeted.whole(arrays, budget):
+        budget, most = budget - count, budgeted.VOUCHERS
+    return budgeted.gather(f, arrays, stated, noise, budget, most, leading, clock, rng)
+
+
+def _place(
+    f: Functions,
+    arrays: Params,
+    noise: Array,
+    clock: Clock,
+    rng: np.random.Generator,
+    loss: int,
+    found: Found,
+) -> Place:
+    """Return what a second look at one of the losses needs."""
+    one = _one(f, loss)
+    return Place(one, arrays, float(noise[loss]), found.rounding, clock.left, rng)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -17,6 +18,7 @@ import numpy as np
 
 import manual
 from verify.activations import KINKED
+from verify.evidence.bars import measured
 from verify.evidence.bars.derived import Rounding, analyse
 from verify.evidence.differences.central import (
     Params,
@@ -24,6 +26,8 @@ from verify.evidence.differences.central import (
     directional_differences,
     stratified_sample,
 )
+from verify.evidence.precisions import SINGLE
+from verify.evidence.sight import ZERO, depends, largest_away
 from verify.evidence.witnesses import Array, Arrays, Differences, Evidence, Witness
 from verify.problem import Problem
 from verify.report import Fact
@@ -71,6 +75,8 @@ class Witnesses:
     rounding: Rounding | None
     quotients: Quotients | None
     seconds: Mapping[str, float]
+    elsewhere: Mapping[str, float] = field(default_factory=dict)
+    independent: frozenset[str] = frozenset()
 
 
 def call_witnesses(
@@ -94,7 +100,35 @@ def call_witnesses(
     before = perf_counter()
     quotients = difference(problem, loss, finite_difference, rounding.kinked, seed)
     seconds = {"autodiff": jax_seconds, "finite_difference": perf_counter() - before}
-    return Witnesses(float(by_jax), grads, rounding, quotients, seconds)
+    elsewhere, independent = _nearby(problem, grads, rounding, seed)
+    return Witnesses(float(by_jax), grads, rounding, quotients, seconds, elsewhere, independent)
+
+
+def _nearby(
+    problem: Problem, grads: Arrays, rounding: Rounding, seed: int
+) -> tuple[dict[str, float], frozenset[str]]:
+    """Return how large the gradients that are 0 here are nearby, and which are 0 everywhere."""
+    import autodiff
+
+    bars = rounding.own_bars
+    zero = [name for name, g in grads.items() if not g.any()]
+    exact = problem.astype(np.float64)
+    arrays = {name: np.asarray(value) for name, value in exact.params.items()}
+    rng = np.random.default_rng(seed)
+
+    def loss(params: Params) -> float:
+        return float(manual.loss(params, exact.X, exact.Y, exact.masks, **exact.options))
+
+    def size(name: str, params: Params) -> float:
+        at = exact.with_params(params)
+        return float(np.abs(autodiff.loss_and_grads(*at.arguments, **at.options)[1][name]).max())
+
+    elsewhere = {
+        name: largest_away(partial(size, name), arrays, float(bars[name].max()) / ZERO, rng)
+        for name in zero
+    }
+    never = (name for name, largest in elsewhere.items() if largest == 0)
+    return elsewhere, frozenset(name for name in never if not depends(loss, arrays, name, rng))
 
 
 def evidence_on(witnesses: Witnesses, loss: float, grads: Arrays) -> Evidence:
@@ -104,7 +138,7 @@ def evidence_on(witnesses: Witnesses, loss: float, grads: Arrays) -> Evidence:
         hand, jax = (Witness(value, math.inf, {}, {}, {}) for value in (loss, witnesses.loss))
         losses = {"hand": loss, "jax": witnesses.loss}
         return Evidence(hand, jax, obstacle=Fact("losses-not-finite", losses))
-    bars = rounding.bars
+    bars = rounding.own_bars
     kinked = {name: radius > 0 for name, radius in rounding.kink_radius.items()}
     for name, piece in quotients.pieces.items():
         kinked[name] = kinked[name] | piece.reshape(kinked[name].shape)
@@ -112,12 +146,48 @@ def evidence_on(witnesses: Witnesses, loss: float, grads: Arrays) -> Evidence:
         hand=Witness(loss, rounding.loss_bar, grads, bars, kinked),
         jax=Witness(witnesses.loss, rounding.loss_bar, witnesses.grads, bars, kinked),
         loss_apart=rounding.loss_bar,
-        apart=bars,
+        apart=rounding.bars,
         entries=quotients.entries,
         directions=quotients.directions,
         vectors=quotients.vectors,
+        elsewhere=witnesses.elsewhere,
+        independent=witnesses.independent,
         notes=quotients.notes,
     )
+
+
+def with_measured_bars(evidence: Evidence, problem: Problem, seed: int = 0) -> Evidence:
+    """Narrow the bars of a float32 gradient to the rounding that `manual` is measured to have.
+
+    The derived bars hold for whatever order of summation; near convergence, where all that is
+    left is rounding, they may be wider than the gradient. Those of entries at kinks stay.
+    """
+    exact = problem.astype(np.float64)
+
+    def grads_on(one: Problem) -> Callable[[Params], tuple[float, Params]]:
+        def way(params: Params) -> tuple[float, Params]:
+            at = one.with_params({k: v.astype(one.dtype) for k, v in params.items()})
+            value, grads = manual.loss_and_grads(*at.arguments, **at.options)
+            return float(value), {k: np.asarray(g, float) for k, g in grads.items()}
+
+        return way
+
+    narrow, wide = grads_on(problem), grads_on(exact)
+    arrays = {k: np.array(v) for k, v in exact.params.items()}
+    rng = np.random.default_rng(seed)
+    sizes = measured.natural_sizes(narrow, arrays, *narrow(arrays), rng)
+    found = measured.against_itself(
+        evidence.hand,
+        lambda at: narrow(at)[1],
+        lambda at: wide(at)[1],
+        arrays,
+        {k: v.dtype for k, v in problem.params.items()},
+        sizes,
+        SINGLE,
+        rng,
+    )
+    bars = {k: np.minimum(bar, found.bars[k]) for k, bar in evidence.hand.bars.items()}
+    return replace(evidence, hand=replace(evidence.hand, bars=bars))
 
 
 def difference(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -19,3 +20,12 @@ def scales(array: np.ndarray) -> np.ndarray:
 def own_scales(array: np.ndarray) -> np.ndarray:
     """Return each entry's own size, and its tensor's where it is 0."""
     return np.where(array == 0, scales(array), np.abs(array))
+
+
+def moved(
+    arrays: Mapping[str, np.ndarray], distance: float, rng: np.random.Generator
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Return two opposite points, every entry moved at random by about `distance` of its scale."""
+    step = {k: distance * scales(x) * rng.standard_normal(x.shape) for k, x in arrays.items()}
+    up, down = ({k: x + sign * step[k] for k, x in arrays.items()} for sign in (1, -1))
+    return up, down

@@ -3,22 +3,28 @@
 A tree is what JAX takes for one: dicts, lists, tuples, named tuples, None, and dataclasses
 registered with JAX, nested in any way. Its leaves are named by their path, "layers.0.W"; the
 sole leaf of a bare array is named by the argument itself. JAX sorts the keys of dicts; a tree
-that is put together again has them in the order in which its owner put them.
+that is put together again has them in the order in which its owner put them. Tensors of PyTorch
+are arrays like others; it is imported only where one comes in.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Mapping
+import sys
+from collections import OrderedDict, defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from verify.problem import as_array, check_finite, check_unmasked
+from verify.evidence.precisions import BFLOAT16, FLOATS
+from verify.problem import as_array as numpy_array
+from verify.problem import check_finite, check_unmasked
 
-FLOATS = (np.float16, np.float32, np.float64)
+FRAMEWORKS = ("tensorflow", "mxnet", "cupy", "paddle")
+"""Whose tensors are arrays neither of NumPy nor of JAX or PyTorch."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +33,8 @@ class Tree:
 
     `original` is the tree as it was given. `leaves` are all leaves in JAX's order, by name;
     those in `arrays` are floating and may be replaced, the others (integers, booleans, text) are
-    constants.
+    constants; `arrays` are in the order in which the owner has them. `names` are the owner's for
+    the elements of a tuple or a list, or for a bare array.
     """
 
     argument: str
@@ -35,6 +42,7 @@ class Tree:
     structure: Any
     leaves: Mapping[str, Any]
     arrays: Mapping[str, np.ndarray]
+    names: Sequence[str] = ()
 
     def build(self, arrays: Mapping[str, np.ndarray]) -> Any:
         """Return the tree with the floating leaves replaced, in whatever dtype they come."""
@@ -44,7 +52,15 @@ class Tree:
             _like(leaf, arrays[name]) if name in arrays else leaf
             for name, leaf in self.leaves.items()
         ]
+        if self._flat:
+            built = dict(zip(self.leaves, values, strict=True))
+            return {name: built[name] for name in self.original}
         return _in_order_of(self.original, jax.tree_util.tree_unflatten(self.structure, values))
+
+    @cached_property
+    def _flat(self) -> bool:
+        """Whether the tree is a dict of leaves, as the arguments of most functions are."""
+        return type(self.original) is dict and self.original.keys() == self.leaves.keys()
 
     def native(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Return copies of the arrays in the dtypes that the leaves had."""
@@ -61,17 +77,26 @@ class Tree:
     def read(self, argument: str, tree: Any, kinds: str = "fiu") -> dict[str, np.ndarray]:
         """Return the leaves of a tree of the same structure, as arrays of the same shapes.
 
-        Only those are returned that are floating in this tree. Raises ValueError, naming the
-        leaf, for any other structure or shape, or for a dtype of none of the kinds.
+        Only those are returned that are floating in this tree, bfloat16 as float32. Raises
+        ValueError, naming the leaf, for any other structure or shape, or for a dtype of none of
+        the kinds.
         """
         return {
-            name: self._as_here(argument, name, as_array(f"{argument}: {name}", leaf), kinds)
+            name: self._as_here(argument, name, widened(leaf, f"{argument}: {name}"), kinds)
             for name, leaf in self.pick(argument, tree).items()
         }
 
     def pick(self, argument: str, tree: Any) -> dict[str, Any]:
         """Return the leaves of a tree of the same structure where this one is floating."""
-        named = dict(_leaves(argument, tree)[0])
+        import jax
+
+        leaves, structure = jax.tree_util.tree_flatten(tree)
+        if structure == self.structure:
+            named = dict(zip(self.leaves, leaves, strict=True))
+            for name in self.arrays:
+                check_unmasked(argument if name == self.argument else name, named[name])
+            return {name: named[name] for name in self.arrays}
+        named = dict(_leaves(argument, tree, self.names)[0])
         theirs = {name: argument if name == self.argument else name for name in self.leaves}
         missing = [name for name in self.arrays if theirs[name] not in named]
         spare = sorted(set(named) - set(theirs.values()))
@@ -96,41 +121,107 @@ class Tree:
         return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
 
-def flatten(argument: str, tree: Any) -> Tree:
+def flatten(argument: str, tree: Any, names: Sequence[str] = ()) -> Tree:
     """Take a tree apart, its floating leaves finite.
 
-    Raises ValueError, naming the argument or the leaf, if none is floating or one is not finite.
+    Raises ValueError, naming the argument or the leaf, if none is floating, if one is not
+    finite, or for a tensor of another framework.
     """
     if isinstance(tree, MappingProxyType):
         tree = dict(tree)  # the params of a Problem, which JAX would take for a leaf
-    named, structure = _leaves(argument, tree)
+    named, structure = _leaves(argument, tree, names)
+    for name, leaf in named:
+        if type(leaf).__module__.partition(".")[0] in FRAMEWORKS:
+            raise ValueError(
+                f"{name}: got a {type(leaf).__module__.partition('.')[0]} {type(leaf).__name__}, "
+                "expected an array of NumPy, JAX or PyTorch"
+            )
     arrays = {
-        name: check_finite(name, np.array(as_array(name, leaf), order="C"))
-        for name, leaf in named
-        if _dtype(leaf) in FLOATS
+        name: check_finite(name, np.array(as_array(leaf, name), order="C"))
+        for name, leaf in _leaves(argument, _as_owned(tree), names)[0]
+        if is_floating(leaf)
     }
     if not any(array.size for array in arrays.values()):
+        got = ", ".join(f"{_kind(leaf)} for {name}" for name, leaf in named[:3])
         raise ValueError(
-            f"{argument}: got {type(tree).__name__} with no floating-point number in it, "
-            "expected an array or a tree of arrays"
+            f"{argument}: got {got or type(tree).__name__}, expected an array of floating-point "
+            "numbers, or a tree with one in it"
         )
-    return Tree(argument, tree, structure, dict(named), arrays)
+    return Tree(argument, tree, structure, dict(named), arrays, names)
 
 
-def flatten_parameters(tree: Any) -> Tree:
-    """Take a tree of parameters apart, of which every leaf must be floating.
+def flatten_parameters(tree: Any, names: Sequence[str] = ()) -> Tree:
+    """Take a tree of parameters apart, of which integers are constants.
 
-    Raises ValueError, naming the leaf, for anything else.
+    `names` are as in `Tree`. Raises ValueError, naming the leaf, for complex numbers.
     """
-    result = flatten("params", tree)
-    for name, leaf in result.leaves.items():
-        if name not in result.arrays:
-            kind = _dtype(leaf) or type(leaf).__name__
-            raise ValueError(f"params: got {kind} for {name}, expected float16, float32 or float64")
-    return result
+    for name, leaf in _leaves("params", tree)[0]:
+        dtype = _dtype(leaf)
+        if dtype is not None and dtype.kind == "c":
+            raise ValueError(f"params: got {dtype} for {name}, expected real numbers")
+    return flatten("params", tree, names)
 
 
-def _leaves(argument: str, tree: Any) -> tuple[list[tuple[str, Any]], Any]:
+def nameless(tree: Any) -> int:
+    """Return how many elements of a tree have no names of their own, if the tree is one array 1."""
+    from jax.tree_util import all_leaves
+
+    return len(tree) if type(tree) in (tuple, list) else int(all_leaves([tree]))
+
+
+def integers_as_numbers(argument: str, tree: Any) -> Any:
+    """Return a tree with its plain integers as float64 where nothing in it is floating.
+
+    So `theta = 4` is a number; beside floating leaves an integer is a constant, and stays.
+    """
+    import jax
+
+    leaves = [leaf for _, leaf in _leaves(argument, tree)[0]]
+    if any(_dtype(leaf) in FLOATS for leaf in leaves) or int not in map(type, leaves):
+        return tree
+    numbers = jax.tree_util.tree_map(lambda x: float(x) if type(x) is int else x, tree)
+    return _in_order_of(tree, numbers)
+
+
+def widened(leaf: Any, name: str) -> np.ndarray:
+    """Return a number or an array as NumPy's, bfloat16 as float32, which holds it exactly."""
+    array = as_array(leaf, name)
+    return array.astype(np.float32) if array.dtype == BFLOAT16 else array
+
+
+def as_array(leaf: Any, name: str) -> np.ndarray:
+    """Return a number, an array or a tensor of PyTorch as an array of NumPy's, of its dtype.
+
+    Raises ValueError, with the name, for what is none.
+    """
+    if not _is_tensor(leaf):
+        return numpy_array(name, leaf)
+    import torch
+
+    tensor = leaf.detach().cpu()
+    if tensor.dtype == torch.bfloat16:
+        return np.asarray(tensor.view(torch.int16)).view(BFLOAT16)
+    return np.asarray(tensor)
+
+
+def _is_tensor(leaf: Any) -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(leaf, torch.Tensor)
+
+
+def _tensor(array: np.ndarray, like: Any) -> Any:
+    """Return an array as a tensor of PyTorch, on the device of another, with its memory shared."""
+    import torch
+
+    if array.dtype == BFLOAT16:
+        tensor = torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
+    else:
+        tensor = torch.from_numpy(array)
+    return tensor.to(like.device).requires_grad_(like.requires_grad)
+
+
+def _leaves(argument: str, tree: Any, own: Sequence[str] = ()) -> tuple[list[tuple[str, Any]], Any]:
+    """Return the leaves of a tree by name, and its structure; `own` name its elements."""
     from jax.tree_util import keystr, tree_flatten_with_path
 
     try:
@@ -143,6 +234,11 @@ def _leaves(argument: str, tree: Any) -> tuple[list[tuple[str, Any]], Any]:
             "dict, as JAX does"
         ) from error
     names = [keystr(path, simple=True, separator=".") or argument for path, _ in paths]
+    if own:
+        names = [
+            ".".join([own[path[0].idx if path else 0], *name.split(".")[1:]])
+            for name, (path, _) in zip(names, paths, strict=True)
+        ]
     if len(set(names)) < len(names):
         names = [keystr(path) for path, _ in paths]
     leaves = [(name, leaf) for name, (_, leaf) in zip(names, paths, strict=True)]
@@ -164,24 +260,57 @@ def _in_order_of(original: Any, tree: Any) -> Any:
     return tree_map(ordered, original, tree, is_leaf=_is_dict)
 
 
+def _as_owned(tree: Any) -> Any:
+    """Return the tree with its dicts as JAX leaves them in the order that they have."""
+    from jax.tree_util import tree_map
+
+    return tree_map(
+        lambda x: OrderedDict((k, _as_owned(v)) for k, v in x.items()) if _is_dict(x) else x,
+        tree,
+        is_leaf=_is_dict,
+    )
+
+
 def _is_dict(node: Any) -> bool:
     """Return whether a node is of the kinds of dicts whose keys JAX sorts."""
     return type(node) in (dict, defaultdict)
 
 
+def is_floating(leaf: Any) -> bool:
+    """Return whether a leaf is a number or an array of floating point."""
+    return _dtype(leaf) in FLOATS
+
+
 def _dtype(leaf: Any) -> np.dtype | None:
     """Return the dtype of a number or an array, None for anything else."""
     dtype = getattr(leaf, "dtype", None)
+    if _is_tensor(leaf):
+        name = str(dtype).removeprefix("torch.")
+        return np.dtype(name) if hasattr(np, name) or name == BFLOAT16.name else None
     if dtype is None and isinstance(leaf, (bool, int, float, complex)):
         return np.asarray(leaf).dtype
     return dtype if isinstance(dtype, np.dtype) else None
+
+
+def _kind(leaf: Any) -> str:
+    """Return what a leaf is, for somebody who meant it to be an array of numbers."""
+    dtype = _dtype(leaf)
+    if dtype is None:
+        return "None" if leaf is None else type(leaf).__name__
+    return f"an empty array of {dtype}" if np.size(leaf) == 0 else str(dtype)
 
 
 def _like(leaf: Any, array: np.ndarray) -> Any:
     """Return the array as the kind of thing that the leaf is: a number, NumPy's or JAX's."""
     if isinstance(leaf, (float, np.generic)):
         return array[()]
-    if isinstance(leaf, np.ndarray) or array.dtype not in (np.float32, np.float64):
+    if isinstance(leaf, np.ndarray):
+        return array
+    if _is_tensor(leaf):
+        # What JAX traces stays what it is.
+        plain = isinstance(array, (np.ndarray, np.generic))
+        return _tensor(np.asarray(array), leaf) if plain else array
+    if array.dtype not in FLOATS:
         return array
     import jax.numpy as jnp
 

@@ -8,6 +8,7 @@ own. `verify.evidence.built_in_network` and `verify.evidence.any_function` make 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from verify.report import Fact, over_bar
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
+HOEFFDING = math.sqrt(2 * math.log(2 / 1e-9))
 Array = np.ndarray
 Arrays = Mapping[str, Array]
 
@@ -36,6 +38,22 @@ class Differences:
     value: Float[Array, " k"]
     bar: Float[Array, " k"]
     smooth: Bool[Array, " k"]
+
+
+@dataclass(frozen=True, eq=False)
+class Bends:
+    """Entries of one tensor where the loss bends, and between which slopes a gradient may lie.
+
+    index (k,) flat indices; middle (k,) the mean of the one-sided slopes. A gradient within
+    `inner` of it is one that the bend allows; one within `outer`, or between 0 and the middle,
+    may be. bar (k,) is the rounding of slopes and gradient.
+    """
+
+    index: Int[Array, " k"]
+    middle: Float[Array, " k"]
+    inner: Float[Array, " k"]
+    outer: Float[Array, " k"]
+    bar: Float[Array, " k"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,8 +97,12 @@ class Evidence:
     `loss_apart` and `apart` are how far the losses and the gradients of `hand` and `jax` may be
     apart. `entries` are differences of single entries; `directions` those along the flat
     directions of each tensor that are the rows of `vectors`. Either may lack a tensor. What is
-    not smooth there is not compared. `notes` say how it was gathered. Where there is an
-    `obstacle`, there is nothing to judge, and no tensor in any of these.
+    not smooth there is not compared as it is. There, `bends` say between which slopes the
+    gradient may lie, `ties` have the derivatives along tied entries that it misses, and `beside`
+    is the evidence on these entries at points nearby. `elsewhere` has, of tensors whose gradient
+    is 0 here, its largest entry at points nearby, and `independent` names those whose values do
+    not change the loss. `notes` say how it was gathered. Where there is an `obstacle`, there is
+    nothing to judge, and no tensor in any of these.
     """
 
     hand: Witness
@@ -90,6 +112,11 @@ class Evidence:
     entries: Mapping[str, Differences] = field(default_factory=dict)
     directions: Mapping[str, Differences] = field(default_factory=dict)
     vectors: Arrays = field(default_factory=dict)
+    bends: Mapping[str, Bends] = field(default_factory=dict)
+    ties: Mapping[str, Compared] = field(default_factory=dict)
+    beside: tuple[Evidence, ...] = ()
+    elsewhere: Mapping[str, float] = field(default_factory=dict)
+    independent: frozenset[str] = frozenset()
     notes: tuple[Fact, ...] = ()
     obstacle: Fact | None = None
 
@@ -103,7 +130,12 @@ def against_jax(evidence: Evidence, name: str) -> Compared:
     """Compare every entry of the gradient under test with JAX's."""
     assert evidence.jax is not None
     value, other = _flat(evidence.hand.grads[name]), _flat(evidence.jax.grads[name])
-    return Compared(np.arange(value.size), value, other, _flat(evidence.apart[name]))
+    bar = _flat(evidence.apart[name])
+    if name in evidence.bends:  # two right gradients may lie anywhere between the slopes
+        bends = evidence.bends[name]
+        bar = bar.copy()
+        bar[bends.index] += 2 * (bends.inner + bends.bar)
+    return Compared(np.arange(value.size), value, other, bar)
 
 
 def against_entries(evidence: Evidence, witness: Witness, name: str) -> Compared:
@@ -119,10 +151,38 @@ def against_directions(evidence: Evidence, witness: Witness, name: str) -> Compa
     found = smooth_part(evidence.directions.get(name))
     if not found.index.size:
         return Compared(found.index, found.value, found.value, found.bar)
+    gradient, bars = _flat(witness.grads[name]), _flat(witness.bars[name])
     vectors = evidence.vectors[name][found.index]
-    value = vectors @ _flat(witness.grads[name])
-    bar = found.bar + np.abs(vectors) @ _flat(witness.bars[name])
+    value = np.array([vector @ gradient for vector in vectors])
+    bar = found.bar + np.array([_bar_along(vector, bars) for vector in vectors])
     return Compared(found.index, value, found.value, bar)
+
+
+def _bar_along(vector: Array, bars: Array) -> float:
+    """Return how far errors within bars carry the derivative along a random direction.
+
+    Its signs were drawn without regard to the errors, so that these are seldom all of one sign
+    with it: beyond sqrt(2 log(2 / p)) times the root of their sum of squares with a probability
+    of p at most (Hoeffding, 1963).
+    """
+    products = np.abs(vector) * bars
+    return float(min(products.sum(), HOEFFDING * np.linalg.norm(products)))
+
+
+def against_bends(evidence: Evidence, name: str) -> Compared:
+    """Compare the gradient under test with what the bends may allow at most."""
+    bends = evidence.bends[name]
+    value = _flat(evidence.hand.grads[name])[bends.index]
+    between = (value * bends.middle >= 0) & (np.abs(value) <= np.abs(bends.middle))
+    bar = np.where(between, np.inf, bends.outer + bends.bar)
+    return Compared(bends.index, value, bends.middle, bar)
+
+
+def bends_unexplained(evidence: Evidence, name: str) -> Int[Array, " k"]:
+    """Return the entries whose gradient is further off than the bends there surely allow."""
+    bends = evidence.bends[name]
+    value = _flat(evidence.hand.grads[name])[bends.index]
+    return np.asarray(bends.index[np.abs(value - bends.middle) > bends.inner + bends.bar])
 
 
 def disputed(evidence: Evidence) -> bool:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from verify.report import PAIRS, Pair, Report, Tensor
+from verify.report import PAIRS, Loss, Pair, Report, Resolution, Tensor
+from verify.show.failures import circumstances, failure, wrong_tensors
 from verify.show.sentences import sentence
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
+
+STYLES = {"agree": None, "disagree": "red", "undecided": "yellow"}
+"""How the row of a tensor looks, by its verdict."""
+
+WIDTH = 80
+LISTED = 8
+"""Tensors of which the worst entry is shown."""
 
 
 def meaning(report: Report) -> str:
@@ -41,37 +47,54 @@ def fragment(report: Report) -> str:
 
 
 def text(report: Report) -> str:
-    """Return the table as plain text, 100 columns wide."""
+    """Return the table as plain text, 80 columns wide."""
     from io import StringIO
 
     from rich.console import Console
 
     stream = StringIO()
-    Console(file=stream, width=100, color_system=None).print(report)
-    return stream.getvalue().rstrip()
+    Console(file=stream, width=WIDTH, color_system=None).print(report)
+    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
 
 
 def table(report: Report) -> RenderableType:
-    """Return the verdict, a row for each tensor, the findings and the remarks, for rich."""
+    """Return the verdict, a row for each tensor, what is wrong, and the remarks, for rich."""
     from rich.console import Group
     from rich.text import Text
 
     style = {"agree": "bold green", "disagree": "bold red"}.get(report.verdict, "bold yellow")
     parts: list[RenderableType] = [
-        Text.assemble((report.verdict.upper(), style), " ", report.meaning),
-        Text(_loss_line(report)),
-        _table(report.tensors),
+        Text.assemble((report.verdict.upper(), style), " ", report.meaning)
     ]
+    if report.loss is not None:
+        parts.append(Text(_loss_line(report.loss)))
+    if report.tensors:
+        parts.append(_table(report.tensors))
+    wrong = wrong_tensors(report.tensors)
+    parts += [Text("{}: found {}, expected {}".format(*failure(each))) for each in wrong[:LISTED]]
+    if len(wrong) > LISTED:
+        parts.append(Text(f"And {len(wrong) - LISTED} more."))
     parts += [
         Text.assemble((f"{finding.tensor}: ", "bold"), finding.detail)
         for finding in report.diagnosis
     ]
+    if not report.ok:
+        parts += [Text(line) for line in _repetition(report)]
     parts += [Text(f"Note: {remark}", style="dim") for remark in report.remarks]
     return Group(*parts)
 
 
-def _loss_line(report: Report) -> str:
-    loss = report.loss
+def _repetition(report: Report) -> Iterator[str]:
+    """Return in which circumstances the check was made, and what makes it again."""
+    from verify.show.page.report import command
+
+    if checked := circumstances(report):
+        yield checked
+    if line := " ".join(command(report.settings)) or report.repeat:
+        yield f"To repeat it: {line}"
+
+
+def _loss_line(loss: Loss) -> str:
     if loss.autodiff is None:
         return f"loss {loss.manual:.12g}"
     word = "agree" if loss.agree else "differ"
@@ -81,56 +104,56 @@ def _loss_line(report: Report) -> str:
 def _table(tensors: Sequence[Tensor]) -> Table:
     from rich.table import Table
 
-    titles = {PAIRS[0]: "hand vs JAX", PAIRS[1]: "hand vs diff.", PAIRS[2]: "JAX vs diff."}
+    titles = dict(zip(PAIRS, ("hand\nvs JAX", "hand\nvs diff", "JAX\nvs diff"), strict=True))
     shown = [pair for pair in PAIRS if any(pair in tensor.pairs for tensor in tensors)]
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("gradient")
-    table.add_column("shape")
-    table.add_column("checked", justify="right", no_wrap=True)
-    table.add_column("kinks", justify="right")
+    sampled = any(tensor.entries_checked < math.prod(tensor.shape) for tensor in tensors)
+    bent = any(tensor.kinks for tensor in tensors)
+    gap = 2 if len(shown) == 1 else 1
+    table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="bold")
+    table.add_column("\ngradient", overflow="fold")
+    table.add_column("\nshape")
+    if sampled:
+        table.add_column("\nchecked", justify="right")
+    if bent:
+        table.add_column("\nkinks", justify="right")
+    table.add_column("sees\nfrom", justify="right", no_wrap=True)
     for pair in shown:
-        table.add_column(f"{titles[pair]}\nrelative in bars", justify="right", no_wrap=True)
-    table.add_column("worst at" if not all(t.agree for t in tensors) else "", no_wrap=True)
-    for tensor in sorted(tensors, key=lambda tensor: -_badness(tensor)):
-        cells = [_cell(tensor.pairs.get(pair)) for pair in shown]
-        verdict = "agree" if tensor.agree else _worst_entry(tensor)
+        table.add_column(titles[pair], justify="right", no_wrap=True)
+    table.add_column("most\nin bars", justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for tensor in tensors:
         table.add_row(
             f"d{tensor.name}",
             "×".join(map(str, tensor.shape)) or "scalar",
-            _checked(tensor),
-            str(tensor.kinks),
-            *cells,
-            verdict,
-            style=None if tensor.agree else "red",
+            *([_checked(tensor)] if sampled else []),
+            *([str(tensor.kinks)] if bent else []),
+            "" if tensor.verdict == "disagree" else _sees(tensor.resolution),
+            *(_relative(tensor.pairs.get(pair)) for pair in shown),
+            f"{max(pair.bar_ratio for pair in tensor.pairs.values()):.2g}",
+            tensor.verdict,
+            style=STYLES[tensor.verdict],
         )
     return table
 
 
+def _sees(resolution: Resolution) -> str:
+    """Return from what size on an error of one entry would have shown."""
+    if resolution.zero == "always":
+        return "any"
+    return f"{resolution.entry:.0e}" if math.isfinite(resolution.entry) else "none"
+
+
 def _checked(tensor: Tensor) -> str:
     """Return how many entries were differenced, and along how many directions."""
-    entries = f"{tensor.entries_checked} of {math.prod(tensor.shape)}"
+    count = math.prod(tensor.shape)
+    if tensor.entries_checked == count:
+        return "all"
+    entries = f"{tensor.entries_checked} of {count}"
     if not tensor.directions_checked:
         return entries
     lines = f"{tensor.directions_checked} lines"
     return f"{entries}\n+ {lines}" if tensor.entries_checked else lines
 
 
-def _cell(pair: Pair | None) -> str:
-    return "" if pair is None else f"{pair.relative:.1e} {pair.bar_ratio:7.2g}"
-
-
-def _worst_entry(tensor: Tensor) -> str:
-    pair = max(tensor.pairs.values(), key=lambda pair: _nan_last(pair.bar_ratio))
-    if pair.worst is None or not tensor.shape:
-        return "differ"
-    where = ", ".join(str(i) for i in np.unravel_index(pair.worst, tensor.shape))
-    return f"[{where}]"
-
-
-def _badness(tensor: Tensor) -> float:
-    """Order disagreeing tensors first, the worst of them on top; the others stay in place."""
-    return 0.0 if tensor.agree else max(_nan_last(p.bar_ratio) for p in tensor.pairs.values())
-
-
-def _nan_last(ratio: float) -> float:
-    return math.inf if math.isnan(ratio) else ratio
+def _relative(pair: Pair | None) -> str:
+    return "" if pair is None else f"{pair.relative:.1e}" if pair.relative else "0"

@@ -5,9 +5,10 @@ They are written last and never read: `verify.verdict` decides by kinds and numb
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
-from verify.report import Fact
+from verify.report import Fact, Resolution
 
 
 def sentence(fact: Fact) -> str:
@@ -27,13 +28,49 @@ def _backward_wrong(tensors: Sequence[str], jax: bool, differences: bool) -> str
     return f"The backward pass is wrong in {_gradients(tensors)}: {against} with it."
 
 
-def _differences_agree(unchecked: Sequence[str]) -> str:
-    agree = "The gradient agrees with finite differences of the loss, within their error bars."
-    if not unchecked:
-        return agree
-    return (
-        f"{agree} {_gradients(unchecked)} could not be checked: the loss has no derivative there."
+def _too_wide(tensors: Mapping[str, Resolution], count: int, jax: bool) -> str:
+    """Say of which tensors an error of a tenth would not have shown, why, and what to do."""
+    lines = [_coarse(name, resolution) for name, resolution in list(tensors.items())[:SHOWN]]
+    more = f" And {len(tensors) - SHOWN} more." if len(tensors) > SHOWN else ""
+    limits = (resolution.limit for resolution in tensors.values())
+    next_steps = dict.fromkeys(
+        NEXT["witness with JAX" if jax and limit == "witness" else limit] for limit in limits
     )
+    return (
+        f"Nothing contradicts the gradient, but in {len(tensors)} of {count} tensors an error of "
+        f"a tenth would not have shown. {' '.join(lines)}{more} {' '.join(next_steps)}"
+    )
+
+
+def _coarse(name: str, resolution: Resolution) -> str:
+    if resolution.zero:
+        return f"d{name} is 0 here within its error bars, which are too wide to say more."
+    if not math.isfinite(resolution.entry):
+        return f"d{name}: {LIMITS[resolution.limit]}, so no error of an entry would have shown."
+    return (
+        f"d{name}: an error of an entry shows from {100 * resolution.entry:.2g} % of the largest "
+        f"on; {LIMITS[resolution.limit]}."
+    )
+
+
+SHOWN = 3
+LIMITS = {
+    "kinks": "some entries are where the function bends",
+    "edges": "the function is not finite on both sides of some entries",
+    "roughness": "some slopes do not settle however small the steps are",
+    "unjudged": "some entries were not compared",
+    "rounding": "the rounding of the gradient widens the error bars",
+    "witness": "what it is compared with is not known any better",
+}
+NEXT = {
+    "kinks": "Check at another point, one without exact zeros or ties.",
+    "edges": "Check at a point within the domain.",
+    "roughness": "Check at another point, or with a mirror in JAX.",
+    "unjudged": "Check with a larger budget, or at another point.",
+    "rounding": "Check in float64.",
+    "witness": "Check where the gradient is larger, or with a mirror in JAX.",
+    "witness with JAX": "Check where the gradient is larger.",
+}
 
 
 def _wrong_under_cotangents(first: Fact, wrong: Sequence[str], count: int) -> str:
@@ -70,9 +107,29 @@ def _sampled(checked: int, count: int, directions: int) -> str:
 def _kinks(kinks: int, count: int, whole: Sequence[str]) -> str:
     all_of = f" (every entry of {_gradients(whole)})" if whole else ""
     return (
-        f"{kinks} of {count} entries are on a kink{all_of}: the slope of the loss jumps there, or "
+        f"{kinks} of {count} entries are on a kink{all_of}: the slope jumps there, or "
         "so near that rounding decides on which side they are. Their error bars contain the jump. "
         "A finite difference across a kink is not compared."
+    )
+
+
+def _special_point(zeros: Sequence[str], ones: Sequence[str]) -> str:
+    names = [f"{', '.join(each)} = {v}" for each, v in ((zeros, 0), (ones, 1)) if each]
+    return (
+        f"{' and '.join(names)} throughout, so a missing or an extra factor of "
+        f"{' or '.join([*zeros, *ones])} may not show here. Check at another point too."
+    )
+
+
+def _out_of_time(seconds: float, checked: int, count: int, tensor: str, entry: float) -> str:
+    left = (
+        f"an error of an entry of d{tensor} shows from {100 * entry:.2g} % of the largest on"
+        if math.isfinite(entry)
+        else f"not every error in d{tensor} would have shown"
+    )
+    return (
+        f"There was no time for all in {seconds:g} s: {checked} of {count} entries were "
+        f"differenced, and {left}. Check with more seconds to see more."
     )
 
 
@@ -85,7 +142,7 @@ SENTENCES: Mapping[str, Callable[..., str]] = {
     ),
     "differences-alone": lambda tensors: (
         f"Only the finite differences disagree, in {_gradients(tensors)}; the hand-written pass "
-        "and JAX agree, so the code is not wrong."
+        "and JAX agree, so the code is not wrong. Check at another point to see all three agree."
     ),
     "other-function": lambda: (
         "The forward pass is not the function that it should be, and the backward pass is "
@@ -93,27 +150,33 @@ SENTENCES: Mapping[str, Callable[..., str]] = {
     ),
     "loss-wrong": lambda: "The loss is wrong: its gradient is that of the right loss, not its own.",
     "loss-off-by-constant": lambda: "The loss is wrong by a constant, which no gradient can show.",
+    "forward-wrong": lambda: (
+        "The forward pass is wrong: the backward pass is that of the mirror, not its own."
+    ),
+    "forward-off-by-constant": lambda: (
+        "The forward pass is off the mirror by a constant, which no gradient can show."
+    ),
     "all-differ": lambda: (
-        "The losses and the gradients differ: the forward pass and the backward pass may both be "
+        "The values and the gradients differ: the forward pass and the backward pass may both be "
         "wrong."
     ),
     "gradient-wrong": lambda tensors: (
-        f"The gradient is wrong in {_gradients(tensors)}: "
-        "finite differences of the loss disagree with it."
+        f"The gradient is wrong in {_gradients(tensors)}: finite differences disagree with it."
     ),
-    "differences-agree": _differences_agree,
-    "nothing-smooth": lambda: (
-        "Nothing could be checked: the loss has no derivative wherever it was tried, and there is "
-        "no mirror to compare with."
+    "differences-agree": lambda: (
+        "The gradient agrees with finite differences, within their error bars."
     ),
+    "error-bars-too-wide": _too_wide,
     "wrong-under-cotangents": _wrong_under_cotangents,
     "cotangents-agree": _cotangents_agree,
     # Why there is nothing to check.
     "losses-not-finite": lambda hand, jax: (
-        f"The loss is not finite (by hand {hand}, by JAX {jax}), so there is no gradient to check."
+        f"The loss is not finite (by hand {hand}, by JAX {jax}), so there is no gradient to check. "
+        "Check at a point where it is."
     ),
     "loss-not-finite": lambda function, value: (
-        f"{function} is {value} here, so there is no gradient to check."
+        f"{function} is {value} here, so there is no gradient to check. Check at a point where it "
+        "is finite."
     ),
     "loss-random": lambda function, first, second: (
         f"{function} is random: at the same place it gave {first:.9g} and then {second:.9g}. "
@@ -123,22 +186,44 @@ SENTENCES: Mapping[str, Callable[..., str]] = {
         f"{function} is random: at the same place it gave two gradients of {tensor}. "
         "Draw what is random, such as dropout masks, outside, and pass it in."
     ),
+    "zero-here": lambda tensors: (
+        f"{_gradients(tensors)} is zero here; an error is measured by how large it is nearby."
+        if len(tensors) == 1
+        else f"{_gradients(tensors)} are zero here; an error is measured by how large they are "
+        "nearby."
+    ),
+    "independent": lambda tensors: (
+        f"Nothing depends on {', '.join(tensors)}: the value is the same elsewhere."
+    ),
+    "ties": lambda tensors: (
+        f"{_gradients(tensors)} is wrong at ties: where tied entries are moved together, there is "
+        "a derivative, and the sum of their gradients is another."
+    ),
     # What was not checked, and how the rest was checked.
     "sampled": _sampled,
+    "out-of-time": _out_of_time,
     "kinks": _kinks,
     "exhaustive-too-slow": lambda seconds: (
         "Of a loss of your own every entry takes several evaluations, which would be about "
         f"{seconds:.0f} s for all, so a sample was taken."
     ),
-    "complex-step": lambda: (
-        "The loss takes complex arrays, so values are those of its complex step. Where real "
-        "differences were taken too, they agree."
+    "computes-in-float32": lambda function: (
+        f"{function} computes in float32, though its arguments are float64."
     ),
-    "computes-in-float32": lambda: (
-        "The loss computes in float32, though its arguments are float64."
+    "computes-in-16-bits": lambda name, forward: (
+        f"The functions compute in {name} inside, though their arguments are finer. "
+        + (
+            "The loss is constant around most points, so differences were taken over large "
+            "steps; a forward pass that carries float64, or a mirror in JAX, would show more."
+            if forward
+            else "The loss of float64 arguments does not, so differences are exact."
+        )
     ),
-    "no-gradient-returned": lambda tensors: (
-        f"backward has no gradient of {', '.join(tensors)}: not checked."
+    "special-point": _special_point,
+    "none-is-zero": lambda tensors: (
+        f"backward returned None for {', '.join(tensors)}, which was taken as zero. If that is "
+        "meant, name it in constants."
     ),
+    "integers-as-numbers": lambda argument: f"{argument} are integers; they were taken as float64.",
     "worst-of-all-cotangents": lambda: "Each gradient shows its worst result over all cotangents.",
 }

@@ -60,6 +60,14 @@ class Rounding:
         return float(np.sqrt(2) * self.quantile * self.loss)
 
     @property
+    def own_bars(self) -> dict[str, np.ndarray]:
+        """How far the gradient of one right way may be from the exact one, kinks included."""
+        return {
+            name: self.quantile * sigma + self.kink_radius[name]
+            for name, sigma in self.grads.items()
+        }
+
+    @property
     def bars(self) -> dict[str, np.ndarray]:
         """How far the gradients of two right ways may be apart, kinks included."""
         factor = np.sqrt(2) * self.quantile

@@ -6,6 +6,10 @@ A bar is what these changes come to, plus `FLOOR` units of the natural size of t
 that it may have before it cancels. An entry that one spacing moves by much more than rounding
 depends on an accident, and its bar contains the jump.
 
+A gradient in a narrow type that also runs in float64 is compared with itself there, at points
+nearby: what differs is its rounding, and nothing that the two have in common. One in 16 bits that
+does not is compared with its own smooth part.
+
 `docs/rounding.md` derives each part.
 """
 
@@ -14,11 +18,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
-from verify.evidence.bars.sum_rounding import SINGLE
 from verify.evidence.entry_sizes import own_scales, scales
+from verify.evidence.precisions import BRAIN, HALF, PRECISIONS, SINGLE, lost_to_underflow, unit_of
 from verify.evidence.witnesses import Witness
 
 Params = dict[str, np.ndarray]
@@ -29,9 +34,42 @@ CHANCE = 1e-9
 FLOOR = 128.0
 """Units of rounding allowed beside the draws: a library's tanh may be off by 8, which 1 - tanh^2
 doubles; two ways have one each; and a sum of such errors is a few times larger than each."""
+NEARBY = 2.0**-10
+"""How far, relative to its scale, an entry is moved to draw the rounding of a gradient anew."""
+UNITS_APART = 16.0
+"""Likewise, in units of rounding, at least."""
+SHARED = 4
+"""Draws' worth of weight that the tensor as a whole has in the rounding of each of its entries."""
+SAME = 4.0
+"""Units of rounding of its own value that an entry may be off in every draw alike."""
+TERMS = 8.0
+"""Likewise, units of the largest value that it has nearby, or of the tensor's usual one."""
+ALIKE = 2.0**-5
+"""The part of its natural size that an entry may be off in every draw alike, at most."""
+CLOSE = 2.0**-26
+"""A spacing, relative to the scale, at which a function computed in float64 is smooth."""
+SIXTH = (1, -6, 15, -20, 15, -6, 1)
+"""The weights of seven values in their sixth difference; the sum of their squares is 924."""
+STRIDE = 4.0
+"""The spacing, in units of rounding, at which the values of 16-bit arithmetic are rounded anew."""
+LINES = 4
+"""Lines on which the noise of a gradient is measured, pooled over its entries."""
+LINES_OF_ONE = 24
+"""Likewise, of a single number."""
+PLATEAU = 2.0**-20
+"""A move, relative to an entry, that float32 sees and 16 bits hardly ever do."""
+WIDE_MOVE = 2.0**-4
+"""One that both see."""
+MOVES = 12
+VALUES = 6
+"""Values by which the type is recognised that a loss computes in."""
+ROUND = 2.0**16
+"""Numbers with so few different significands may be in any type."""
 SHRINKS = (2.0, 4.0, 16.0)
 FAR = 3
 """Random places at which a gradient's size far away is looked for."""
+ATTEMPTS = len(SHRINKS) + FAR
+"""Gradients that natural sizes take."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +84,7 @@ class Sizes:
         """Return how far off a tensor's gradient may be in every draw alike."""
         near, far = FLOOR * unit * self.grads[name], FLOOR * unit * self.far[name]
         floor = np.maximum(near, np.minimum(far, math.sqrt(unit) * self.grads[name]))
-        return floor + FLOOR * _least(unit)
+        return floor + lost_to_underflow(unit)
 
 
 def measure(
@@ -57,17 +95,205 @@ def measure(
     sizes: Sizes,
     unit: float,
     rng: np.random.Generator,
+    draws: int = DRAWS,
 ) -> Witness:
     """Return the loss and gradient that a way has at the arrays, with bars from draws."""
-    value_spread, spread, largest = _spread(way, value, grads, lambda: _nudged(arrays, unit, rng))
-    quantile = _quantile(sum(g.size for g in grads.values()))
+    moved = partial(_nudged, arrays, unit, rng)
+    value_spread, spread, largest = _spread(way, value, grads, moved, draws)
+    kinked = {k: np.asarray(largest[k] > math.sqrt(unit) * sizes.grads[k]) for k in grads}
+    if draws < DRAWS:  # so few are pooled with those of the tensor, but for accidents
+        spread = {
+            k: np.where(kinked[k], s, np.sqrt(_pooled(draws, np.where(kinked[k], 0.0, s) ** 2)))
+            for k, s in spread.items()
+        }
+    quantile = _quantile(sum(g.size for g in grads.values()), draws)
     return Witness(
         loss=value,
         loss_bar=quantile * value_spread + FLOOR * unit * sizes.value,
         grads=grads,
         bars={k: np.asarray(quantile * spread[k] + sizes.floor(k, unit)) for k in grads},
-        kinked={k: np.asarray(largest[k] > math.sqrt(unit) * sizes.grads[k]) for k in grads},
+        kinked=kinked,
     )
+
+
+def against_itself(
+    measured: Witness,
+    narrow: Callable[[Params], Params],
+    wide: Callable[[Params], Params],
+    arrays: Params,
+    dtypes: Mapping[str, np.dtype],
+    sizes: Sizes,
+    unit: float,
+    rng: np.random.Generator,
+    draws: int = DRAWS,
+) -> Witness:
+    """Take the bars from how far a gradient is from itself in float64, at points nearby.
+
+    `narrow` and `wide` are the same function in either type, `dtypes` those of the arguments of
+    the narrow one; a function that knows no other type is both. The deviation over the points
+    counts, pooled with that of the tensor, and the mean only as far as it has the size of
+    rounding: a fault of the narrow function alone does not widen its own bars. Entries that
+    depend on an accident keep the bars that they have.
+    """
+    sums = {k: _Errors.none(x.shape) for k, x in arrays.items()}
+    for _ in range(draws):
+        there = _beside(arrays, max(NEARBY, UNITS_APART * unit), rng)
+        at = {k: x.astype(dtypes[k]).astype(float) for k, x in there.items()}
+        try:
+            rounded, exact = narrow(at), wide(at)
+        except (ArithmeticError, ValueError):
+            continue
+        for k, each in sums.items():
+            each.add(rounded[k] - exact[k], exact[k], math.sqrt(unit) * sizes.far[k])
+    if unit <= SINGLE:
+        noise = _noise(wide, arrays, CLOSE, rng, lines=1)
+    else:
+        noise = _noise(wide, arrays, STRIDE * unit, rng, LINES)
+    quantile = _quantile(sum(g.size for g in measured.grads.values()), draws)
+    bars = {}
+    for k, g in measured.grads.items():
+        if not sums[k].draws or not g.size:
+            bars[k] = measured.bars[k]
+            continue
+        bar = quantile * (np.sqrt(_pooled(sums[k].usual, sums[k].variance)) + noise[k])
+        alike = min(FLOOR * unit, ALIKE) * sizes.grads[k]
+        terms = np.maximum(sums[k].terms, math.sqrt(float(np.mean(sums[k].terms ** 2))))
+        bar += np.minimum(2 * np.abs(sums[k].mean), alike)
+        bar += unit * (SAME * np.abs(g) + TERMS * terms) + lost_to_underflow(unit)
+        bars[k] = np.where(measured.kinked[k], np.maximum(bar, measured.bars[k]), bar)
+    return replace(measured, bars=bars)
+
+
+@dataclass(eq=False)
+class _Errors:
+    """Errors of one tensor's gradient over draws, but for accidents: `usual` counts the others.
+
+    `terms` is the largest value that each entry had.
+    """
+
+    usual: np.ndarray
+    total: np.ndarray
+    squares: np.ndarray
+    terms: np.ndarray
+    draws: int = 0
+
+    @classmethod
+    def none(cls, shape: tuple[int, ...]) -> _Errors:
+        return cls(np.zeros(shape, np.int8), np.zeros(shape), np.zeros(shape), np.zeros(shape))
+
+    def add(self, error: np.ndarray, exact: np.ndarray, most: np.ndarray) -> None:
+        usual = np.abs(error) <= most
+        error = np.where(usual, error, 0)
+        self.usual += usual
+        self.total += error
+        self.squares += error**2
+        size = np.abs(exact)
+        np.maximum(self.terms, np.where(np.isfinite(size), size, 0), out=self.terms)
+        self.draws += 1
+
+    @property
+    def mean(self) -> np.ndarray:
+        return np.asarray(self.total / np.maximum(self.usual, 1))
+
+    @property
+    def variance(self) -> np.ndarray:
+        spread = np.maximum(self.squares - self.total * self.mean, 0)
+        return np.asarray(spread / np.maximum(self.usual - 1, 1))
+
+
+def _noise(
+    function: Callable[[Params], Params],
+    arrays: Params,
+    spacing: float,
+    rng: np.random.Generator,
+    lines: int,
+) -> dict[str, float]:
+    """Return the noise of each array that a function returns: 0 but for rounding if it is smooth.
+
+    It is the root mean square of the sixth differences on some lines, at a spacing relative to
+    the scale of each entry. A function that computes in a narrower type inside is not smooth.
+    """
+    squares: dict[str, list[float]] = {}
+    for _ in range(lines):
+        step = {
+            k: spacing * own_scales(x) * rng.standard_normal(x.shape) for k, x in arrays.items()
+        }
+        sixth: Params = {}
+        for j, weight in zip(range(-3, 4), SIXTH, strict=True):
+            for k, g in function({k: x + j * step[k] for k, x in arrays.items()}).items():
+                sixth[k] = sixth.get(k, np.zeros(np.shape(g)))
+                sixth[k] += weight * g
+        for k, d in sixth.items():
+            squares.setdefault(k, []).append(float(np.mean(d**2)) if d.size else 0.0)
+    return {k: math.sqrt(float(np.mean(found)) / 924) for k, found in squares.items()}
+
+
+def is_staircase(
+    way: ValueAndGrads, arrays: Params, grads: Params, rng: np.random.Generator
+) -> bool:
+    """Return whether a function computes in 16 bits inside, though it takes finer numbers.
+
+    Then it is constant around nearly every point. A single entry is moved, at random points, so
+    little that 16 bits do not see it, where they do see a larger move. `grads` is its gradient.
+    """
+    # Entries at 0, and those that do not matter, do not show it.
+    blind = not any(g.any() for g in grads.values())
+    matter = {k: np.flatnonzero((x != 0) & (blind | (grads[k] != 0))) for k, x in arrays.items()}
+    names = [k for k, index in matter.items() if index.size]
+    seen, unseen = 0, 0
+    for _ in range(MOVES if names else 0):
+        name = names[rng.integers(len(names))]
+        i = int(rng.choice(matter[name]))
+        at = _beside(arrays, WIDE_MOVE, rng)
+        if not _sees(way, at, name, i, PLATEAU):
+            unseen += _sees(way, at, name, i, WIDE_MOVE)
+            continue
+        seen += 1
+        if seen > 1:
+            return False
+    return unseen >= MOVES // 3
+
+
+def coarseness(way: ValueAndGrads, arrays: Params, rng: np.random.Generator) -> float:
+    """Return the unit roundoff of the 16-bit type in which a staircase is computed.
+
+    It is the type that holds the whole gradient exactly. Where none does, it is float16 if the
+    gradient's noise is of the size that float16 has, else bfloat16.
+    """
+    grads = way(arrays)[1]
+    for name in ("bfloat16", "float16"):
+        dtype, unit, _ = PRECISIONS[name]
+        if all(np.array_equal(g.astype(dtype).astype(float), g) for g in grads.values()):
+            return unit
+    noise = _noise(lambda at: way(at)[1], arrays, 2 * BRAIN, rng, LINES)
+    sizes = {k: float(np.sqrt(np.mean(g**2))) for k, g in grads.items() if g.size}
+    rough = max((noise[k] / size for k, size in sizes.items() if size > 0), default=math.inf)
+    return HALF if rough < math.sqrt(HALF * BRAIN) / 2 else BRAIN
+
+
+def step_noise(
+    f: Callable[[Params], float], arrays: Params, unit: float, rng: np.random.Generator
+) -> float:
+    """Return the standard deviation of one evaluation of a staircase about its smooth part."""
+    return _noise(lambda at: {"": np.array(f(at))}, arrays, STRIDE * unit, rng, LINES_OF_ONE)[""]
+
+
+def _sees(way: ValueAndGrads, arrays: Params, name: str, i: int, by: float) -> bool:
+    """Return whether any bit of a loss and its gradient changes where one entry is moved."""
+    moved = arrays[name].copy()
+    moved.reshape(-1)[i] *= 1 + by
+    here, there = _attempt(way, arrays), _attempt(way, {**arrays, name: moved})
+    if here is None or there is None:
+        return False
+    changed = (not np.array_equal(g, there[1][k]) for k, g in here[1].items())
+    return here[0] != there[0] or any(changed)
+
+
+def _beside(arrays: Params, distance: float, rng: np.random.Generator) -> Params:
+    return {
+        k: np.asarray(x + distance * own_scales(x) * rng.standard_normal(x.shape))
+        for k, x in arrays.items()
+    }
 
 
 def with_wider(
@@ -86,29 +312,12 @@ def with_wider(
     return replace(measured, bars=bars)
 
 
-def with_zeros_moved(
-    measured: Witness,
-    way: ValueAndGrads,
-    arrays: Params,
-    sizes: Sizes,
-    unit: float,
-    rng: np.random.Generator,
-) -> Witness:
-    """Mark as accidents, too, the entries that jump when zeros are moved like all others.
-
-    A zero is moved by one spacing of numbers of its tensor's size, by 2u in a tensor of zeros.
-    The bars of those entries then contain their jumps.
-    """
-    _, spread, largest = _spread(
-        way, measured.loss, measured.grads, lambda: _displaced(arrays, unit, rng)
-    )
-    bars, kinked = dict(measured.bars), dict(measured.kinked)
-    quantile = _quantile(sum(g.size for g in bars.values()))
-    for name in bars:
-        jumps = largest[name] > math.sqrt(unit) * sizes.grads[name]
-        bars[name] = np.where(jumps, np.maximum(bars[name], quantile * spread[name]), bars[name])
-        kinked[name] = np.asarray(kinked[name] | jumps)
-    return replace(measured, bars=bars, kinked=kinked)
+def without_jumps(measured: Witness, sizes: Sizes, unit: float) -> dict[str, np.ndarray]:
+    """Return the bars, but for the jumps of entries that depend on an accident."""
+    return {
+        k: np.where(measured.kinked[k] | ~np.isfinite(bar), sizes.floor(k, unit), bar)
+        for k, bar in measured.bars.items()
+    }
 
 
 def unit_roundoff(
@@ -117,35 +326,45 @@ def unit_roundoff(
     """Return the unit roundoff that a loss works in: that of its arguments, or float32's.
 
     A loss whose values at random points are all float32 numbers works in float32, whatever
-    the type that it returns.
+    the type that it returns, unless they are so round that any type has them.
     """
-    unit = max(float(np.finfo(value.dtype).eps) / 2 for value in arrays.values())
+    unit = max(unit_of(value.dtype) for value in arrays.values())
     values = [
         loss({k: x * (1 + 2.0**-12 * rng.standard_normal(x.shape)) for k, x in arrays.items()})
-        for _ in range(3)
+        for _ in range(VALUES)
     ]
     single = all(math.isfinite(v) and v != 0 and float(np.float32(v)) == v for v in values)
-    return max(unit, SINGLE) if single else unit
+    fine = [v for v in values if math.frexp(v)[0] * ROUND % 1]
+    return max(unit, SINGLE) if single and len(fine) > VALUES // 2 else unit
 
 
 def natural_sizes(
     way: ValueAndGrads, arrays: Params, value: float, grads: Params, rng: np.random.Generator
 ) -> Sizes:
     """Return the natural sizes of a loss and its gradient; see the module."""
-    scale = {k: scales(x) for k, x in arrays.items()}
-    shrunk = [_attempt(way, {k: x / factor for k, x in arrays.items()}) for factor in SHRINKS]
-    seen = [(value, grads), *(found for found in shrunk if found is not None)]
-    effects = [_finite_max(np.abs(g[k]) * own_scales(arrays[k])) for _, g in seen for k in g]
-    largest = max(effects, default=0.0)
+    value_size, largest = _finite_max(np.abs([value])), _largest_effect(grads, arrays)
+    for factor in SHRINKS:
+        found = _attempt(way, {k: x / factor for k, x in arrays.items()})
+        if found is not None:
+            value_size = max(value_size, _finite_max(np.abs([found[0]])))
+            largest = max(largest, _largest_effect(found[1], arrays))
     near = {
-        k: np.where(np.isfinite(g), np.abs(g), 0) + largest / scale[k] for k, g in grads.items()
+        k: np.where(np.isfinite(g), np.abs(g), 0) + largest / scales(arrays[k])
+        for k, g in grads.items()
     }
-    places = [_attempt(way, _far_away(arrays, rng)) for _ in range(FAR)]
-    far = {
-        k: np.maximum(size, max((_finite_max(np.abs(p[1][k])) for p in places if p), default=0.0))
-        for k, size in near.items()
-    }
-    return Sizes(value=_finite_max(np.abs([v for v, _ in seen])), grads=near, far=far)
+    away = dict.fromkeys(grads, 0.0)
+    for _ in range(FAR):
+        found = _attempt(way, _far_away(arrays, rng))
+        if found is not None:
+            away = {k: max(size, _finite_max(np.abs(found[1][k]))) for k, size in away.items()}
+    far = {k: np.maximum(size, away[k]) for k, size in near.items()}
+    return Sizes(value=value_size, grads=near, far=far)
+
+
+def _largest_effect(grads: Params, arrays: Params) -> float:
+    """Return the largest change of the loss, to first order, by the whole of any one entry."""
+    effects = (_finite_max(np.abs(g) * own_scales(arrays[k])) for k, g in grads.items())
+    return max(effects, default=0.0)
 
 
 def larger(one: Sizes, other: Sizes) -> Sizes:
@@ -162,13 +381,17 @@ def _finite_max(values: np.ndarray) -> float:
 
 
 def _spread(
-    way: ValueAndGrads, value: float, grads: Mapping[str, np.ndarray], moved: Callable[[], Params]
+    way: ValueAndGrads,
+    value: float,
+    grads: Mapping[str, np.ndarray],
+    moved: Callable[[], Params],
+    draws: int,
 ) -> tuple[float, Params, Params]:
     """Return the root mean square change of the loss and gradient over draws, and the largest."""
     value_squares = 0.0
     squares = {k: np.zeros_like(g) for k, g in grads.items()}
     largest = {k: np.zeros_like(g) for k, g in grads.items()}
-    for _ in range(DRAWS):
+    for _ in range(draws):
         found = _attempt(way, moved())
         if found is None:
             continue
@@ -178,8 +401,8 @@ def _spread(
             change = np.abs(new_grads[k] - g)
             squares[k] += change**2
             np.maximum(largest[k], change, out=largest[k])
-    spread = {k: np.sqrt(square / DRAWS) for k, square in squares.items()}
-    return math.sqrt(value_squares / DRAWS), spread, largest
+    spread = {k: np.sqrt(square / draws) for k, square in squares.items()}
+    return math.sqrt(value_squares / draws), spread, largest
 
 
 def _attempt(way: ValueAndGrads, arrays: Params) -> tuple[float, Params] | None:
@@ -190,18 +413,8 @@ def _attempt(way: ValueAndGrads, arrays: Params) -> tuple[float, Params] | None:
         return None
 
 
-def _least(unit: float) -> float:
-    """Return the smallest normal number of the type with this unit roundoff."""
-    types = (np.finfo(dtype) for dtype in (np.float64, np.float32, np.float16))
-    return float(next(info.tiny for info in types if info.eps / 2 >= unit))
-
-
 def _nudged(arrays: Params, unit: float, rng: np.random.Generator) -> Params:
     return {k: x * (1 + 2 * unit * _signs(x, rng)) for k, x in arrays.items()}
-
-
-def _displaced(arrays: Params, unit: float, rng: np.random.Generator) -> Params:
-    return {k: x + 2 * unit * own_scales(x) * _signs(x, rng) for k, x in arrays.items()}
 
 
 def _far_away(arrays: Params, rng: np.random.Generator) -> Params:
@@ -213,10 +426,21 @@ def _far_away(arrays: Params, rng: np.random.Generator) -> Params:
 
 
 def _signs(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    return rng.choice((-1.0, 1.0), array.shape)
+    return np.asarray(2.0 * rng.integers(0, 2, array.shape, np.int8) - 1.0)
 
 
-def _quantile(entries: int) -> float:
+def _pooled(count: np.ndarray | int, square: np.ndarray) -> np.ndarray:
+    """Return variances from a number of draws, pooled with the mean of the tensor's."""
+    mean = float(square.mean()) if square.size else 0.0
+    return np.asarray((count * square + SHARED * mean) / (count + SHARED))
+
+
+def _quantile(entries: int, draws: int) -> float:
+    """Return how many standard deviations rounding is allowed, of which there were some draws.
+
+    Fewer than `DRAWS` are pooled, which counts as `SHARED` more.
+    """
     from scipy.special import stdtrit
 
-    return float(-stdtrit(DRAWS, CHANCE / (2 * entries)))
+    draws = draws if draws == DRAWS else min(draws + SHARED, DRAWS)
+    return float(-stdtrit(draws, CHANCE / (2 * entries)))

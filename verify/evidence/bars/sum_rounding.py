@@ -38,9 +38,6 @@ if TYPE_CHECKING:
 
     Array = np.ndarray
 
-SINGLE, DOUBLE = 2.0**-24, 2.0**-53
-"""The unit roundoffs of float32 and float64."""
-
 BLOCKS = 8
 """Blocks of consecutive terms at whose ends the partial sums of an inner product are measured."""
 

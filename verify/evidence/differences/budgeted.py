@@ -1,9 +1,10 @@
-"""Differences of a loss of which nothing is known, within a budget of evaluations.
+"""Differences of losses of which nothing is known, within a budget of evaluations.
 
-Every entry is differenced where the budget allows it (`verify.evidence.differences.central`; four
-evaluations an entry). Elsewhere a stratified sample of each tensor's entries is, and the tensor
-as a whole along `DIRECTIONS` random directions. Complex steps narrow the bars of a loss that takes
-complex input, as far as real differences vouch for them. `docs/differences.md` says more.
+Every entry is differenced where the budget allows it (`verify.evidence.differences.shared`; two
+evaluations an entry serve all losses). Elsewhere a stratified sample of each tensor's entries is,
+and the tensor as a whole along `DIRECTIONS` random directions. Complex steps narrow the bars of a
+loss that takes complex input, as far as real differences vouch for them.
+`docs/differences.md` says more.
 """
 
 from __future__ import annotations
@@ -17,23 +18,31 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from verify.evidence.bars.measured import Sizes
-from verify.evidence.bars.sum_rounding import DOUBLE
+from verify.evidence.clock import OVERRUN, Clock
 from verify.evidence.differences.central import (
     ROUNDING,
     SETTLED,
     Function,
+    Functions,
     Params,
     central_differences,
     directional_differences,
     stratified_sample,
 )
+from verify.evidence.differences.shared import (
+    Stated,
+    Table,
+    directions_of_each,
+    entries_of_each,
+)
 from verify.evidence.entry_sizes import own_scales
+from verify.evidence.precisions import DOUBLE
 from verify.evidence.witnesses import Differences
 
 DIRECTIONS = 2
 """Random directions of a tensor whose entries cannot all be differenced."""
-EACH = 4
-"""Evaluations a difference takes, where no bend is near."""
+EACH = 2
+"""Evaluations a difference takes, where nothing speaks against the gradient."""
 PILOT = 20
 """Evaluations, at most, that it takes to choose a step for a tensor or a direction."""
 VOUCHERS = 24
@@ -41,14 +50,18 @@ VOUCHERS = 24
 STEP = 2.0**-100
 UNITS = 2.0**10
 """Rounding units that a complex step may be off by: ten bits, for a long computation."""
-CHUNK = 64
-OVERRUN = 2
-"""How many times the planned evaluations a tensor full of bends may take."""
+FEWEST = 8
+"""Entries of a tensor that are differenced at least: how large they are has to be known."""
+CUTTING = 2000
+"""Evaluations, beyond that, that finding bends may take in every tensor."""
 PROBES = 4
 """Suspects a tensor that are probed for hidden bends before they are called wrong."""
 
 PLACES = 16
 """Places around the point at which the roughness of a loss is measured."""
+FEW_PLACES = 4
+DOUBT = 4.0
+"""How many times what it is at few places the roughness may be."""
 ROUGH = ROUNDING * math.sqrt(11)
 """How many times its roughness a difference may be off; derived in `_roughness`."""
 
@@ -83,53 +96,98 @@ def at_most(arrays: Mapping[str, np.ndarray], budget: int) -> int:
     return min(budget, 100 + (EACH + 1) * count + PILOT * len(arrays))
 
 
-def gather(
-    f: Function,
-    complex_f: ComplexFunction,
-    arrays: Params,
-    grads: Params,
-    bars: Mapping[str, np.ndarray],
-    sizes: Sizes,
-    noise: float,
-    budget: int,
-    rng: np.random.Generator,
-) -> Sample:
-    """Return what differences of f say of its gradient at the arrays, in about `budget` calls.
+@dataclass(frozen=True, eq=False)
+class Gathered:
+    """Differences of several losses: of entries, and along the directions that `vectors` has."""
 
-    `complex_f` is f for complex arrays; where it raises or returns nothing complex, f takes
-    none. `grads` is the gradient under test, by which entries are chosen, `bars` its rounding
-    and `sizes` its natural sizes. `noise` is the standard deviation of one evaluation of f.
+    entries: Mapping[str, Table]
+    directions: Mapping[str, Table]
+    vectors: Params
+    noise: np.ndarray
+
+    def of(self, loss: int) -> Sample:
+        """Return the differences of one of the losses."""
+        entries = {name: table.of(loss) for name, table in self.entries.items()}
+        directions = {name: table.of(loss) for name, table in self.directions.items()}
+        return Sample(entries, entries, directions, self.vectors, float(self.noise[loss]))
+
+
+def gather(
+    f: Functions,
+    arrays: Params,
+    stated: Mapping[str, Stated],
+    noise: np.ndarray,
+    budget: int,
+    most: int,
+    leading: int,
+    clock: Clock,
+    rng: np.random.Generator,
+) -> Gathered:
+    """Return what differences of several losses say of their gradients, in about `budget` calls.
+
+    `stated` is what is to be judged, and by what entries are chosen where the budget is not
+    enough for all; `most` is how many may be then. `noise` is the standard deviation of one
+    evaluation of each loss. The first losses, `leading`, have a part of everything.
     """
-    count, tensors = sum(value.size for value in arrays.values()), len(arrays)
-    whole = EACH * count + PILOT * tensors <= budget
-    analytic = (whole or 2 * count <= budget) and _takes_complex(complex_f, arrays)
-    if whole:
-        entries = {name: np.arange(value.size) for name, value in arrays.items()}
-    else:
-        rest = budget - least_budget(tensors) - PILOT * tensors - analytic * count
-        shares = _shares([value.size for value in arrays.values()], max(rest, 0) // EACH)
-        most = VOUCHERS if analytic else count
-        entries = {
-            name: stratified_sample(grads[name], min(share, most), rng)
-            for name, share in zip(arrays, shares, strict=True)
-        }
+    entries = _chosen(arrays, stated, budget, most, rng)
     vectors = {
-        name: rng.choice((-1.0, 1.0), (DIRECTIONS, value.size))
+        name: _signs(DIRECTIONS, value.size, rng)
         for name, value in arrays.items()
         if len(entries[name]) < value.size
     }
-    real = {name: _within(f, arrays, name, index, noise, rng) for name, index in entries.items()}
-    sample = Sample(
-        entries=real,
-        real=real,
-        directions={name: _along(f, arrays, {name: rows}, noise) for name, rows in vectors.items()},
-        vectors=vectors,
-        noise=noise,
-    )
-    if not analytic:
-        return sample
-    exact = _complex_differences(complex_f, arrays, bars, sizes)
-    return _sharpened(sample, exact)
+    tables = {
+        name: entries_of_each(
+            f, arrays, name, index, noise, stated[name], leading, _share(clock, len(index))
+        )
+        for name, index in entries.items()
+    }
+    directions = {
+        name: directions_of_each(f, arrays, name, rows, noise, clock.left)
+        for name, rows in vectors.items()
+    }
+    return Gathered(tables, directions, vectors, noise)
+
+
+def whole(arrays: Params, budget: int) -> bool:
+    """Say whether every entry can be differenced."""
+    count = sum(value.size for value in arrays.values())
+    return EACH * count + PILOT * len(arrays) <= budget
+
+
+def _chosen(
+    arrays: Params,
+    stated: Mapping[str, Stated],
+    budget: int,
+    most: int,
+    rng: np.random.Generator,
+) -> dict[str, np.ndarray]:
+    if whole(arrays, budget):
+        return {name: np.arange(value.size) for name, value in arrays.items()}
+    rest = budget - least_budget(len(arrays)) - PILOT * len(arrays)
+    each = shares([value.size for value in arrays.values()], max(rest, 0) // EACH)
+    return {
+        name: stratified_sample(stated[name].values[0][0], min(max(share, FEWEST), most), rng)
+        for name, share in zip(arrays, each, strict=True)
+    }
+
+
+def _signs(rows: int, size: int, rng: np.random.Generator) -> np.ndarray:
+    return 2 * rng.integers(0, 2, (rows, size), np.int8) - 1
+
+
+def _share(clock: Clock, count: int) -> Callable[[], int]:
+    """Return how many calls are left to a tensor, whose bends must not take those of others."""
+    end = clock.made + OVERRUN * (2 * EACH * count + PILOT) + CUTTING
+    return lambda: min(clock.left(), end - clock.made)
+
+
+def sharpened(sample: Sample, complex_f: ComplexFunction, arrays: Params, sizes: Sizes) -> Sample:
+    """Return the sample with the complex step in place of what it agrees with, if there is one.
+
+    `complex_f` is the loss for complex arrays; where it raises or returns nothing complex, it
+    takes none.
+    """
+    return _sharpened(sample, _complex_differences(complex_f, arrays, sizes))
 
 
 def without_contradicted_step(
@@ -154,7 +212,7 @@ def without_contradicted_step(
     return sample
 
 
-def reconsider(
+def where_straight(
     f: Function,
     arrays: Params,
     sample: Sample,
@@ -162,26 +220,60 @@ def reconsider(
     suspect_directions: Mapping[str, np.ndarray],
     rng: np.random.Generator,
 ) -> Sample:
-    """Look again at what speaks against the gradient, before it is believed.
+    """Mark suspects where f has a hidden bend as not smooth, before they are believed.
 
     `suspects` are the flat indices of entries, the worst first, `suspect_directions` the
-    numbers of directions. Those where f has a hidden bend are marked as not smooth, and where
-    all that were tried have one, so has the rest. The bars of the others are widened by how
-    rough f is.
+    numbers of directions. Where all that were tried have one, so has the rest.
     """
     look = _Look(f, arrays, sample.noise, rng)
     entries, directions = dict(sample.entries), dict(sample.directions)
     for name, index in suspects.items():
-        units = np.zeros((min(PROBES, len(index)), arrays[name].size))
-        units[np.arange(len(units)), index[:PROBES]] = 1
-        found = _where_straight(look, name, entries[name], index, units)
-        # A complex step has no width that slight bends could hide in.
-        entries[name] = found if sample.complex_step else _widened(look, name, found, index, units)
+        units = _units(arrays[name].size, index[:PROBES])
+        entries[name] = _where_straight(look, name, entries[name], index, units)
     for name, index in suspect_directions.items():
         rows = sample.vectors[name][index]
-        found = _where_straight(look, name, directions[name], index, rows)
-        directions[name] = _widened(look, name, found, index, rows)
+        directions[name] = _where_straight(look, name, directions[name], index, rows)
     return replace(sample, entries=entries, directions=directions)
+
+
+def widened(
+    f: Function,
+    arrays: Params,
+    sample: Sample,
+    suspects: Mapping[str, np.ndarray],
+    suspect_directions: Mapping[str, np.ndarray],
+    beyond: Mapping[str, np.ndarray],
+    rng: np.random.Generator,
+) -> Sample:
+    """Widen the bars of suspects by how rough f is, before they are believed.
+
+    `beyond` says, of the suspects of each tensor, how far they are beyond their bars. A tensor
+    in which that is more than roughness can explain is left as it is.
+    """
+    look = _Look(f, arrays, sample.noise, rng)
+    entries, directions = dict(sample.entries), dict(sample.directions)
+    plain: set[str] = set()
+    for name, index in suspects.items():
+        if sample.complex_step:
+            continue  # a complex step has no width that slight bends could hide in
+        units = _units(arrays[name].size, index[:PROBES])
+        bar = entries[name].bar[np.searchsorted(entries[name].index, index[0])]
+        slight = DOUBT * ROUGH * _roughness(look, name, units[0], float(bar), FEW_PLACES)
+        if beyond[name][0] > slight:
+            plain.add(name)
+        else:
+            entries[name] = _widened(look, name, entries[name], index, units)
+    for name, index in suspect_directions.items():
+        if name not in plain:
+            rows = sample.vectors[name][index]
+            directions[name] = _widened(look, name, directions[name], index, rows)
+    return replace(sample, entries=entries, directions=directions)
+
+
+def _units(size: int, index: np.ndarray) -> np.ndarray:
+    units = np.zeros((len(index), size))
+    units[np.arange(len(units)), index] = 1
+    return units
 
 
 class _Look(NamedTuple):
@@ -227,40 +319,14 @@ def _widened(
     return replace(found, bar=bar)
 
 
-def _shares(sizes: Sequence[int], total: int) -> list[int]:
+def shares(sizes: Sequence[int], total: int) -> list[int]:
     """Divide a total among tensors, equally, but to none more than its size."""
-    shares = [0] * len(sizes)
+    each = [0] * len(sizes)
     order = sorted(range(len(sizes)), key=lambda i: sizes[i])
     for done, i in enumerate(order):
-        shares[i] = min(sizes[i], total // (len(sizes) - done))
-        total -= shares[i]
-    return shares
-
-
-def _within(
-    f: Function,
-    arrays: Params,
-    name: str,
-    index: np.ndarray,
-    noise: float,
-    rng: np.random.Generator,
-) -> Differences:
-    """Return the differences of entries, fewer where bends make them cost too much."""
-    calls = 0
-
-    def counted(params: Params) -> float:
-        nonlocal calls
-        calls += 1
-        return f(params)
-
-    parts = [_none()]
-    shuffled = rng.permutation(index)
-    for start in range(0, len(index), CHUNK):
-        if calls > OVERRUN * (EACH * len(index) + PILOT):
-            break
-        some = {name: shuffled[start : start + CHUNK]}
-        parts.append(central_differences(counted, arrays, some, noise=noise)[name])
-    return _joined(parts)
+        each[i] = min(sizes[i], total // (len(sizes) - done))
+        total -= each[i]
+    return each
 
 
 def _along(
@@ -272,7 +338,8 @@ def _along(
     return directional_differences(f, arrays, directions, noise=noise)
 
 
-def _takes_complex(complex_f: ComplexFunction, arrays: Params) -> bool:
+def takes_complex(complex_f: ComplexFunction, arrays: Params) -> bool:
+    """Say whether a loss takes complex arrays, and gives a complex number for them."""
     name = next(name for name, value in arrays.items() if value.size)
     return (
         _imaginary(complex_f, {k: x.astype(complex) for k, x in arrays.items()}, name, 0)
@@ -281,7 +348,7 @@ def _takes_complex(complex_f: ComplexFunction, arrays: Params) -> bool:
 
 
 def _complex_differences(
-    complex_f: ComplexFunction, arrays: Params, bars: Mapping[str, np.ndarray], sizes: Sizes
+    complex_f: ComplexFunction, arrays: Params, sizes: Sizes
 ) -> dict[str, Differences] | None:
     """Return the complex step of every entry, or None where there is none of some."""
     work = {name: value.astype(complex) for name, value in arrays.items()}
@@ -295,9 +362,7 @@ def _complex_differences(
         name: Differences(
             np.arange(value.size),
             value.ravel(),
-            (
-                UNITS * DOUBLE * (np.abs(value) + sizes.grads[name]) + np.nan_to_num(bars[name])
-            ).ravel(),
+            (UNITS * DOUBLE * (np.abs(value) + sizes.grads[name])).ravel(),
             np.isfinite(value.ravel()),
         )
         for name, value in values.items()
@@ -322,16 +387,17 @@ def _imaginary(complex_f: ComplexFunction, work: Params, name: str, i: int) -> f
 
 
 def _sharpened(sample: Sample, exact: dict[str, Differences] | None) -> Sample:
-    """Return the sample with the complex step in place of what it agrees with."""
+    """Return the sample with the complex step in place of what it agrees with.
+
+    A step of exactly 0 says nothing: a loss that drops the imaginary part has it everywhere.
+    """
     if exact is None or any(
         _contradicts(exact[name], found) for name, found in sample.real.items()
     ):
         return sample
-    return replace(
-        sample,
-        entries={name: _with_bends_of(exact[name], found) for name, found in sample.real.items()},
-        complex_step=True,
-    )
+    moved = [name for name, found in exact.items() if found.value.any()]
+    entries = {name: _with_bends_of(exact[name], sample.real[name]) for name in moved}
+    return replace(sample, entries=sample.real | entries, complex_step=bool(moved))
 
 
 def _contradicts(every: Differences, some: Differences) -> bool:
@@ -375,17 +441,19 @@ def _bends(look: _Look, name: str, direction: np.ndarray) -> bool:
     return not smooth or near > max(2 * doubt, far / 8)
 
 
-def _roughness(look: _Look, name: str, direction: np.ndarray, bar: float) -> float:
+def _roughness(
+    look: _Look, name: str, direction: np.ndarray, bar: float, places: int = PLACES
+) -> float:
     """Return how rough f is along a direction, as a slope: its noise at the scale of the step.
 
     It is the noise level of f at a spacing of at least the step, as a root mean square over
-    `PLACES` places around x. `docs/differences.md` derives it, and how far it may put a
+    some places around x. `docs/differences.md` derives it, and how far it may put a
     difference off.
     """
     spacing = (SETTLED + 1) * ROUNDING * look.noise / bar
     along = spacing * direction.reshape(look.arrays[name].shape)
     levels = []
-    for _ in range(PLACES):
+    for _ in range(places):
         # Parameters that are small beside the step keep their size: f is another one elsewhere.
         place = {
             k: x + np.minimum(spacing, own_scales(x)) * look.rng.standard_normal(x.shape)
@@ -395,19 +463,3 @@ def _roughness(look: _Look, name: str, direction: np.ndarray, bar: float) -> flo
         levels.append(abs(float(np.diff(values, 6)[0])) / math.sqrt(924) / spacing)
     slight = [level for level in levels if level <= 36 / math.sqrt(924) * SETTLED * bar]
     return math.hypot(*slight) / math.sqrt(max(len(slight), 1))
-
-
-def _none() -> Differences:
-    return Differences(np.zeros(0, np.intp), np.zeros(0), np.zeros(0), np.zeros(0, bool))
-
-
-def _joined(parts: Sequence[Differences]) -> Differences:
-    """Return the differences of several parts as one, in the order of their entries."""
-    index = np.concatenate([part.index for part in parts])
-    order = np.argsort(index)
-    return Differences(
-        index[order],
-        np.concatenate([part.value for part in parts])[order],
-        np.concatenate([part.bar for part in parts])[order],
-        np.concatenate([part.smooth for part in parts])[order],
-    )

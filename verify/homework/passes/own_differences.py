@@ -6,12 +6,13 @@ measured by calling. Here a file's functions become the claim.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from verify.evidence.any_function import Claim
+from verify.evidence.claims import Claim, alone
 from verify.evidence.trees import flatten
 from verify.function import check_claims
 from verify.homework.run.calls import CallError
@@ -47,7 +48,7 @@ def compare_with_differences(
     """Compare grads(at) with differences of loss at `at`; None if either cannot be called."""
     claim = Claim(flatten("params", dict(at)), loss, grads, None, ("the cost", "the gradient"))
     try:
-        return check_claims({"": claim}, BUDGET, 0)
+        return check_claims(alone(claim), BUDGET, 0, math.inf)
     except (CallError, ValueError, TypeError):
         return None
 

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from verify.evidence.any_function import RANDOM
+from verify.evidence.claims import RANDOM
 from verify.evidence.trees import Tree, flatten_parameters
 from verify.findings import Extent, Finding
 from verify.homework.passes.own_differences import compare_with_differences, is_derivative
@@ -140,16 +140,15 @@ def _finding(named: NamedFunctions, tensor: Tensor) -> Finding:
             function=named.grads,
         )
     extents: tuple[Extent, ...] = ()
-    if pair.worst is not None:
-        at = int(np.flatnonzero(pair.index == pair.worst)[0])
+    if pair.worst is not None and pair.worst.index is not None:
         extent = Extent(
             f"The gradient of {tensor.name}",
             int((over_bar(pair.difference, pair.bar) > 1).sum()),
             found.size,
             pair.relative,
-            index=tuple(int(i) for i in np.unravel_index(pair.worst, tensor.shape)),
-            found=float(found[at]),
-            right=float(truth[at]),
+            index=tuple(int(i) for i in np.unravel_index(pair.worst.index, tensor.shape)),
+            found=pair.worst.found,
+            right=pair.worst.expected,
         )
         extents = (extent,)
     return Finding("unknown", tensor.name, extents=extents, function=named.grads)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from verify.report import PAIRS, Report, Tensor, over_bar
+from verify.show.failures import circumstances, failure, wrong_tensors
 from verify.show.page.charts import bar_chart
 from verify.show.page.findings import badge, box, notes
 from verify.show.page.markup import Html, document, element, number, style, table
@@ -26,7 +27,7 @@ def page(report: Report) -> str:
     """Return a report as one self-contained HTML file."""
     facts = report.to_dict()
     data = str(report.settings.get("data") or report.settings.get("file") or "")
-    ways = "two" if report.loss.autodiff is None else "three"
+    ways = "three" if PAIRS[0] in _compared(report) else "two"
     sections: list[Any] = [
         element(
             "header",
@@ -36,6 +37,7 @@ def page(report: Report) -> str:
             _losses(report, facts),
         ),
         _diagnosis(report),
+        _worst_places(report),
     ]
     if report.tensors:
         sections += [
@@ -67,9 +69,15 @@ def fragment(report: Report) -> str:
         element("p", badge(report.verdict, VERDICTS[report.verdict]), ". ", report.meaning),
         _losses(report, facts),
         [box(finding, "p", finding.tensor) for finding in report.diagnosis],
+        _worst_places(report),
         _summary(report, facts) if report.tensors else None,
         _entry_by_entry(report, "span", opened=False),
         notes(report.remarks),
+        None
+        if report.ok or not report.repeat
+        else element(
+            "p", f"{circumstances(report)} To repeat it: ", element("code", report.repeat)
+        ),
         class_="backproof",
     )
 
@@ -119,12 +127,19 @@ def _compared(report: Report) -> dict[str, tuple[str, str]]:
     }
 
 
+def _tensor_word(tensor: Tensor) -> Html:
+    undecided = tensor.verdict == "undecided"
+    return badge("undecided") if undecided else _word(tensor.agree)
+
+
 def _titles(report: Report) -> dict[str, str]:
     """Name the pairs that the report has, as headings."""
     return {pair: " and ".join(names) for pair, names in _compared(report).items()}
 
 
-def _losses(report: Report, facts: Mapping[str, Any]) -> Html:
+def _losses(report: Report, facts: Mapping[str, Any]) -> Html | None:
+    if report.loss is None:
+        return None
     loss = facts["loss"]
     if report.loss.autodiff is None:
         return element("p", "Loss ", number(loss["manual"], ".12g"))
@@ -142,25 +157,30 @@ def _losses(report: Report, facts: Mapping[str, Any]) -> Html:
 def _diagnosis(report: Report) -> list[Any]:
     if report.verdict != "disagree":
         return []
-    nothing = element(
-        "p", "No mistake is named. The tables say where the gradients are off, and how far."
-    )
     found = [box(finding, "h3", finding.tensor) for finding in report.diagnosis]
-    return [element("h2", "What is wrong"), found or nothing]
+    return [element("h2", "What is wrong"), found]
+
+
+def _worst_places(report: Report) -> Html | None:
+    """Show what was found and what is expected in the worst entry of each tensor that is wrong."""
+    rows = [failure(tensor) for tensor in wrong_tensors(report.tensors)]
+    caption = "The worst entry of each gradient that is not as expected"
+    return table(["where", "found", "expected"], rows, caption=caption) if rows else None
 
 
 def _summary(report: Report, facts: Mapping[str, Any]) -> Html:
     titles = _titles(report)
-    head = ["gradient", "verdict", "shape", "differenced", "kinks"]
+    head = ["gradient", "verdict", "shape", "differenced", "kinks", "sees from"]
     groups = [("", len(head)), *((title, 2) for title in titles.values())]
     rows = []
     for tensor, row in zip(report.tensors, facts["tensors"], strict=True):
         cells: list[Any] = [
             f"d{tensor.name}",
-            _word(tensor.agree),
+            _tensor_word(tensor),
             _shape(tensor),
             _differenced(tensor),
             number(row["kinks"]),
+            "none" if row["resolution"]["entry"] is None else number(row["resolution"]["entry"]),
         ]
         for found in (row[pair] for pair in titles):
             cells += (
@@ -172,7 +192,8 @@ def _summary(report: Report, facts: Mapping[str, Any]) -> Html:
     return table(
         [*head, *["relative", "in bars"] * len(titles)],
         rows,
-        caption="Relative differences, and the largest difference in error bars",
+        caption="Relative differences, the largest difference in error bars, and from what size on "
+        "an error of one entry is seen, beside the largest",
         class_="numbers",
         groups=groups,
     )
@@ -192,9 +213,11 @@ def _differenced(tensor: Tensor) -> str:
 
 def _entry_by_entry(report: Report, heading: str, *, opened: bool) -> list[Html]:
     """Show each gradient in a box of its own: those that differ first, those that agree in one."""
-    differing = [tensor for tensor in report.tensors if not tensor.agree]
+    differing = [tensor for tensor in report.tensors if tensor.verdict != "agree"]
     agreeing = [
-        _details(report, tensor, "span", opened=False) for tensor in report.tensors if tensor.agree
+        _details(report, tensor, "span", opened=False)
+        for tensor in report.tensors
+        if tensor.verdict == "agree"
     ]
     boxes = [_details(report, tensor, heading, opened=opened) for tensor in differing]
     if agreeing:
@@ -207,7 +230,7 @@ def _entry_by_entry(report: Report, heading: str, *, opened: bool) -> list[Html]
 def _details(report: Report, tensor: Tensor, heading: str, *, opened: bool) -> Html:
     shown = _shown(tensor)
     name = f"d{tensor.name}"
-    title = element(heading, name, f" ({_shape(tensor)}) ", _word(tensor.agree))
+    title = element(heading, name, f" ({_shape(tensor)}) ", _tensor_word(tensor))
     if shown is None:
         content: Any = element("p", "No entry by entry comparison was made.")
     else:
@@ -254,12 +277,12 @@ def _method(report: Report, facts: Mapping[str, Any]) -> list[Any]:
     kinks = sum(tensor.kinks for tensor in report.tensors)
     ways = [
         element("li", "By hand: the gradient under test."),
-        element("li", "JAX: the same loss as a pure function, differentiated by JAX.")
-        if report.loss.autodiff is not None
+        element("li", "JAX: the same as a pure function, differentiated by JAX.")
+        if PAIRS[0] in _compared(report)
         else None,
         element(
             "li",
-            "Finite differences of the loss, which know nothing of calculus: ",
+            "Finite differences, which know nothing of calculus: ",
             [number(checked), " of ", number(facts["parameters"]), " entries"],
             [" and ", number(directions), " random directions"] if directions else None,
             ".",
@@ -281,7 +304,7 @@ def _method(report: Report, facts: Mapping[str, Any]) -> list[Any]:
             element("strong", "Kinks. "),
             number(kinks),
             " entry is" if kinks == 1 else " entries are",
-            " on a kink, where the loss has no derivative and a difference can only be compared "
+            " on a kink, where there is no derivative and a difference can only be compared "
             "with an interval. The relative differences leave such entries out.",
         ),
         notes(report.remarks),
@@ -289,7 +312,8 @@ def _method(report: Report, facts: Mapping[str, Any]) -> list[Any]:
 
 
 def _repetition(facts: Mapping[str, Any]) -> list[Any]:
-    pieces = [element("span", piece) for piece in command(facts["settings"])]
+    repeat = command(facts["settings"]) or [facts["repeat"]]
+    pieces = [element("span", piece) for piece in repeat if piece]
     way = (
         element("pre", element("code", Html(" ".join(pieces))))
         if pieces

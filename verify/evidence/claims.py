@@ -1,0 +1,190 @@
+"""Claims: that a function gives the gradients of losses of one forward pass.
+
+Each loss is a product <c, outputs> with a cotangent c, so that one evaluation of the forward pass
+serves all of them. A loss of one's own is the claim whose only output is that loss. Here: how the
+user's functions are called; not here: what is found by calling them (`verify.evidence.measure`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from verify.evidence.bars.measured import Sizes, ValueAndGrads
+from verify.evidence.differences.central import Params, copy
+from verify.evidence.precisions import DOUBLE, unit_of
+from verify.evidence.trees import Tree
+from verify.evidence.witnesses import Array
+from verify.report import Fact
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+RANDOM = 2.0**10
+"""Units of rounding by which two calls at the same place may differ and still be one function."""
+LOSS = np.ones(1)
+"""The cotangent of a loss that is the only output."""
+
+
+@dataclass(frozen=True, eq=False)
+class Claim:
+    """The claim that `grads` is the gradient of `loss`.
+
+    Both are functions of flat dicts of arrays of whatever dtype they come in. `loss` returns one
+    number as a 0-d array of the dtype that the user's function gave it; `grads` an array a name;
+    `mirror` the loss and the gradients by JAX. `names` is what the user calls the function and
+    its gradient.
+    """
+
+    tree: Tree
+    loss: Callable[[Params], Array]
+    grads: Callable[[Params], Params]
+    mirror: ValueAndGrads | None
+    names: tuple[str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class Claims:
+    """The claims that `grads` pulls each of the cotangents back through `outputs`.
+
+    `outputs` returns all outputs that are differentiated as one flat array, of the dtype that
+    the user's function gave them; `grads` and `mirror` take a flat cotangent beside the arrays.
+    `cotangents` are named; the first of them, `leading`, have a part of every output. `unit` is
+    the unit roundoff of the coarsest type that the functions compute in, and `steps` says whether
+    the outputs of float64 arrays are computed in 16 bits, too.
+    """
+
+    tree: Tree
+    outputs: Callable[[Params], Float[Array, " M"]]
+    grads: Callable[[Params, Array], Params]
+    mirror: Callable[[Params, Array], tuple[float, Params]] | None
+    names: tuple[str, str]
+    cotangents: Mapping[str, Float[Array, " M"]]
+    leading: int = 1
+    unit: float = DOUBLE
+    steps: bool = False
+
+    def under(self, label: str) -> Claim:
+        """Return the claim under one cotangent."""
+        cotangent = self.cotangents[label]
+
+        def loss(at: Params) -> Array:
+            return product(cotangent, self.outputs(at))
+
+        mirror = self.mirror
+        return Claim(
+            self.tree,
+            loss,
+            lambda at: self.grads(at, cotangent),
+            None if mirror is None else lambda at: mirror(at, cotangent),
+            self.names,
+        )
+
+
+def product(cotangent: Array, outputs: Array) -> Array:
+    """Return a loss, of the type of the outputs, so that their precision shows, but for 16 bits."""
+    return np.asarray(cotangent @ outputs, np.result_type(np.float32, outputs))
+
+
+def alone(claim: Claim) -> Claims:
+    """Return the one claim about a loss as claims of which it is the only one."""
+    mirror = claim.mirror
+    return Claims(
+        claim.tree,
+        lambda at: np.reshape(claim.loss(at), 1),
+        lambda at, _: claim.grads(at),
+        None if mirror is None else lambda at, _: mirror(at),
+        claim.names,
+        {"": LOSS},
+    )
+
+
+def by_hand(claim: Claim) -> ValueAndGrads:
+    """Return the user's loss and gradient at given values, in the dtype that theirs have."""
+
+    def witness(at: Params) -> tuple[float, Params]:
+        native = claim.tree.native(at)
+        grads = claim.grads(native)
+        return float(claim.loss(native)), {k: np.asarray(g, float) for k, g in grads.items()}
+
+    return witness
+
+
+def refuse_changes(claim: Claim) -> None:
+    """Raise ValueError if either function writes to the arrays that it is given."""
+    functions: tuple[Callable[[Params], object], ...] = (claim.loss, claim.grads)
+    for name, function in zip(claim.names, functions, strict=True):
+        given = claim.tree.native(claim.tree.arrays)
+        function(given)
+        for tensor, array in claim.tree.arrays.items():
+            if not np.array_equal(given[tensor], array):
+                raise ValueError(
+                    f"{name}: it changed {tensor} in place, expected a function that leaves its "
+                    "arguments as they are"
+                )
+
+
+def obstacle(claim: Claim, arrays: Params, value: float, sizes: Sizes, unit: float) -> Fact | None:
+    """Return why there is nothing to check, or None."""
+    loss, grads = claim.names
+    if not math.isfinite(value):
+        return Fact("loss-not-finite", {"function": loss, "value": value})
+    (again, first), (third, second) = by_hand(claim)(arrays), by_hand(claim)(arrays)
+    if max(abs(again - value), abs(third - value)) > RANDOM * unit * sizes.value:
+        return Fact("loss-random", {"function": loss, "first": value, "second": again})
+    for name, size in sizes.grads.items():
+        if (np.abs(first[name] - second[name]) > RANDOM * unit * size).any():
+            return Fact("gradient-random", {"function": grads, "tensor": name})
+    return None
+
+
+def carries_float64(claim: Claim) -> bool:
+    """Say whether the user's gradient of narrower arrays also computes in float64."""
+    if all(value.dtype == np.float64 for value in claim.tree.arrays.values()):
+        return False
+    try:
+        found = claim.grads(copy(claim.tree.arrays))
+    except Exception:
+        # Whatever it is that fails on the wider type, the function does not carry it through.
+        return False
+    return all(g.dtype == np.float64 and np.isfinite(g).all() for g in found.values())
+
+
+def wider(claim: Claim, arrays: Params) -> Params:
+    """Return the gradients that the user's function computes in a wider type, where it does."""
+    native = {value.dtype for value in claim.tree.arrays.values()}
+    wide = np.longdouble if np.dtype(np.float64) in native else np.float64
+    if unit_of(np.dtype(wide)) >= min(unit_of(dtype) for dtype in native):
+        return {}
+    try:
+        found = claim.grads({k: value.astype(wide) for k, value in arrays.items()})
+    except Exception:
+        # Whatever it is that fails on the wider type, the function does not carry it through.
+        return {}
+    return {k: g for k, g in found.items() if g.dtype == wide and np.isfinite(g).all()}
+
+
+def in_float64(claims: Claims, arrays: Params) -> Callable[[Params], Array]:
+    """Return the outputs of float64 arrays, cast to what the parameters are if need be.
+
+    Where they are not defined, as the logarithm of a negative number, they are not numbers.
+    """
+    build: Callable[[Params], Params] = dict
+    try:
+        claims.outputs(copy(arrays))
+    except Exception:
+        # A function that accepts its own dtype alone is differenced in it; its noise will show.
+        build = claims.tree.native
+    count = len(next(iter(claims.cotangents.values())))
+
+    def outputs(at: Params) -> Array:
+        try:
+            return claims.outputs(build(at))
+        except (ArithmeticError, ValueError):
+            return np.full(count, math.nan)
+
+    return outputs
