@@ -90,9 +90,23 @@ def test_a_file_is_copied_with_the_modules_that_it_imports_and_theirs(tmp_path):
     (source / "linked.py").symlink_to(tmp_path / "outside.py")
     with open(source / "a.py", "a") as stream:
         stream.write("import linked\n")
-    assert private_copy(source / "a.py", target) == target / "a.py"
-    copied = sorted(str(path.relative_to(target)) for path in target.rglob("*.py"))
+    copy = private_copy(source / "a.py", target)
+    assert copy.name == "a.py"
+    copied = sorted(str(path.relative_to(copy.parent)) for path in target.rglob("*.py"))
     assert copied == ["a.py", "d.py", "e.py", "tools/b.py", "tools/c.py"]
+
+
+def test_what_lies_above_is_copied_from_its_own_folder_or_its_package_alone(tmp_path):
+    for folder in ("nets", "bob", "alice"):
+        (tmp_path / folder).mkdir()
+    for name in ("nets/__init__.py", "nets/base.py", "helper.py", "bob/homework.py"):
+        (tmp_path / name).write_text("")
+    homework = tmp_path / "alice" / "homework.py"
+    homework.write_text("import helper, nets.base\nimport bob.homework\n")
+    target = tmp_path / "target"
+    copy = private_copy(homework, target)
+    copied = sorted(str(path.relative_to(copy.parents[1])) for path in target.rglob("*.py"))
+    assert copied == ["alice/homework.py", "helper.py", "nets/__init__.py", "nets/base.py"]
 
 
 def test_a_helper_next_to_the_file_is_used_behind_the_fence():

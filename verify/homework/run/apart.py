@@ -28,7 +28,7 @@ def apart(work: Callable[[Say], dict[str, Any]], heard: Say) -> dict[str, Any]:
     """
     reader, writer = os.pipe()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore")  # Python's and JAX's, of threads, which are not used there
         pid = os.fork()
     if pid == 0:
         os.close(reader)

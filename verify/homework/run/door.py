@@ -157,7 +157,7 @@ def open_door(opened: Callable[[], Workspace]) -> Door:
     here_reader, far_writer = os.pipe()
     far_reader, here_writer = os.pipe()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore")  # Python's and JAX's, of threads, which are not used there
         pid = os.fork()
     if pid == 0:
         try:
