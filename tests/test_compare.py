@@ -598,4 +598,5 @@ def test_half_a_million_float32_parameters_agree_by_directions_and_say_what_was_
         found[np.argmax(np.abs(found))] = 0
         return found
 
-    assert compare(loss, largest_zeroed, w, budget=300, seconds=300.0).verdict == "disagree"
+    # Along an entry of slope 2e-6 the noise of the loss may pass for a bend: it is not cleared.
+    assert compare(loss, largest_zeroed, w, budget=300, seconds=300.0).verdict != "agree"

@@ -73,9 +73,10 @@ def test_right_gradients_agree_whatever_the_values(sizes, m, hidden, scale, whol
         rounded = {name: np.round(value) for name, value in problem.params.items()}
         problem = Problem(rounded, np.round(problem.X), problem.Y, problem.masks, **problem.options)
     report = three_way(problem, finite_difference="sampled")
-    # A saturated output leaves some gradients as small as the rounding of it.
-    saturated = scale == 30.0
-    assert report.verdict in ("agree", *["undecided"] * saturated), str(report)
+    # A saturated output leaves some gradients as small as the rounding of it, and whole numbers
+    # put units on their kinks, where nothing tells the slopes.
+    hard = scale == 30.0 or whole
+    assert report.verdict in ("agree", *["undecided"] * hard), str(report)
 
 
 @pytest.fixture(scope="module")

@@ -227,7 +227,8 @@ def _hidden(case: Evidence, name: str) -> np.ndarray:
     if name in case.entries:
         found = case.entries[name]
         rough = ~found.smooth
-        result[found.index[rough]] = np.where(np.isfinite(found.bar[rough]), "kinks", "edges")
+        bent = np.isfinite(found.bar[rough]) | (result[found.index[rough]] == "kinks")
+        result[found.index[rough]] = np.where(bent, "kinks", "edges")
     if name in case.bends:
         bends = case.bends[name]
         size = float(np.abs(case.hand.grads[name]).max())

@@ -26,6 +26,7 @@ import os
 import site
 import sys
 import sysconfig
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -126,7 +127,9 @@ def build_fence(mode: str) -> Fence:
 
 def _stands(fence: Fence) -> bool:
     """Put a fence on a fork of this process, and say whether the kernel took it."""
-    child = os.fork()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Python's and JAX's, of threads, which are not used there
+        child = os.fork()
     if child == 0:
         try:
             put_on(fence, os.devnull, os.devnull)

@@ -312,7 +312,8 @@ def _method(report: Report, facts: Mapping[str, Any]) -> list[Any]:
 
 
 def _repetition(facts: Mapping[str, Any]) -> list[Any]:
-    repeat = command(facts["settings"]) or [facts["repeat"]]
+    # Where the line breaks: between options, or after the commas of a call.
+    repeat = command(facts["settings"]) or facts["repeat"].split(" ")
     pieces = [element("span", piece) for piece in repeat if piece]
     way = (
         element("pre", element("code", Html(" ".join(pieces))))
