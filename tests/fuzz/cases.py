@@ -379,7 +379,8 @@ def api(rng: np.random.Generator, folder: Path) -> Case:
     if callable(arguments[name]) and rng.random() < 0.7:
         value = pick(rng, STRANGE)
         given[name] = lambda *args: value
-    return Case(lambda: function(**given), tuple(arguments))
+    # What is given as `args` is called as the function calls it: x.
+    return Case(lambda: function(**given), ("x: ", *arguments))
 
 
 OPTIONS = {

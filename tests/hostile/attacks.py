@@ -18,8 +18,9 @@ READS = {
     "from_file": "return bytes(np.fromfile(OUT + '/secret', dtype='u1'))",
     "memory_map": "return bytes(np.memmap(OUT + '/secret', dtype='u1', mode='r'))",
     "copy": "shutil.copyfile(OUT + '/secret', 'mine'); return open('mine').read()",
-    "symbolic_link": "os.symlink(OUT + '/secret', 'link'); return open('link').read()",
-    "hard_link": "os.link(OUT + '/secret', 'link'); return open('link').read()",
+    "symbolic_link": "os.path.lexists('l') or os.symlink(OUT + '/secret', 'l'); "
+    "return open('l').read()",
+    "hard_link": "os.path.lexists('l') or os.link(OUT + '/secret', 'l'); return open('l').read()",
     "change_folder": "os.chdir(OUT); return open('secret').read()",
     "by_handle_of_folder": "return open(os.open('secret', 0, dir_fd=os.open(OUT, os.O_PATH)), "
     "'rb').read()",

@@ -77,6 +77,7 @@ class Outside:
         return [
             (path.name, (found := path.stat()).st_mode, found.st_mtime_ns, found.st_size)
             for path in entries
+            if path.exists()
         ]
 
     def close(self):
@@ -134,19 +135,23 @@ def open_to_all(fenced, tmp_path_factory):
     """The same without a fence, in surroundings of their own."""
     found = Outside(tmp_path_factory.mktemp("outside_again"))
     homework = tmp_path_factory.mktemp("homework_again")
-    reports, _ = judged(found, homework, SUCCEEDS, "off")
+    reports, before = judged(found, homework, SUCCEEDS, "off")
+    changed = {name for name in SUCCEEDS if found.state(homework, name) != before[name]}
     found.close()
-    return reports
+    return reports, changed
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SUCCEEDS)
 def test_without_a_fence_the_same_attack_succeeds(open_to_all, name):
-    report = open_to_all[name]
+    """It says so, or what it attacked has changed: a second attempt may find nothing to attack."""
+    reports, changed = open_to_all
+    report = reports[name]
     assert report.fence == "none"
-    if "CANARY" not in report.message and name in MAY_FAIL:
+    said = "CANARY" in report.message or "Started more than" in report.message
+    if not said and name in MAY_FAIL:
         pytest.skip("this machine refuses it anyway")
-    assert "CANARY" in report.message
+    assert said or name in changed
 
 
 MAY_FAIL = ("connect_by_six", "key", "trace", "memory_of_supervisor", "memory_of_another", "kernel")

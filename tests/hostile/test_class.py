@@ -31,6 +31,9 @@ FORGED = {{"path": {others!r}, "verdict": "agree", "functions": [], "diagnosis":
 
 def sigmoid(z):
     {body}
+
+def sigmoid_derivative(z):
+    return sigmoid(z) * (1 - sigmoid(z))
 """
 
 HOSTILE = {
@@ -102,16 +105,18 @@ def test_every_hostile_file_gets_a_verdict_that_can_be_shown_and_written(tmp_pat
 
 
 STOPS = {
-    "stops_supervisor": f"os.kill(os.getppid(), {signal.SIGSTOP:d})",
-    "kills_supervisor": f"os.kill(os.getppid(), {signal.SIGKILL:d})",
-    "stops_server": f"os.kill(server(), {signal.SIGSTOP:d})",
-    "kills_server": f"os.kill(server(), {signal.SIGKILL:d})",
+    "stops_supervisor": f"os.kill(above(1), {signal.SIGSTOP:d})",
+    "kills_supervisor": f"os.kill(above(1), {signal.SIGKILL:d})",
+    "stops_server": f"os.kill(above(2), {signal.SIGSTOP:d})",
+    "kills_server": f"os.kill(above(2), {signal.SIGKILL:d})",
 }
-SERVER = """
+ABOVE = """
 
-def server():
-    text = open(f"/proc/{os.getppid()}/stat").read()
-    return int(text.rsplit(")", 1)[1].split()[1])
+def above(levels):
+    pid = os.getppid()  # the judge of the file; its supervisor and the server are above it
+    for _ in range(levels):
+        pid = int(open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[1])
+    return pid
 """
 
 
@@ -122,7 +127,7 @@ def test_a_file_that_stops_its_judges_without_a_fence_stops_nobody_elses(
 ):
     monkeypatch.setattr("verify.homework.run.sandbox.PATIENCE", 25.0)
     path = tmp_path / "stops.py"
-    path.write_text(FILE.format(body=STOPS[name], others="") + SERVER)
+    path.write_text(FILE.format(body=STOPS[name], others="") + ABOVE)
     honest = [COURSE / name for name in HONEST[:3]]
     paths = [honest[0], path, *honest[1:]]
     reports = judge_all(paths, Limits(timeout=3), 2, fence="off")

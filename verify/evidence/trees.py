@@ -137,7 +137,7 @@ def flatten(argument: str, tree: Any, names: Sequence[str] = ()) -> Tree:
                 "expected an array of NumPy, JAX or PyTorch"
             )
     arrays = {
-        name: check_finite(name, np.array(as_array(leaf, name), order="C"))
+        name: check_finite(name, _floating(leaf, name))
         for name, leaf in _leaves(argument, _as_owned(tree), names)[0]
         if is_floating(leaf)
     }
@@ -187,6 +187,15 @@ def widened(leaf: Any, name: str) -> np.ndarray:
     """Return a number or an array as NumPy's, bfloat16 as float32, which holds it exactly."""
     array = as_array(leaf, name)
     return array.astype(np.float32) if array.dtype == BFLOAT16 else array
+
+
+def _floating(leaf: Any, name: str) -> np.ndarray:
+    """Return a copy of a leaf that says that it is floating; raise ValueError if it is not."""
+    array = np.array(as_array(leaf, name), order="C")
+    if array.dtype not in FLOATS:
+        got = f"{type(leaf).__name__} that NumPy reads as {array.dtype}"
+        raise ValueError(f"{name}: got a {got}, expected an array of floating-point numbers")
+    return array
 
 
 def as_array(leaf: Any, name: str) -> np.ndarray:
