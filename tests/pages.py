@@ -42,6 +42,7 @@ def output(command: str) -> str:
     )  # fmt: skip
     shown = "\n".join(line.rstrip() for line in run.stdout.strip("\n").splitlines())
     shown = re.sub(r" in \d+\.\d+s\b", "", shown)  # pytest says how long it took
+    shown = re.sub(r"\n+fence: .*", "", shown)  # check says what fence this machine has
     return f"```console\n$ {command}\n{shown}\n```\n"
 
 
