@@ -15,8 +15,8 @@ import json
 import re
 
 import pytest
+from style_proofs import STYLES, code_of, prove
 
-from tests.style_proofs import STYLES, code_of, prove
 from verify.catalogue import CATALOGUE
 from verify.homework.judge import judge_all
 from verify.homework.run.sandbox import Limits
