@@ -12,21 +12,27 @@ Patterson, 2009), and with its matrix products alone in every library (`matrix_p
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache
 from itertools import pairwise
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
+from verify.course.speed.implementations import OURS, SPAN, implementations
+from verify.course.speed.machine import described, limits
 from verify.course.speed.matrix_products import products_ms
+from verify.course.speed.peers import PEERS
 from verify.course.speed.timing import interleaved, seconds, steps_in
 from verify.course.speed.whole_runs import exhaustive_speed, training_speed
-from verify.course.speed.workloads import Workload, implementations, standard_workloads
+from verify.course.speed.workloads import Workload, standard_workloads
 from verify.problem import Problem
 
 __all__ = [
+    "OURS",
+    "PEERS",
+    "SPAN",
     "Workload",
+    "described",
     "exhaustive_speed",
     "products_ms",
     "roofline",
@@ -34,11 +40,6 @@ __all__ = [
     "time_steps",
     "training_speed",
 ]
-
-PEERS = ("course", "torch", "torch-compile")
-"""The implementations that are not ours."""
-
-OURS = ("manual", "manual-span", "autodiff-step", "autodiff-loop", "autodiff-span")
 
 
 def time_steps(
@@ -51,10 +52,10 @@ def time_steps(
     """Time a training step of a workload by every implementation that is installed.
 
     Each of the `repetitions` takes as many steps as fit into about `seconds_each`. Returns name,
-    dtype, layers and examples; ms_per_step, quartiles and compile_s by implementation; ratio_to,
-    of each of ours to each peer; ratio_to_best_peer; and the roofline, with the matrix products
-    alone. A ratio is the median of the ratios within one repetition, which do not change when the
-    machine gets slower.
+    dtype, layers, examples, l2 and keep_prob; ms_per_step, quartiles and compile_s by
+    implementation; ratio_to, of each of ours to each peer; ratio_to_best_peer; and the roofline,
+    with the matrix products alone. A ratio is the median of the ratios within one repetition,
+    which do not change when the machine gets slower.
     """
     named = f"{workload.name} {workload.problem.dtype}"
     runs, compile_s, counts = {}, {}, {}
@@ -82,6 +83,8 @@ def time_steps(
         "dtype": str(workload.problem.dtype),
         "layers": list(workload.problem.layers),
         "examples": workload.problem.m,
+        "l2": workload.problem.l2,
+        "keep_prob": list(workload.problem.keep_prob),
         "ms_per_step": medians,
         "quartiles": {
             name: [float(q) for q in np.percentile(values, (25, 75))]
@@ -108,7 +111,7 @@ def roofline(problem: Problem, ms_per_step: Mapping[str, float]) -> dict[str, An
     operations = 2 * m * (3 * sum(products) - products[0])
     size = problem.dtype.itemsize
     moved = size * (2 * problem.X.size + 2 * sum(value.size for value in problem.params.values()))
-    flops, bandwidth = machine(str(problem.dtype))
+    flops, bandwidth = limits(str(problem.dtype))
     return {
         "gflop_per_step": operations / 1e9,
         "gbyte_per_step": moved / 1e9,
@@ -118,16 +121,3 @@ def roofline(problem: Problem, ms_per_step: Mapping[str, float]) -> dict[str, An
         "gflop_s": {name: operations / ms / 1e6 for name, ms in ms_per_step.items()},
         "gbyte_s": {name: moved / ms / 1e6 for name, ms in ms_per_step.items()},
     }
-
-
-@cache
-def machine(dtype: str) -> tuple[float, float]:
-    """Measure this machine: flop/s in a matrix product, byte/s in a copy."""
-    n = 2048
-    rng = np.random.default_rng(0)
-    A, B = rng.random((2, n, n)).astype(dtype)
-    product = min(seconds(np.matmul, A, B) for _ in range(15))
-    source = rng.random(16_000_000).astype(dtype)
-    target = np.empty_like(source)
-    copy = min(seconds(np.copyto, target, source) for _ in range(15))
-    return 2 * n**3 / product, 2 * source.nbytes / copy

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import manual
-from verify.course.speed import course_step
+from verify.course.speed.peers import course_step
 from verify.course.speed.timing import seconds
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def training_speed(workload: Workload, iterations: int = 2500) -> dict[str, Any]
     """Time `verify.train`, and estimate the time of as many steps of the course's composition.
 
     JAX is loaded before the clock starts; "cold_s", the first call in a process, compiles. The
-    workload has a sigmoid output, no dropout and no penalty, as the course's composition has.
+    workload has a sigmoid output, as the course's composition has.
     """
     import autodiff
     from verify.course.training import train
@@ -34,8 +34,7 @@ def training_speed(workload: Workload, iterations: int = 2500) -> dict[str, Any]
     whole = partial(train, problem, learning_rate=rate, iterations=iterations, progress=False)
     cold = seconds(whole)
     warm = float(np.median([seconds(whole) for _ in range(5)]))
-    steps = partial(course_step.steps, n=SAMPLES, learning_rate=rate, hidden=problem.hidden)
-    samples = [seconds(steps, *problem.arguments[:3]) for _ in range(5)]
+    samples = [seconds(course_step.prepare(problem, rate), SAMPLES) for _ in range(5)]
     per_step = float(np.median(samples)) / SAMPLES
     return _described(problem) | {
         "iterations": iterations,

@@ -3,31 +3,38 @@
 Written as the course's assignments compose it, helper by helper: caches of tuples of tuples,
 shapes asserted, a cost from AL at every step, the composed output gradient, dA_prev for every
 layer down to the pictures themselves and kept with the gradients, a loop over the parameters. It
-is right, and it is what people have.
+is right, and it is what people have. With L2 and dropout it is that of the assignment on
+regularisation, but that the masks are given and not drawn, so that all take the same steps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from verify.course.speed.timing import Run
+    from verify.problem import Problem
 
 Array = np.ndarray
 Params = Mapping[str, Array]
 
 
-def steps(
-    params: Params, X: Array, Y: Array, *, n: int, learning_rate: float, hidden: Sequence[str]
-) -> Params:
-    """Take n steps of gradient descent as the course's L_layer_model does."""
-    params = dict(params)
-    for _step in range(n):
-        AL, caches = _model_forward(X, params, hidden)
-        _cost(AL, Y)
-        grads = _model_backward(AL, Y, caches, hidden)
-        params = _updated(params, grads, learning_rate)
-    return params
+def prepare(problem: Problem, learning_rate: float) -> Run:
+    """Return run(n): n steps of gradient descent as the course's L_layer_model takes them."""
+
+    def run(n: int) -> Params:
+        params: Params = dict(problem.params)
+        for _step in range(n):
+            AL, caches = _model_forward(problem.X, params, problem)
+            _cost(AL, problem.Y, params, problem.l2)
+            grads = _model_backward(AL, problem.Y, caches, problem)
+            params = _updated(params, grads, learning_rate)
+        return params
+
+    return run
 
 
 def _sigmoid(Z: Array) -> tuple[Array, Array]:
@@ -89,29 +96,37 @@ def _linear_activation_forward(
     return A, (linear_cache, activation_cache)
 
 
-def _model_forward(X: Array, params: Params, hidden: Sequence[str]) -> tuple[Array, list[Any]]:
+def _model_forward(X: Array, params: Params, problem: Problem) -> tuple[Array, list[Any]]:
     caches, A = [], X
-    for layer, activation in enumerate((*hidden, "sigmoid"), start=1):
+    for layer, activation in enumerate((*problem.hidden, "sigmoid"), start=1):
         A, cache = _linear_activation_forward(
             A, params["W" + str(layer)], params["b" + str(layer)], activation
         )
+        if problem.masks is not None and layer <= len(problem.hidden):
+            A = np.multiply(A, problem.masks[layer - 1])
+            A = A / problem.keep_prob[layer - 1]
         caches.append(cache)
     assert A.shape == (1, X.shape[1])
     return A, caches
 
 
-def _cost(AL: Array, Y: Array) -> Array:
+def _cost(AL: Array, Y: Array, params: Params, l2: float) -> Array:
     m = Y.shape[1]
     cost: Array = (-1 / m) * np.sum(np.multiply(Y, np.log(AL)) + np.multiply(1 - Y, np.log(1 - AL)))
     cost = np.squeeze(cost)
+    if l2:
+        squares = [np.sum(np.square(W)) for name, W in params.items() if name[0] == "W"]
+        cost = cost + l2 / (2 * m) * np.sum(squares)
     assert cost.shape == ()
     return cost
 
 
-def _linear_backward(dZ: Array, cache: Any) -> tuple[Array, Array, Array]:
+def _linear_backward(dZ: Array, cache: Any, l2: float) -> tuple[Array, Array, Array]:
     A_prev, W, b = cache
     m = A_prev.shape[1]
     dW = np.dot(dZ, A_prev.T) / m
+    if l2:
+        dW = dW + l2 / m * W
     db = np.sum(dZ, axis=1, keepdims=True) / m
     dA_prev = np.dot(W.T, dZ)
     assert dA_prev.shape == A_prev.shape
@@ -121,21 +136,22 @@ def _linear_backward(dZ: Array, cache: Any) -> tuple[Array, Array, Array]:
 
 
 def _linear_activation_backward(
-    dA: Array, cache: Any, activation: str
+    dA: Array, cache: Any, activation: str, l2: float
 ) -> tuple[Array, Array, Array]:
     linear_cache, activation_cache = cache
     dZ = _BACKWARD[activation](dA, activation_cache)
-    return _linear_backward(dZ, linear_cache)
+    return _linear_backward(dZ, linear_cache, l2)
 
 
-def _model_backward(
-    AL: Array, Y: Array, caches: list[Any], hidden: Sequence[str]
-) -> dict[str, Array]:
+def _model_backward(AL: Array, Y: Array, caches: list[Any], problem: Problem) -> dict[str, Array]:
     grads = {}
     Y = Y.reshape(AL.shape)
     dA = -(np.divide(Y, AL) - np.divide(1 - Y, 1 - AL))
-    for layer, activation in reversed(list(enumerate((*hidden, "sigmoid"), start=1))):
-        dA, dW, db = _linear_activation_backward(dA, caches[layer - 1], activation)
+    for layer, activation in reversed(list(enumerate((*problem.hidden, "sigmoid"), start=1))):
+        dA, dW, db = _linear_activation_backward(dA, caches[layer - 1], activation, problem.l2)
+        if problem.masks is not None and layer > 1:
+            dA = dA * problem.masks[layer - 2]
+            dA = dA / problem.keep_prob[layer - 2]
         grads["dA" + str(layer - 1)] = dA
         grads["dW" + str(layer)] = dW
         grads["db" + str(layer)] = db
