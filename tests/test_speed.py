@@ -8,6 +8,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+import speed_pages
 from click.testing import CliRunner
 from problems import random_problem
 
@@ -194,6 +195,11 @@ def test_repetitions_are_interleaved_and_each_takes_its_own_number_of_steps():
     times = timing.interleaved(runs, {"a": 3, "b": 5}, repetitions=2)
     assert taken == [("a", 1), ("a", 3), ("b", 1), ("b", 5)] * 2
     assert {name: len(values) for name, values in times.items()} == {"a": 2, "b": 2}
+
+
+@pytest.mark.parametrize("page", speed_pages.PAGES)
+def test_a_page_says_what_the_committed_run_says(page):
+    assert (speed_pages.ROOT / page).read_text(encoding="utf-8") == speed_pages.written(page)
 
 
 @pytest.mark.parametrize(

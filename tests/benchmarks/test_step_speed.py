@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 import manual
-from verify.course.speed.workloads import implementations, standard_workloads
+from verify.course.speed.implementations import implementations, standard_workloads
 
 pytestmark = pytest.mark.unchecked
 
