@@ -6,8 +6,11 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from verify.cli import main
 
 COMMAND = [sys.executable, "-m", "backproof"]
 
@@ -54,3 +57,30 @@ def test_what_a_closed_pipe_leaves_on_stderr_is_nothing():
     finally:
         os.close(write)
     assert run.stderr == b""
+
+
+def test_a_command_that_is_misspelt_is_answered_with_the_nearest(capsys):
+    with pytest.raises(SystemExit) as exit:
+        main(["chek", "homework.py"])
+    assert exit.value.code == 2
+    assert capsys.readouterr().err.endswith("did you mean check?\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("backproof che", ["check"]),
+        ("backproof verify --data c", ["circles", "cats"]),
+        ("backproof verify --hidden relu,t", ["relu,tanh"]),
+        ("backproof verify --format j", ["json"]),
+        ("backproof verify --finite-difference e", ["exhaustive"]),
+    ],
+)
+def test_the_shell_completes_commands_and_what_options_take(words, offered):
+    asked = {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
+    run = subprocess.run(
+        [Path(sys.executable).parent / "backproof"], capture_output=True, text=True,
+        env={**os.environ, **asked, "_BACKPROOF_COMPLETE": "bash_complete"},
+    )  # fmt: skip
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout.splitlines() == [f"plain,{word}" for word in offered]

@@ -239,3 +239,18 @@ def test_a_data_set_is_scored_and_its_mislabelled_pictures_drawn(predict, model_
         with Image.open(path) as picture:
             assert picture.width > 300
     assert {path.name for path in (tmp_path / "drawn").iterdir()} == {"train.png", "test.png"}
+
+
+def test_one_picture_that_cannot_be_read_costs_the_others_nothing(predict, model_path, tmp_path):
+    photograph().save(tmp_path / "good.png")
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    pictures = (tmp_path / "bad.png", tmp_path / "good.png")
+    status, out, err = predict(model_path, *pictures)
+    assert status == 2
+    (line,) = out.splitlines()
+    assert line.startswith(str(tmp_path / "good.png"))
+    assert err.startswith("Error: ")
+    assert "bad.png" in err
+    status, out, err = predict(model_path, tmp_path / "bad.png")
+    assert (status, out) == (2, "")
+    assert "bad.png" in err

@@ -158,6 +158,7 @@ def test_a_line_cannot_cut_the_flower(backproof):
     result = json.loads(out)
     assert status == 0
     assert result["baseline"]["train"]["accuracy"] < 0.6
+    assert result["baseline"]["C"] > 0
     assert result["train"]["accuracy"] > 0.85
 
 
@@ -357,3 +358,38 @@ def test_the_course_s_cats_come_out_at_the_course_s_accuracy(backproof, tmp_path
     assert "test accuracy 0.8000 " in out
     assert "JAX, the first layer in the span of the data: 2500 iterations" in out
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"cost.png", "mislabelled.png"}
+
+
+def test_costs_are_printed_as_they_are_trained(train):
+    status, out, err = train("--iterations", 250, "--print-costs", 100)
+    assert (status, err) == (0, "")
+    assert [line.split(":")[0] for line in out.splitlines() if line.startswith("iteration")] == [
+        "iteration 0", "iteration 100", "iteration 200",
+    ]  # fmt: skip
+    status, out, err = train("--iterations", 250, "--print-costs", 100, "--record-every", 50,
+                             "--format", "json")  # fmt: skip
+    costs = {each["iteration"]: each["cost"] for each in json.loads(out)["costs"]}
+    assert err.splitlines() == [f"iteration {n}: cost {costs[n]:.6f}" for n in (0, 100, 200)]
+
+
+def test_costs_are_printed_on_from_where_a_training_is_resumed(train, backproof, tmp_path):
+    train("--iterations", 150, "--record-every", 50, "--save", tmp_path / "model.h5")
+    _, out, _ = backproof(
+        "train", "--resume", tmp_path / "model.h5", "--iterations", 260, "--print-costs", 100
+    )
+    assert [line.split(":")[0] for line in out.splitlines() if line.startswith("iteration")] == [
+        "iteration 200"
+    ]
+
+
+def test_costs_that_are_not_recorded_cannot_be_printed(train):
+    status, _, err = train("--print-costs", 30, "--record-every", 20)
+    assert status == 2
+    assert err.startswith("Error: print-costs: got 30, expected a multiple of 20")
+
+
+def test_it_says_when_one_class_is_answered_to_everything(train):
+    _, out, _ = train("--init", "zeros", "--iterations", 10)
+    assert "It answers" in out
+    _, out, _ = train("--iterations", 2000, "--learning-rate", 0.5)
+    assert "It answers" not in out

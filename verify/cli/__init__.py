@@ -42,9 +42,12 @@ def _status(arguments: list[str] | None) -> int:
     try:
         with _interruptible():
             return app.main(arguments, standalone_mode=False) or AGREES
-    except SystemExit as closed:
-        # Both click and rich exit so when standard output is a closed pipe, and only then.
-        raise BrokenPipeError from closed
+    except SystemExit as exited:
+        # click ends so when it has completed a word for the shell, with status 0; both click and
+        # rich do with status 1 when standard output is a closed pipe.
+        if not exited.code:
+            return AGREES
+        raise BrokenPipeError from exited
     except click.exceptions.NoArgsIsHelpError as fault:
         print(fault.format_message(), file=sys.stderr)
         return BAD_INPUT

@@ -78,13 +78,15 @@ def command(
 
 
 def check_id(name: str) -> None:
-    """Raise ValueError, with the nearest id, if the gallery has no bug of this name."""
+    """Raise ValueError, with the ids that contain it or the nearest, if no bug has this name."""
     from verify.gallery import BUGS
 
     if name not in BUGS:
-        near = difflib.get_close_matches(name, BUGS, n=1, cutoff=0)
+        near = [bug for bug in BUGS if name and name in bug]
+        near = near or difflib.get_close_matches(name, BUGS, n=1, cutoff=0)
         raise ValueError(
-            f"show: got {name!r}, expected an id that `backproof bugs` lists, such as {near[0]}"
+            f"show: got {name!r}, expected an id that `backproof bugs` lists, such as "
+            f"{', '.join(near)}"
         )
 
 

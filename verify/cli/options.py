@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from verify.cli.output import Command
 from verify.course.datasets import NAMES as DATA_SETS
@@ -34,25 +35,41 @@ def listed(item: Callable[[str], Any], expected: str) -> Callable[..., tuple[Any
     return read
 
 
+INITIALISERS = ("zeros", "normal:", "fan-in", "xavier-in", "xavier", "he")
+"""What --init takes; a scale follows normal:."""
+
 sizes = listed(int, "whole numbers, as in 20,7,5")
 numbers = listed(float, "a number or one for each hidden layer, as in 0.9,0.8")
 names = listed(str, "a name or one for each hidden layer, as in relu,tanh")
+
+
+def offering(*values: str) -> Callable[..., list[CompletionItem]]:
+    """Return a function by which the shell completes an option, or the last item of its list."""
+
+    def complete(ctx: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
+        before, comma, last = typed.rpartition(",")
+        return [CompletionItem(f"{before}{comma}{value}") for value in values
+                if value.startswith(last)]  # fmt: skip
+
+    return complete
 
 
 def problem_options(*, l2: float = 0.0, keep_prob: float = 1.0) -> Callable[[Command], Command]:
     """Return a decorator that adds the options of a problem, with these defaults for two."""
     options = [
         click.option("--data", default="breast-cancer", show_default=True, metavar="NAME|FILE.h5",
+                     shell_complete=offering(*DATA_SETS),
                      help=f"{', '.join(DATA_SETS)}, or an HDF5 file like those of the cats."),
         click.option("--layers", callback=sizes, default="20,7,5", show_default=True,
                      metavar="SIZES",
                      help='Sizes of the hidden layers; "" for none (logistic regression).'),
         click.option("--hidden", callback=names, default="relu", show_default=True,
-                     metavar="NAMES",
+                     metavar="NAMES", shell_complete=offering(*HIDDEN),
                      help=f"Hidden activation ({', '.join(HIDDEN)}), one for all or one each."),
-        click.option("--output", metavar="NAME",
+        click.option("--output", metavar="NAME", shell_complete=offering(*OUTPUTS),
                      help=f"{' or '.join(OUTPUTS)}; by default softmax for over 2 classes."),
         click.option("--init", default="he", show_default=True, metavar="NAME",
+                     shell_complete=offering(*INITIALISERS),
                      help="Initial weights: zeros, normal:SCALE, fan-in, xavier-in, xavier or he."),
         click.option("--l2", type=float, default=l2, show_default=True, metavar="NUMBER",
                      help="Strength of the L2 penalty."),
@@ -61,6 +78,7 @@ def problem_options(*, l2: float = 0.0, keep_prob: float = 1.0) -> Callable[[Com
                      help="Probability that dropout keeps a unit, one for all layers or one each."),
         click.option("--examples", type=int, metavar="N", help="Use the first N examples."),
         click.option("--dtype", default="float64", show_default=True, metavar="NAME",
+                     shell_complete=offering(*DTYPES),
                      help=f"Precision: {' or '.join(DTYPES)}."),
         click.option("--seed", type=int, default=1, show_default=True, metavar="N",
                      help="Seed of the parameters and the dropout masks."),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from verify.problem import check_choice
 
@@ -49,6 +50,9 @@ def output_options(*formats: str) -> Callable[[Command], Command]:
             show_default=True,
             metavar="NAME",
             callback=check,
+            shell_complete=lambda ctx, param, typed: [
+                CompletionItem(name) for name in formats if name.startswith(typed)
+            ],
             help=f"One of {', '.join(formats)}.",
         )(command)
 

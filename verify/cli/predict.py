@@ -39,7 +39,7 @@ def command(
     """Label images, or a data set, with a model that `backproof train` saved.
 
     Images may have any format and size; each is resized to the size that the model was trained
-    on.
+    on. One that cannot be read is named, with exit status 2, and costs the others nothing.
     """  # fmt: skip
     from verify.course.model_files import load
 
@@ -48,19 +48,37 @@ def command(
     if folder is not None and data is None:
         raise ValueError("mislabelled: got images, expected --data: only a data set has labels")
     model = load(model_path)
-    result, text = labelled(model, images) if images else judged(model, str(data), folder)
+    unread: list[str] = []
+    if images:
+        result, text = labelled(model, images, unread)
+    else:
+        result, text = judged(model, str(data), folder)
     if format_ == "json":
         write_json({"model": str(model_path), **result}, output_file)
     else:
         write(text, output_file)
-    return 0
+    for sentence in unread:
+        click.echo(f"Error: {sentence}", err=True)
+    return 2 if unread else 0
 
 
-def labelled(model: Model, images: Sequence[Path]) -> tuple[dict[str, Any], str]:
-    """Return each image's class and its probability, as plain data and as text."""
+def labelled(model: Model, images: Sequence[Path], unread: list[str]) -> tuple[dict[str, Any], str]:
+    """Return each image's class and its probability, as plain data and as text.
+
+    What is wrong with an image that cannot be read is added to `unread`. Raises ValueError if
+    none can.
+    """
     from verify.course.images import read_image
 
-    X = np.concatenate([read_image(path, model) for path in images], axis=1)
+    pixels = {}
+    for path in images:
+        try:
+            pixels[path] = read_image(path, model)
+        except (ValueError, OSError) as fault:
+            unread.append(str(fault))
+    if not pixels:
+        raise ValueError(" ".join(unread))
+    X = np.concatenate(list(pixels.values()), axis=1)
     probabilities = model.probabilities(X)
     found = [
         {
@@ -69,11 +87,11 @@ def labelled(model: Model, images: Sequence[Path]) -> tuple[dict[str, Any], str]
             "probability": float(column[index]),
             "probabilities": dict(zip(model.classes, map(float, column), strict=True)),
         }
-        for path, index, column in zip(images, model.predict(X), probabilities.T, strict=True)
+        for path, index, column in zip(pixels, model.predict(X), probabilities.T, strict=True)
     ]
-    path, name = (max(len(each[column]) for each in found) for column in ("path", "class"))
+    widths = [max(len(each[column]) for each in found) for column in ("path", "class")]
     lines = (
-        f"{each['path']:<{path}}  {each['class']:<{name}}  {each['probability']:.4f}"
+        f"{each['path']:<{widths[0]}}  {each['class']:<{widths[1]}}  {each['probability']:.4f}"
         for each in found
     )
     return {"images": found}, "\n".join(lines)

@@ -56,6 +56,13 @@ if TYPE_CHECKING:
     help="Record the cost every N iterations.",
 )
 @click.option(
+    "--print-costs",
+    "print_every",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Print the cost every N iterations, as they are trained.",
+)
+@click.option(
     "--save",
     "save_path",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -104,6 +111,7 @@ if TYPE_CHECKING:
 def command(
     ctx: click.Context,
     /,
+    print_every: int | None,
     save_path: Path | None,
     save_every: float,
     resume_path: Path | None,
@@ -122,8 +130,10 @@ def command(
     (or --check disagrees), 130 or 143 if it was stopped.
     """  # fmt: skip
     if sweep is not None:
-        if save_path or resume_path or check:
-            raise ValueError("sweep: expected neither --save nor --resume nor --check with it")
+        if save_path or resume_path or check or print_every:
+            raise ValueError(
+                "sweep: expected neither --save nor --resume nor --check nor --print-costs with it"
+            )
         return swept(settings, sweep, folder, baseline, format_, output_file)
 
     from verify.cli.training_report import draw
@@ -131,10 +141,20 @@ def command(
     from verify.course.model_files import save
     from verify.course.training import interruptible
 
+    if print_every and ctx.get_parameter_source("every") is ParameterSource.DEFAULT:
+        settings["every"] = print_every
     session = begin(settings) if resume_path is None else resumed(ctx, resume_path)
     save_path = save_path or resume_path
+    callbacks = [keep(session, save_path, save_every)]
+    if print_every:
+        callbacks.append(printing(session, print_every, to_stderr=format_ == "json"))
     with interruptible() as caught:
-        training_report = trained(session, caught, keep(session, save_path, save_every))
+        training_report = trained(
+            session,
+            caught,
+            lambda training: [callback(training) for callback in callbacks],
+            progress=False if print_every else None,
+        )
         saved = save_path if training_report.good else None
         if saved is not None:
             save(training_report.model, saved)
@@ -183,15 +203,46 @@ def resumed(ctx: click.Context, path: Path) -> Session:
     return resume(load(path), path, iterations)
 
 
+def printing(session: Session, every: int, *, to_stderr: bool) -> Callable[[Training], None]:
+    """Return a callback that prints the costs that are recorded since it was last called.
+
+    Raises ValueError if costs are not recorded at multiples of `every`.
+    """
+    recorded = session.settings["every"]
+    if every % recorded:
+        raise ValueError(
+            f"print-costs: got {every}, expected a multiple of {recorded}, the iterations from "
+            "one recorded cost to the next"
+        )
+    first = -(-session.start // recorded)
+    printed = 0
+
+    def show(training: Training) -> None:
+        nonlocal printed
+        for index in range(printed, len(training.costs)):
+            iteration = (first + index) * recorded
+            if iteration % every == 0:
+                click.echo(
+                    f"iteration {iteration}: cost {training.costs[index]:.6f}", err=to_stderr
+                )
+        printed = len(training.costs)
+
+    return show
+
+
 def trained(
-    session: Session, caught: Sequence[int], callback: Callable[[Training], Any]
+    session: Session,
+    caught: Sequence[int],
+    callback: Callable[[Training], Any],
+    *,
+    progress: bool | None = None,
 ) -> TrainingReport:
     """Train until the end, or until a signal is caught, and report the result."""
     from verify.cli.training_report import report_training
     from verify.cli.training_session import model_of, run
 
     began = perf_counter()
-    training = run(session, stop=lambda: bool(caught), callback=callback)
+    training = run(session, stop=lambda: bool(caught), callback=callback, progress=progress)
     return report_training(session, training, model_of(session, training), perf_counter() - began)
 
 
@@ -249,14 +300,18 @@ def add_baseline(result: dict[str, Any], facts: list[str], session: Session) -> 
     from verify.course.scores import logistic_regression, score
 
     names, Xs, labels = zip(*parts(session.dataset, session.problem.m), strict=True)
-    predicted = logistic_regression(Xs[0], labels[0], Xs[1:])
+    strength, predicted = logistic_regression(Xs[0], labels[0], Xs[1:])
     classes = len(session.dataset.classes)
     scores = {
         name: score(*each, classes)
         for name, each in zip(names, zip(predicted, labels, strict=True), strict=True)
     }
     result["baseline"] = {name: scored.to_dict() for name, scored in scores.items()}
-    facts += [f"LogisticRegressionCV: {accuracy(*each)}" for each in scores.items()]
+    result["baseline"]["C"] = strength
+    for each in scores.items():
+        only = each[1].only
+        one = "" if only is None else f"; it answers {session.dataset.classes[only]} to all"
+        facts.append(f"LogisticRegressionCV, C = {strength:.3g}: {accuracy(*each)}{one}")
 
 
 def add_check(result: dict[str, Any], training_report: TrainingReport) -> Report:

@@ -99,6 +99,9 @@ class TrainingReport:
         ]
         for part, scored in self.scores.items():
             lines += ["", accuracy(part, scored), table(scored, model.classes)]
+        for part, scored in self.scores.items():
+            if scored.only is not None:
+                lines += ["", f"It answers {model.classes[scored.only]} to all of {part}."]
         return "\n".join(lines)
 
 
@@ -125,7 +128,8 @@ def draw(report: TrainingReport, folder: Path) -> list[Path]:
 
     session, model = report.session, report.model
     dataset, every = session.dataset, session.settings["every"]
-    figures = {"cost": plots.cost_curve(*curve(model, every))}
+    title = f"Cost during training, learning rate {session.settings['learning_rate']:g}"
+    figures = {"cost": plots.cost_curve(*curve(model, every), title=title)}
     if model.features == 2:
         m = session.problem.m
         figures["boundary"] = plots.decision_boundary(
@@ -192,12 +196,14 @@ def draw_sweep(reports: Mapping[int, TrainingReport], folder: Path) -> list[Path
     """Draw the costs of each size and, for two features, its decision boundary."""
     from verify.show import plots
 
-    dataset = next(iter(reports.values())).session.dataset
+    session = next(iter(reports.values())).session
+    dataset, settings = session.dataset, session.settings
     models = {f"{size} unit{'s' * (size != 1)}": each.model for size, each in reports.items()}
-    every = next(iter(reports.values())).session.settings["every"]
+    every = settings["every"]
     figures = {
         "sweep-costs": plots.cost_curves(
-            {name: curve(each, every) for name, each in models.items()}
+            {name: curve(each, every) for name, each in models.items()},
+            title=f"Cost during training, learning rate {settings['learning_rate']:g}",
         )
     }
     if dataset.X.shape[0] == 2:

@@ -85,6 +85,7 @@ def run(
     *,
     stop: Callable[[], bool],
     callback: Callable[[Training], Any] = lambda training: None,
+    progress: bool | None = None,
 ) -> Training:
     """Train, with new masks for each iteration if there is dropout."""
     settings, problem = session.settings, session.problem
@@ -99,6 +100,7 @@ def run(
         every=settings["every"],
         callback=callback,
         stop=stop,
+        progress=progress,
     )
 
 

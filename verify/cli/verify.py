@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from verify.cli.options import problem_from, problem_options
+from verify.cli.options import offering, problem_from, problem_options
 from verify.cli.output import output_options, write, write_json
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 @click.option(
     "--finite-difference",
     metavar="METHOD",
+    shell_complete=offering("exhaustive", "sampled", "directional"),
     default="auto",
     help="exhaustive, sampled or directional; by default exhaustive, which takes a few "
     "training steps.",

@@ -40,6 +40,12 @@ class Score:
         """The share of examples that are right."""
         return self.right / self.count
 
+    @property
+    def only(self) -> int | None:
+        """The class that is answered to every example, where the examples are of several."""
+        answered, true = (np.flatnonzero(self.confusion.sum(axis=axis)) for axis in (0, 1))
+        return int(answered[0]) if len(answered) == 1 and len(true) > 1 else None
+
     def to_dict(self) -> dict[str, Any]:
         """Return the score as plain data."""
         return {
@@ -71,8 +77,10 @@ def table(scored: Score, classes: Sequence[str]) -> str:
 
 def logistic_regression(
     X: Float[Array, "n_0 m"], labels: Int[Array, " m"], others: Sequence[Float[Array, "n_0 _"]] = ()
-) -> tuple[Int[Array, " _"], ...]:
+) -> tuple[float, tuple[Int[Array, " _"], ...]]:
     """Fit scikit-learn's LogisticRegressionCV to X; predict the classes of X and of the others.
+
+    Returns the inverse strength C of the penalty that it chose, and the predictions.
 
     Where features outnumber examples, both are first rotated into the span of X, where the
     penalised optimum lies (Kimeldorf & Wahba, 1971): the same fit from far fewer numbers.
@@ -89,4 +97,5 @@ def logistic_regression(
         warnings.simplefilter("ignore", FutureWarning)
         warnings.simplefilter("ignore", ConvergenceWarning)
         fitted.fit(X.T, labels)
-    return tuple(fitted.predict(each.T) for each in (X, *others))
+    chosen = float(np.max(fitted.C_))
+    return chosen, tuple(fitted.predict(each.T) for each in (X, *others))
