@@ -196,14 +196,7 @@ def _piece(problem: Problem) -> Callable[[Params], bytes]:
     _, X, _, masks = problem.arguments
 
     def piece(params: Params) -> bytes:
-        _, cache = manual.forward(
-            params,
-            X,
-            masks,
-            hidden=problem.hidden,
-            output=problem.output,
-            keep_prob=problem.keep_prob,
-        )
+        _, cache = manual.forward(params, X, masks, **problem.forward_options)
         return b"".join(
             np.packbits(layer.Z > 0).tobytes() for layer in cache if layer.activation in KINKED
         )
