@@ -89,8 +89,7 @@ def code_of(path: Path) -> str:
 
 def load(path: Path) -> Any:
     """Return a file as a module. Loops and statements that raise are left out, plots do nothing."""
-    plots = {name: mock.MagicMock() for name in ("matplotlib", "matplotlib.pyplot")}
-    with mock.patch.dict(sys.modules, plots), contextlib.redirect_stdout(io.StringIO()):
+    with without_plots(), contextlib.redirect_stdout(io.StringIO()):
         if (path.parent / "__init__.py").exists():
             return from_package(path)
         module = types.ModuleType(path.stem)
@@ -101,6 +100,21 @@ def load(path: Path) -> Any:
             with contextlib.suppress(Exception):
                 exec(code, module.__dict__)
         return module
+
+
+@contextlib.contextmanager
+def without_plots() -> Iterator[None]:
+    """Put matplotlib away; all else that is imported meanwhile stays, as libraries must."""
+    names = ("matplotlib", "matplotlib.pyplot")
+    real = {name: sys.modules.get(name) for name in names}
+    sys.modules.update({name: mock.MagicMock() for name in names})
+    try:
+        yield
+    finally:
+        for name, module in real.items():
+            del sys.modules[name]
+            if module is not None:
+                sys.modules[name] = module
 
 
 def from_package(path: Path) -> Any:
@@ -121,7 +135,7 @@ def prove(path: Path, twin: str, seed: int = 0) -> dict[str, float]:
     """
     errors: dict[str, float] = {}
     np.random.seed(seed)
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+    with warnings.catch_warnings(), np.errstate(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         module = load(path)
         for name, found, expected in PROOFS[twin](module, np.random.RandomState(seed)):

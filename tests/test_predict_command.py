@@ -254,3 +254,10 @@ def test_one_picture_that_cannot_be_read_costs_the_others_nothing(predict, model
     status, out, err = predict(model_path, tmp_path / "bad.png")
     assert (status, out) == (2, "")
     assert "bad.png" in err
+
+
+def test_a_picture_that_is_named_twice_is_labelled_twice(predict, model_path, tmp_path):
+    photograph().save(tmp_path / "good.png")
+    _, out, _ = predict(model_path, tmp_path / "good.png", tmp_path / "good.png")
+    first, second = out.splitlines()
+    assert first == second

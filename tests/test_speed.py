@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import json
 from functools import partial
 
 import numpy as np
+import pages
 import pytest
 from click.testing import CliRunner
 from problems import random_problem
+from rich.console import Console
 
 import manual
 import verify.course.speed
@@ -17,6 +20,7 @@ from verify.cli.app import app
 from verify.course.speed import matrix_products, timing, whole_runs, workloads
 from verify.course.speed.implementations import implementations
 from verify.course.speed.peers import PEERS, peers_for
+from verify.show import speed
 
 SMALL = ("--data", "circles", "--layers", "3", "--l2", "0", "--keep-prob", "1", "--examples", "20")
 OURS = ("manual", "autodiff-eager", "autodiff-numpy", "autodiff-jit", "autodiff-loop")
@@ -194,6 +198,12 @@ def test_repetitions_are_interleaved_and_each_takes_its_own_number_of_steps():
     times = timing.interleaved(runs, {"a": 3, "b": 5}, repetitions=2)
     assert taken == [("a", 1), ("a", 3), ("b", 1), ("b", 5)] * 2
     assert {name: len(values) for name, values in times.items()} == {"a": 2, "b": 2}
+
+
+def test_the_committed_run_is_readable_in_eighty_columns():
+    console = Console(width=80, file=io.StringIO(), color_system=None)
+    console.print(speed.text(json.loads(pages.RUN.read_text())))
+    assert "\N{HORIZONTAL ELLIPSIS}" not in console.file.getvalue()
 
 
 @pytest.mark.parametrize(

@@ -128,6 +128,11 @@ class Problem:
             "keep_prob": self.keep_prob,
         }
 
+    @property
+    def forward_options(self) -> dict[str, Any]:
+        """Those of a forward pass, which knows no penalty."""
+        return {name: value for name, value in self.options.items() if name != "l2"}
+
     def with_params(self, params: Mapping[str, ArrayLike]) -> Problem:
         """Return the same problem at other parameters."""
         return Problem(**vars(self) | {"params": params})

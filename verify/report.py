@@ -61,8 +61,9 @@ class Worst:
 class Pair:
     """One tensor by two witnesses.
 
-    max_abs is the largest |a - b|; relative ||a - b|| / (||a|| + ||b||), 0 where both are 0;
-    both leave kinked entries out. bar_ratio is the largest |a - b| over its error bar, and the
+    max_abs is the largest |a - b|; relative ||a - b|| / (||a|| + ||b||), 0 where both are 0,
+    and no more than max_abs beside the largest entry nearby where the gradient is 0 here; both
+    leave kinked entries out. bar_ratio is the largest |a - b| over its error bar, and the
     two agree where that is at most 1. `index` are the flat indices of the entries that were
     compared, with a's value, their difference a - b and their bars. Where these are of random
     directions, `index` is empty. `worst` is where that largest one is.

@@ -192,6 +192,8 @@ def _tensor(name: str, case: Evidence, label: str) -> Tensor:
     if case.jax is not None:
         pairs[JAX_DIFFERENCE] = _with_differences(case, case.jax, name, kinked)
     resolution = _resolution(case, name, hidden)
+    if resolution.zero == "here" and resolution.size:
+        pairs = {way: _beside(pair, resolution.size) for way, pair in pairs.items()}
     verdict = _verdict(pairs.values(), resolution)
     worst = _furthest(case, name, pairs, verdict)
     return Tensor(
@@ -206,6 +208,11 @@ def _tensor(name: str, case: Evidence, label: str) -> Tensor:
         resolution=resolution,
         worst=worst and replace(worst, cotangent=label),
     )
+
+
+def _beside(pair: Pair, size: float) -> Pair:
+    """Return a pair of gradients that are 0 but for rounding, compared with a size nearby."""
+    return replace(pair, relative=min(pair.relative, pair.max_abs / size))
 
 
 def _verdict(pairs: Iterable[Pair], resolution: Resolution) -> str:
@@ -244,14 +251,16 @@ def _resolution(case: Evidence, name: str, hidden: np.ndarray) -> Resolution:
         return Resolution(0.0, 0.0, 0.0, "")
     worst = int(np.argmax(seen.see))
     see, limit = float(seen.see[worst]), str(hidden[worst]) or _limit(seen, worst)
-    if not seen.zero:
-        entry = see / seen.largest if seen.largest else math.inf
-        return Resolution(entry, seen.factor, seen.largest, limit)
-    if name in case.independent and not case.hand.grads[name].any() and see < math.inf:
-        return Resolution(0.0, 0.0, 0.0, "", "always")
-    size = case.elsewhere.get(name, 0.0)
-    fine = size > 0 and bool((seen.bar <= ZERO * size).all())
-    return Resolution(see / size if fine else math.inf, math.inf, size, limit, "here")
+    if seen.zero:
+        if name in case.independent and not case.hand.grads[name].any() and see < math.inf:
+            return Resolution(0.0, 0.0, 0.0, "", "always")
+        size = case.elsewhere.get(name, 0.0)
+        if size > 0 and (seen.bar <= ZERO * size).all():
+            return Resolution(see / size, math.inf, size, limit, "here")
+        if not seen.largest:
+            return Resolution(math.inf, math.inf, size, limit, "here")
+    entry = see / seen.largest if seen.largest else math.inf
+    return Resolution(entry, seen.factor, seen.largest, limit)
 
 
 def _limit(seen: Sight, entry: int) -> str:

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem
 
-from verify.cli.output import Command
+from verify.cli.output import Command, offering
 from verify.course.datasets import NAMES as DATA_SETS
 from verify.course.datasets import load
 from verify.course.problems import DTYPES, build_problem, parse_init
@@ -41,17 +40,6 @@ INITIALISERS = ("zeros", "normal:", "fan-in", "xavier-in", "xavier", "he")
 sizes = listed(int, "whole numbers, as in 20,7,5")
 numbers = listed(float, "a number or one for each hidden layer, as in 0.9,0.8")
 names = listed(str, "a name or one for each hidden layer, as in relu,tanh")
-
-
-def offering(*values: str) -> Callable[..., list[CompletionItem]]:
-    """Return a function by which the shell completes an option, or the last item of its list."""
-
-    def complete(ctx: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
-        before, comma, last = typed.rpartition(",")
-        return [CompletionItem(f"{before}{comma}{value}") for value in values
-                if value.startswith(last)]  # fmt: skip
-
-    return complete
 
 
 def problem_options(*, l2: float = 0.0, keep_prob: float = 1.0) -> Callable[[Command], Command]:

@@ -18,6 +18,17 @@ from verify.problem import check_choice
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
+def offering(*values: str) -> Callable[..., list[CompletionItem]]:
+    """Return a function by which the shell completes an option, or the last item of its list."""
+
+    def complete(ctx: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
+        before, comma, last = typed.rpartition(",")
+        return [CompletionItem(f"{before}{comma}{value}") for value in values
+                if value.startswith(last)]  # fmt: skip
+
+    return complete
+
+
 def output_options(*formats: str) -> Callable[[Command], Command]:
     """Return a decorator that adds --format, by default the first of these, and --output-file."""
 
@@ -50,9 +61,7 @@ def output_options(*formats: str) -> Callable[[Command], Command]:
             show_default=True,
             metavar="NAME",
             callback=check,
-            shell_complete=lambda ctx, param, typed: [
-                CompletionItem(name) for name in formats if name.startswith(typed)
-            ],
+            shell_complete=offering(*formats),
             help=f"One of {', '.join(formats)}.",
         )(command)
 

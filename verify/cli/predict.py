@@ -70,15 +70,17 @@ def labelled(model: Model, images: Sequence[Path], unread: list[str]) -> tuple[d
     """
     from verify.course.images import read_image
 
-    pixels = {}
+    paths, columns = [], []
     for path in images:
         try:
-            pixels[path] = read_image(path, model)
+            columns.append(read_image(path, model))
         except (ValueError, OSError) as fault:
             unread.append(str(fault))
-    if not pixels:
+        else:
+            paths.append(path)
+    if not paths:
         raise ValueError(" ".join(unread))
-    X = np.concatenate(list(pixels.values()), axis=1)
+    X = np.concatenate(columns, axis=1)
     probabilities = model.probabilities(X)
     found = [
         {
@@ -87,7 +89,7 @@ def labelled(model: Model, images: Sequence[Path], unread: list[str]) -> tuple[d
             "probability": float(column[index]),
             "probabilities": dict(zip(model.classes, map(float, column), strict=True)),
         }
-        for path, index, column in zip(pixels, model.predict(X), probabilities.T, strict=True)
+        for path, index, column in zip(paths, model.predict(X), probabilities.T, strict=True)
     ]
     widths = [max(len(each[column]) for each in found) for column in ("path", "class")]
     lines = (

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from verify.cli.options import offering, problem_from, problem_options
-from verify.cli.output import output_options, write, write_json
+from verify.cli.options import problem_from, problem_options
+from verify.cli.output import offering, output_options, write, write_json
 
 if TYPE_CHECKING:
     from verify.problem import Problem

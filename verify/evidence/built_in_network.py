@@ -111,7 +111,7 @@ def _nearby(
     import autodiff
 
     bars = rounding.own_bars
-    zero = [name for name, g in grads.items() if not g.any()]
+    zero = [name for name, g in grads.items() if not (np.abs(g) > bars[name]).any()]
     exact = problem.astype(np.float64)
     arrays = {name: np.asarray(value) for name, value in exact.params.items()}
     rng = np.random.default_rng(seed)
@@ -266,14 +266,7 @@ def _piece(problem: Problem) -> Callable[[Params], bytes]:
     _, X, _, masks = problem.arguments
 
     def piece(params: Params) -> bytes:
-        _, cache = manual.forward(
-            params,
-            X,
-            masks,
-            hidden=problem.hidden,
-            output=problem.output,
-            keep_prob=problem.keep_prob,
-        )
+        _, cache = manual.forward(params, X, masks, **problem.forward_options)
         return b"".join(
             np.packbits(layer.Z > 0).tobytes() for layer in cache if layer.activation in KINKED
         )

@@ -51,8 +51,9 @@ class Sight:
 
     see: the error that would have shown. bar: that of the witness alone, in what sees best.
     largest: the largest entry that a witness has, at least. factor: the least relative error of
-    all entries alike that would have shown. zero: whether every entry that the witness has is
-    exactly 0, and it has any.
+    all entries alike that would have shown. zero: whether a witness has entries, and all are 0:
+    exactly, or within the rounding of JAX's where there is JAX. (Differences alone do not tell a
+    small gradient from none.)
     """
 
     see: Float[Array, " entries"]
@@ -65,17 +66,17 @@ class Sight:
 def sight(evidence: Evidence, name: str) -> Sight:
     """Return how small an error of one tensor's gradient would have been seen."""
     size = evidence.hand.grads[name].size
-    see, bar, witness = np.full(size, np.inf), np.full(size, np.inf), np.zeros(size)
-    largest, factor = 0.0, np.inf
+    see, bar = np.full(size, np.inf), np.full(size, np.inf)
+    largest, factor, zero = 0.0, np.inf, True
+    known_to = 0.0 if evidence.jax is None else 1.0
     for found, own in _by_entry(evidence, name):
         shows = np.abs(found.difference) + found.bar
         best = shows < see[found.index]
         see[found.index[best]] = shows[best]
         bar[found.index[best]] = own[best]
-        witness[found.index[best]] = found.other[best]
+        zero = zero and not (np.abs(found.other) > known_to * own).any()
         largest = max(largest, float(np.abs(found.other).max(initial=0.0)))
         factor = min(factor, _factor(shows, found))
-    zero = not witness.any()
     lines = against_directions(evidence, evidence.hand, name)
     if lines.index.size:
         vectors = np.abs(evidence.vectors[name][lines.index])
@@ -89,7 +90,7 @@ def sight(evidence: Evidence, name: str) -> Sight:
         least = (np.abs(lines.other) - own) / vectors.sum(axis=1)
         largest = max(largest, float(least.max()))
         factor = min(factor, _factor(shows, lines))
-        zero = zero and not lines.other.any()
+        zero = zero and not (np.abs(lines.other) > known_to * own).any()
     bends = evidence.bends.get(name)
     for there in evidence.beside:
         if name not in there.entries:

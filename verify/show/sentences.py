@@ -67,7 +67,7 @@ NEXT = {
     "edges": "Check at a point within the domain.",
     "roughness": "Check at another point, or with a mirror in JAX.",
     "unjudged": "Check with a larger budget, or at another point.",
-    "rounding": "Check in float64.",
+    "rounding": "Check in float64 or, if it is that already, where the gradient is larger.",
     "witness": "Check where the gradient is larger, or with a mirror in JAX.",
     "witness with JAX": "Check where the gradient is larger.",
 }

@@ -60,19 +60,17 @@ def markdown(result: Mapping[str, Any]) -> str:
 
 
 def grids(result: Mapping[str, Any]) -> Iterator[Grid]:
-    """Yield the tables: of steps a dtype, of the span, of compiling, of matrix products."""
+    """Yield the tables: a dtype, of steps, of the span and of compiling; of matrix products."""
     rows = result["workloads"]
     for dtype in dict.fromkeys(row["dtype"] for row in rows):
         of_dtype = [row for row in rows if row["dtype"] == dtype]
         yield _steps(f"milliseconds a step, {dtype}", of_dtype)
         spanned = [row for row in of_dtype if set(SPAN) & set(row["ms_per_step"])]
         if spanned:
-            title = f"the same descent in the span of the data, {dtype}"
+            title = f"the same in the span of the data, {dtype}"
             yield Grid(title, _heads(spanned), _lines(SPAN, spanned, "ms_per_step"))
-    compiling = _lines([*PEERS, *OURS], rows, "compile_s", SHORTEST)
-    if compiling:
-        heads = [f"{row['name']} {row['dtype'][-2:]}" for row in rows]
-        yield Grid("seconds until the first step is taken, beyond a step", heads, compiling)
+        if compiling := _lines([*PEERS, *OURS], of_dtype, "compile_s", SHORTEST):
+            yield Grid(f"seconds before the first step, {dtype}", _heads(of_dtype), compiling)
     measured = [row for row in rows if row["roofline"]["products_ms"]]
     if measured:
         yield _products(measured)

@@ -117,7 +117,7 @@ def logits_cost(problem: Problem, params: Params) -> float:
 
 def clipped_cost(problem: Problem, params: Params) -> float:
     """Return the course's cost, from outputs that are clipped away from 0 and 1."""
-    AL, _ = manual.forward(params, problem.X, problem.masks, **_forward_options(problem))
+    AL, _ = manual.forward(params, problem.X, problem.masks, **problem.forward_options)
     return float(manual.clipped_cross_entropy(AL, problem.Y, CLIP))
 
 
@@ -187,7 +187,3 @@ def _trained(figure: Figure, dataset: Dataset, problem: Problem, **how: Any) -> 
 
 def _predict(problem: Problem, X: Float[Array, "n_0 m"]) -> np.ndarray:
     return manual.predict(problem.params, X, hidden=problem.hidden, output=problem.output)
-
-
-def _forward_options(problem: Problem) -> dict[str, Any]:
-    return {name: value for name, value in problem.options.items() if name != "l2"}

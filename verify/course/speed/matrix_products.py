@@ -71,8 +71,7 @@ def _pairs(problem: Problem) -> dict[str, Pairs]:
 
     Z takes the place of dZ, which has its shape.
     """
-    options = {name: problem.options[name] for name in ("hidden", "output", "keep_prob")}
-    _, cache = manual.forward(problem.params, problem.X, problem.masks, **options)
+    _, cache = manual.forward(problem.params, problem.X, problem.masks, **problem.forward_options)
     pairs = {
         "forward": [(layer.W, layer.A_prev) for layer in cache],
         "dW": [(layer.Z, layer.A_prev) for layer in cache],

@@ -53,14 +53,7 @@ def draw(
 
 def forward(problem: Problem) -> tuple[np.ndarray, list[manual.LayerCache]]:
     """Return the output of the textbook's network, and what its layers keep."""
-    return manual.forward(
-        problem.params,
-        problem.X,
-        problem.masks,
-        hidden=problem.hidden,
-        output=problem.output,
-        keep_prob=problem.keep_prob,
-    )
+    return manual.forward(problem.params, problem.X, problem.masks, **problem.forward_options)
 
 
 def is_generic(problem: Problem) -> bool:

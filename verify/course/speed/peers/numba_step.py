@@ -50,7 +50,6 @@ def _steps() -> Any:
     """Return the compiled loop. Its arguments are tuples of arrays, one a layer."""
     import numba
 
-    @numba.njit
     def activate(Z: Any, code: int, factor: Any) -> tuple[Any, Any]:
         """Return A after the mask, and dA / dZ with it."""
         A, slope = np.empty_like(Z), np.empty_like(Z)
@@ -70,7 +69,8 @@ def _steps() -> Any:
                 A[i, e], slope[i, e] = a * f, d * f
         return A, slope
 
-    @numba.njit
+    compiled_activate = numba.njit(activate)
+
     def descend(
         n: int, weights: Any, biases: Any, X: Any, Y: Any, codes: Any, factors: Any, rate: Any,
         decay: Any,
@@ -80,7 +80,7 @@ def _steps() -> Any:
             inputs, slopes = [X], [X[:0]]
             for layer in range(L - 1):
                 Z = np.dot(weights[layer], inputs[layer]) + biases[layer]
-                A, slope = activate(Z, codes[layer], factors[layer])
+                A, slope = compiled_activate(Z, codes[layer], factors[layer])
                 inputs.append(A)
                 slopes.append(slope)
             logits = np.dot(weights[L - 1], inputs[L - 1]) + biases[L - 1]
@@ -93,4 +93,4 @@ def _steps() -> Any:
                 weights[layer][:] -= rate * dW
                 biases[layer][:] -= rate * db
 
-    return descend
+    return numba.njit(descend)

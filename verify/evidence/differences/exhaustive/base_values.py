@@ -76,14 +76,7 @@ def forward(
     """Return the base values of every layer, and of the loss, of some of a problem's examples."""
     masks = None if problem.masks is None else [mask[:, examples] for mask in problem.masks]
     X = problem.X[:, examples].astype(np.float64, copy=False)
-    _, cache = manual.forward(
-        params,
-        X,
-        masks,
-        hidden=problem.hidden,
-        output=problem.output,
-        keep_prob=problem.keep_prob,
-    )
+    _, cache = manual.forward(params, X, masks, **problem.forward_options)
     layers = []
     for index, base in enumerate(cache[:-1]):
         row = ACTIVATIONS[base.activation]
