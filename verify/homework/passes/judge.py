@@ -13,7 +13,7 @@ from verify.findings import Finding
 from verify.homework.passes.composed import composed
 from verify.homework.passes.diagnosis import findings_of
 from verify.homework.passes.engine import operators
-from verify.homework.passes.experiment import Experiment
+from verify.homework.passes.experiment import Experiment, stirred
 from verify.homework.passes.measure import Obstacle, is_summed, measure
 from verify.homework.passes.plans import Case, plans
 from verify.homework.passes.verdicts import Outcome, weigh
@@ -48,9 +48,10 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
     ways = itertools.chain(
         plans(case, candidate), composed(case, candidate), operators(case, candidate)
     )
-    for number, experiments in enumerate(ways):
+    for number, planned in enumerate(ways):
         if number >= MOST_PLANS or (late := time.monotonic() > deadline):
             break
+        experiments = [stirred(experiment, seed) for experiment in planned]
         share = max((deadline - time.monotonic()) / 4, 0.2)
         averages = experiments[0].weights in ("drawn", "fixed") or is_summed(
             case.door, experiments[0]
