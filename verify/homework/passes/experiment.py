@@ -79,8 +79,11 @@ def stirred(experiment: Experiment, seed: int) -> Experiment:
     """Return an experiment on other inputs of the same kind, drawn from a seed.
 
     Every number that is not whole is made a little smaller: it keeps its sign and stays between 0
-    and 1 if it was there. Labels, masks and settings stay, and so do inputs that are alike.
+    and 1 if it was there. Labels, masks and settings stay, and so do inputs that are alike. Where
+    cotangents are given, they belong to the inputs, which stay.
     """
+    if experiment.fixed:
+        return experiment
     return replace(
         experiment, given={name: _stirred(value, seed) for name, value in experiment.given.items()}
     )
