@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 RUN = ROOT / "tests/benchmarks/results/speed.json"
 BLOCK = re.compile(r"(<!-- written: (.*?) -->\n)(.*?)(<!-- end -->\n)", re.S)
 COLUMNS = "88"
-PLAIN = {"COLUMNS": COLUMNS, "NO_COLOR": "1", "PYTHONWARNINGS": "ignore"}
+PLAIN = {"COLUMNS": COLUMNS, "NO_COLOR": "1", "PYTHONWARNINGS": "ignore", "PYTEST_ADDOPTS": ""}
 
 
 def figures(make: Callable[[dict], str]) -> str:
