@@ -3,7 +3,8 @@
     python -m tests.pages
 
 Between `<!-- written: WHAT -->` and `<!-- end -->` a document holds what WHAT gives: the output of
-a command that begins with `$`, or the figures of the committed run of `backproof speed`.
+a command that begins with `$`, or the figures of the committed runs of `backproof speed` and of
+`python -m tests.device`.
 `tests/test_documents.py` asks that writing would change nothing but numbers.
 """
 
@@ -17,6 +18,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from device import page as device_page
 
 from verify.show import speed
 
@@ -50,6 +55,8 @@ def content(what: str) -> str:
     """Return what stands in the block of this name."""
     if what.startswith("$ "):
         return output(what[2:])
+    if what == "gpu":
+        return device_page.tables() + "\n"
     return figures({"speed summary": speed.summary, "speed tables": speed.markdown}[what])
 
 
