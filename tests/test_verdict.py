@@ -86,15 +86,15 @@ def on(numbers, losses=(1.0, 1.0), **others) -> Evidence:
     [
         (AGREE, "agree", Fact("three-agree")),
         (HAND_FROM_JAX, "disagree", Fact("backward-wrong",
-            {"tensors": ["W"], "jax": True, "differences": False})),
+            {"tensors": ["W"], "jax": "JAX", "differences": False})),
         (HAND_FROM_DIFFERENCE, "disagree", Fact("backward-wrong",
-            {"tensors": ["W"], "jax": False, "differences": True})),
-        (JAX_FROM_DIFFERENCE, "undecided", Fact("differences-alone", {"tensors": ["W"]})),
+            {"tensors": ["W"], "jax": "", "differences": True})),
+        (JAX_FROM_DIFFERENCE, "undecided", Fact("differences-alone", {"tensors": ["W"], "jax": "JAX"})),
         (HAND_ALONE, "disagree", Fact("backward-wrong",
-            {"tensors": ["W"], "jax": True, "differences": True})),
-        (JAX_ALONE, "disagree", Fact("differs-from-jax", {"tensors": ["W"]})),
-        (DIFFERENCE_ALONE, "undecided", Fact("differences-alone", {"tensors": ["W"]})),
-        (ALL_APART, "disagree", Fact("differs-from-jax", {"tensors": ["W"]})),
+            {"tensors": ["W"], "jax": "JAX", "differences": True})),
+        (JAX_ALONE, "disagree", Fact("differs-from-jax", {"tensors": ["W"], "jax": "JAX"})),
+        (DIFFERENCE_ALONE, "undecided", Fact("differences-alone", {"tensors": ["W"], "jax": "JAX"})),
+        (ALL_APART, "disagree", Fact("differs-from-jax", {"tensors": ["W"], "jax": "JAX"})),
     ],
 )  # fmt: skip
 def test_where_the_losses_agree_it_follows_from_who_dissents(numbers, verdict, fact):
@@ -125,7 +125,7 @@ def test_where_the_losses_differ_it_is_never_right(numbers, kind):
 def test_a_difference_that_stands_alone_in_one_tensor_is_not_held_against_the_other():
     report = decided(on(DIFFERENCE_ALONE, b=HAND_FROM_DIFFERENCE))
     assert report.conclusion == Fact(
-        "backward-wrong", {"tensors": ["b"], "jax": False, "differences": True}
+        "backward-wrong", {"tensors": ["b"], "jax": "", "differences": True}
     )
 
 
@@ -310,9 +310,9 @@ def test_how_small_an_error_shows_is_that_of_the_first_cotangent():
 def test_under_cotangents_that_all_agree_nothing_more_is_said():
     report = decided(on(AGREE), on(AGREE))
     assert (report.verdict, report.notes) == ("agree", ())
-    assert report.conclusion == Fact("cotangents-agree", {"count": 2, "jax": True})
+    assert report.conclusion == Fact("cotangents-agree", {"count": 2, "jax": "JAX", "forms": []})
     alone = decided(*2 * [evidence({"W": [101.0]}, entries={"W": [101.0]})])
-    assert alone.conclusion == Fact("cotangents-agree", {"count": 2, "jax": False})
+    assert alone.conclusion == Fact("cotangents-agree", {"count": 2, "jax": "", "forms": []})
 
 
 def test_under_cotangents_that_are_all_undecided_so_is_the_whole():

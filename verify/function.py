@@ -114,7 +114,7 @@ def check_claims(
     arrays = claims.tree.arrays
     with _progress(budgeted.at_most(arrays, budget)) as advance:
         found = measure(claims, unit, budget, seed, seconds, advance)
-    report = decide(found.cases, claims.leading)
+    report = decide(found.cases, claims.leading, found.forms, claims.peer)
     settings: dict[str, Any] = {
         "parameters": sum(value.size for value in arrays.values()),
         "dtype": ", ".join(sorted({str(value.dtype) for value in arrays.values()})),
@@ -123,7 +123,9 @@ def check_claims(
         "evaluations": found.evaluations,
     }
     if any(found.cotangents):
-        settings["cotangents"] = list(found.cotangents)
+        settings["cotangents"] = [k for k in found.cotangents if k not in found.forms]
+        if found.forms:
+            settings["forms"] = list(found.forms.values())
     return replace(
         report,
         conclusion=_of_all(report.conclusion, found),
@@ -135,12 +137,19 @@ def check_claims(
 
 def _of_all(conclusion: Fact, found: Measurement) -> Fact:
     """Return a conclusion about all cotangents, also those that the report does not show."""
-    values = dict(conclusion.values)
-    if conclusion.kind in ("cotangents-agree", "wrong-under-cotangents"):
-        values["count"] = len(found.cases) + len(found.wrong) + found.right
-    if conclusion.kind == "wrong-under-cotangents":
-        values["wrong"] = [*values["wrong"], *found.wrong]
-    return replace(conclusion, values=values)
+    kind, values = conclusion.kind, dict(conclusion.values)
+    plain = [label for label in found.wrong if label not in found.forms]
+    if kind == "wrong-for-forms":
+        if not plain:
+            more = [found.forms[label] for label in found.wrong]
+            return replace(conclusion, values=values | {"forms": [*values["forms"], *more]})
+        kind, values = "wrong-under-cotangents", {"first": values["first"], "wrong": []}
+    if kind in ("cotangents-agree", "wrong-under-cotangents"):
+        every = len(found.cases) + len(found.wrong) + found.right
+        values["count"] = every - len(found.forms)
+    if kind == "wrong-under-cotangents":
+        values["wrong"] = [*values["wrong"], *plain]
+    return Fact(kind, values)
 
 
 def _hurried(report: Report, found: Measurement, seconds: float) -> list[Fact]:
@@ -172,10 +181,13 @@ def _progress(total: int) -> Iterator[Callable[[], None]]:
         yield lambda: progress.advance(task)
 
 
-def differentiated(tree: Tree, function: Callable[..., Any]) -> Callable[..., tuple[float, Params]]:
+def differentiated(
+    tree: Tree, function: Callable[..., Any], argument: str = "mirror"
+) -> Callable[..., tuple[float, Params]]:
     """Return the value and gradients, differentiated by JAX, of a function of the tree.
 
-    What is returned takes a flat dict of arrays, and passes on further arguments.
+    What is returned takes a flat dict of arrays, and passes on further arguments. `argument` is
+    what the user calls the function.
     """
     import jax
 
@@ -190,7 +202,7 @@ def differentiated(tree: Tree, function: Callable[..., Any]) -> Callable[..., tu
             if compiled is traced:
                 first = str(fault).strip().splitlines()[0]
                 raise ValueError(
-                    f"mirror: JAX cannot differentiate it ({first}), expected a function written "
+                    f"{argument}: JAX cannot differentiate it ({first}), expected a function written "
                     "with jax.numpy that returns what the other does"
                 ) from fault
             # Python's own control flow cannot be compiled, but it can be differentiated.

@@ -11,13 +11,15 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from verify.evidence.claims import Claims
 from verify.evidence.differences.central import Params, copy
-from verify.evidence.trees import Tree, flatten, integers_as_numbers
+from verify.evidence.forms import ABSENT, laid_out, layouts_of
+from verify.evidence.trees import Tree, as_array, flatten, has_strides, integers_as_numbers
 from verify.function import (
     call,
     check_budget,
@@ -32,6 +34,8 @@ from verify.function import (
 )
 from verify.report import Fact, Report
 
+ByFramework = Callable[[Params, Params], tuple[float, Params]]
+"""The value of <c, outputs> and its gradients, of the arguments and of c by their names."""
 RANDOM = 2
 """Random cotangents."""
 SOME = 4
@@ -107,8 +111,9 @@ def check_vjp(
     if not tree.arrays:
         raise ValueError("constants: got every argument, expected one to be differentiated")
     with jax.enable_x64(True):
-        layer = Layer(names, forward, backward, mirror, tree, aux, unit)
-        report = _checked_layer(layer, budget, seconds, cotangents, seed)
+        witness = mirror and partial(mirrored, mirror, "mirror", names, tree)
+        layer = Layer(names, forward, backward, witness, tree, aux, unit)
+        report = checked_layer(layer, budget, seconds, cotangents, seed)
     converted = [] if numbers is named else [Fact("integers-as-numbers", {"argument": "args"})]
     return replace(
         report,
@@ -129,9 +134,13 @@ def check_vjp(
     )
 
 
-def _checked_layer(
+def checked_layer(
     layer: Layer, budget: int, seconds: float, cotangents: int | None, seed: int
 ) -> Report:
+    """Check a layer within a budget of forward passes and of seconds, while JAX has float64.
+
+    Raises ValueError as `check_vjp` does.
+    """
     tree = layer.tree
     outputs = flatten("forward", layer.forward(*layer.arguments(tree.native(tree.arrays))))
     branches = list(dict.fromkeys(name.partition(".")[0] for name in outputs.leaves))
@@ -149,12 +158,39 @@ def _checked_layer(
         )
     zero = [n for n, g in zip(layer.names, returned, strict=True) if g is None and tree.under(n)]
     claims = _claims(layer, outputs, silent, cotangents, np.random.default_rng(seed))
+    claims, notes = _without_refused(claims)
+    if _writes(layer, outputs, silent):
+        notes.append(Fact("writes-cotangent"))
     report = check_claims(claims, budget, seed, seconds, layer.unit)
-    missing = [Fact("none-is-zero", {"tensors": zero})] if zero else []
-    return replace(
-        report,
-        notes=(*report.notes, *missing),
-    )
+    if zero:
+        notes.append(Fact("none-is-zero", {"tensors": zero}))
+    return replace(report, notes=(*report.notes, *notes))
+
+
+def _without_refused(claims: Claims) -> tuple[Claims, list[Fact]]:
+    """Return claims without the forms of cotangents that the backward pass refuses, and a note."""
+    refused, errors = {}, []
+    for label, form in claims.forms.items():
+        try:
+            claims.pulled(claims.tree.native(claims.tree.arrays), label)
+        except Exception as fault:
+            # Whatever it is that fails: the gradient is not wrong, but it is not there.
+            refused[label] = form
+            errors.append(" ".join(f"{type(fault).__name__}: {fault}".split()))
+    if not refused:
+        return claims, []
+    kept = {k: c for k, c in claims.cotangents.items() if k not in refused}
+    forms = {k: form for k, form in claims.forms.items() if k not in refused}
+    note = Fact("refused-forms", {"forms": [*refused.values()], "error": errors[0].rstrip(".")})
+    return replace(claims, cotangents=kept, forms=forms), [note]
+
+
+def _writes(layer: Layer, outputs: Tree, silent: Collection[str]) -> bool:
+    """Say whether the backward pass writes to the memory of its cotangent."""
+    given = {k: np.full_like(x, 0.0 if k in silent else 0.75) for k, x in outputs.arrays.items()}
+    before = copy(given)
+    layer.gradients(layer.tree.native(layer.tree.arrays), outputs.build(given))
+    return any(not np.array_equal(x.astype(float), before[k]) for k, x in given.items())
 
 
 def _chosen(argument: str, given: Collection[str | int], names: Sequence[str]) -> list[str]:
@@ -178,16 +214,21 @@ class Layer:
     """A forward and a backward function with their arguments, whose names are `names`.
 
     `tree` holds the arguments; what is floating in it is differentiated. `aux` are the outputs
-    that are not, by name or number. `unit` is the unit roundoff that is stated, if any.
+    that are not, by name or number. `unit` is the unit roundoff that is stated, if any. `witness`
+    differentiates <c, outputs> of the same function by a framework: it takes the outputs that are
+    differentiated, and returns a function of the arrays and of c. `peer` is what it is called.
+    `absent` says whether outputs that are not used may have None for a cotangent.
     """
 
     names: tuple[str, ...]
     forward: Callable[..., Any]
     backward: Callable[..., Any]
-    mirror: Callable[..., Any] | None
+    witness: Callable[[Tree], ByFramework] | None
     tree: Tree
     aux: Collection[str | int]
     unit: float | None
+    peer: str = "JAX"
+    absent: bool = False
 
     def arguments(self, arrays: Params) -> tuple[Any, ...]:
         """Return the positional arguments with these arrays in them."""
@@ -225,26 +266,19 @@ def _claims(
 ) -> Claims:
     """Return the claims about the losses <cotangent, forward(args)>, as any other are."""
     heard = outputs.without(silent)
-    shapes = {name: value.shape for name, value in heard.arrays.items()}
-    ends = np.cumsum([value.size for value in heard.arrays.values()])
-    parts = {k: slice(e - heard.arrays[k].size, e) for k, e in zip(shapes, ends, strict=True)}
-    nothing = {name: np.zeros_like(outputs.arrays[name]) for name in silent}
     constants = {n: layer.tree.original[n] for n in layer.names if not layer.tree.under(n)}
-    by_jax = layer.mirror and differentiated(layer.tree, _mirrored(layer, outputs, silent))
-
-    def shaped(cotangent: np.ndarray) -> Params:
-        return {name: cotangent[part].reshape(shapes[name]) for name, part in parts.items()}
+    by_framework = layer.witness and layer.witness(heard)
 
     def flat(arrays: Params) -> np.ndarray:
         found = heard.read("forward", layer.forward(*layer.arguments(arrays)), "fiuc")
         return np.concatenate([value.reshape(-1) for value in found.values()])
 
-    def grads(arrays: Params, cotangent: np.ndarray) -> Params:
+    def grads(arrays: Params, cotangent: np.ndarray, form: str) -> Params:
         # A backward pass may use the memory of its cotangent: each call gets its own.
         native = all(arrays[k].dtype == x.dtype for k, x in layer.tree.arrays.items())
-        every = {**nothing, **shaped(cotangent)}
-        own = outputs.build(outputs.native(every) if native else copy(every))
-        gradients = layer.gradients(arrays, own)
+        every = _shaped(outputs, cotangent, silent)
+        own = outputs.build(laid_out(outputs.native(every) if native else copy(every), form))
+        gradients = layer.gradients(arrays, _without_zeros(own) if form == ABSENT else own)
         wanted = {
             name: layer.zeros(name, arrays) if gradient is None else gradient
             for name, gradient in zip(layer.names, gradients, strict=True)
@@ -252,33 +286,61 @@ def _claims(
         return layer.tree.read("backward", wanted | constants)
 
     def mirror(arrays: Params, cotangent: np.ndarray) -> tuple[float, Params]:
-        assert by_jax is not None
-        return by_jax(arrays, shaped(cotangent))
+        assert by_framework is not None
+        return by_framework(arrays, _shaped(heard, cotangent, ()))
 
-    cotangents, random = _cotangents(heard, count, layer.tree, rng)
-    names = ("forward", "backward")
-    return Claims(layer.tree, flat, grads, mirror if by_jax else None, names, cotangents, random)
+    cotangents, random, forms = _cotangents(heard, count, layer, rng)
+    return Claims(
+        layer.tree,
+        flat,
+        grads,
+        mirror if by_framework else None,
+        ("forward", "backward"),
+        cotangents,
+        random,
+        forms=forms,
+        peer=layer.peer,
+    )
 
 
-def _mirrored(layer: Layer, outputs: Tree, silent: Collection[str]) -> Callable[[Any, Params], Any]:
-    """Return <cotangent, mirror(args)> as a function that JAX can trace."""
+def _shaped(outputs: Tree, cotangent: np.ndarray, silent: Collection[str]) -> Params:
+    """Return a flat cotangent as an array for each output, 0 for those that are silent."""
+    shaped, end = {}, 0
+    for name, value in outputs.arrays.items():
+        start, end = end, end + (0 if name in silent else value.size)
+        heard = name not in silent
+        shaped[name] = cotangent[start:end].reshape(value.shape) if heard else np.zeros_like(value)
+    return shaped
 
-    def function(args: Mapping[str, Any], cotangent: Params) -> Any:
+
+def _without_zeros(cotangent: Any) -> Any:
+    """Return a tree with None in the place of every array of zeros."""
+    from jax.tree_util import tree_map
+
+    return tree_map(lambda x: x if as_array(x, "cotangent").any() else None, cotangent)
+
+
+def mirrored(
+    function: Callable[..., Any], argument: str, names: Sequence[str], tree: Tree, heard: Tree
+) -> ByFramework:
+    """Return <c, function(args)> and its gradients by JAX, as a function of the arrays and of c.
+
+    `heard` are the outputs that are differentiated, and `argument` is what the function is called.
+    """
+
+    def product(args: Mapping[str, Any], cotangent: Params) -> Any:
         import jax.numpy as jnp
 
-        assert layer.mirror is not None
-        found = outputs.without(silent).pick(
-            "mirror", layer.mirror(*(args[name] for name in layer.names))
-        )
+        found = heard.pick(argument, function(*(args[name] for name in names)))
         for name, value in found.items():
             if jnp.shape(value) != cotangent[name].shape:
                 raise ValueError(
-                    f"mirror: it returned the shape {jnp.shape(value)} for {name}, "
+                    f"{argument}: it returned the shape {jnp.shape(value)} for {name}, "
                     f"expected {cotangent[name].shape}, as forward returns it"
                 )
         return sum(jnp.vdot(cotangent[name], value) for name, value in found.items())
 
-    return function
+    return differentiated(tree, product, argument)
 
 
 def _argument_names(forward: Callable[..., Any], count: int) -> tuple[str, ...]:
@@ -296,26 +358,49 @@ def _argument_names(forward: Callable[..., Any], count: int) -> tuple[str, ...]:
 
 
 def _cotangents(
-    heard: Tree, count: int | None, arguments: Tree, rng: np.random.Generator
-) -> tuple[dict[str, np.ndarray], int]:
-    """Return flat cotangents with what they are called, and how many are random: the first.
+    heard: Tree, count: int | None, layer: Layer, rng: np.random.Generator
+) -> tuple[dict[str, np.ndarray], int, dict[str, str]]:
+    """Return flat cotangents with what they are called, how many are random, and other forms.
 
-    Of the others each is 1 at one output.
+    The random ones are the first, those in other forms next; each of the others is 1 at one output.
     """
     size = sum(value.size for value in heard.arrays.values())
     random = RANDOM if count is None else max(1, count // 3)
     result = {f"random {number + 1}": _drawn(heard, rng) for number in range(random)}
+    handed = _in_other_forms(heard, result["random 1"], absent=layer.absent)
+    result |= {label: cotangent for label, (_, cotangent) in handed.items()}
     if count is not None:
         alone = min(count - random, size)
     else:
-        entries = sum(value.size for value in arguments.arrays.values())
+        entries = sum(value.size for value in layer.tree.arrays.values())
         alone = size if size * (entries + size) <= ENTRIES else min(SOME, size)
     labels = _labels(heard)
     for place in np.sort(rng.choice(size, alone, replace=False)):
         unit = np.zeros(size)
         unit[place] = 1
         result[f"1 at output {labels(int(place))}"] = unit
-    return result, random
+    return result, random, {label: form for label, (form, _) in handed.items()}
+
+
+def _in_other_forms(
+    heard: Tree, random: np.ndarray, *, absent: bool
+) -> dict[str, tuple[str, np.ndarray]]:
+    """Return the form and the cotangent of each other form in which a caller may hand one over."""
+    layouts = layouts_of([x for k, x in heard.arrays.items() if has_strides(heard.leaves[k])])
+    ones, zeros = np.ones(random.size), np.zeros(random.size)
+    handed = {}
+    for form in layouts:
+        name, cotangent = ("ones", ones) if form == "expanded" else ("random 1", random)
+        handed[f"{name}, {form}"] = (form, cotangent)
+    handed["ones"], handed["zeros"] = ("ones", ones), ("zeros", zeros)
+    if absent and len(heard.arrays) > 1:
+        start = 0
+        for name, value in heard.arrays.items():
+            alone = np.zeros(random.size)
+            alone[start : start + value.size] = random[start : start + value.size]
+            start += value.size
+            handed[f"{name} alone"] = ("absent", alone)
+    return handed
 
 
 def _drawn(heard: Tree, rng: np.random.Generator) -> np.ndarray:

@@ -20,7 +20,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -56,12 +57,18 @@ class Conclusion(NamedTuple):
 
 
 @np.errstate(all="ignore")
-def decide(cases: Mapping[str, Evidence], whole: int = 1) -> Report:
+def decide(
+    cases: Mapping[str, Evidence],
+    whole: int = 1,
+    forms: Mapping[str, str] = MappingProxyType({}),
+    peer: str = "JAX",
+) -> Report:
     """Return the verdict on one backward pass and the numbers behind it.
 
     `cases` has the evidence on one loss, or on that of each cotangent of a layer by what the
-    cotangent is called, the first of which, `whole`, have a part of every output. The report has no
-    settings and no times.
+    cotangent is called, the first of which, `whole`, have a part of every output. `forms` are
+    those in which some were handed over, and `peer` is what the witness `jax` is called. The
+    report has no settings and no times.
     """
     every = list(cases.values())
     blocked = next((case for case in every if case.obstacle is not None), None)
@@ -70,11 +77,12 @@ def decide(cases: Mapping[str, Evidence], whole: int = 1) -> Report:
     judged = {label: _tensors(case, label) for label, case in cases.items()}
     losses = {label: _losses(case) for label, case in cases.items()}
     tensors = [_worst(same, whole) for same in zip(*judged.values(), strict=True)]
-    concluded = {label: conclude(losses[label], tensors) for label, tensors in judged.items()}
+    concluded = {label: conclude(losses[label], each, peer) for label, each in judged.items()}
     verdict, fact = _over_all(
         {label: _of_layer(each) if label else each for label, each in concluded.items()},
         tensors,
-        jax=every[0].jax is not None,
+        forms,
+        peer if every[0].jax is not None else "",
     )
     first = next(iter(losses.values()))
     return Report(
@@ -92,13 +100,13 @@ def decide(cases: Mapping[str, Evidence], whole: int = 1) -> Report:
     )
 
 
-def conclude(loss: Loss, tensors: Sequence[Tensor]) -> Conclusion:
+def conclude(loss: Loss, tensors: Sequence[Tensor], peer: str = "JAX") -> Conclusion:
     """Return what follows from who agrees with whom, on one loss."""
     if loss.autodiff is None:
         return _concluded_by_differences(tensors)
     hand_jax, hand_difference, jax_difference = (_dissenting(tensors, pair) for pair in PAIRS)
     if loss.agree:
-        return _concluded_by_three(hand_jax, hand_difference, jax_difference)
+        return _concluded_by_three(hand_jax, hand_difference, jax_difference, peer)
     if hand_jax and not hand_difference:
         return Conclusion("disagree", Fact("other-function"))
     if hand_jax:
@@ -114,17 +122,18 @@ def _of_layer(conclusion: Conclusion) -> Conclusion:
 
 
 def _concluded_by_three(
-    hand_jax: list[str], hand_difference: list[str], jax_difference: list[str]
+    hand_jax: list[str], hand_difference: list[str], jax_difference: list[str], peer: str
 ) -> Conclusion:
     """Return what follows where the losses agree."""
     if not hand_jax and not hand_difference and not jax_difference:
         return Conclusion("agree", Fact("three-agree"))
     if hand_jax and jax_difference:
-        return Conclusion("disagree", Fact("differs-from-jax", {"tensors": hand_jax}))
+        return Conclusion("disagree", Fact("differs-from-jax", {"tensors": hand_jax, "jax": peer}))
     wrong = hand_jax or [name for name in hand_difference if name not in jax_difference]
     if not wrong:
-        return Conclusion("undecided", Fact("differences-alone", {"tensors": jax_difference}))
-    against = {"jax": bool(hand_jax), "differences": bool(hand_difference)}
+        values = {"tensors": jax_difference, "jax": peer}
+        return Conclusion("undecided", Fact("differences-alone", values))
+    against = {"jax": peer if hand_jax else "", "differences": bool(hand_difference)}
     return Conclusion("disagree", Fact("backward-wrong", {"tensors": wrong, **against}))
 
 
@@ -140,11 +149,14 @@ def _dissenting(tensors: Sequence[Tensor], pair: str) -> list[str]:
 
 
 def _over_all(
-    concluded: Mapping[str, Conclusion], tensors: Sequence[Tensor], *, jax: bool
+    concluded: Mapping[str, Conclusion],
+    tensors: Sequence[Tensor],
+    forms: Mapping[str, str],
+    jax: str,
 ) -> Conclusion:
     """Return what follows from the conclusions under all cotangents, and from what they show."""
     first, *others = concluded.values()
-    conclusion = _of_cotangents(concluded, jax=jax) if others else first
+    conclusion = _of_cotangents(concluded, forms, jax) if others else first
     coarse = [tensor for tensor in tensors if tensor.verdict == "undecided"]
     if conclusion.verdict != "agree" or not coarse:
         return conclusion
@@ -156,15 +168,22 @@ def _over_all(
     return Conclusion("undecided", Fact("error-bars-too-wide", values))
 
 
-def _of_cotangents(concluded: Mapping[str, Conclusion], *, jax: bool) -> Conclusion:
+def _of_cotangents(
+    concluded: Mapping[str, Conclusion], forms: Mapping[str, str], jax: str
+) -> Conclusion:
     first = next(iter(concluded.values()))
     wrong = [label for label, each in concluded.items() if each.verdict == "disagree"]
+    plain = [label for label in wrong if label not in forms]
     if wrong:
-        values = {"first": concluded[wrong[0]].fact, "wrong": wrong, "count": len(concluded)}
-        return Conclusion("disagree", Fact("wrong-under-cotangents", values))
+        values: dict[str, Any] = {"first": concluded[wrong[0]].fact}
+        if plain:
+            values = {"first": concluded[plain[0]].fact, "wrong": plain, "count": len(concluded)}
+            return Conclusion("disagree", Fact("wrong-under-cotangents", values))
+        values["forms"] = [forms[label] for label in wrong]
+        return Conclusion("disagree", Fact("wrong-for-forms", values))
     if all(each.verdict == "undecided" for each in concluded.values()):
         return first
-    values = {"count": len(concluded), "jax": jax}
+    values = {"count": len(concluded), "jax": jax, "forms": [*forms.values()]}
     return Conclusion("agree", Fact("cotangents-agree", values))
 
 

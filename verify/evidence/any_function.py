@@ -79,7 +79,7 @@ class Measurement:
     which a gradient is wrong, and `right` counts those under which none is. `seconds` are those
     of one gradient by hand, of JAX, of the differences, and of everything. `hurried` says
     whether anything was left out for lack of time. `cotangents` names those that were meant to
-    be taken.
+    be taken, and `forms` has those that were taken in a form that is not plain.
     """
 
     cases: Mapping[str, Evidence]
@@ -89,6 +89,7 @@ class Measurement:
     seconds: Mapping[str, float] = field(default_factory=dict)
     hurried: bool = False
     cotangents: Sequence[str] = ()
+    forms: Mapping[str, str] = field(default_factory=dict)
 
 
 def measure(
@@ -139,11 +140,12 @@ def _measured(claims: Claims, stated: float | None, clock: Clock, seed: int) -> 
     ]
     before = time.perf_counter()
     pulled = _pulled_back(claims, found, clock)
-    cases, compared = _with_differences(claims, leads, found, pulled, clock, seed, rng)
+    cases, compared, taken = _with_differences(claims, leads, found, pulled, clock, seed, rng)
     seconds["finite_difference"] = time.perf_counter() - before
     seconds["total"] = time.perf_counter() - clock.start
     names = list(claims.cotangents)
-    return Measurement(cases, *compared, clock.made, seconds, clock.hurried, names)
+    forms = {label: form for label, form in claims.forms.items() if label in taken}
+    return Measurement(cases, *compared, clock.made, seconds, clock.hurried, names, forms)
 
 
 def _with_arithmetic(claims: Claims, stated: float | None, rng: np.random.Generator) -> Claims:
@@ -168,7 +170,8 @@ def _with_arithmetic(claims: Claims, stated: float | None, rng: np.random.Genera
 
     if unit <= SINGLE or not measured.is_staircase(loss, arrays, grads, rng):
         return replace(claims, unit=unit)
-    kept = dict(list(claims.cotangents.items())[: claims.leading + ALONE])
+    count = claims.leading + len(claims.forms) + ALONE
+    kept = dict(list(claims.cotangents.items())[:count])
     return replace(claims, unit=unit, steps=True, cotangents=kept, leading=len(kept))
 
 
@@ -180,8 +183,11 @@ def _with_differences(
     clock: Clock,
     seed: int,
     rng: np.random.Generator,
-) -> tuple[dict[str, Evidence], tuple[list[str], int]]:
-    """Return the evidence under the cotangents that are shown, and what is true of the others."""
+) -> tuple[dict[str, Evidence], tuple[list[str], int], list[str]]:
+    """Return the evidence under the cotangents that are shown, what is true of the others, and all.
+
+    All are those that were taken.
+    """
     arrays = copy(claims.tree.arrays)
     labels = list(claims.cotangents)[: len(next(iter(pulled.values())))]
     rows = np.array([claims.cotangents[label] for label in labels])
@@ -211,9 +217,9 @@ def _with_differences(
         cases[labels[k]] = replace(evidence, notes=_notes(claims))
         known |= frozenset(suspects(evidence)[0])
     if claims.steps or len(labels) == len(leads):
-        return cases, ([], 0)
+        return cases, ([], 0), labels
     others = under_others(claims, labels, pulled, found, gathered, cases, places, known, rng)
-    return cases | others.cases, (others.wrong, others.right)
+    return cases | others.cases, (others.wrong, others.right), labels
 
 
 def _native_loss(claim: Claim) -> Callable[[Params], float]:
@@ -306,11 +312,11 @@ def _pulled_back(claims: Claims, found: Sequence[Found], clock: Clock) -> dict[s
     arrays = claims.tree.arrays
     rows = {k: [np.asarray(each.hand.grads[k]).reshape(-1) for each in found] for k in arrays}
     enough = (1 - DRAWING) * clock.time_left
-    for cotangent in list(claims.cotangents.values())[len(found) :]:
+    for label in list(claims.cotangents)[len(found) :]:
         if clock.time_left < enough:
             clock.hurried = True
             break
-        for name, gradient in claims.grads(claims.tree.native(arrays), cotangent).items():
+        for name, gradient in claims.pulled(claims.tree.native(arrays), label).items():
             rows[name].append(np.asarray(gradient, float).reshape(-1))
     return {name: row[0][None] if len(row) == 1 else np.array(row) for name, row in rows.items()}
 

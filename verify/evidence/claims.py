@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from verify.evidence.bars.measured import Sizes, ValueAndGrads
 from verify.evidence.differences.central import Params, copy
+from verify.evidence.forms import PLAIN
 from verify.evidence.precisions import DOUBLE, unit_of
 from verify.evidence.trees import Tree
 from verify.evidence.witnesses import Array
@@ -52,21 +53,29 @@ class Claims:
     """The claims that `grads` pulls each of the cotangents back through `outputs`.
 
     `outputs` returns all outputs that are differentiated as one flat array, of the dtype that
-    the user's function gave them; `grads` and `mirror` take a flat cotangent beside the arrays.
-    `cotangents` are named; the first of them, `leading`, have a part of every output. `unit` is
+    the user's function gave them; `grads` and `mirror` take a flat cotangent beside the arrays,
+    and `grads` the form of it, too, which `forms` has for those that are not plain
+    (`verify.evidence.forms`). `cotangents` are named; the first of them, `leading`, have a part
+    of every output, and those of another form come next. `unit` is
     the unit roundoff of the coarsest type that the functions compute in, and `steps` says whether
-    the outputs of float64 arrays are computed in 16 bits, too.
+    the outputs of float64 arrays are computed in 16 bits, too. `peer` is who the mirror is.
     """
 
     tree: Tree
     outputs: Callable[[Params], Float[Array, " M"]]
-    grads: Callable[[Params, Array], Params]
+    grads: Callable[[Params, Array, str], Params]
     mirror: Callable[[Params, Array], tuple[float, Params]] | None
     names: tuple[str, str]
     cotangents: Mapping[str, Float[Array, " M"]]
     leading: int = 1
     unit: float = DOUBLE
     steps: bool = False
+    forms: Mapping[str, str] = field(default_factory=dict)
+    peer: str = "JAX"
+
+    def pulled(self, at: Params, label: str) -> Params:
+        """Return the gradients under one cotangent, handed over in its form."""
+        return self.grads(at, self.cotangents[label], self.forms.get(label, PLAIN))
 
     def under(self, label: str) -> Claim:
         """Return the claim under one cotangent."""
@@ -79,7 +88,7 @@ class Claims:
         return Claim(
             self.tree,
             loss,
-            lambda at: self.grads(at, cotangent),
+            lambda at: self.pulled(at, label),
             None if mirror is None else lambda at: mirror(at, cotangent),
             self.names,
         )
@@ -96,7 +105,7 @@ def alone(claim: Claim) -> Claims:
     return Claims(
         claim.tree,
         lambda at: np.reshape(claim.loss(at), 1),
-        lambda at, _: claim.grads(at),
+        lambda at, *_: claim.grads(at),
         None if mirror is None else lambda at, _: mirror(at),
         claim.names,
         {"": LOSS},

@@ -183,6 +183,11 @@ def integers_as_numbers(argument: str, tree: Any) -> Any:
     return _in_order_of(tree, numbers)
 
 
+def has_strides(leaf: Any) -> bool:
+    """Say whether a leaf is an array in memory of any layout: of NumPy or PyTorch, not of JAX."""
+    return isinstance(leaf, np.ndarray) or _is_tensor(leaf)
+
+
 def widened(leaf: Any, name: str) -> np.ndarray:
     """Return a number or an array as NumPy's, bfloat16 as float32, which holds it exactly."""
     array = as_array(leaf, name)

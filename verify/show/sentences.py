@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
+from verify.evidence.forms import LAYOUTS
 from verify.report import Fact, Resolution
 
 
@@ -20,15 +21,15 @@ def _gradients(tensors: Sequence[str]) -> str:
     return ", ".join(f"d{name}" for name in tensors)
 
 
-def _backward_wrong(tensors: Sequence[str], jax: bool, differences: bool) -> str:
+def _backward_wrong(tensors: Sequence[str], jax: str, differences: bool) -> str:
     if jax and differences:
-        against = "JAX and the finite differences disagree"
+        against = f"{jax} and the finite differences disagree"
     else:
-        against = "JAX disagrees" if jax else "the finite differences disagree"
+        against = f"{jax} disagrees" if jax else "the finite differences disagree"
     return f"The backward pass is wrong in {_gradients(tensors)}: {against} with it."
 
 
-def _too_wide(tensors: Mapping[str, Resolution], count: int, jax: bool) -> str:
+def _too_wide(tensors: Mapping[str, Resolution], count: int, jax: str) -> str:
     """Say of which tensors an error of a tenth would not have shown, why, and what to do."""
     lines = [_coarse(name, resolution) for name, resolution in list(tensors.items())[:SHOWN]]
     more = f" And {len(tensors) - SHOWN} more." if len(tensors) > SHOWN else ""
@@ -81,11 +82,41 @@ def _wrong_under_cotangents(first: Fact, wrong: Sequence[str], count: int) -> st
     )
 
 
-def _cotangents_agree(count: int, jax: bool) -> str:
-    others = "JAX and with finite differences" if jax else "finite differences"
+FORMS = {
+    "strided": "strided ([..., ::2])",
+    "transposed": "transposed",
+    "expanded": "expanded (stride 0, as y.sum() hands it back)",
+    "ones": "1 throughout",
+    "zeros": "0 throughout",
+    "absent": "None for all outputs but one",
+}
+"""What a cotangent of each form is."""
+
+
+def _wrong_for_forms(first: Fact, forms: Sequence[str]) -> str:
+    wrong = first.values.get("tensors", ())
+    kinds = list(dict.fromkeys(forms))
+    words = _listed([FORMS[form] for form in kinds], "or")
+    if not {*kinds} <= {*LAYOUTS}:
+        return f"{sentence(first)} This is so where the cotangent is {words}."
+    verb = "is" if len(wrong) == 1 else "are"
+    return (
+        "The backward pass is right for contiguous cotangents alone: where the cotangent is "
+        f"{words}, {_gradients(wrong)} {verb} wrong. It does not follow the strides."
+    )
+
+
+def _listed(words: Sequence[str], word: str = "and") -> str:
+    return f" {word} ".join([", ".join(words[:-1]), words[-1]] if words[1:] else words)
+
+
+def _cotangents_agree(count: int, jax: str, forms: Sequence[str] = ()) -> str:
+    others = f"{jax} and with finite differences" if jax else "finite differences"
+    layouts = [form for form in LAYOUTS if form in forms]
+    also = f", contiguous, {_listed(layouts)}" if layouts else ""
     return (
         f"The backward pass agrees with {others} of the forward pass, within their error bars, "
-        f"for {count} cotangents."
+        f"for {count} cotangents{also}."
     )
 
 
@@ -137,12 +168,12 @@ SENTENCES: Mapping[str, Callable[..., str]] = {
     # What follows from who agrees with whom.
     "three-agree": lambda: "All three ways agree, every entry within its error bar.",
     "backward-wrong": _backward_wrong,
-    "differs-from-jax": lambda tensors: (
-        f"The backward pass differs from JAX in {_gradients(tensors)}."
+    "differs-from-jax": lambda tensors, jax: (
+        f"The backward pass differs from {jax} in {_gradients(tensors)}."
     ),
-    "differences-alone": lambda tensors: (
+    "differences-alone": lambda tensors, jax: (
         f"Only the finite differences disagree, in {_gradients(tensors)}; the hand-written pass "
-        "and JAX agree, so the code is not wrong. Check at another point to see all three agree."
+        f"and {jax} agree, so the code is not wrong. Check at another point to see all three agree."
     ),
     "other-function": lambda: (
         "The forward pass is not the function that it should be, and the backward pass is "
@@ -168,6 +199,7 @@ SENTENCES: Mapping[str, Callable[..., str]] = {
     ),
     "error-bars-too-wide": _too_wide,
     "wrong-under-cotangents": _wrong_under_cotangents,
+    "wrong-for-forms": _wrong_for_forms,
     "cotangents-agree": _cotangents_agree,
     # Why there is nothing to check.
     "losses-not-finite": lambda hand, jax: (
@@ -223,6 +255,15 @@ SENTENCES: Mapping[str, Callable[..., str]] = {
     "none-is-zero": lambda tensors: (
         f"backward returned None for {', '.join(tensors)}, which was taken as zero. If that is "
         "meant, name it in constants."
+    ),
+    "refused-forms": lambda forms, error: (
+        f"backward raises {error}, where the cotangent is "
+        f"{_listed([FORMS[form] for form in forms], 'or')}; that was not judged, and a caller may "
+        "hand over such."
+    ),
+    "writes-cotangent": lambda: (
+        "backward writes into its cotangent. Where that is used again, as in x + f(x), another "
+        "gradient comes out wrong."
     ),
     "integers-as-numbers": lambda argument: f"{argument} are integers; they were taken as float64.",
     "worst-of-all-cotangents": lambda: "Each gradient shows its worst result over all cotangents.",
