@@ -132,7 +132,9 @@ def test_hostile_names_appear_as_text(render, monkeypatch):
     ]
     hostile = dataclasses.replace(
         report,
-        conclusion=Fact("backward-wrong", {"tensors": [HOSTILE], "jax": "JAX", "differences": True}),
+        conclusion=Fact(
+            "backward-wrong", {"tensors": [HOSTILE], "jax": "JAX", "differences": True}
+        ),
         diagnosis=(finding,),
         notes=(Fact("none-is-zero", {"tensors": [HOSTILE]}),),
         tensors=tensors,

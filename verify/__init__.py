@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from verify.network import three_way as three_way
     from verify.problem import Problem as Problem
     from verify.report import Report as Report
+    from verify.rule import check as check
 
 _HOME = {
     "Problem": "verify.problem",
     "Report": "verify.report",
     "build_problem": "verify.course.problems",
+    "check": "verify.rule",
     "check_vjp": "verify.layer",
     "compare": "verify.function",
     "draw_masks": "verify.masks",

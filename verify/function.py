@@ -8,6 +8,7 @@ which `verify.network` knows better, and a function without a loss (`verify.laye
 
 from __future__ import annotations
 
+import inspect
 import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from verify.door import door
 from verify.evidence.any_function import Measurement, measure
 from verify.evidence.claims import Claim, Claims, alone
 from verify.evidence.differences import budgeted
@@ -36,6 +38,7 @@ from verify.report import Fact, Report
 from verify.verdict import decide
 
 
+@door
 def compare(
     loss: Callable[[Any], Any],
     grads: Callable[[Any], Any],
@@ -202,8 +205,8 @@ def differentiated(
             if compiled is traced:
                 first = str(fault).strip().splitlines()[0]
                 raise ValueError(
-                    f"{argument}: JAX cannot differentiate it ({first}), expected a function written "
-                    "with jax.numpy that returns what the other does"
+                    f"{argument}: JAX cannot differentiate it ({first}), expected a function "
+                    "written with jax.numpy that returns what the other does"
                 ) from fault
             # Python's own control flow cannot be compiled, but it can be differentiated.
             compiled = traced
@@ -268,6 +271,23 @@ def check_names(names: Any, count: int) -> tuple[str, ...]:
     return given
 
 
+def argument_names(function: Callable[..., Any], count: int, skipped: int = 0) -> tuple[str, ...]:
+    """Return the names that a signature has for its arguments, or numbered ones.
+
+    The first `skipped` of the signature are not among them.
+    """
+    try:
+        parameters = list(inspect.signature(function).parameters.values())[skipped:]
+    except (TypeError, ValueError):
+        parameters = []
+    positional = [
+        p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]
+    if len(positional) >= count:
+        return tuple(positional[:count])
+    return tuple(f"arg{number}" for number in range(count))
+
+
 def special_points(tree: Tree) -> list[Fact]:
     """Return which floating leaves are 0 or 1 throughout, so that a factor of them is not seen."""
     arrays = {k: as_array(v, k) for k, v in tree.leaves.items() if is_floating(v)}
@@ -293,6 +313,8 @@ def call(function: str, arguments: Mapping[str, Any], **options: Any) -> str:
 
 
 def _written(key: str, value: Any) -> str:
+    if key == "function" and isinstance(value, str):
+        return value
     if isinstance(value, float) and not math.isfinite(value):
         return f"float('{value}')"
     if isinstance(value, (str, Real, tuple, list)) and key not in ("params", "args"):

@@ -8,7 +8,6 @@ evaluation of forward serves all of them (`verify.evidence.any_function`).
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,11 +15,13 @@ from typing import Any
 
 import numpy as np
 
+from verify.door import door
 from verify.evidence.claims import Claims
 from verify.evidence.differences.central import Params, copy
 from verify.evidence.forms import ABSENT, laid_out, layouts_of
 from verify.evidence.trees import Tree, as_array, flatten, has_strides, integers_as_numbers
 from verify.function import (
+    argument_names,
     call,
     check_budget,
     check_claims,
@@ -35,7 +36,7 @@ from verify.function import (
 from verify.report import Fact, Report
 
 ByFramework = Callable[[Params, Params], tuple[float, Params]]
-"""The value of <c, outputs> and its gradients, of the arguments and of c by their names."""
+"""<c, outputs> and its gradients, of the arguments and of c, both by name."""
 RANDOM = 2
 """Random cotangents."""
 SOME = 4
@@ -44,6 +45,7 @@ ENTRIES = 2**20
 """Entries of the Jacobian that are compared at most, where all outputs are shown alone."""
 
 
+@door
 def check_vjp(
     forward: Callable[..., Any],
     backward: Callable[..., Any],
@@ -102,11 +104,11 @@ def check_vjp(
     import jax
 
     given = check_names(names, len(args))
-    names = given or _argument_names(forward, len(args))
+    names = given or argument_names(forward, len(args))
     named = dict(zip(names, args, strict=True))
     numbers = integers_as_numbers("args", named)
     tree = flatten("args", numbers)
-    fixed = [leaf for name in _chosen("constants", constants, names) for leaf in tree.under(name)]
+    fixed = [leaf for name in chosen("constants", constants, names) for leaf in tree.under(name)]
     tree = tree.without(fixed)
     if not tree.arrays:
         raise ValueError("constants: got every argument, expected one to be differentiated")
@@ -144,7 +146,7 @@ def checked_layer(
     tree = layer.tree
     outputs = flatten("forward", layer.forward(*layer.arguments(tree.native(tree.arrays))))
     branches = list(dict.fromkeys(name.partition(".")[0] for name in outputs.leaves))
-    silent = [x for name in _chosen("aux", layer.aux, branches) for x in outputs.under(name)]
+    silent = [x for name in chosen("aux", layer.aux, branches) for x in outputs.under(name)]
     if not any(value.size for value in outputs.without(silent).arrays.values()):
         raise ValueError("aux: got every output, expected one to be differentiated")
     check_budget(budget, len(tree.arrays))
@@ -193,7 +195,7 @@ def _writes(layer: Layer, outputs: Tree, silent: Collection[str]) -> bool:
     return any(not np.array_equal(x.astype(float), before[k]) for k, x in given.items())
 
 
-def _chosen(argument: str, given: Collection[str | int], names: Sequence[str]) -> list[str]:
+def chosen(argument: str, given: Collection[str | int], names: Sequence[str]) -> list[str]:
     """Return names for what is given by name or number.
 
     Raises ValueError, naming the argument, for what is neither.
@@ -341,20 +343,6 @@ def mirrored(
         return sum(jnp.vdot(cotangent[name], value) for name, value in found.items())
 
     return differentiated(tree, product, argument)
-
-
-def _argument_names(forward: Callable[..., Any], count: int) -> tuple[str, ...]:
-    """Return the names that forward's signature has for its arguments, or numbered ones."""
-    try:
-        parameters = list(inspect.signature(forward).parameters.values())
-    except (TypeError, ValueError):
-        parameters = []
-    positional = [
-        p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-    ]
-    if len(positional) >= count:
-        return tuple(positional[:count])
-    return tuple(f"arg{number}" for number in range(count))
 
 
 def _cotangents(

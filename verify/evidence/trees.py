@@ -57,6 +57,16 @@ class Tree:
             return {name: built[name] for name in self.original}
         return _in_order_of(self.original, jax.tree_util.tree_unflatten(self.structure, values))
 
+    def replaced(self, tree: Any, leaves: Mapping[str, Any]) -> Any:
+        """Return a tree of the same structure with some leaves replaced, by name."""
+        import jax
+
+        if self._flat:
+            return {**tree, **leaves}
+        values, structure = jax.tree_util.tree_flatten(tree)
+        new = [leaves.get(k, x) for k, x in zip(self.leaves, values, strict=True)]
+        return _in_order_of(tree, jax.tree_util.tree_unflatten(structure, new))
+
     @cached_property
     def _flat(self) -> bool:
         """Whether the tree is a dict of leaves, as the arguments of most functions are."""
@@ -227,6 +237,9 @@ def _tensor(array: np.ndarray, like: Any) -> Any:
     """Return an array as a tensor of PyTorch, on the device of another, with its memory shared."""
     import torch
 
+    if array.size > 1 and 0 in array.strides:
+        one = array[tuple(slice(1) for _ in array.shape)].copy()
+        return _tensor(one, like).detach().expand(array.shape)
     if array.dtype == BFLOAT16:
         tensor = torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
     else:

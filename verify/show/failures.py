@@ -19,7 +19,7 @@ PLACES = {
     "direction": ", along a random direction",
     "ties": ", along tied entries together",
 }
-WITNESSES = {"autodiff": "JAX", "finite_difference": "finite differences"}
+WITNESSES = {"finite_difference": "finite differences"}
 
 
 def wrong_tensors(tensors: Sequence[Tensor]) -> list[Tensor]:
@@ -27,8 +27,16 @@ def wrong_tensors(tensors: Sequence[Tensor]) -> list[Tensor]:
     return [tensor for tensor in tensors if tensor.worst is not None and tensor.worst.wrong]
 
 
-def failure(tensor: Tensor) -> tuple[str, str, str]:
-    """Return where a gradient is furthest off, what was found, and what is expected by whom."""
+def peer(report: Report) -> str:
+    """Return what the witness is called that differentiates a function by a framework."""
+    return str(report.settings.get("peer", "JAX"))
+
+
+def failure(tensor: Tensor, peer: str = "JAX") -> tuple[str, str, str]:
+    """Return where a gradient is furthest off, what was found, and what is expected by whom.
+
+    `peer` is as in `peer(report)`.
+    """
     worst = tensor.worst
     assert worst is not None
     number = _writer(worst)
@@ -39,14 +47,19 @@ def failure(tensor: Tensor) -> tuple[str, str, str]:
     return (
         f"d{tensor.name}{_index(worst, tensor.shape)}{PLACES[worst.place]}",
         number(worst.found),
-        f"{expected} by {WITNESSES[worst.witness]}{under}",
+        f"{expected} by {WITNESSES.get(worst.witness, peer)}{under}",
     )
 
 
 def circumstances(report: Report) -> str:
-    """Return in which type, and by which seed, a check was made."""
+    """Return in which type, on what device, and by which seed, a check was made."""
     dtype, seed = report.settings.get("dtype"), report.settings.get("seed")
-    return f"Checked in {dtype}{'' if seed is None else f', with seed {seed}'}." if dtype else ""
+    if not dtype:
+        return ""
+    device, layouts = report.settings.get("device"), report.settings.get("layouts", {})
+    where = f" on {device}" if device else ""
+    of = "".join(f", {name} with {layout}" for name, layout in layouts.items())
+    return f"Checked in {dtype}{where}{of}{'' if seed is None else f', with seed {seed}'}."
 
 
 def _index(worst: Worst, shape: tuple[int, ...]) -> str:

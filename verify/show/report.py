@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from verify.report import PAIRS, Loss, Pair, Report, Resolution, Tensor
-from verify.show.failures import circumstances, failure, wrong_tensors
+from verify.show.failures import circumstances, failure, peer, wrong_tensors
 from verify.show.sentences import sentence
 
 if TYPE_CHECKING:
@@ -69,9 +69,12 @@ def table(report: Report) -> RenderableType:
     if report.loss is not None:
         parts.append(Text(_loss_line(report.loss)))
     if report.tensors:
-        parts.append(_table(report.tensors))
+        parts.append(_table(report.tensors, peer(report)))
     wrong = wrong_tensors(report.tensors)
-    parts += [Text("{}: found {}, expected {}".format(*failure(each))) for each in wrong[:LISTED]]
+    parts += [
+        Text("{}: found {}, expected {}".format(*failure(each, peer(report))))
+        for each in wrong[:LISTED]
+    ]
     if len(wrong) > LISTED:
         parts.append(Text(f"And {len(wrong) - LISTED} more."))
     parts += [
@@ -101,10 +104,12 @@ def _loss_line(loss: Loss) -> str:
     return f"loss manual {loss.manual:.12g}, JAX {loss.autodiff:.12g}: {word}"
 
 
-def _table(tensors: Sequence[Tensor]) -> Table:
+def _table(tensors: Sequence[Tensor], peer: str) -> Table:
     from rich.table import Table
 
-    titles = dict(zip(PAIRS, ("hand\nvs JAX", "hand\nvs diff", "JAX\nvs diff"), strict=True))
+    name = peer.removeprefix("the ")[:3]
+    heads = (f"hand\nvs {name}", "hand\nvs diff", f"{name}\nvs diff")
+    titles = dict(zip(PAIRS, heads, strict=True))
     shown = [pair for pair in PAIRS if any(pair in tensor.pairs for tensor in tensors)]
     sampled = any(tensor.entries_checked < math.prod(tensor.shape) for tensor in tensors)
     bent = any(tensor.kinks for tensor in tensors)

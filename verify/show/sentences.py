@@ -82,6 +82,12 @@ def _wrong_under_cotangents(first: Fact, wrong: Sequence[str], count: int) -> st
     )
 
 
+PARTS = {
+    (1, "reverse"): "The gradient",
+    (1, "forward"): "The derivative in forward mode",
+    (2, "reverse"): "The gradient's own gradient",
+}
+"""What was checked, by order and mode."""
 FORMS = {
     "strided": "strided ([..., ::2])",
     "transposed": "transposed",
@@ -260,6 +266,20 @@ SENTENCES: Mapping[str, Callable[..., str]] = {
         f"backward raises {error}, where the cotangent is "
         f"{_listed([FORMS[form] for form in forms], 'or')}; that was not judged, and a caller may "
         "hand over such."
+    ),
+    "requires-no-gradient": lambda tensors: (
+        f"{_listed(tensors)} {'requires' if len(tensors) == 1 else 'require'} no gradient, as "
+        f"others do, and {'was' if len(tensors) == 1 else 'were'} taken as constant."
+    ),
+    "moved": lambda tensors: (
+        f"{_listed(tensors)} {'was' if len(tensors) == 1 else 'were'} constant throughout, and "
+        "moved to general values: at such a point a forgotten factor may not show. jitter=False "
+        "leaves them."
+    ),
+    "part": lambda order, mode, fact: f"{PARTS[order, mode]}: {sentence(fact)}",
+    "parts-agree": lambda parts: (
+        f"{_listed([PARTS[tuple(part)] for part in parts])} "
+        f"{'agrees' if len(parts) == 1 else 'agree'}."
     ),
     "writes-cotangent": lambda: (
         "backward writes into its cotangent. Where that is used again, as in x + f(x), another "

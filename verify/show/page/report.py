@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from verify.report import PAIRS, Report, Tensor, over_bar
-from verify.show.failures import circumstances, failure, wrong_tensors
+from verify.show.failures import circumstances, failure, peer, wrong_tensors
 from verify.show.page.charts import bar_chart
 from verify.show.page.findings import badge, box, notes
 from verify.show.page.markup import Html, document, element, number, style, table
@@ -118,7 +118,7 @@ def _word(agree: bool) -> Html:
 
 def _compared(report: Report) -> dict[str, tuple[str, str]]:
     """Name the two sides of each pair that the report has."""
-    hand, jax, difference = "by hand", "JAX", "finite difference"
+    hand, jax, difference = "by hand", peer(report), "finite difference"
     sides = dict(zip(PAIRS, ((hand, jax), (hand, difference), (jax, difference)), strict=True))
     return {
         pair: names
@@ -163,7 +163,7 @@ def _diagnosis(report: Report) -> list[Any]:
 
 def _worst_places(report: Report) -> Html | None:
     """Show what was found and what is expected in the worst entry of each tensor that is wrong."""
-    rows = [failure(tensor) for tensor in wrong_tensors(report.tensors)]
+    rows = [failure(tensor, peer(report)) for tensor in wrong_tensors(report.tensors)]
     caption = "The worst entry of each gradient that is not as expected"
     return table(["where", "found", "expected"], rows, caption=caption) if rows else None
 
