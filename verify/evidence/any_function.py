@@ -24,7 +24,7 @@ from functools import partial
 import numpy as np
 
 from verify.evidence.bars import measured
-from verify.evidence.bars.measured import DRAWS, Sizes, ValueAndGrads
+from verify.evidence.bars.measured import DRAWS, DRAWS_OF_16_BITS, Sizes, ValueAndGrads
 from verify.evidence.claims import (
     Claim,
     Claims,
@@ -273,7 +273,7 @@ def _draws(clock: Clock, each: float, unit: float) -> int:
     weight = 3 if unit >= SINGLE else 1  # a narrow gradient is drawn in float64 as well
     affordable = (DRAWING * clock.time_left / max(each, 1e-9) - CALLS) / weight
     clock.hurried = clock.hurried or affordable < DRAWS
-    return int(min(max(affordable, FEWEST), DRAWS))
+    return int(min(max(affordable, FEWEST), DRAWS if unit <= SINGLE else DRAWS_OF_16_BITS))
 
 
 def _found(

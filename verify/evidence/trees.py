@@ -187,7 +187,7 @@ def integers_as_numbers(argument: str, tree: Any) -> Any:
     import jax
 
     leaves = [leaf for _, leaf in _leaves(argument, tree)[0]]
-    if any(_dtype(leaf) in FLOATS for leaf in leaves) or int not in map(type, leaves):
+    if any(map(is_floating, leaves)) or int not in map(type, leaves):
         return tree
     numbers = jax.tree_util.tree_map(lambda x: float(x) if type(x) is int else x, tree)
     return _in_order_of(tree, numbers)
@@ -305,7 +305,8 @@ def _is_dict(node: Any) -> bool:
 
 def is_floating(leaf: Any) -> bool:
     """Return whether a leaf is a number or an array of floating point."""
-    return _dtype(leaf) in FLOATS
+    dtype = _dtype(leaf)
+    return dtype is not None and dtype in FLOATS  # None is equal to float64
 
 
 def _dtype(leaf: Any) -> np.dtype | None:

@@ -6,6 +6,7 @@ in, as it imports torch.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from importlib import import_module
@@ -214,7 +215,11 @@ class _Pushed:
 
 def _columns(function: Callable[..., Any], leaves: Tensors, name: str) -> Iterator[list[Tensor]]:
     """Return how the outputs change with each entry of one leaf."""
-    forward_ad = torch.autograd.forward_ad
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's own, where it is first used
+        forward_ad = torch.autograd.forward_ad
+        with forward_ad.dual_level():
+            forward_ad.make_dual(torch.zeros(()), torch.ones(()))
     x = leaves[name]
     for i in range(x.numel()):
         tangent = torch.zeros_like(x)
@@ -290,7 +295,7 @@ def _odd(leaf: Any) -> bool:
     for stride, n in pairs:
         if stride < reach:
             return False
-        reach = stride * n
+        reach += stride * (n - 1)
     return True
 
 

@@ -30,6 +30,8 @@ Params = dict[str, np.ndarray]
 ValueAndGrads = Callable[[Params], tuple[float, Params]]
 
 DRAWS = 16
+DRAWS_OF_16_BITS = 48
+"""Likewise, where rounding is so coarse that its own spread has to be known better."""
 CHANCE = 1e-9
 FLOOR = 128.0
 """Units of rounding allowed beside the draws: a library's tanh may be off by 8, which 1 - tanh^2
@@ -442,5 +444,5 @@ def _quantile(entries: int, draws: int) -> float:
     """
     from scipy.special import stdtrit
 
-    draws = draws if draws == DRAWS else min(draws + SHARED, DRAWS)
+    draws = draws if draws >= DRAWS else min(draws + SHARED, DRAWS)
     return float(-stdtrit(draws, CHANCE / (2 * entries)))

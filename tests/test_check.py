@@ -1,0 +1,252 @@
+"""`check` on functions of PyTorch: kernels right and wrong, in every precision and layout."""
+
+from __future__ import annotations
+
+import pytest
+
+from verify import check
+
+torch = pytest.importorskip("torch", reason="functions of PyTorch take PyTorch")
+from torch_kernels import KERNELS  # noqa: E402
+
+PRECISIONS = ["float64", "float32", "bfloat16"]
+WRONG = [(name, mistake) for name, kernel in KERNELS.items() for mistake in kernel.mistakes]
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Small tensors take longer on more, and other tests run beside."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def checked(name, mistake, precision, **options):
+    kernel = KERNELS[name]
+    args = kernel.args(getattr(torch, precision))
+    return check(kernel.rule(mistake), args, kernel.plain, constants=kernel.constants, **options)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("name", KERNELS)
+def test_a_right_kernel_agrees_in_every_precision_and_layout(name, precision):
+    report = checked(name, "", precision)
+    assert report.ok, str(report)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize(("name", "mistake"), WRONG)
+def test_a_wrong_kernel_is_caught_in_every_precision(name, mistake, precision):
+    report = checked(name, mistake, precision)
+    assert report.verdict == "disagree", str(report)
+    layout = report.conclusion.kind == "wrong-for-forms"
+    assert layout == (mistake == "ignores strides"), str(report)
+
+
+def rule(forward, backward):
+    """Return an autograd.Function of functions that take no context but what is saved."""
+
+    class Function(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return forward(x)
+
+        @staticmethod
+        def backward(ctx, dy):
+            return backward(dy, *ctx.saved_tensors)
+
+    return Function
+
+
+SQUARE = rule(lambda x: x * x, lambda dy, x: 2 * x * dy)
+X = torch.tensor([[0.5, -1.2, 2.0], [0.3, 0.7, -0.4]], dtype=torch.float64)
+
+
+@pytest.mark.unchecked
+@pytest.mark.parametrize(
+    "x", [X.T, X[:, ::2], X[:1].expand(2, 3), X[0, 0], X.clone().requires_grad_(), X.bfloat16()]
+)
+@pytest.mark.parametrize("function", [SQUARE, SQUARE.apply, lambda x: x * x])
+def test_tensors_are_taken_as_they_are(function, x):
+    seen = []
+
+    def watched(y):
+        seen.append((y.dtype, y.stride()))
+        return function.apply(y) if function is SQUARE else function(y)
+
+    assert check(watched, (x,)).ok
+    if 0 not in x.stride():  # entries that share memory cannot be moved one by one
+        assert {stride for _, stride in seen} == {x.stride()}
+    assert {dtype for dtype, _ in seen} <= {x.dtype, torch.float64}
+
+
+def test_what_only_contiguous_cotangents_are_right_for_is_said():
+    report = checked("GELU", "ignores strides", "float32")
+    assert report.meaning == (
+        "The backward pass is right for contiguous cotangents alone: where the cotangent is "
+        "strided ([..., ::2]) or transposed, darg0 is wrong. It does not follow the strides."
+    )
+    assert "on cpu" in str(report)
+
+
+def test_a_failing_report_says_layout_device_and_the_line_that_repeats_it():
+    class Shifted(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return torch.sin(x)
+
+        @staticmethod
+        def backward(ctx, dy):
+            return dy
+
+    text = str(check(Shifted.apply, (X.float().T,), seed=3))
+    assert "Checked in float32 on cpu, x with strides (1, 3), with seed 3." in text
+    assert "To repeat it: verify.check(Shifted.apply, args, seconds=" in text
+
+
+def test_a_refused_layout_is_listed_and_not_called_wrong():
+    def backward(dy, x):
+        return 2 * x * dy.view(-1).view(x.shape)
+
+    report = check(rule(lambda x: x * x, backward), (X,))
+    assert report.ok
+    (note,) = [each for each in report.notes if each.kind == "refused-forms"]
+    assert note.values["forms"] == ["transposed"]
+
+
+def test_a_cotangent_that_is_absent_is_tried():
+    wrong = []
+
+    class Two(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            ctx.set_materialize_grads(False)
+            return x.sin(), x.cos()
+
+        @staticmethod
+        def backward(ctx, first, second):
+            (x,) = ctx.saved_tensors
+            if second is None:
+                return x * 0 if wrong else first * x.cos()
+            return (0 if first is None else first * x.cos()) - second * x.sin()
+
+    assert check(Two, (X,)).ok
+    wrong.append("where the second is absent")
+    assert check(Two, (X,)).verdict == "disagree"
+
+
+def test_second_order_finds_a_saved_intermediate():
+    class Tanh(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(torch.tanh(x))  # neither an argument nor an output
+            return torch.tanh(x)
+
+        @staticmethod
+        def backward(ctx, dy):
+            (y,) = ctx.saved_tensors
+            return dy * (1 - y**2)
+
+    assert check(Tanh, (X,)).ok
+    report = check(Tanh, (X,), order=2)
+    assert report.verdict == "disagree"
+    assert report.meaning.startswith("The gradient's own gradient: The gradient is wrong in dx")
+    assert "The gradient agrees." in report.remarks
+    assert check(SQUARE, (X,), lambda x: x * x, order=2).ok
+
+
+def test_forward_mode_is_compared_with_differences():
+    factor = []
+
+    class Sine(torch.autograd.Function):
+        @staticmethod
+        def forward(x):
+            return torch.sin(x)
+
+        @staticmethod
+        def setup_context(ctx, inputs, output):
+            ctx.save_for_backward(*inputs)
+            ctx.save_for_forward(*inputs)
+
+        @staticmethod
+        def backward(ctx, dy):
+            return dy * torch.cos(ctx.saved_tensors[0])
+
+        @staticmethod
+        def jvp(ctx, tangent):
+            return (1.01 if factor else 1) * tangent * torch.cos(ctx.saved_tensors[0])
+
+    assert check(Sine, (X,), modes=("reverse", "forward")).ok
+    factor.append("too large")
+    report = check(Sine, (X,), modes=("reverse", "forward"))
+    assert report.verdict == "disagree"
+    assert report.meaning.startswith("The derivative in forward mode: ")
+    assert check(Sine, (X,)).ok
+
+
+def test_constant_arguments_are_moved_where_a_factor_would_not_show():
+    class Scaled(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, w):
+            ctx.save_for_backward(x, w)
+            return x * w
+
+        @staticmethod
+        def backward(ctx, dy):
+            x, _ = ctx.saved_tensors
+            return dy, (dy * x).sum(0)  # lacks the factor w
+
+    args = (X, torch.ones(3, dtype=torch.float64))
+    report = check(Scaled, args)
+    assert report.verdict == "disagree"
+    assert "w was constant throughout, and moved to general values" in report.remarks[-1]
+    assert check(Scaled, args, jitter=False).ok
+    assert torch.equal(args[1], torch.ones(3))
+
+
+def test_a_module_is_checked_with_its_parameters_and_left_as_it_was():
+    module = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4), torch.nn.Tanh())
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    report = check(module.eval(), (X.float(),))
+    assert report.ok, str(report)
+    assert "parameters.0.weight" in [tensor.name for tensor in report.tensors]
+    check(module.train(), (X.float(),), constants=("parameters",))
+    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
+
+
+def test_what_requires_no_gradient_beside_what_does_is_a_constant_and_said():
+    mask = torch.tensor([[1.0, 0, 1], [0, 1, 1]], dtype=torch.float64)
+    report = check(lambda x, mask: x * mask, (X.clone().requires_grad_(), mask))
+    assert [tensor.name for tensor in report.tensors] == ["x"]
+    assert "mask requires no gradient, as others do, and was taken as constant." in report.remarks
+
+
+@pytest.mark.unchecked
+@pytest.mark.parametrize(
+    ("function", "args", "options", "sentence"),
+    [
+        (torch.sin, (X.to(torch.complex64),), {}, "got a tensor that is torch.complex64"),
+        (
+            torch.sin,
+            (X.to_sparse(),),
+            {},
+            "got a tensor that is torch.sparse_coo, expected",
+        ),
+        (torch.sin, (X.to("meta"),), {}, "got a tensor that is meta, expected a dense"),
+        (SQUARE, (X.numpy(),), {}, "args: got ndarray for x, expected tensors, as the function is"),
+        (torch.sin, (torch.arange(3),), {}, "args: got int64 for"),
+        (torch.mm, (X, X), {}, "function: it raises RuntimeError: mat1 and mat2 shapes cannot be"),
+        (torch.sin, (X,), {"order": 3}, "order: got 3, expected 1 or 2"),
+        (torch.sin, (X,), {"modes": "sideways"}, "modes: got 'sideways', expected some of reverse"),
+        (torch.sin, (X,), {"constants": 0}, "constants: got every argument"),
+        (3, (X,), {}, "function: got int, expected a function"),
+        (torch.sin, (X,), {"reference": 3}, "reference: got int, expected a function"),
+    ],
+)
+def test_faulty_input_is_one_sentence(function, args, options, sentence):
+    with pytest.raises(ValueError, match="expected") as fault:
+        check(function, args, **options)
+    assert sentence in str(fault.value)
