@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from verify import check
+from verify.testing import assert_check, tensors
 
 torch = pytest.importorskip("torch", reason="functions of PyTorch take PyTorch")
 from torch_kernels import KERNELS  # noqa: E402
@@ -250,3 +251,33 @@ def test_faulty_input_is_one_sentence(function, args, options, sentence):
     with pytest.raises(ValueError, match="expected") as fault:
         check(function, args, **options)
     assert sentence in str(fault.value)
+
+
+@pytest.mark.parametrize(
+    "args",
+    tensors(
+        [(4, 6), (6,), (6,)],
+        [(1, 3), (3,), (3,)],
+        dtypes=["float32", "bfloat16"],
+        layouts=["contiguous", "strided", "transposed"],
+    ),
+)
+def test_a_kernel_is_checked_for_every_shape_dtype_and_layout_in_one_line(args):
+    kernel = KERNELS["layer norm"]
+    assert_check(kernel.rule(), args, kernel.plain)
+
+
+def test_a_failed_assertion_shows_the_report():
+    kernel = KERNELS["layer norm"]
+    with pytest.raises(AssertionError, match="DISAGREE .* darg0"):
+        assert_check(kernel.rule("forgets the mean"), kernel.args(torch.float32), kernel.plain)
+
+
+def test_the_layouts_of_a_test_are_those_of_its_tensors():
+    every = tensors([(3, 4)], layouts=["strided", "transposed"], dtypes=["bfloat16"])
+    one, two = (each.values[0][0] for each in every)
+    assert (one.stride(), two.stride()) == ((8, 2), (1, 3))
+    assert torch.equal(one, two)
+    assert one.dtype == torch.bfloat16
+    with pytest.raises(ValueError, match="layouts: got 'odd', expected contiguous"):
+        tensors([(3, 4)], layouts=["odd"])

@@ -246,8 +246,43 @@ def test_a_right_backward_pass_may_write_into_its_cotangent():
         return dy * (1 - np.tanh(x) ** 2)
 
     (x,) = draw((3, 4))
-    assert check_vjp(np.tanh, backward, x, **QUICK).ok
+    report = check_vjp(np.tanh, backward, x, **QUICK)
+    assert report.ok
+    assert any(remark.startswith("backward writes into its cotangent") for remark in report.remarks)
+    assert any("where the cotangent is expanded" in remark for remark in report.remarks)
     assert check_vjp(np.tanh, wrong, x, **QUICK).verdict == "disagree"
+
+
+def test_a_backward_pass_that_ignores_strides_is_right_for_contiguous_cotangents_alone():
+    def backward(dy, x):
+        whole = dy.base if dy.base is not None and dy.base.size >= dy.size else dy
+        return 2 * x * whole.reshape(-1)[: dy.size].reshape(dy.shape)
+
+    report = check_vjp(lambda x: x**2, backward, draw((3, 4)))
+    assert report.verdict == "disagree"
+    assert report.conclusion.kind == "wrong-for-forms"
+    assert report.conclusion.values["forms"] == ["strided"]
+    assert "where the cotangent is strided ([..., ::2]), dx is wrong" in report.meaning
+    assert "14 cotangents" not in report.meaning
+
+
+@pytest.mark.parametrize(("special", "form"), [(0, "zeros"), (1, "ones")])
+def test_a_backward_pass_that_is_wrong_for_a_special_cotangent_is_caught(special, form):
+    def backward(dy, x):
+        return 2 * x * dy + (dy == special).all()
+
+    report = check_vjp(lambda x: x**2, backward, draw((3, 4)))
+    assert report.verdict == "disagree"
+    assert f"{special} throughout" in report.meaning
+
+
+def test_layouts_are_tried_in_every_precision_and_counted_apart():
+    forward, backward, _, _, args = kernel("layer_norm", np.float32)
+    report = check_vjp(forward, backward, args)
+    assert report.ok
+    assert report.settings["forms"] == ["strided", "transposed", "expanded", "ones", "zeros"]
+    assert report.meaning.endswith("cotangents, contiguous, strided, transposed and expanded.")
+    assert "random 1, strided" not in report.settings["cotangents"]
 
 
 def test_auxiliary_outputs_are_not_differentiated():

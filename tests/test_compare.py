@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.sparse
 
 import autodiff
 import manual
@@ -601,3 +602,29 @@ def test_half_a_million_float32_parameters_agree_by_directions_and_say_what_was_
 
     # Along an entry of slope 2e-6 the noise of the loss may pass for a bend: it is not cleared.
     assert compare(loss, largest_zeroed, w, budget=300, seconds=300.0).verdict != "agree"
+
+
+def test_a_function_that_returns_value_and_gradient_is_compared_with_itself():
+    def both(x):
+        return float((x**3).sum()), 3 * x**2
+
+    x = np.array([0.5, -1.0, 2.0])
+    report = compare(both, None, x, seed=1)
+    assert report.ok
+    assert report.repeat.startswith("verify.compare(both, None, params, ")
+    assert compare(lambda x: (both(x)[0], 2 * both(x)[1]), None, x).verdict == "disagree"
+    assert compare(jax.value_and_grad(lambda x: (x**3).sum()), None, jnp.asarray(x)).ok
+    with pytest.raises(ValueError, match="loss: it returned float, expected a value and a grad"):
+        compare(lambda x: float(x.sum()), None, x)
+
+
+def test_a_sparse_gradient_is_compared_with_all_of_its_zeros():
+    x = np.array([[0.5, -1.0], [2.0, 0.3]])
+
+    def loss(x):
+        return float(x[0, 1] ** 2)
+
+    for kind in (scipy.sparse.csr_matrix, scipy.sparse.coo_array):
+        assert compare(loss, lambda x, kind=kind: kind([[0, 2 * x[0, 1]], [0, 0]]), x).ok
+        wrong = compare(loss, lambda x, kind=kind: kind([[0, 2 * x[0, 1]], [1, 0]]), x)
+        assert wrong.verdict == "disagree"

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from numbers import Integral, Real
 from typing import Any
 
@@ -41,7 +42,7 @@ from verify.verdict import decide
 @door
 def compare(
     loss: Callable[[Any], Any],
-    grads: Callable[[Any], Any],
+    grads: Callable[[Any], Any] | None,
     params: Any,
     mirror: Callable[[Any], Any] | None = None,
     *,
@@ -54,14 +55,16 @@ def compare(
     """Check a hand-written gradient of any loss against differences of that loss, and JAX.
 
     `loss(params)` returns one number, and `grads(params)` a tree like params: dicts, lists,
-    tuples, named tuples, dataclasses registered with JAX, or one array. Integers in it are
-    constants, unless there is nothing else. `mirror(params)` is the same loss in JAX. `budget`
-    is about how many times the loss may be called, and `seconds` how long all of it may take: what
-    was left out for lack of time is stated. `names` are what the report calls the elements of
-    params, where these are a tuple, a list or one array. Loss and gradient are called in the dtype
-    of params; differences are taken in float64 at the same values, where the loss takes those.
-    `compute_dtype` says in what type they compute inside, "float32", "float16" or "bfloat16",
-    if that is not the type of params; otherwise it is found out.
+    tuples, named tuples, dataclasses registered with JAX, or one array. Where grads is None, loss
+    returns both, as a function for `scipy.optimize.minimize(jac=True)` or of `jax.value_and_grad`
+    does. Integers in params are constants, unless there is nothing else. `mirror(params)` is the
+    same loss in JAX. `budget` is about how many times the loss may be called, and `seconds` how
+    long all of it may take: what was left out for lack of time is stated. `names` are what the
+    report calls the elements of params, where these are a tuple, a list or one array. Loss and
+    gradient are called in the dtype of params; differences are taken in float64 at the same
+    values, where the loss takes those. `compute_dtype` says in what type they compute inside,
+    "float32", "float16" or "bfloat16", if that is not the type of params; otherwise it is found
+    out.
 
     Raises ValueError if params is no tree of finite floating-point arrays, if the gradients
     have another structure or other shapes, if the loss is not one number, if either function
@@ -76,7 +79,10 @@ def compare(
         >>> backproof.compare(lambda w: np.sum(w**2), lambda w: 2 * w, np.ones(2)).ok
         True
     """
-    check_functions(loss=loss, grads=grads, mirror=mirror)
+    check_functions(loss=loss, mirror=mirror)
+    value: Callable[[Any], Any] = loss if grads is not None else partial(_one_of_both, loss, 0)
+    gradient: Callable[[Any], Any] = grads if grads is not None else partial(_one_of_both, loss, 1)
+    check_functions(grads=gradient)
     check_integers(budget=budget, seed=seed)
     seconds, unit = check_seconds(seconds), stated_unit(compute_dtype)
     numbers = integers_as_numbers("params", params)
@@ -84,8 +90,8 @@ def compare(
     tree = flatten_parameters(numbers, names)
     claim = Claim(
         tree,
-        lambda arrays: _one_number("loss", loss(tree.build(arrays)), arrays),
-        lambda arrays: tree.read("grads", grads(tree.build(arrays))),
+        lambda arrays: _one_number("loss", value(tree.build(arrays)), arrays),
+        lambda arrays: tree.read("grads", gradient(tree.build(arrays))),
         mirror and differentiated(tree, mirror),
         ("loss", "grads"),
     )
@@ -216,6 +222,17 @@ def differentiated(
     return witness
 
 
+def _one_of_both(function: Callable[[Any], Any], part: int, params: Any) -> Any:
+    """Return the value or the gradient of a function that returns both."""
+    found = function(params)
+    if not isinstance(found, (tuple, list)) or len(found) != 2:
+        raise ValueError(
+            f"loss: it returned {type(found).__name__}, expected a value and a gradient, as grads "
+            "is None"
+        )
+    return found[part]
+
+
 def _one_number(name: str, value: Any, arrays: Mapping[str, Any]) -> np.ndarray:
     """Return what a loss of these arrays returned as a 0-d array.
 
@@ -303,7 +320,11 @@ def call(function: str, arguments: Mapping[str, Any], **options: Any) -> str:
 
     What has no short form stands under its own name, or under that of the argument.
     """
-    written = [_written(key, value) for key, value in arguments.items() if value is not None]
+    written = [
+        _written(key, value)
+        for key, value in arguments.items()
+        if value is not None or key == "grads"
+    ]
     written += [
         f"{key}={_written(key, value)}"
         for key, value in options.items()
@@ -313,6 +334,8 @@ def call(function: str, arguments: Mapping[str, Any], **options: Any) -> str:
 
 
 def _written(key: str, value: Any) -> str:
+    if value is None:
+        return "None"
     if key == "function" and isinstance(value, str):
         return value
     if isinstance(value, float) and not math.isfinite(value):

@@ -11,7 +11,8 @@ They run under any test runner. Under pytest, the plugin that the package regist
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -51,6 +52,60 @@ def assert_vjp_agrees(
     from verify.layer import check_vjp
 
     return _agreeing(check_vjp(forward, backward, args, mirror, **options))
+
+
+def assert_check(
+    function: Callable[..., Any],
+    args: Any,
+    reference: Callable[..., Any] | None = None,
+    **options: Any,
+) -> Report:
+    """Raise AssertionError with the report unless `verify.check` finds agreement.
+
+    Takes and raises what `verify.check` does; returns its report.
+    """
+    __tracebackhide__ = True
+    from verify.rule import check
+
+    return _agreeing(check(function, args, reference, **options))
+
+
+def tensors(
+    *shapes: Sequence[tuple[int, ...]],
+    dtypes: Sequence[str] = ("float64", "float32"),
+    layouts: Sequence[str] = ("contiguous",),
+    device: str = "cpu",
+    seed: int = 0,
+) -> list[Any]:
+    """Return random tensors as the parameters of a test, for every shape, dtype and layout.
+
+    Each of `shapes` has the shapes of all arguments; `dtypes` are "float64", "float32", "float16"
+    and "bfloat16", `layouts` "contiguous", "strided" ([..., ::2]) and "transposed".
+
+        @pytest.mark.parametrize("args", tensors([(4, 6), (6,)], dtypes=["float32", "bfloat16"]))
+        def test_norm(args):
+            assert_check(Norm, args, norm)
+
+    Raises ValueError for another dtype or layout. Takes PyTorch and pytest.
+    """
+    import numpy as np
+    import pytest
+
+    from verify.evidence.forms import laid_out
+    from verify.evidence.precisions import PRECISIONS
+    from verify.evidence.trees import tensor_of
+    from verify.problem import check_choice
+
+    found = []
+    for each, dtype, layout in product(shapes, dtypes, layouts):
+        check_choice("layouts", layout, ("contiguous", "strided", "transposed"))
+        numbers = PRECISIONS[check_choice("dtypes", dtype, [*PRECISIONS])].dtype
+        rng = np.random.default_rng(seed)
+        drawn = {str(k): rng.standard_normal(x).astype(numbers) for k, x in enumerate(each)}
+        args = tuple(tensor_of(x, device) for x in laid_out(drawn, layout).values())
+        sizes = " ".join("x".join(map(str, x)) or "scalar" for x in each)
+        found.append(pytest.param(args, id=f"{sizes}-{dtype}-{layout}"))
+    return found
 
 
 def assert_three_ways_agree(problem: Problem, **options: Any) -> Report:

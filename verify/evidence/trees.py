@@ -216,8 +216,12 @@ def _floating(leaf: Any, name: str) -> np.ndarray:
 def as_array(leaf: Any, name: str) -> np.ndarray:
     """Return a number, an array or a tensor of PyTorch as an array of NumPy's, of its dtype.
 
+    Sparse arrays of SciPy become dense.
+
     Raises ValueError, with the name, for what is none.
     """
+    if type(leaf).__module__.startswith("scipy.sparse"):
+        leaf = leaf.toarray()
     if not _is_tensor(leaf):
         return numpy_array(name, leaf)
     import torch
@@ -233,18 +237,26 @@ def _is_tensor(leaf: Any) -> bool:
     return torch is not None and isinstance(leaf, torch.Tensor)
 
 
-def _tensor(array: np.ndarray, like: Any) -> Any:
-    """Return an array as a tensor of PyTorch, on the device of another, with its memory shared."""
+def tensor_of(array: np.ndarray, device: Any) -> Any:
+    """Return an array as a tensor of PyTorch on a device, with its strides, and its memory there.
+
+    An array whose strides are 0 is one of a number's own, expanded.
+    """
     import torch
 
     if array.size > 1 and 0 in array.strides:
         one = array[tuple(slice(1) for _ in array.shape)].copy()
-        return _tensor(one, like).detach().expand(array.shape)
+        return tensor_of(one, device).expand(array.shape)
     if array.dtype == BFLOAT16:
         tensor = torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
     else:
         tensor = torch.from_numpy(array)
-    return tensor.to(like.device).requires_grad_(like.requires_grad)
+    there = tensor.to(device)
+    if there.stride() == tensor.stride() or not array.size:
+        return there
+    span = 1 + sum((n - 1) * s for n, s in zip(tensor.shape, tensor.stride(), strict=True))
+    memory = tensor.as_strided((span,), (1,)).to(device)
+    return memory.as_strided(tensor.shape, tensor.stride())
 
 
 def _leaves(argument: str, tree: Any, own: Sequence[str] = ()) -> tuple[list[tuple[str, Any]], Any]:
@@ -337,7 +349,9 @@ def _like(leaf: Any, array: np.ndarray) -> Any:
     if _is_tensor(leaf):
         # What JAX traces stays what it is.
         plain = isinstance(array, (np.ndarray, np.generic))
-        return _tensor(np.asarray(array), leaf) if plain else array
+        if not plain:
+            return array
+        return tensor_of(np.asarray(array), leaf.device).requires_grad_(leaf.requires_grad)
     if array.dtype not in FLOATS:
         return array
     import jax.numpy as jnp
