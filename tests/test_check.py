@@ -269,7 +269,7 @@ def test_a_kernel_is_checked_for_every_shape_dtype_and_layout_in_one_line(args):
 
 def test_a_failed_assertion_shows_the_report():
     kernel = KERNELS["layer norm"]
-    with pytest.raises(AssertionError, match="DISAGREE .* darg0"):
+    with pytest.raises(AssertionError, match=r"DISAGREE .* darg0"):
         assert_check(kernel.rule("forgets the mean"), kernel.args(torch.float32), kernel.plain)
 
 

@@ -382,16 +382,12 @@ def _over_stairs(
     clock: Clock,
     rng: np.random.Generator,
 ) -> list[Sample]:
-    """Return the differences of losses that are staircases, each its own, for there is time."""
+    """Return the differences of losses that are staircases, which there is time for."""
     timely = DIFFERENCING * clock.affordable()
     clock.hurried = clock.hurried or timely < clock.budget - clock.made
-    share = int(max(min(timely, clock.budget - clock.made), 0)) // len(found)
-    return [
-        staircase.gather(
-            _one(f, k), arrays, dict(each.hand.grads), float(noise[k]), each.unit, share, rng
-        )
-        for k, each in enumerate(found)
-    ]
+    calls = int(max(min(timely, clock.budget - clock.made), 0))
+    grads = [dict(each.hand.grads) for each in found]
+    return staircase.gather(f, arrays, grads, noise, found[0].unit, calls, rng)
 
 
 def _gathered(

@@ -30,7 +30,7 @@ Params = dict[str, np.ndarray]
 ValueAndGrads = Callable[[Params], tuple[float, Params]]
 
 DRAWS = 16
-DRAWS_OF_16_BITS = 48
+DRAWS_OF_16_BITS = 96
 """Likewise, where rounding is so coarse that its own spread has to be known better."""
 CHANCE = 1e-9
 FLOOR = 128.0
