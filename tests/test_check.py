@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from verify import check
@@ -281,3 +287,22 @@ def test_the_layouts_of_a_test_are_those_of_its_tensors():
     assert one.dtype == torch.bfloat16
     with pytest.raises(ValueError, match="layouts: got 'odd', expected contiguous"):
         tensors([(3, 4)], layouts=["odd"])
+
+
+def test_the_test_in_the_guide_fails_as_it_says_and_passes_without_the_line(tmp_path):
+    guide = (Path(__file__).parents[1] / "docs/guides/engineer.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"^```py\n(.*?)^```", guide, re.S | re.M)
+    right = "".join(x for x in code.splitlines(True) if "# ignores its strides" not in x)
+    assert right != code
+    for text, status in ((code, 1), (right, 0)):
+        (tmp_path / "test_fused.py").write_text(text, encoding="utf-8")
+        run = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+        assert run.returncode == status, run.stdout
+        shown = re.sub(r"\s+(E\s+)?", " ", run.stdout)
+        assert ("right for contiguous cotangents alone" in shown) == bool(status)

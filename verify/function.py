@@ -146,19 +146,19 @@ def check_claims(
 
 def _of_all(conclusion: Fact, found: Measurement) -> Fact:
     """Return a conclusion about all cotangents, also those that the report does not show."""
-    kind, values = conclusion.kind, dict(conclusion.values)
     plain = [label for label in found.wrong if label not in found.forms]
-    if kind == "wrong-for-forms":
-        if not plain:
-            more = [found.forms[label] for label in found.wrong]
-            return replace(conclusion, values=values | {"forms": [*values["forms"], *more]})
-        kind, values = "wrong-under-cotangents", {"first": values["first"], "wrong": []}
-    if kind in ("cotangents-agree", "wrong-under-cotangents"):
+    if conclusion.kind == "wrong-for-forms" and plain:
+        first = conclusion.values["first"]
+        conclusion = Fact("wrong-under-cotangents", {"first": first, "wrong": [], "count": 0})
+    values = dict(conclusion.values)
+    if conclusion.kind == "wrong-for-forms":
+        values["forms"] = [*values["forms"], *(found.forms[label] for label in found.wrong)]
+    if conclusion.kind in ("cotangents-agree", "wrong-under-cotangents"):
         every = len(found.cases) + len(found.wrong) + found.right
         values["count"] = every - len(found.forms)
-    if kind == "wrong-under-cotangents":
+    if conclusion.kind == "wrong-under-cotangents":
         values["wrong"] = [*values["wrong"], *plain]
-    return Fact(kind, values)
+    return replace(conclusion, values=values)
 
 
 def _hurried(report: Report, found: Measurement, seconds: float) -> list[Fact]:

@@ -118,7 +118,7 @@ def _relative(gradient: np.ndarray) -> np.ndarray:
     """Return the sizes of entries beside the largest."""
     size = np.abs(np.asarray(gradient, float)).reshape(-1)
     largest = float(size.max(initial=0.0))
-    return size / largest if 0 < largest < math.inf else size
+    return np.asarray(size / largest) if 0 < largest < math.inf else size
 
 
 def _rounded_anew(arrays: Params, unit: float, rng: np.random.Generator) -> Params:
