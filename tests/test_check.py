@@ -231,11 +231,55 @@ def test_what_requires_no_gradient_beside_what_does_is_a_constant_and_said():
     assert "mask requires no gradient, as others do, and was taken as constant." in report.remarks
 
 
+def test_an_output_that_its_author_calls_undifferentiable_is_left_out_and_said():
+    class WithNorm(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            largest = x.abs().max()
+            ctx.mark_non_differentiable(largest)
+            return x.sin(), largest, float(largest)
+
+        @staticmethod
+        def backward(ctx, dy, *_):
+            return dy * ctx.saved_tensors[0].cos()
+
+    report = check(WithNorm, (X,))
+    assert report.ok, str(report)
+    assert report.remarks[-1].startswith("The function says that its outputs 1 and 2 have no")
+    assert check(lambda x: x.detach().sin(), (X,)).verdict == "disagree"
+
+
+def test_a_constant_may_be_infinite_or_complex():
+    mask = torch.tensor([[0.0, -torch.inf, 0.0], [0.0, 0.0, -torch.inf]], dtype=torch.float64)
+
+    def masked(x, mask):
+        return torch.softmax(x + mask, -1)
+
+    assert check(masked, (X, mask), constants=("mask",)).ok
+    assert check(masked, (X.clone().requires_grad_(), mask)).ok
+    turn = torch.polar(torch.ones(2, 3, dtype=torch.float64), X)
+    assert check(lambda x, turn: torch.view_as_real(x * turn), (X, turn), constants=(1,)).ok
+
+
+def test_arguments_are_not_moved_to_where_the_function_fails():
+    p = torch.tensor(0.0, dtype=torch.float64)
+
+    def kept(x, p):
+        if p.item() < 0 or p.item() > 0.5:
+            raise RuntimeError("no probability")
+        return x * (1 - p)
+
+    assert check(kept, (X, p), constants=("p",)).ok
+    with pytest.raises(ValueError, match="function: it raises RuntimeError: no probability"):
+        check(kept, (X, p + 1))
+
+
 @pytest.mark.unchecked
 @pytest.mark.parametrize(
     ("function", "args", "options", "sentence"),
     [
-        (torch.sin, (X.to(torch.complex64),), {}, "got a tensor that is torch.complex64"),
+        (torch.sin, (X.to(torch.complex64),), {}, "args: got complex64 for"),
         (
             torch.sin,
             (X.to_sparse(),),

@@ -19,7 +19,15 @@ from verify.door import door
 from verify.evidence.claims import Claims
 from verify.evidence.differences.central import Params, copy
 from verify.evidence.forms import ABSENT, laid_out, layouts_of
-from verify.evidence.trees import Tree, as_array, flatten, has_strides, integers_as_numbers
+from verify.evidence.trees import (
+    Tree,
+    as_array,
+    flatten,
+    has_strides,
+    integers_as_numbers,
+    refuse_complex,
+    under,
+)
 from verify.function import (
     argument_names,
     call,
@@ -107,11 +115,9 @@ def check_vjp(
     names = given or argument_names(forward, len(args))
     named = dict(zip(names, args, strict=True))
     numbers = integers_as_numbers("args", named)
-    tree = flatten("args", numbers)
-    fixed = [leaf for name in chosen("constants", constants, names) for leaf in tree.under(name)]
-    tree = tree.without(fixed)
-    if not tree.arrays:
-        raise ValueError("constants: got every argument, expected one to be differentiated")
+    fixed = chosen("constants", constants, names)
+    tree = flatten("args", numbers, fixed=lambda leaves: under(leaves, fixed))
+    refuse_complex("args", tree, fixed)
     with jax.enable_x64(True):
         witness = mirror and partial(mirrored, mirror, "mirror", names, tree)
         layer = Layer(names, forward, backward, witness, tree, aux, unit)

@@ -17,7 +17,14 @@ from typing import Any
 import numpy as np
 
 from verify.door import door
-from verify.evidence.trees import Tree, as_array, flatten
+from verify.evidence.trees import (
+    Tree,
+    as_array,
+    flatten,
+    is_floating,
+    refuse_complex,
+    under,
+)
 from verify.frameworks.rule import Rule, Subject
 from verify.function import call, check_functions, check_integers, check_seconds, stated_unit
 from verify.layer import Layer, checked_layer, chosen
@@ -97,7 +104,7 @@ def check(
         tree, notes = _differentiated(framework, subject, constants)
         rng = np.random.default_rng(seed)
         if jitter:
-            tree, notes = _moved(subject, tree, notes, rng)
+            tree, notes = _moved(framework.rule_of(subject.function, tree), notes, rng)
         reports = {part: _part(question, subject, tree, part, rng) for part in parts}
     report = _worst(reports)
     return replace(
@@ -163,24 +170,31 @@ def _differentiated(
     framework: ModuleType, subject: Subject, constants: Collection[str | int]
 ) -> tuple[Tree, list[Fact]]:
     """Return the arguments as a tree, of which is floating what is differentiated, and a note."""
-    tree = flatten("args", subject.args)
     fixed = chosen("constants", constants, list(subject.args))
-    tree = tree.without([leaf for name in fixed for leaf in tree.under(name)])
-    silent = framework.undifferentiated(tree)
-    arrays = [name for name in silent if not isinstance(tree.leaves[name], (float, np.generic))]
-    tree = tree.without(silent)
-    if not tree.arrays:
-        raise ValueError("constants: got every argument, expected one to be differentiated")
-    return tree, [Fact("requires-no-gradient", {"tensors": arrays})] if arrays else []
+    silent: list[str] = []
+
+    def constant(leaves: Mapping[str, Any]) -> list[str]:
+        named = under(leaves, fixed)
+        others = {name: leaf for name, leaf in leaves.items() if name not in named}
+        found = framework.undifferentiated(others)
+        silent.extend(name for name in found if _is_array(leaves[name]))
+        return [*named, *found]
+
+    tree = flatten("args", subject.args, fixed=constant)
+    refuse_complex("args", tree, fixed)
+    return tree, [Fact("requires-no-gradient", {"tensors": silent})] if silent else []
 
 
-def _moved(
-    subject: Subject, tree: Tree, notes: list[Fact], rng: np.random.Generator
-) -> tuple[Tree, list[Fact]]:
+def _is_array(leaf: Any) -> bool:
+    return is_floating(leaf) and not isinstance(leaf, (float, np.generic))
+
+
+def _moved(rule: Rule, notes: list[Fact], rng: np.random.Generator) -> tuple[Tree, list[Fact]]:
     """Return the arguments with those moved that are constant throughout, and one more note.
 
     They stay where they are if the function is not finite elsewhere.
     """
+    tree = rule.tree
     special = [
         name
         for name, x in tree.arrays.items()
@@ -196,8 +210,12 @@ def _moved(
     arrays = {name: x.astype(tree.arrays[name].dtype) for name, x in arrays.items()}
     from jax.tree_util import tree_leaves
 
-    outputs = tree_leaves(subject.function(*tree.build(tree.native(arrays)).values()))
-    if not all(np.isfinite(as_array(y, "forward").astype(float)).all() for y in outputs):
+    try:
+        outputs = tree_leaves(rule.forward(*tree.build(tree.native(arrays)).values()))
+        finite = all(np.isfinite(as_array(y, "forward").astype(float)).all() for y in outputs)
+    except Exception:
+        finite = False  # whatever it is that it refuses there: it is not checked there
+    if not finite:
         return tree, notes
     return replace(tree, arrays=arrays), [*notes, Fact("moved", {"tensors": special})]
 
@@ -221,7 +239,11 @@ def _part(
         second = second.without([name for name in second.arrays if name not in kept])
         tree = replace(second, arrays={**second.arrays, **tree.arrays})
     rule = framework.rule_of(subject.function, tree, mode)
+    silent = rule.silent()
     witness = None if reference is None else partial(rule.differentiated, reference)
+    aux: Sequence[str | int] = ()
+    if order == 1:
+        aux = [question.aux] if isinstance(question.aux, (str, int)) else [*question.aux]
     peer = {} if reference is None else {"peer": PEER}
     layer = Layer(
         tuple(subject.args),
@@ -229,12 +251,15 @@ def _part(
         rule.backward,
         witness,
         tree,
-        question.aux if order == 1 else (),
+        [*aux, *silent],
         question.unit,
         PEER,
         rule.absent,
     )
     report = checked_layer(layer, BUDGET, question.seconds, None, question.seed)
+    if silent:
+        note = Fact("outputs-without-gradient", {"outputs": silent})
+        report = replace(report, notes=(*report.notes, note))
     return replace(report, loss=None, settings={**report.settings, **_circumstances(rule), **peer})
 
 

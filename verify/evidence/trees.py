@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections import OrderedDict, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
@@ -82,7 +82,7 @@ class Tree:
 
     def under(self, branch: str) -> list[str]:
         """Return the names of the floating leaves below a top-level branch."""
-        return [name for name in self.arrays if name == branch or name.startswith(f"{branch}.")]
+        return under(self.arrays, [branch])
 
     def read(self, argument: str, tree: Any, kinds: str = "fiu") -> dict[str, np.ndarray]:
         """Return the leaves of a tree of the same structure, as arrays of the same shapes.
@@ -131,11 +131,26 @@ class Tree:
         return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
 
-def flatten(argument: str, tree: Any, names: Sequence[str] = ()) -> Tree:
+def under(leaves: Collection[str], branches: Sequence[str]) -> list[str]:
+    """Return those of the leaves that are below some top-level branches."""
+    return [
+        name
+        for name in leaves
+        if any(name == branch or name.startswith(f"{branch}.") for branch in branches)
+    ]
+
+
+def flatten(
+    argument: str,
+    tree: Any,
+    names: Sequence[str] = (),
+    fixed: Callable[[Mapping[str, Any]], Collection[str]] | None = None,
+) -> Tree:
     """Take a tree apart, its floating leaves finite.
 
-    Raises ValueError, naming the argument or the leaf, if none is floating, if one is not
-    finite, or for a tensor of another framework.
+    `fixed` returns which of the leaves, by name, are constants though they are floating; these
+    need not be finite. Raises ValueError, naming the argument or the leaf, if none is floating, if
+    one is not finite, or for a tensor of another framework.
     """
     if isinstance(tree, MappingProxyType):
         tree = dict(tree)  # the params of a Problem, which JAX would take for a leaf
@@ -146,11 +161,14 @@ def flatten(argument: str, tree: Any, names: Sequence[str] = ()) -> Tree:
                 f"{name}: got a {type(leaf).__module__.partition('.')[0]} {type(leaf).__name__}, "
                 "expected an array of NumPy, JAX or PyTorch"
             )
+    constants = fixed(dict(named)) if fixed else ()
     arrays = {
         name: check_finite(name, _floating(leaf, name))
         for name, leaf in _leaves(argument, _as_owned(tree), names)[0]
-        if is_floating(leaf)
+        if is_floating(leaf) and name not in constants
     }
+    if constants and not arrays and any(map(is_floating, dict(named).values())):
+        raise ValueError("constants: got every argument, expected one to be differentiated")
     if not any(array.size for array in arrays.values()):
         got = ", ".join(f"{_kind(leaf)} for {name}" for name, leaf in named[:3])
         raise ValueError(
@@ -170,6 +188,17 @@ def flatten_parameters(tree: Any, names: Sequence[str] = ()) -> Tree:
         if dtype is not None and dtype.kind == "c":
             raise ValueError(f"params: got {dtype} for {name}, expected real numbers")
     return flatten("params", tree, names)
+
+
+def refuse_complex(argument: str, tree: Tree, fixed: Sequence[str]) -> None:
+    """Raise ValueError for complex leaves that are not below one of the fixed branches."""
+    for name, leaf in tree.leaves.items():
+        dtype = _dtype(leaf)
+        if dtype is not None and dtype.kind == "c" and name not in under(tree.leaves, fixed):
+            raise ValueError(
+                f"{argument}: got {dtype} for {name}, expected real numbers, or its name in "
+                "constants"
+            )
 
 
 def nameless(tree: Any) -> int:

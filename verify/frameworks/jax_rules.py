@@ -24,9 +24,9 @@ def subject_of(function: Callable[..., Any], args: Sequence[Any]) -> Subject:
     return Subject(function, dict(zip(argument_names(function, len(args)), args, strict=True)))
 
 
-def undifferentiated(tree: Tree) -> list[str]:
+def undifferentiated(leaves: Mapping[str, Any]) -> list[str]:
     """Return the leaves that are plain numbers."""
-    return [name for name in tree.arrays if isinstance(tree.leaves[name], (float, np.generic))]
+    return [name for name, leaf in leaves.items() if isinstance(leaf, (float, np.generic))]
 
 
 def rule_of(function: Callable[..., Any], tree: Tree, mode: str = "reverse") -> Rule:
@@ -48,7 +48,14 @@ def rule_of(function: Callable[..., Any], tree: Tree, mode: str = "reverse") -> 
         return one_each(tree, args, pull(tree.pick("args", by_name(tree, args)), cotangent))
 
     return Rule(
-        "JAX", tree, forward, backward, partial(_differentiated, tree), _device(tree), False
+        "JAX",
+        tree,
+        forward,
+        backward,
+        partial(_differentiated, tree),
+        list,  # no output says of itself that it has no gradient
+        device=_device(tree),
+        absent=False,
     )
 
 

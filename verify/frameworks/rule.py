@@ -20,8 +20,9 @@ class Rule:
     `tree` holds the arguments; what is floating in it is differentiated. `forward(*args)` is the
     function, `backward(cotangent, *args)` its gradients by one of the framework's modes, one an
     argument, None for none. `differentiated(reference, heard)` are the value and the gradients of
-    another function of the same arguments, of the outputs `heard`. `absent` says whether a
-    cotangent may be None.
+    another function of the same arguments, of the outputs `heard`. `silent()` names the outputs
+    of which the function says that they have no gradient. `absent` says whether a cotangent may be
+    None.
     """
 
     framework: str
@@ -29,6 +30,7 @@ class Rule:
     forward: Callable[..., Any]
     backward: Callable[..., Any]
     differentiated: Callable[[Callable[..., Any], Tree], ByFramework]
+    silent: Callable[[], list[str]]
     device: str
     absent: bool
 

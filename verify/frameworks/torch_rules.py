@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from verify.evidence.differences.central import Params
-from verify.evidence.trees import Tree, as_array
+from verify.evidence.trees import Tree, as_array, is_floating
 from verify.frameworks.rule import (
     ByFramework,
     Rule,
@@ -46,7 +46,7 @@ def subject_of(function: Any, args: Sequence[Any]) -> Subject:
     The parameters of a module that require a gradient are an argument after the others, a dict;
     its buffers are copied for each call.
 
-    Raises ValueError, naming it, for a tensor that is not dense and real.
+    Raises ValueError, naming it, for a tensor that is not dense, and if there is none.
     """
     called, signature, skipped = function, function, 0
     named: dict[str, Any] = {}
@@ -91,29 +91,24 @@ def _refuse_strangers(named: Mapping[str, Any]) -> None:
                 "nested": leaf.is_nested,
                 str(leaf.layout): leaf.layout != torch.strided,
                 "quantised": leaf.is_quantized,
-                str(leaf.dtype): leaf.is_complex(),
                 "meta": leaf.is_meta,
             }
             for kind, found in strange.items():
                 if found:
-                    raise ValueError(
-                        f"{name}: got a tensor that is {kind}, expected a dense one of real numbers"
-                    )
+                    raise ValueError(f"{name}: got a tensor that is {kind}, expected a dense one")
     if not any(map(_is_tensor, _leaves(named))):
         kinds = ", ".join(f"{type(value).__name__} for {name}" for name, value in named.items())
         raise ValueError(f"args: got {kinds}, expected tensors, as the function is of PyTorch")
 
 
-def undifferentiated(tree: Tree) -> list[str]:
+def undifferentiated(leaves: Mapping[str, Any]) -> list[str]:
     """Return the leaves that are no tensors or, where others require a gradient, do not.
 
     That the parameters of a module do says nothing of its arguments.
     """
-    tensors = {k: x for k, x in tree.leaves.items() if k in tree.arrays and _is_tensor(x)}
-    own = {k: x for k, x in tensors.items() if not isinstance(x, torch.nn.Parameter)}
-    asked = any(x.requires_grad for x in own.values())
-    silent = {k for k, x in own.items() if asked and not x.requires_grad}
-    return [k for k in tree.arrays if k not in tensors or k in silent]
+    own = {k: x for k, x in leaves.items() if not isinstance(x, torch.nn.Parameter)}
+    asked = any(_is_tensor(x) and x.requires_grad for x in own.values())
+    return [k for k, x in own.items() if not _is_tensor(x) or (asked and not x.requires_grad)]
 
 
 def rule_of(function: Callable[..., Any], tree: Tree, mode: str = "reverse") -> Rule:
@@ -141,8 +136,33 @@ def rule_of(function: Callable[..., Any], tree: Tree, mode: str = "reverse") -> 
 
     ways: dict[str, Way] = {"reverse": _pulled, "forward": _Pushed()}
     way = ways[mode]
-    device = next(str(x.device) for x in tree.leaves.values() if _is_tensor(x))
-    return Rule("PyTorch", tree, forward, backward, partial(_differentiated, tree), device, True)
+    return Rule(
+        "PyTorch",
+        tree,
+        forward,
+        backward,
+        partial(_differentiated, tree),
+        partial(_silent, lambda args: function(*restrided(args).values()), tree),
+        device=next(str(x.device) for x in tree.leaves.values() if _is_tensor(x)),
+        absent=True,
+    )
+
+
+def _silent(function: Callable[..., Any], tree: Tree) -> list[str]:
+    """Return which of several outputs have no gradient, as their author says, unless none has."""
+    args = tree.build(tree.native(tree.arrays))
+    leaves = {k: x.detach().requires_grad_() for k, x in tree.pick("args", args).items()}
+    with torch.enable_grad():
+        found = function([*tree.replaced(args, leaves).values()])
+    if not isinstance(found, (tuple, list, dict)):
+        return []
+    outputs = found.items() if isinstance(found, dict) else enumerate(found)
+    floating = {
+        str(name): any(_is_tensor(x) and x.requires_grad for x in _leaves(value))
+        for name, value in outputs
+        if any(map(is_floating, _leaves(value)))
+    }
+    return [name for name, has in floating.items() if not has and any(floating.values())]
 
 
 def second_of(function: Callable[..., Any], tree: Tree, rng: np.random.Generator) -> Subject:

@@ -267,6 +267,12 @@ SENTENCES: Mapping[str, Callable[..., str]] = {
         f"{_listed([FORMS[form] for form in forms], 'or')}; that was not judged, and a caller may "
         "hand over such."
     ),
+    "outputs-without-gradient": lambda outputs: (
+        f"The function says that its output {_listed(outputs)} has no gradient; it was left out."
+        if len(outputs) == 1
+        else f"The function says that its outputs {_listed(outputs)} have no gradient; they were "
+        "left out."
+    ),
     "requires-no-gradient": lambda tensors: (
         f"{_listed(tensors)} {'requires' if len(tensors) == 1 else 'require'} no gradient, as "
         f"others do, and {'was' if len(tensors) == 1 else 'were'} taken as constant."
