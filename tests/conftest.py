@@ -49,7 +49,7 @@ with (
 
 # What a check sees in ten seconds says more of what else the machine is doing than of the code:
 # unless a test says how many seconds there are, there are enough.
-for unhurried in (verify.compare, verify.check_vjp):
+for unhurried in (verify.compare, verify.check_vjp, verify.check):
     inspect.unwrap(unhurried).__kwdefaults__["seconds"] = math.inf
 
 # How long an example takes says more of what else the machine is doing than of the code.

@@ -338,6 +338,8 @@ def test_the_test_in_the_guide_fails_as_it_says_and_passes_without_the_line(tmp_
     (code,) = re.findall(r"^```py\n(.*?)^```", guide, re.S | re.M)
     right = "".join(x for x in code.splitlines(True) if "# ignores its strides" not in x)
     assert right != code
+    unhurried = "inspect.unwrap(verify.check).__kwdefaults__['seconds'] = float('inf')"
+    (tmp_path / "conftest.py").write_text(f"import inspect, verify; {unhurried}", encoding="utf-8")
     for text, status in ((code, 1), (right, 0)):
         (tmp_path / "test_fused.py").write_text(text, encoding="utf-8")
         run = subprocess.run(
