@@ -227,7 +227,12 @@ def wrong_layer():
 
 
 def test_entries_without_a_difference_show_a_plain_0_whatever_its_sign():
-    text = Reader(page(wrong_layer())).text
+    rng = np.random.default_rng(0)
+    params = {"x": rng.normal(size=5), "w": rng.normal(size=5)}
+    report = verify.compare(
+        lambda p: (p["x"] * p["w"]).sum(), lambda p: {"x": p["w"], "w": 2 * p["x"]}, params
+    )
+    text = Reader(page(report)).text
     assert "0.0e+00" not in text
     assert "]-0" not in text.replace("]-0.", "")
     assert re.search(r"\d: \[\d\](-?[\d.]+)(?:\1)0\d\.\de-\d\d0(?!\.)", text)
