@@ -91,7 +91,7 @@ SETTINGS: dict[str, tuple[Any, ...]] = {
     ),
     "pool_param": (
         {"pool_height": 2, "pool_width": 2, "stride": 2},
-        {"pool_height": 2, "pool_width": 4, "stride": 2},
+        {"pool_height": 4, "pool_width": 2, "stride": 2},
         {"pool_height": 3, "pool_width": 2, "stride": 1},
     ),
     "bn_param": ({"mode": "train", "eps": 1e-3}, {"mode": "train"}),

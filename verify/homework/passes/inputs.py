@@ -87,15 +87,15 @@ def _forms(
         forms = usual | {name: own[name] for name, _ in open_ if name in own}
         if complete(forms):
             yield 0, forms
-    said = {
+    shown = {
         name: _labelled(name, shape)
         for name, shape in docstring_shapes(
             ast.get_docstring(node) or "", [name for name, _ in open_]
         ).items()
     }
-    if said and complete(usual | said):
-        yield 1, usual | said
-    yield from _by_trial(open_, said)
+    if shown and complete(usual | shown):
+        yield 1, usual | shown
+    yield from _by_trial(open_, shown)
 
 
 def _labelled(name: str, shape: Sequence[int]) -> Form:
@@ -137,7 +137,7 @@ def _usual(name: str, default: bool) -> Form | None:
 
 
 def _by_trial(
-    arguments: Sequence[tuple[str, bool]], said: Mapping[str, Form]
+    arguments: Sequence[tuple[str, bool]], shown: Mapping[str, Form]
 ) -> Iterator[tuple[int, dict[str, Form]]]:
     """Yield forms by the names of arguments, in one layout after the other."""
     required = [name for name, default in arguments if not default]
@@ -146,11 +146,11 @@ def _by_trial(
         if "y" in layout and not has_weights:
             continue
         tier = 3 if min(map(len, (layout["w"], layout["x"]))) < 2 or "y" in layout else 2
-        if shape := next((f[1] for n, f in said.items() if _INPUT.fullmatch(n)), None):
+        if shape := next((f[1] for n, f in shown.items() if _INPUT.fullmatch(n)), None):
             layout = {**layout, "x": tuple(shape)}
         options: list[list[tuple[str, Form]]] = []
         for place, name in enumerate(required):
-            usual = said.get(name) or _usual(name, False)
+            usual = shown.get(name) or _usual(name, False)
             forms = (
                 [usual] if usual is not None else list(_in_layout(name, place, layout, required))
             )
@@ -276,11 +276,12 @@ def _arguments(
         else:
             given[name] = _value(form, rng)
             expressions[name] = ("in", name)
-    setting = ", ".join(_said(name, value) for name, value in picked.items())
+    setting = ", ".join(said(name, value) for name, value in picked.items())
     return Arguments(expressions, given, setting, numbers)
 
 
-def _said(name: str, value: Any) -> str:
+def said(name: str, value: Any) -> str:
+    """Return a setting in words."""
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {item}" for key, item in value.items())
     return f"{name} {value}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import itertools
 import time
 from collections.abc import Sequence
@@ -9,17 +10,18 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from verify.findings import Finding
+from verify.findings import Finding, where
 from verify.homework.passes.composed import composed
 from verify.homework.passes.diagnosis import findings_of
 from verify.homework.passes.engine import operators
-from verify.homework.passes.experiment import Experiment
-from verify.homework.passes.measure import Obstacle, is_summed, measure
+from verify.homework.passes.experiment import Experiment, cotangent_name
+from verify.homework.passes.measure import Measurement, Obstacle, is_summed, measure
 from verify.homework.passes.plans import Case, plans
 from verify.homework.passes.verdicts import Outcome, weigh
 from verify.homework.read.discover import Candidate
+from verify.homework.read.extract import Extract
 from verify.homework.report import AGREE, CRASHED, DISAGREE, UNDECIDED
-from verify.homework.run.door import Expression, Raised
+from verify.homework.run.door import Expression, Raised, Recipe
 
 MOST_PLANS = 32
 """Ways to call a pass that are measured before it is given up."""
@@ -43,6 +45,8 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
     deadline = time.monotonic() + seconds
     wrong: list[Outcome] | None = None
     crashed: Obstacle | None = None
+    agreed: list[Outcome] = []
+    unrun = statements_of(case.found, candidate)
     unseen: list[Outcome] | None = None
     late = partial = False
     ways = itertools.chain(
@@ -64,12 +68,20 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
         if judged and all(outcome.agrees for outcome in judged):
             if wrong is not None and wrong[0].experiment.tier < tier:
                 break
+            if (fault := next(filter(None, map(_fault, outcomes)), "")) and not partial:
+                return Verdict(candidate, CRASHED, fault)
             if unmatched := experiments[0].unmatched:
                 labels = ", ".join(unmatched)
                 case.note(candidate, f"no input was found whose gradients {labels} are")
                 partial = True
                 continue
-            return _agrees(case, candidate, judged)
+            before = len(unrun)
+            unrun = _still_unrun(case, unrun, judged)
+            agreed += judged if not agreed or len(unrun) < before else []
+            if not unrun:
+                return _agrees(case, candidate, agreed)
+        if agreed and len(_still_unrun(case, unrun, judged)) == len(unrun):
+            continue  # other inputs, of which it has shown already that it is right
         if any(outcome.wrong for outcome in judged) and experiments[0].accuses:
             wrong = _better(wrong, judged)
             if tier <= 1 and experiments[0].certain:
@@ -83,12 +95,73 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
                         case.note(candidate, outcome.measurement.says)
                 else:
                     unseen = unseen or [outcome]
+    if agreed and (wrong is None or not _called_alike(wrong[0], agreed[0])):
+        return Verdict(candidate, UNDECIDED, _not_run(candidate, unrun))
     if wrong is not None and not partial:
         findings = findings_of(case.found, case.door, candidate, wrong)
         return Verdict(candidate, DISAGREE, "", findings)
     if crashed is not None and unseen is None and not partial:
         return Verdict(candidate, CRASHED, crashed.says)
     return Verdict(candidate, UNDECIDED, _obstacle(case, candidate, unseen, late, seconds))
+
+
+Unrun = Sequence[tuple[int | None, ast.stmt]]
+
+
+def statements_of(found: Extract, candidate: Candidate) -> Unrun:
+    """Return what a pass computes, statement by statement, each with its cell."""
+    statement = found.statement_of(candidate.owner or candidate.function)
+    cell = statement.cell if statement is not None else None
+    return [
+        (cell, part)
+        for part in ast.walk(candidate.node)
+        if isinstance(part, ast.Assign | ast.AugAssign | ast.Return)
+        and part.value is not None
+        and not isinstance(part.value, ast.Name | ast.Constant | ast.Attribute)
+        and getattr(getattr(part.value, "func", None), "attr", "") not in _CONVERSIONS
+    ]
+
+
+_CONVERSIONS = frozenset("astype copy reshape ravel flatten array asarray atleast_2d".split())
+"""Calls that compute nothing."""
+
+
+def _still_unrun(case: Case, unrun: Unrun, outcomes: Sequence[Outcome]) -> Unrun:
+    """Return the statements that do not run in any of these experiments either."""
+    for outcome in outcomes:
+        experiment, measurement = outcome.experiment, outcome.measurement
+        if not unrun or not isinstance(measurement, Measurement):
+            continue
+        drawn = {cotangent_name(i): c for i, c in enumerate(measurement.cotangents[0])}
+        recipe = Recipe(experiment.backward, tuple(g.where for g in experiment.gradients))
+        ran = case.door.lines(recipe, {**experiment.given, **drawn})
+        unrun = [
+            (cell, part)
+            for cell, part in unrun
+            if not any((cell, n) in ran for n in range(part.lineno, (part.end_lineno or 0) + 1))
+        ]
+    return unrun
+
+
+def _not_run(candidate: Candidate, unrun: Unrun) -> str:
+    cell, first = unrun[0]
+    return (
+        f"It was not judged: {candidate.name} is right as far as it ran, but no inputs were found "
+        f"with which `{ast.unparse(first)}` ({where(cell, first.lineno)}) runs. {_NEXT}"
+    )
+
+
+def _called_alike(one: Outcome, other: Outcome) -> bool:
+    """Say whether a pass is called in the same way in two experiments, on other inputs."""
+    return one.experiment.backward[-1] == other.experiment.backward[-1]
+
+
+def _fault(outcome: Outcome) -> str:
+    """Say how a pass raises in one of the settings, "" where it does not."""
+    obstacle, setting = outcome.measurement, outcome.experiment.setting
+    if not isinstance(obstacle, Obstacle) or not obstacle.crashed:
+        return ""
+    return f"With {setting}: {obstacle.says}" if setting else obstacle.says
 
 
 def _is_its_own(experiment: Experiment) -> bool:

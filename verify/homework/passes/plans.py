@@ -14,6 +14,7 @@ import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import starmap
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from verify.homework.passes.experiment import (
     Gradient,
     cotangent_name,
 )
-from verify.homework.passes.inputs import Arguments, argument_sets, draw, is_label, main_of
+from verify.homework.passes.inputs import Arguments, argument_sets, draw, is_label, main_of, said
 from verify.homework.passes.objects import Side, parameters_in, sides
 from verify.homework.passes.recordings import arguments_of, globals_of, side_of
 from verify.homework.read.discover import (
@@ -39,6 +40,7 @@ from verify.homework.read.syntax import parameters, returned
 from verify.homework.run.door import Door, Expression, Raised, Recipe, Step
 
 MOST_BINDINGS = 12
+MOST_SETTINGS = 7
 
 RECORDING = 3.0
 """Seconds for which a file's own statements are run."""
@@ -199,43 +201,69 @@ def _of_pair(
 ) -> Iterator[list[Experiment]]:
     name = _shorter(stem(candidate.function)) or stem(candidate.owner or "")
     for sets in known or argument_sets(forward.node, candidate.owner is not None, name):
-        first = sets[0]
-        steps = forward_steps(side, forward.name, first)
-        given = {**side.given, **first.given}
-        wanted = (result_of(steps), *state_of(side))
-        answer = case.door.run(Recipe(steps, wanted), given)
-        if isinstance(answer, Raised):
-            case.note(candidate, answer)
+        ready = _ready(case, side, forward, sets[0])
+        if isinstance(ready, Raised):
+            case.note(candidate, ready)
             continue
-        if (warmed := _warmed(side, steps, given, answer)) is not None:
-            side = warmed
-            steps = forward_steps(side, forward.name, first)
-            given = {**side.given, **first.given}
-            answer = case.door.run(Recipe(steps, (result_of(steps), *state_of(side))), given)
-            if isinstance(answer, Raised):
-                continue
-        outputs = outputs_of(answer, forward, steps, side)
+        outputs = ready.outputs
         if not outputs or not all(np.isfinite(leaf.value).all() for leaf in outputs):
             continue
+        others = [
+            other
+            for variant in (side, *side.variants)
+            for arguments in sets
+            if (variant is not side or arguments is not sets[0])
+            and not isinstance(other := _ready(case, variant, forward, arguments), Raised)
+            and len(other.outputs) == len(outputs)
+        ][:MOST_SETTINGS]
         sure = False
-        for binding in _bindings(candidate, forward, first, answer, outputs, steps):
+        for binding in _bindings(candidate, forward, ready):
             if sure and not binding.certain:
                 continue
-            experiments = [
-                experiment
-                for arguments in sets
-                if (experiment := _experiment(case, candidate, side, forward, arguments, binding,
-                                              outputs)) is not None
-            ]  # fmt: skip
-            if experiments:
+            found = [
+                _experiment(case, candidate, forward, each, binding) for each in (ready, *others)
+            ]
+            experiments = [each for each in found if each is not None]
+            if any(each.gradients for each in experiments) or (experiments and binding.certain):
                 sure = sure or binding.certain
                 yield from _weighted(experiments, binding, outputs)
 
 
+@dataclass(frozen=True, eq=False)
+class _Ready:
+    """A forward pass that runs: on what, and what comes of it."""
+
+    side: Side
+    arguments: Arguments
+    steps: tuple[Step, ...]
+    given: Mapping[str, Any]
+    answer: Sequence[Any]
+    outputs: Sequence[Leaf]
+
+
+def _ready(case: Case, side: Side, forward: Forward, arguments: Arguments) -> _Ready | Raised:
+    """Run a forward pass; its object's parameters are inputs, those too that it makes itself."""
+    steps = forward_steps(side, forward.name, arguments)
+    given = {**side.given, **arguments.given}
+    answer = case.door.run(Recipe(steps, (result_of(steps), *state_of(side))), given)
+    if isinstance(answer, Raised):
+        return answer
+    if (warmed := _warmed(case.door, side, steps, given, answer)) is not None:
+        return _ready(case, warmed, forward, arguments)
+    return _Ready(side, arguments, steps, given, answer, outputs_of(answer, forward, steps, side))
+
+
 def _warmed(
-    side: Side, steps: tuple[Step, ...], given: Mapping[str, Any], answer: Sequence[Any]
+    door: Door,
+    side: Side,
+    steps: tuple[Step, ...],
+    given: Mapping[str, Any],
+    answer: Sequence[Any],
 ) -> Side | None:
-    """Return an object whose parameters, made when it first goes forward, are inputs too."""
+    """Return an object whose parameters, made when it first goes forward, are inputs too.
+
+    What it had gathered before it went forward the first time is empty again.
+    """
     if side.owner is None or len(answer) < 2:
         return None
     rng = np.random.default_rng(29)
@@ -248,7 +276,14 @@ def _warmed(
             puts.append(("put", holder, key, ("in", path)))
     if not puts:
         return None
-    return Side(side.owner, (*steps, *puts), {**given, **values}, side.sure)
+    before = door.run(Recipe(side.steps, state_of(side)), given)
+    if not isinstance(before, Raised):
+        puts += [
+            ("put", ("slot", 0), name, ("value", []))
+            for name, value in before[0].items()
+            if isinstance(value, list) and not value
+        ]
+    return replace(side, steps=(*steps, *puts), given={**given, **values})
 
 
 _MADE = re.compile(r"(?:params?|parameters|weights?|W|b|bias|gamma|beta)(?:\.|\d|$)")
@@ -340,15 +375,9 @@ _DATA = re.compile(
 _LABELS = re.compile(r"y|Y|t|labels?|targets?|y_?true|Y_\w+|y_(?:batch|train)")
 
 
-def _bindings(
-    candidate: Candidate,
-    forward: Forward,
-    arguments: Arguments,
-    answer: Sequence[Any],
-    outputs: Sequence[Leaf],
-    steps: Sequence[Step],
-) -> Iterator[_Binding]:
+def _bindings(candidate: Candidate, forward: Forward, ready: _Ready) -> Iterator[_Binding]:
     """Yield the ways in which a backward pass may be given what it asks for."""
+    arguments, answer, outputs = ready.arguments, ready.answer, ready.outputs
     own = candidate.arguments
     required = [name for name, default in own if not default]
     options: list[list[tuple[str, Any]]] = []
@@ -356,7 +385,7 @@ def _bindings(
     has_output_array = bool(outputs) and outputs[0].value.size > 1
     for place, (name, default) in enumerate(own):
         found: list[tuple[str, Any]] = _options(
-            name, place, arguments, names, answer[0], outputs, result_of(steps), own
+            name, place, arguments, names, answer[0], outputs, result_of(ready.steps), own
         )
         cotangent = _COTANGENT.fullmatch(name) is not None and name not in arguments.expressions
         if any(entry[1][0] == "cotangent" for one in options for entry in one[:1]):
@@ -458,54 +487,57 @@ def _options(
 
 
 def _experiment(
-    case: Case,
-    candidate: Candidate,
-    side: Side,
-    forward: Forward,
-    arguments: Arguments,
-    binding: _Binding,
-    outputs: Sequence[Leaf],
+    case: Case, candidate: Candidate, forward: Forward, ready: _Ready, binding: _Binding
 ) -> Experiment | None:
-    """Return how a pair is called in one setting, or None where it does not fit there."""
-    steps = forward_steps(side, forward.name, arguments)
-    given = {**side.given, **arguments.given}
-    answer = case.door.run(Recipe(steps, (result_of(steps), *state_of(side))), given)
-    if isinstance(answer, Raised):
-        return None
-    made = outputs_of(answer, forward, steps, side)
-    if len(made) != len(outputs):
-        return None
-    back = (*steps, ("call", side.target(candidate.function), [], dict(binding.expressions)))
-    chosen = [made[i] for i in binding.cotangents] or made[:1]
+    """Return how a pair is called in one setting, or None where nothing comes of it.
+
+    One that raises has no gradients: the judge finds out again that it does, and who is to blame.
+    """
+    side, arguments = ready.side, ready.arguments
+    back = (
+        *ready.steps,
+        ("call", side.target(candidate.function), [], dict(binding.expressions)),
+    )
+    chosen = [ready.outputs[i] for i in binding.cotangents] or ready.outputs[:1]
     rng = np.random.default_rng(5)
     drawn = {
         cotangent_name(i): rng.standard_normal(np.shape(leaf.value))
         for i, leaf in enumerate(chosen)
     }
-    after = case.door.run(Recipe(back, (result_of(back), *state_of(side))), {**given, **drawn})
+    after = case.door.run(
+        Recipe(back, (result_of(back), *state_of(side))), {**ready.given, **drawn}
+    )
     base = Experiment(
-        given=given,
-        forward=steps,
+        given=ready.given,
+        forward=ready.steps,
         outputs=tuple(leaf.where for leaf in chosen),
         backward=back,
         gradients=(),
-        setting=arguments.setting,
+        setting=", ".join(filter(None, (arguments.setting, *starmap(said, side.settings.items())))),
         forward_name=forward.name,
         main=main_of(arguments.given),
-        settings=arguments.settings,
+        settings={**side.settings, **arguments.settings},
         tier=arguments.tier,
         certain=binding.certain and side.sure,
         accuses=binding.accuses and side.sure,
     )
     if isinstance(after, Raised):
         case.note(candidate, after)
-        # The judge finds out again that it raises, and whether its author is to blame.
-        return base if binding.certain else None
+        return base
+    if side.penalty is not None and binding.cotangents:
+        steps = side.penalty.steps(result_of(ready.steps)[1] + 1)
+        base = replace(
+            base,
+            forward=(*base.forward, *steps),
+            outputs=(*base.outputs, result_of((*base.forward, *steps))),
+            weights="fixed",
+            fixed=(*drawn.values(), np.ones(())),
+        )
     leaves = [
         *leaves_of(after[0], result_of(back), returned(candidate.node)),
-        *kept_of(answer, after),
+        *kept_of(ready.answer, after),
     ]
-    gradients = match(leaves, given, base.main)
+    gradients = match(leaves, ready.given, base.main)
     if not gradients:
         case.note(candidate, "returns nothing that has the shape of an input")
         return None
@@ -624,6 +656,7 @@ def match(leaves: Sequence[Leaf], given: Mapping[str, Any], main: str) -> tuple[
             is_gradient(leaf.label.split(".")[0])
             or is_gradient(leaf.label.rsplit(".", 1)[-1])
             or "." in leaf.label
+            or leaf.label.startswith("d")
             or leaf.label in ("W", "b")
             or leaf.label in {n.rsplit(".", 1)[-1] for n in inputs if "." in n}
         ):

@@ -24,9 +24,11 @@ import contextlib
 import os
 import select
 import signal
+import sys
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from types import FrameType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -81,6 +83,12 @@ class Door:
         """Return what a recipe's wanted expressions are, as trees, or what it raised."""
         answer = self._ask("run", recipe=recipe, given=given)
         return Raised(*answer["raised"]) if "raised" in answer else tuple(answer["results"])
+
+    def lines(self, recipe: Recipe, given: Arrays) -> set[tuple[int | None, int]]:
+        """Return the lines of the file, each with its cell, that run in a recipe."""
+        return {
+            (cell, line) for cell, line in self._ask("lines", recipe=recipe, given=given)["lines"]
+        }
 
     def sweep(
         self,
@@ -207,6 +215,27 @@ def _answer_run(workspace: Workspace, question: Mapping[str, Any]) -> dict[str, 
         return {"results": _Run(workspace, question["given"]).results(recipe)}
     except _StepError as fault:
         return {"raised": fault.raised}
+
+
+def _answer_lines(workspace: Workspace, question: Mapping[str, Any]) -> dict[str, Any]:
+    found = workspace.extract
+    cells = {found.label(statement.cell): statement.cell for statement in found.statements}
+    ran: set[tuple[int | None, int]] = set()
+
+    def trace(frame: FrameType, event: str, argument: Any) -> Any:
+        if frame.f_code.co_filename not in cells:
+            return None
+        ran.add((cells[frame.f_code.co_filename], frame.f_lineno))
+        return trace
+
+    sys.settrace(trace)
+    try:
+        _Run(workspace, question["given"]).results(Recipe(*question["recipe"]))
+    except _StepError:
+        pass  # what ran before it did
+    finally:
+        sys.settrace(None)
+    return {"lines": sorted(ran, key=str)}
 
 
 def _answer_sweep(workspace: Workspace, question: Mapping[str, Any]) -> dict[str, Any]:
@@ -396,6 +425,7 @@ def _is_small(value: Any) -> bool:
 _ANSWERS: dict[str, Callable[[Workspace, Mapping[str, Any]], dict[str, Any]]] = {
     "about": _about,
     "run": _answer_run,
+    "lines": _answer_lines,
     "sweep": _answer_sweep,
     "record": _answer_record,
 }
