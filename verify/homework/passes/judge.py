@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from verify.findings import Finding, where
-from verify.homework.passes.composed import composed
+from verify.homework.passes.composed import composed, of_scores
 from verify.homework.passes.diagnosis import findings_of
 from verify.homework.passes.engine import operators
 from verify.homework.passes.experiment import Experiment, cotangent_name
 from verify.homework.passes.measure import Measurement, Obstacle, is_summed, measure
 from verify.homework.passes.plans import Case, plans
-from verify.homework.passes.verdicts import Outcome, weigh
+from verify.homework.passes.verdicts import Outcome, relative_error, weigh
 from verify.homework.read.discover import Candidate
 from verify.homework.read.extract import Extract
 from verify.homework.report import AGREE, CRASHED, DISAGREE, UNDECIDED
@@ -50,11 +50,19 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
     unseen: list[Outcome] | None = None
     late = partial = False
     ways = itertools.chain(
-        plans(case, candidate), composed(case, candidate), operators(case, candidate)
+        of_scores(case, candidate),
+        plans(case, candidate),
+        composed(case, candidate),
+        operators(case, candidate),
     )
-    for number, experiments in enumerate(ways):
+    failed: set[str] = set()
+    number = 0
+    for experiments in ways:
         if number >= MOST_PLANS or (late := time.monotonic() > deadline):
             break
+        if (called := _shapes(experiments[0])) in failed:
+            continue
+        number += 1
         share = max((deadline - time.monotonic()) / 4, 0.2)
         averages = experiments[0].weights in ("drawn", "fixed") or is_summed(
             case.door, experiments[0]
@@ -87,6 +95,8 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
             if tier <= 1 and experiments[0].certain:
                 break
         elif not judged:
+            if isinstance(outcomes[0].measurement, Obstacle):
+                failed.add(called)
             for outcome in outcomes:
                 if isinstance(outcome.measurement, Obstacle):
                     if outcome.measurement.crashed and _is_its_own(outcome.experiment):
@@ -103,6 +113,12 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
     if crashed is not None and unseen is None and not partial:
         return Verdict(candidate, CRASHED, crashed.says)
     return Verdict(candidate, UNDECIDED, _obstacle(case, candidate, unseen, late, seconds))
+
+
+def _shapes(experiment: Experiment) -> str:
+    """Return how a pass is called in an experiment, and the shapes of what it is given."""
+    shapes = {name: np.shape(value) for name, value in experiment.given.items()}
+    return repr((shapes, experiment.forward[-1], experiment.backward[-1]))
 
 
 Unrun = Sequence[tuple[int | None, ast.stmt]]
@@ -177,11 +193,13 @@ def _better(before: list[Outcome] | None, now: list[Outcome]) -> list[Outcome]:
     return min(before, now, key=_wrongness)
 
 
-def _wrongness(outcomes: Sequence[Outcome]) -> float:
+def _wrongness(outcomes: Sequence[Outcome]) -> tuple[float, float]:
+    """Return the share of gradients that are wrong, and by how much of its size the worst is."""
     counts = [
         len(outcome.wrong) / max(len(outcome.experiment.gradients), 1) for outcome in outcomes
     ]
-    return sum(counts) / len(counts)
+    errors = [relative_error(wrong) for outcome in outcomes for wrong in outcome.wrong]
+    return sum(counts) / len(counts), max(errors, default=0.0)
 
 
 def _agrees(case: Case, candidate: Candidate, outcomes: Sequence[Outcome]) -> Verdict:

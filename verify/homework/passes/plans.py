@@ -12,7 +12,7 @@ from __future__ import annotations
 import ast
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import starmap
 from typing import Any
@@ -111,16 +111,31 @@ def _of_recorded(case: Case, candidate: Candidate) -> Iterator[list[Experiment]]
         side = made
     elif own is not None and own.get("globals"):
         side = globals_of(own)
-    if own is not None and (arguments := arguments_of(own)) is not None:
-        yield from _of_loss_and_gradient(case, candidate, side, [[arguments]])
+    if own is not None:
+        known = _completed(case, own, candidate.node, candidate.owner)
+        yield from _of_loss_and_gradient(case, candidate, side, known)
     for forward in _forwards(case.found, candidate):
         qualified = f"{candidate.owner}.{forward.name}" if candidate.owner else forward.name
         call = case.recorded(qualified)
-        if call is None or (arguments := arguments_of(call)) is None:
+        if call is None:
+            call = own if _takes_the_same(forward.node, candidate) else None
+        if call is None:
             continue
         if candidate.owner is not None:
             side = side_of(candidate.owner, call) or side
-        yield from _of_pair(case, candidate, side, forward, [[arguments]])
+        known = _completed(case, call, forward.node, candidate.owner)
+        yield from _of_pair(case, candidate, side, forward, known)
+
+
+def _completed(
+    case: Case, call: Mapping[str, Any], node: ast.FunctionDef, owner: str | None
+) -> Iterator[list[Arguments]]:
+    """Yield a recorded call's arguments; what it does not tell of them is tried."""
+    arguments = arguments_of(call)
+    if arguments.expressions.keys() == call["arguments"].keys():
+        yield [arguments]
+    elif arguments.expressions:
+        yield from argument_sets(case.found, node, owner is not None, "", arguments)
 
 
 def _forwards(found: Extract, candidate: Candidate) -> list[Forward]:
@@ -177,9 +192,14 @@ def _suffix(name: str) -> str:
     return found[1] if found else ""
 
 
+_COSTS = frozenset(
+    "cost loss objective error j fn mse nll bce sse entropy crossentropy xent likelihood".split()
+)
+
+
 def is_cost(name: str) -> bool:
     """Say whether a function's name is that of a loss."""
-    return bool({"cost", "loss", "objective", "error", "j", "fn"} & set(name_parts(name)))
+    return bool(_COSTS & set(name_parts(name)))
 
 
 def _is_gradient_of_cost(candidate: Candidate) -> bool:
@@ -197,10 +217,10 @@ def _of_pair(
     candidate: Candidate,
     side: Side,
     forward: Forward,
-    known: Sequence[list[Arguments]] | None,
+    known: Iterable[list[Arguments]] | None,
 ) -> Iterator[list[Experiment]]:
     name = _shorter(stem(candidate.function)) or stem(candidate.owner or "")
-    for sets in known or argument_sets(forward.node, candidate.owner is not None, name):
+    for sets in known or argument_sets(case.found, forward.node, candidate.owner is not None, name):
         ready = _ready(case, side, forward, sets[0])
         if isinstance(ready, Raised):
             case.note(candidate, ready)
@@ -433,6 +453,7 @@ def _bindings(candidate: Candidate, forward: Forward, ready: _Ready) -> Iterator
                 expressions[name] = what
         else:
             certain = "cotangent" in kinds and kinds <= {"cotangent", "named", "cache", "left"}
+            certain |= kinds == {"named"} and _takes_the_same(forward.node, candidate)
             accuses = not kinds & {"guess", "guess-input"}
             yield _Binding(expressions, tuple(cotangents), certain, accuses)
 
@@ -608,7 +629,7 @@ def key_of(name: str) -> str:
     """Return a gradient's or an input's name without what makes it a gradient, in lower case."""
     plain = name.rsplit("/", 1)[-1]
     plain = re.sub(r"^(?:d?[lj]_?d_?|dloss_?d?_?|dcost_?d?_?)(?=[A-Za-z])", "", plain)
-    plain = re.sub(r"^(?:grads?|gradients?|nabla|delta|g)_?(?=[A-Za-z])", "", plain)
+    plain = re.sub(r"^(?:(?:grads?|gradients?|nabla|delta)_?|g_|g(?=[A-Z]))(?=[A-Za-z])", "", plain)
     plain = re.sub(r"_?(?:grads?|gradients?)$", "", plain) or plain
     plain = re.sub(r"^d_?(?=[A-Za-z])", "", plain)
     return re.sub(r"[^a-z0-9]", "", plain.lower())
@@ -640,8 +661,9 @@ def match(leaves: Sequence[Leaf], given: Mapping[str, Any], main: str) -> tuple[
     inputs = {
         name: np.asarray(value)
         for name, value in given.items()
-        if isinstance(value, np.ndarray) and value.dtype.kind == "f"
+        if (isinstance(value, np.ndarray) and value.dtype.kind == "f") or isinstance(value, float)
     }
+    numbers = {name for name, value in given.items() if isinstance(value, float)}
     said = {key for leaf in leaves for key in _keys(leaf.label)}
     inputs = {n: v for n, v in inputs.items() if not is_label(n) or _keys(n) & said} or inputs
     labelled = any(leaf.label for leaf in leaves)
@@ -667,13 +689,17 @@ def match(leaves: Sequence[Leaf], given: Mapping[str, Any], main: str) -> tuple[
         other = labelled if not leaf.label else not _may_be_gradient(leaf.label)
         if other:
             continue
-        fitting = [n for n, v in inputs.items() if n not in found and v.shape == leaf.value.shape]
+        fitting = [
+            n
+            for n, v in inputs.items()
+            if n not in found and n not in numbers and v.shape == leaf.value.shape
+        ]
         fitting = [main] if main in fitting and (len(rest) == 1 or not found) else fitting
         if fitting:
             found[fitting[0]] = leaf
-        elif not leaf.label or is_gradient(leaf.label):
+        elif not leaf.label or (is_gradient(leaf.label) and not _PARAMETER.fullmatch(leaf.label)):
             unfit.append(leaf)
-    left = [n for n in inputs if n not in found]
+    left = [n for n in inputs if n not in found and n not in numbers]
     if len(unfit) == len(left) == 1 and leaves:
         found[left[0]] = unfit[0]
     return tuple(
@@ -719,12 +745,12 @@ def _of_loss_and_gradient(
     case: Case,
     candidate: Candidate,
     side: Side,
-    known: Sequence[list[Arguments]] | None,
+    known: Iterable[list[Arguments]] | None,
 ) -> Iterator[list[Experiment]]:
     forward = Forward(candidate.function, candidate.node)
     names = returned(candidate.node)
     for sets in known or argument_sets(
-        candidate.node, candidate.owner is not None, _shorter(stem(candidate.function))
+        case.found, candidate.node, candidate.owner is not None, _shorter(stem(candidate.function))
     ):
         first = sets[0]
         steps = forward_steps(side, forward.name, first)

@@ -24,6 +24,21 @@ def parameters(node: ast.FunctionDef, is_method: bool) -> list[tuple[str, bool]]
     return pairs
 
 
+@cache
+def zero_defaults(node: ast.FunctionDef) -> frozenset[str]:
+    """Return the arguments that are 0.0 where they are left out: what they scale is not seen."""
+    positional = [*node.args.posonlyargs, *node.args.args]
+    pairs = [
+        *zip(reversed(positional), reversed(node.args.defaults), strict=False),
+        *zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True),
+    ]
+    return frozenset(
+        argument.arg
+        for argument, value in pairs
+        if isinstance(value, ast.Constant) and type(value.value) is float and value.value == 0
+    )
+
+
 def words(node: ast.AST) -> Iterator[str]:
     """Yield the names and the strings in a function."""
     for part in ast.walk(node):
