@@ -17,7 +17,7 @@ from verify.homework.passes.engine import operators
 from verify.homework.passes.experiment import Experiment, cotangent_name
 from verify.homework.passes.measure import Measurement, Obstacle, is_summed, measure
 from verify.homework.passes.plans import Case, plans
-from verify.homework.passes.verdicts import Outcome, relative_error, weigh
+from verify.homework.passes.verdicts import Outcome, relative_error, shaped, weigh
 from verify.homework.read.discover import Candidate
 from verify.homework.read.extract import Extract
 from verify.homework.report import AGREE, CRASHED, DISAGREE, UNDECIDED
@@ -187,19 +187,28 @@ def _is_its_own(experiment: Experiment) -> bool:
 
 
 def _better(before: list[Outcome] | None, now: list[Outcome]) -> list[Outcome]:
-    """Return the way to call a pass in which least is wrong, the first of those."""
+    """Return the way to call a pass in which least is wrong, the first of those.
+
+    Of a loss that is the mean or the sum of the same outputs, it is the one that is nearer.
+    """
     if before is None:
         return now
+    if _shapes(before[0].experiment) == _shapes(now[0].experiment):
+        return min(before, now, key=lambda outcomes: (_wrongness(outcomes), _distance(outcomes)))
     return min(before, now, key=_wrongness)
 
 
 def _wrongness(outcomes: Sequence[Outcome]) -> tuple[float, float]:
-    """Return the share of gradients that are wrong, and by how much of its size the worst is."""
-    counts = [
-        len(outcome.wrong) / max(len(outcome.experiment.gradients), 1) for outcome in outcomes
-    ]
+    """Return which share of the gradients is wrong, and which has a wrong shape."""
+    count = sum(len(outcome.experiment.gradients) for outcome in outcomes)
+    wrong = [each for outcome in outcomes for each in outcome.wrong]
+    misshapen = [each for each in wrong if shaped(each.tensor) is None]
+    return len(wrong) / max(count, 1), len(misshapen) / max(count, 1)
+
+
+def _distance(outcomes: Sequence[Outcome]) -> float:
     errors = [relative_error(wrong) for outcome in outcomes for wrong in outcome.wrong]
-    return sum(counts) / len(counts), max(errors, default=0.0)
+    return max(errors, default=0.0)
 
 
 def _agrees(case: Case, candidate: Candidate, outcomes: Sequence[Outcome]) -> Verdict:

@@ -142,7 +142,8 @@ def _forwards(found: Extract, candidate: Candidate) -> list[Forward]:
     """Return the functions whose derivative a candidate may be, the likeliest first."""
     others = found.functions if candidate.owner is None else methods_of(found, candidate.owner)
     own = stem(candidate.function)
-    fitting = []
+    words = set(name_parts(candidate.function))
+    fitting: list[tuple[bool, bool, bool, int, Forward]] = []
     for name, node in others.items():
         if name == candidate.function or name.startswith("__init"):
             continue
@@ -155,14 +156,15 @@ def _forwards(found: Extract, candidate: Candidate) -> list[Forward]:
         )
         if method or same_stem or (cost and not hinted):
             exact = _suffix(name) == _suffix(candidate.function)
-            fitting.append((not (same_stem or method), not exact, Forward(name, node)))
+            alike = (not _takes_the_same(node, candidate), -len(words & set(name_parts(name))))
+            fitting.append((not (same_stem or method), not exact, *alike, Forward(name, node)))
     if not fitting and own:
         fitting = [
-            (False, False, Forward(name, node))
+            (False, False, False, 0, Forward(name, node))
             for name, node in others.items()
             if not is_hinted(name, others) and _shorter(stem(name)) == _shorter(own)
         ]
-    return [forward for *_, forward in sorted(fitting, key=lambda item: item[:2])]
+    return [forward for *_, forward in sorted(fitting, key=lambda item: item[:4])]
 
 
 _FORWARDS = (
