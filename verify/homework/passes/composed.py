@@ -10,6 +10,7 @@ import ast
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -232,8 +233,30 @@ class _Made:
         if weights == "ones" and value.size != 1:
             return
         after = case.door.run(Recipe(backward, (result_of(backward), *state_of(self.side))), given)
+        base = Experiment(
+            given=given,
+            forward=forward,
+            outputs=outputs,
+            backward=backward,
+            gradients=(),
+            weights=weights,
+            fixed=fixed,
+            forward_name=self.forward.name,
+            main=main_of(self.arguments.given),
+            settings=self.arguments.settings,
+            tier=max(self.arguments.tier, 2),
+            certain=False,
+            accuses=self.side.sure,
+        )
         if isinstance(after, Raised):
             case.note(candidate, after)
+            known = all(
+                _LABELS.fullmatch(name) or _INPUT.fullmatch(name)
+                for name, default in candidate.arguments
+                if not default
+            )
+            if known and len(candidate.arguments) > 1:
+                yield [replace(base, certain=self.side.sure)]
             return
         leaves = [
             *leaves_of(after[0], result_of(backward), returned(candidate.node)),
@@ -242,24 +265,7 @@ class _Made:
         gradients = match(leaves, given, key_of(""))
         if not gradients or (len(leaves) == 1 and not leaves[0].label):
             return
-        yield [
-            Experiment(
-                given=given,
-                forward=forward,
-                outputs=outputs,
-                backward=backward,
-                gradients=gradients,
-                weights=weights,
-                fixed=fixed,
-                forward_name=self.forward.name,
-                main=main_of(self.arguments.given),
-                settings=self.arguments.settings,
-                tier=max(self.arguments.tier, 2),
-                certain=False,
-                unmatched=unmatched_of(leaves, gradients),
-                accuses=self.side.sure,
-            )
-        ]
+        yield [replace(base, gradients=gradients, unmatched=unmatched_of(leaves, gradients))]
 
 
 def _held_losses(found: Extract, owner: str | None) -> Iterator[tuple[str, str, ast.FunctionDef]]:
@@ -360,7 +366,8 @@ def _activations(
     if held:
         for name in found.classes:
             methods = methods_of(found, name)
-            if "grad" in methods and (own := next((m for m in _APPLY if m in methods), None)):
+            own = next((m for m in _APPLY if m in methods), None)
+            if "grad" in methods and own and len(parameters(methods[own], True)) == 1:
                 made: Step = ("call", ("name", name), [], {})
                 yield (made,), ("at", ("slot", 0), own), ("slot", 0)
         return

@@ -93,7 +93,9 @@ def _mended(
 ) -> Finding:
     """Return the finding of a mistake that one change takes back."""
     label = wrong.tensor.gradient.label
-    if edit.target in labels or is_gradient(edit.target):
+    known = {n.id for n in ast.walk(candidate.node) if isinstance(n, ast.Name)}
+    made_up = label.split(".")[0] not in known and label[-1:].isdigit()
+    if edit.target in labels or (made_up and is_gradient(edit.target)):
         label = edit.target
     bug, says = named if named is not None else (edit.bug, "")
     if named is not None and named[0] in _VAGUE:
@@ -234,11 +236,13 @@ def _only_first_penalised(
 ) -> bool:
     """Say whether an error is a penalty's gradient in the biases, which come first, alone."""
     value = np.asarray(outcome.experiment.given[tensor.gradient.of], float)
+    if value.ndim not in (1, 2):
+        return False
     error = (found[0] - scale * tensor.expected[0]).reshape(tensor.shape)
     far = np.abs(error) > CLOSE * np.abs(found).max(initial=0.0)
     first = np.zeros(tensor.shape, bool)
     first[..., 0] = True
-    if not far.any() or (far & ~first).any() or value.ndim not in (1, 2):
+    if not far.any() or (far & ~first).any():
         return False
     ratio = error[far] / value[far]
     return bool(np.ptp(ratio) <= 0.01 * np.abs(ratio).max() and ratio.max() > 0)

@@ -27,6 +27,7 @@ from verify.homework.passes.experiment import (
 from verify.homework.passes.inputs import Arguments, argument_sets, draw, is_label, main_of, said
 from verify.homework.passes.objects import Side, parameters_in, sides
 from verify.homework.passes.recordings import arguments_of, globals_of, side_of
+from verify.homework.passes.repair import STATEMENTS, Source, target_of
 from verify.homework.read.discover import (
     Candidate,
     is_gradient,
@@ -760,6 +761,8 @@ def _of_loss_and_gradient(
         answer = case.door.run(Recipe(steps, (result_of(steps),)), given)
         if isinstance(answer, Raised):
             case.note(candidate, answer)
+            if _has_its_loss(case, candidate, answer, steps, given):
+                yield [_crashing(forward, steps, given, first)]
             continue
         result = answer[0]
         if not isinstance(result, tuple) or len(result) < 2:
@@ -797,6 +800,49 @@ def _of_loss_and_gradient(
             )
             for each in sets
         ]
+
+
+def _has_its_loss(
+    case: Case,
+    candidate: Candidate,
+    raised: Raised,
+    steps: tuple[Step, ...],
+    given: Mapping[str, Any],
+) -> bool:
+    """Say whether a function that raises has a finite loss by then, so that it is no bad input."""
+    names = returned(candidate.node)
+    if not names or not names[0] or raised.kind in ("NameError", "AttributeError"):
+        return False
+    for place, part in enumerate(ast.walk(candidate.node)):
+        target = target_of(part)
+        makes = isinstance(part, ast.Return) or is_gradient(target) or "grad" in target
+        if isinstance(part, STATEMENTS) and part.lineno == raised.line and makes:
+            loss = ast.Return(ast.Name(names[0], ast.Load()))
+            text = Source(candidate.node).replaced(place, loss)
+            define: Step = ("define", candidate.owner, candidate.function, text)
+            answer = case.door.run(Recipe((define, *steps), (result_of(steps),)), given)
+            return not isinstance(answer, Raised) and bool(
+                isinstance(answer[0], float | np.ndarray)
+                and np.size(answer[0]) == 1
+                and np.isfinite(answer[0]).all()
+            )
+    return False
+
+
+def _crashing(
+    forward: Forward, steps: tuple[Step, ...], given: Mapping[str, Any], arguments: Arguments
+) -> Experiment:
+    """Return an experiment of a function that raises once it has its loss."""
+    return Experiment(
+        given=given,
+        forward=(),
+        outputs=(("value", np.ones(1)),),
+        backward=steps,
+        gradients=(),
+        forward_name=forward.name,
+        main=main_of(arguments.given),
+        tier=arguments.tier,
+    )
 
 
 def _loss_place(result: Sequence[Any], names: Sequence[str] | None) -> int | None:

@@ -167,7 +167,7 @@ def _recipe(outcome: Outcome, which: int) -> tuple[Recipe, dict[str, Any]]:
 
 # Where a mistake may be.
 
-_STATEMENTS = (ast.Assign, ast.AugAssign, ast.Return)
+STATEMENTS = (ast.Assign, ast.AugAssign, ast.Return)
 
 
 def _reached(
@@ -175,18 +175,20 @@ def _reached(
 ) -> dict[int, frozenset[str]]:
     """Return the gradients that each statement reaches, by its place, where that can be told.
 
-    What a statement computes is moved, and what changes is what it reaches.
+    What a statement computes is moved, and what changes is what it reaches. Of another name for
+    an array that says nothing, nor where nothing changes: a mask may be empty by mistake.
     """
     labels = [gradient.label for gradient in outcome.experiment.gradients]
-    source = _Text(node)
+    source = Source(node)
     before = _gradients_with(door, outcome, 0, [("define", owner, node.name, ast.unparse(node))])[0]
     reached: dict[int, frozenset[str]] = {}
     for place, part in enumerate(ast.walk(node)):
-        if not isinstance(part, _STATEMENTS) or part.value is None:
+        if not isinstance(part, STATEMENTS) or part.value is None:
             continue
         unpacks = isinstance(part.value, ast.Name | ast.Attribute | ast.Subscript)
         if unpacks and isinstance(part, ast.Assign) and isinstance(part.targets[0], ast.Tuple):
             reached[place] = frozenset(labels)
+        if unpacks:
             continue
         texts = [
             source.replaced(
@@ -199,12 +201,14 @@ def _reached(
             door, outcome, 0, [("define", owner, node.name, text) for text in texts]
         )
         if before is not None and None not in moved:
-            reached[place] = frozenset(
+            changed = frozenset(
                 label
                 for after in moved
                 for label, old, new in zip(labels, before, after or (), strict=True)
                 if not _same(old, new)
             )
+            if changed:
+                reached[place] = changed
     return reached
 
 
@@ -231,15 +235,13 @@ def _edits(found: Extract, door: Door, candidate: Candidate, outcome: Outcome) -
             continue
         reached = _reached(door, outcome, owner, node)
         possible = {
-            place
-            for place, part in enumerate(ast.walk(node))
-            if place not in reached or (reached[place] and reached[place] <= wrong)
+            place for place, part in enumerate(ast.walk(node)) if reached.get(place, wrong) <= wrong
         }
         mixes = _mixes(candidate, node)
         within = {
             id(inner): reached.get(place, everything)
             for place, part in enumerate(ast.walk(node))
-            if isinstance(part, _STATEMENTS)
+            if isinstance(part, STATEMENTS)
             for inner in ast.walk(part)
         }
         context = _Context(
@@ -249,7 +251,7 @@ def _edits(found: Extract, door: Door, candidate: Candidate, outcome: Outcome) -
             _sizes(outcome),
             not mixes,
             frozenset(possible),
-            _Text(node),
+            Source(node),
             _shapes(door, outcome, node),
         )
         contexts.append((context, within))
@@ -275,7 +277,7 @@ def _shapes(door: Door, outcome: Outcome, node: ast.FunctionDef) -> dict[str, tu
     return door.shapes(*_recipe(outcome, 0), node.name, sorted(texts))
 
 
-class _Text:
+class Source:
     """The source of a function, in which one node at a time is replaced."""
 
     def __init__(self, node: ast.FunctionDef):
@@ -356,7 +358,7 @@ class _Context:
     helper: bool
     possible: frozenset[int]
     """The places of what may be wrong."""
-    text: _Text
+    text: Source
     shapes: Mapping[str, tuple[int, ...]]
     """The shapes of what the function names, where it returns."""
 
@@ -372,7 +374,7 @@ class _Context:
     def statements(self) -> Iterator[tuple[int, ast.Assign | ast.AugAssign | ast.Return]]:
         """Yield what assigns or returns something computed, with its place."""
         for place, part in enumerate(ast.walk(self.node)):
-            if not isinstance(part, _STATEMENTS) or part.value is None:
+            if not isinstance(part, STATEMENTS) or part.value is None:
                 continue
             if place not in self.possible:
                 continue
@@ -659,7 +661,11 @@ def _masked(context: _Context) -> Iterator[_Change]:
 
 def _averaged(context: _Context) -> Iterator[_Change]:
     """A division by a number of the function, or by a product of two, is put back."""
-    numbers = [name for name in context.names() if context.shape(name) == ()]
+    numbers = [
+        name
+        for name in context.names()
+        if context.shape(name) == () and not _MASK.search(ast.unparse(name))
+    ]
     pairs = itertools.combinations(numbers, 2)
     divisors = [(n, "not-averaged") for n in numbers]
     divisors += [(_times(one, other), "not-averaged-over-positions") for one, other in pairs]
@@ -938,9 +944,16 @@ def _copies(context: _Context) -> Iterator[_Change]:
 
 def _siblings(context: _Context) -> Iterator[_Change]:
     """An array of another number stands in the place of one: W1 for W2, masks[0] for masks[1]."""
-    return (
-        change for change in _renamed(context) if _unnumbered(change.old) == _unnumbered(change.new)
-    )
+    for change in _renamed(context):
+        if _unnumbered(change.old) == _unnumbered(change.new):
+            yield change
+    for place, part, target in context.expressions():
+        match part:
+            case ast.Subscript(value, ast.Constant(int(number))):
+                for other in (number + 1, number - 1):
+                    new = ast.Subscript(value, ast.Constant(other), ast.Load())
+                    bug = _other(ast.unparse(part), ast.unparse(new), set(), target)
+                    yield _change(place, part, new, bug, target)
 
 
 def _unnumbered(node: ast.AST) -> str:

@@ -177,6 +177,7 @@ def _candidate(
         strong = bool(set(name_parts(name)) & _STRONG) and len(parameters(node, False)) > 1
         evidence = evidence or (owner is None and (known or strong) and _returns_a_formula(node))
         return Candidate(qualified, name, owner, BACKWARD, node) if evidence else None
+    made -= _given(node)  # what it returns of its own arguments, it only changes
     if any(n in kept or kept for n in made) or _returns_loss_and_formula(node):
         return Candidate(qualified, name, owner, BACKWARD, node)
     if len(_kept(node, _SURE)) >= 2:
