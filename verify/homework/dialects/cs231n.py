@@ -52,13 +52,13 @@ ARGUMENTS: dict[str, tuple[dict[str, tuple[Any, ...]], ...]] = {
     "rnn_step": (
         {
             "x": ("array", (4, 5)), "prev_h": ("array", (4, 3)), "Wx": ("small", (5, 3)),
-            "Wh": ("small", (3, 3)), "b": ("array", (3,)),
+            "Wh": ("small", (3, 3)), "b": ("array", (3,)), "bh": ("array", (3,)),
         },
     ),
     "rnn": (
         {
             "x": ("array", (2, 4, 5)), "h0": ("array", (2, 3)), "Wx": ("small", (5, 3)),
-            "Wh": ("small", (3, 3)), "b": ("array", (3,)),
+            "Wh": ("small", (3, 3)), "b": ("array", (3,)), "bh": ("array", (3,)),
         },
     ),
     "lstm_step": (
@@ -94,6 +94,8 @@ SETTINGS: dict[str, tuple[Any, ...]] = {
         {"pool_height": 4, "pool_width": 2, "stride": 2},
         {"pool_height": 3, "pool_width": 2, "stride": 1},
     ),
+    "normalization": (None, "batchnorm", "layernorm"),
+    "use_batchnorm": (False, True),
     "bn_param": ({"mode": "train", "eps": 1e-3}, {"mode": "train"}),
     "ln_param": ({"eps": 1e-3}, {}),
     "gn_param": ({"eps": 1e-3},),

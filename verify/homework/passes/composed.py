@@ -258,6 +258,7 @@ class _Made:
             if known and len(candidate.arguments) > 1:
                 yield [replace(base, certain=self.side.sure)]
             return
+        case.ran.add(candidate.name)
         leaves = [
             *leaves_of(after[0], result_of(backward), returned(candidate.node)),
             *kept_of(self.answer, after),

@@ -18,7 +18,7 @@ import numpy as np
 
 from verify.homework.dialects import ARGUMENTS, NAMES, SETTINGS, Form
 from verify.homework.read.extract import Extract
-from verify.homework.read.syntax import parameters, zero_defaults
+from verify.homework.read.syntax import null_defaults, parameters
 from verify.homework.read.usage import FLAT, INDEX, INTEGER, usage
 from verify.homework.run.door import Expression
 
@@ -60,19 +60,21 @@ def argument_sets(
     is_method: bool,
     stem: str,
     known: Arguments | None = None,
+    held: Mapping[str, Any] | None = None,
 ) -> Iterator[list[Arguments]]:
     """Yield sets of arguments for a function, the likeliest first.
 
-    `known` has arguments whose values are given from elsewhere. Labels that may be left out are
-    given first, and then left out.
+    `known` has arguments whose values are given from elsewhere, `held` the parameters of the object
+    whose method it is. Labels that may be left out are given first, and then left out.
     """
     arguments = parameters(node, is_method)
     known = known or Arguments({}, {})
     texts = [ast.get_docstring(other) or "" for other in found.functions.values()]
     seen: set[str] = set()
+    layouts = (*_layouts_of(held or {}), *LAYOUTS)
     needed = [(name, default and not _LABELS.fullmatch(name)) for name, default in arguments]
     for wanted in (needed, arguments) if needed != arguments else (arguments,):
-        for tier, forms in _forms(node, wanted, stem, known.expressions, found.functions, texts):
+        for tier, forms in _forms(node, wanted, stem, known, found.functions, texts, layouts):
             kept = [replace(a, tier=tier) for a in _settings(arguments, forms, known)]
             if kept and repr(forms) not in seen:
                 seen.add(repr(forms))
@@ -83,20 +85,26 @@ def _forms(
     node: ast.FunctionDef,
     arguments: Sequence[tuple[str, bool]],
     stem: str,
-    known: Mapping[str, Any],
+    known: Arguments,
     functions: Mapping[str, ast.FunctionDef],
     texts: Sequence[str],
+    layouts: Sequence[Mapping[str, tuple[int, ...]]],
 ) -> Iterator[tuple[int, dict[str, Form]]]:
     """Yield what each argument is: a form a name. Those with a default may be left out.
 
     `texts` are the docstrings of the whole file, where the function's own says too little.
     """
-    open_ = [(name, default) for name, default in arguments if name not in known]
+    open_ = [(name, default) for name, default in arguments if name not in known.expressions]
 
     def complete(forms: Mapping[str, Form]) -> bool:
         return all(name in forms or default for name, default in open_)
 
-    usual: dict[str, Form] = dict.fromkeys(zero_defaults(node), ("number", REG))
+    usual: dict[str, Form] = {}
+    for name, value in null_defaults(node).items():
+        if isinstance(value, float):
+            usual[name] = ("number", REG)
+        elif _TRAINS.fullmatch(name):
+            usual[name] = ("choice", (True,))
     usual |= {n: f for n, _ in open_ if (f := _usual(n)) is not None}
     for own in ARGUMENTS.get(stem, ()):
         forms = usual | {name: own[name] for name, _ in open_ if name in own}
@@ -111,7 +119,7 @@ def _forms(
     shown |= _shown(names, [ast.get_docstring(node) or "", *texts])
     flat = next((name for name in names if used.get(name) == FLAT and name not in usual), None)
     if flat is None:
-        yield from _by_trial(open_, usual, shown)
+        yield from _by_trial(open_, usual, shown, layouts)
         return
     if complete(usual | shown | {flat: ()}):
         for size in range(4, LONGEST):
@@ -120,6 +128,10 @@ def _forms(
 
 LONGEST = 130
 """Entries of a vector of unrolled weights, beyond which its length is not found by trial."""
+
+
+_TRAINS = re.compile(r"(?:is_?)?train\w*|(?:save|keep|store|retain|return)_?\w*|cache")
+"""Switches without which a forward pass keeps nothing for the way back."""
 
 
 def _used(name: str, kind: str) -> Form | None:
@@ -195,12 +207,15 @@ def _usual(name: str) -> Form | None:
 
 
 def _by_trial(
-    arguments: Sequence[tuple[str, bool]], usual: Mapping[str, Form], shown: Mapping[str, Form]
+    arguments: Sequence[tuple[str, bool]],
+    usual: Mapping[str, Form],
+    shown: Mapping[str, Form],
+    layouts: Sequence[Mapping[str, tuple[int, ...]]],
 ) -> Iterator[tuple[int, dict[str, Form]]]:
     """Yield forms by the names of arguments, in one layout after the other."""
     required = [name for name, default in arguments if not default]
     has_weights = any(_WEIGHT.fullmatch(name) for name, _ in arguments)
-    for layout in LAYOUTS:
+    for layout in layouts:
         if "y" in layout and not has_weights:
             continue
         tier = 3 if min(map(len, (layout["w"], layout["x"]))) < 2 or "y" in layout else 2
@@ -237,6 +252,15 @@ LAYOUTS: tuple[Mapping[str, tuple[int, ...]], ...] = (
 """Shapes by what an argument is: examples in rows, in columns, images, sequences, one example."""
 
 
+def _layouts_of(held: Mapping[str, Any]) -> Iterator[Mapping[str, tuple[int, ...]]]:
+    """Yield layouts that fit an object whose sizes are its own: rows and columns of examples."""
+    shapes = [np.shape(value) for value in held.values() if np.ndim(value) == 2]
+    if shapes and 5 not in shapes[0]:
+        (first, hidden), (last, out) = shapes[0], shapes[-1]
+        yield {"x": (4, first), "w": (first, hidden), "b": (hidden,), "t": (4, out)}
+        yield {"x": (hidden, 4), "w": (first, hidden), "b": (first, 1), "t": (last, 4)}
+
+
 def _in_layout(
     name: str, place: int, layout: Mapping[str, tuple[int, ...]], required: Sequence[str]
 ) -> Iterator[Form]:
@@ -268,6 +292,8 @@ def _in_layout(
 def _label_forms(layout: Mapping[str, tuple[int, ...]], required: Sequence[str]) -> Iterator[Form]:
     x, w = layout["x"], layout["w"]
     has_weights = any(_WEIGHT.fullmatch(name) for name in required)
+    if "t" in layout:
+        yield ("binary", layout["t"])
     if "y" in layout:
         yield ("array", layout["y"])
         yield ("binary", layout["y"])

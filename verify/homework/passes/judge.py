@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -19,8 +20,9 @@ from verify.homework.passes.experiment import Experiment, cotangent_name
 from verify.homework.passes.measure import Measurement, Obstacle, is_summed, measure
 from verify.homework.passes.plans import Case, plans
 from verify.homework.passes.verdicts import Outcome, relative_error, shaped, weigh
-from verify.homework.read.discover import Candidate
+from verify.homework.read.discover import Candidate, methods_of
 from verify.homework.read.extract import Extract
+from verify.homework.read.usage import axes_of
 from verify.homework.report import AGREE, CRASHED, DISAGREE, UNDECIDED
 from verify.homework.run.door import Expression, Raised, Recipe
 
@@ -106,8 +108,8 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
                 failed.add(called)
             for outcome in outcomes:
                 if isinstance(outcome.measurement, Obstacle):
-                    own = number == 1 or _is_plain(outcome.experiment)
-                    if outcome.measurement.crashed and outcome.experiment.certain and own:
+                    own = outcome.experiment.certain and _is_plain(case, candidate, outcome)
+                    if outcome.measurement.crashed and own:
                         crashed = crashed or outcome.measurement
                     if outcome.measurement.raised is None:
                         case.note(candidate, outcome.measurement.says)
@@ -118,7 +120,7 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
     if wrong is not None and not partial:
         findings = findings_of(case.found, case.door, candidate, wrong)
         return Verdict(candidate, DISAGREE, "", findings)
-    if crashed is not None and unseen is None and not partial:
+    if crashed is not None and unseen is None and candidate.name not in case.ran:
         return Verdict(candidate, CRASHED, crashed.says)
     return Verdict(candidate, UNDECIDED, _obstacle(case, candidate, unseen, late, seconds))
 
@@ -188,10 +190,36 @@ def _fault(outcome: Outcome) -> str:
     return f"With {setting}: {obstacle.says}" if setting else obstacle.says
 
 
-def _is_plain(experiment: Experiment) -> bool:
-    """Say whether inputs are no guess: known from the file, or tried and as plain as can be."""
+def _is_plain(case: Case, candidate: Candidate, outcome: Outcome) -> bool:
+    """Say whether what raised is no guess of ours, and nothing that is missing here.
+
+    Inputs are no guess that are known from the file, are as plain as can be, or have as many axes
+    as the forward pass names.
+    """
+    experiment, obstacle = outcome.experiment, outcome.measurement
+    raised = obstacle.raised if isinstance(obstacle, Obstacle) else None
+    if raised is None or raised.kind in _MISSING or _imported(case.found, raised.sentence):
+        return False
+    functions = methods_of(case.found, candidate.owner) if candidate.owner else case.found.functions
+    node = functions.get(experiment.forward_name)
+    axes = axes_of(node) if node is not None else {}
+    named = axes.get(experiment.main) == np.ndim(experiment.given.get(experiment.main, 0.0))
     plain = all(np.ndim(value) <= 2 for value in experiment.given.values())
-    return experiment.tier <= 1 or (experiment.tier == 2 and plain)
+    return experiment.tier <= 1 or (experiment.tier == 2 and (plain or named))
+
+
+_MISSING = frozenset({"KeyError", "AttributeError", "NotImplementedError"})
+"""What is raised where a cache or a part of an object was not made by then."""
+
+
+def _imported(found: Extract, sentence: str) -> bool:
+    """Say whether what raised misses a name that the file has from elsewhere."""
+    name = re.search(r"name '(\w+)' is not defined", sentence)
+    return name is not None and any(
+        isinstance(part, ast.alias) and name[1] in (part.name, part.asname)
+        for statement in (*found.statements, *found.rest)
+        for part in ast.walk(statement.node)
+    )
 
 
 def _redrawn(experiment: Experiment, seed: int) -> Experiment:

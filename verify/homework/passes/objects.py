@@ -15,7 +15,7 @@ from verify.homework.dialects import SETTINGS
 from verify.homework.passes.inputs import KEEP, REG, draw
 from verify.homework.read.discover import is_gradient, methods_of
 from verify.homework.read.extract import Extract
-from verify.homework.read.syntax import parameters, zero_defaults
+from verify.homework.read.syntax import null_defaults, parameters
 from verify.homework.run.door import Door, Expression, Raised, Recipe, Step
 
 
@@ -245,7 +245,7 @@ def _constructors(init: ast.FunctionDef | None, penalised: bool) -> Iterator[lis
     The last has regularisers, where the file has the penalty that belongs to them.
     """
     names = parameters(init, True) if init is not None else []
-    zeros = zero_defaults(init) if init is not None else ()
+    zeros = null_defaults(init) if init is not None else {}
     settings = [
         [(name, value) for value in SETTINGS[name]] for name, _ in names if name in SETTINGS
     ]
@@ -253,7 +253,7 @@ def _constructors(init: ast.FunctionDef | None, penalised: bool) -> Iterator[lis
     for sizes in _SIZES:
         choices = [
             [(name, REG)]
-            if name in zeros
+            if type(zeros.get(name)) is float
             else [(name, option) for option in _values(name, default, sizes)]
             for name, default in names
             if name not in SETTINGS

@@ -56,6 +56,8 @@ class Case:
     obstacles: dict[str, list[Raised | str]] = field(default_factory=dict)
     calls: dict[str, dict[str, Any]] | None = None
     """The file's own calls, by the qualified name of the function, once they were recorded."""
+    ran: set[str] = field(default_factory=set)
+    """The passes that ran on some inputs, with arguments that were no guess."""
 
     def recorded(self, name: str) -> dict[str, Any] | None:
         """Return the first call that the file's own statements make of a function, if any."""
@@ -223,7 +225,9 @@ def _of_pair(
     known: Iterable[list[Arguments]] | None,
 ) -> Iterator[list[Experiment]]:
     name = _shorter(stem(candidate.function)) or stem(candidate.owner or "")
-    for sets in known or argument_sets(case.found, forward.node, candidate.owner is not None, name):
+    for sets in known or argument_sets(
+        case.found, forward.node, candidate.owner is not None, name, held=side.given
+    ):
         ready = _ready(case, side, forward, sets[0])
         if isinstance(ready, Raised):
             case.note(candidate, ready)
@@ -322,8 +326,13 @@ def _weighted(
     if all(leaf.value.size == 1 for leaf in outputs[:1]):
         yield [replace(each, weights="ones") for each in experiments]
         return
-    yield [replace(each, weights="ones") for each in experiments]
-    yield [replace(each, weights="mean") for each in experiments]
+    # Of outputs an entry or an example each it is the sum's or the mean's; else that is a guess.
+    main = np.shape(experiments[0].given.get(experiments[0].main, 0.0))
+    known = outputs[0].value.shape in (main, main[:1], main[-1:])
+    for weights in ("ones", "mean"):
+        yield [
+            replace(each, weights=weights, accuses=each.accuses and known) for each in experiments
+        ]
 
 
 def forward_steps(side: Side, name: str, arguments: Arguments) -> tuple[Step, ...]:
@@ -548,6 +557,8 @@ def _experiment(
     if isinstance(after, Raised):
         case.note(candidate, after)
         return base
+    if binding.certain:
+        case.ran.add(candidate.name)
     if side.penalty is not None and binding.cotangents:
         steps = side.penalty.steps(result_of(ready.steps)[1] + 1)
         base = replace(
@@ -753,7 +764,11 @@ def _of_loss_and_gradient(
     forward = Forward(candidate.function, candidate.node)
     names = returned(candidate.node)
     for sets in known or argument_sets(
-        case.found, candidate.node, candidate.owner is not None, _shorter(stem(candidate.function))
+        case.found,
+        candidate.node,
+        candidate.owner is not None,
+        _shorter(stem(candidate.function)),
+        held=side.given,
     ):
         first = sets[0]
         steps = forward_steps(side, forward.name, first)

@@ -35,7 +35,7 @@ from verify.homework.read.syntax import calls, parameters
 from verify.homework.run.calls import array_of
 from verify.homework.run.door import Door, Recipe, Step
 
-SECONDS = 6.0
+SECONDS = 8.0
 """What the search for one pass may take."""
 
 MOST_NAMES = 14

@@ -78,3 +78,15 @@ def _names(bound: ast.expr | None) -> Iterator[ast.expr]:
             yield bound
         case ast.BinOp(left=left, right=right):
             yield from (*_names(left), *_names(right))
+
+
+def axes_of(node: ast.FunctionDef) -> dict[str, int]:
+    """Return how many axes arguments have where a function says it: `N, C, H, W = x.shape`."""
+    found: dict[str, int] = {}
+    for part in ast.walk(node):
+        match part:
+            case ast.Assign([ast.Tuple(names)], ast.Attribute(ast.Name(argument), "shape")):
+                found[argument] = len(names)
+            case ast.Subscript(ast.Attribute(ast.Name(argument), "shape"), ast.Constant(int(axis))):
+                found[argument] = max(found.get(argument, 0), axis + 1)
+    return found
