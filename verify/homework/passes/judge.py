@@ -47,6 +47,7 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
         return Verdict(candidate, UNDECIDED, _INSIDE.format(name=candidate.name))
     deadline = time.monotonic() + seconds
     wrong: list[Outcome] | None = None
+    guessed: list[Outcome] | None = None
     crashed: Obstacle | None = None
     agreed: list[Outcome] = []
     unrun = statements_of(case.found, candidate)
@@ -99,7 +100,9 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
                 return _agrees(case, candidate, agreed)
         if agreed and len(_still_unrun(case, unrun, judged)) == len(unrun):
             continue  # other inputs, of which it has shown already that it is right
-        if any(outcome.wrong for outcome in judged) and experiments[0].accuses:
+        if any(outcome.wrong for outcome in judged) and not experiments[0].accuses:
+            guessed = _better(guessed, judged)
+        elif any(outcome.wrong for outcome in judged):
             wrong = _better(wrong, judged)
             if tier <= 1 and experiments[0].certain:
                 break
@@ -122,6 +125,10 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
         return Verdict(candidate, DISAGREE, "", findings)
     if crashed is not None and unseen is None and candidate.name not in case.ran:
         return Verdict(candidate, CRASHED, crashed.says)
+    if guessed is not None and _wrongness(guessed)[0] < 0.5 and not partial:
+        findings = findings_of(case.found, case.door, candidate, guessed)
+        if all(finding.right and finding.bug not in _RENAMED for finding in findings):
+            return Verdict(candidate, DISAGREE, "", findings)
     return Verdict(candidate, UNDECIDED, _obstacle(case, candidate, unseen, late, seconds))
 
 
@@ -293,6 +300,12 @@ def _arguments_of(experiment: Experiment) -> list[Expression]:
     """Return what the forward pass's calls are given."""
     return [e for step in experiment.forward if step[0] == "call" for e in step[3].values()]
 
+
+_RENAMED = frozenset(
+    """gradient-of-another-argument derivative-of-another-layer upstream-from-da
+    mask-of-another-layer""".split()
+)
+"""Mistakes that a wrong guess of ours, what a pass is called with, would look like."""
 
 _INSIDE = (
     "{name} computes gradients that do not leave it: put them into a function that returns them, "

@@ -465,7 +465,7 @@ def _bindings(candidate: Candidate, forward: Forward, ready: _Ready) -> Iterator
                 expressions[name] = what
         else:
             certain = "cotangent" in kinds and kinds <= {"cotangent", "named", "cache", "left"}
-            certain |= kinds == {"named"} and _takes_the_same(forward.node, candidate)
+            certain |= kinds <= {"named", "left"} and _takes_the_same(forward.node, candidate)
             accuses = not kinds & {"guess", "guess-input"}
             yield _Binding(expressions, tuple(cotangents), certain, accuses)
 
@@ -678,6 +678,8 @@ def match(leaves: Sequence[Leaf], given: Mapping[str, Any], main: str) -> tuple[
         if (isinstance(value, np.ndarray) and value.dtype.kind == "f") or isinstance(value, float)
     }
     numbers = {name for name, value in given.items() if isinstance(value, float)}
+    if (listed := _listed(leaves, inputs)) is not None:
+        return listed
     said = {key for leaf in leaves for key in _keys(leaf.label)}
     inputs = {n: v for n, v in inputs.items() if not is_label(n) or _keys(n) & said} or inputs
     labelled = any(leaf.label for leaf in leaves)
@@ -719,6 +721,26 @@ def match(leaves: Sequence[Leaf], given: Mapping[str, Any], main: str) -> tuple[
     return tuple(
         Gradient(leaf.label or f"d{name}", name, leaf.where) for name, leaf in found.items()
     )
+
+
+def _listed(
+    leaves: Sequence[Leaf], inputs: Mapping[str, np.ndarray]
+) -> tuple[Gradient, ...] | None:
+    """Match results without names to a list of parameters, one each, in order."""
+    holders = dict.fromkeys(n.rpartition(".")[0] for n in inputs if n.rpartition(".")[2].isdigit())
+    for holder in holders:
+        names = [f"{holder}.{i}" for i in range(len(leaves))]
+        whole = len(names) > 1 and f"{holder}.{len(names)}" not in inputs
+        if whole and all(name in inputs for name in names):
+            shapes = [
+                inputs[n].shape == leaf.value.shape for n, leaf in zip(names, leaves, strict=True)
+            ]
+            if not any(leaf.label for leaf in leaves) and sum(shapes) > len(shapes) // 2:
+                return tuple(
+                    Gradient(f"d{name}", name, leaf.where)
+                    for name, leaf in zip(names, leaves, strict=True)
+                )
+    return None
 
 
 def unmatched_of(leaves: Sequence[Leaf], gradients: Sequence[Gradient]) -> tuple[str, ...]:
@@ -829,8 +851,9 @@ def _has_its_loss(
     if not names or not names[0] or raised.kind in ("NameError", "AttributeError"):
         return False
     for place, part in enumerate(ast.walk(candidate.node)):
-        target = target_of(part)
-        makes = isinstance(part, ast.Return) or is_gradient(target) or "grad" in target
+        holder = ast.unparse(getattr(part, "target", None) or getattr(part, "targets", [part])[0])
+        makes = isinstance(part, ast.Return) or is_gradient(target_of(part))
+        makes |= "grad" in holder or re.fullmatch(r"d\d", holder) is not None
         if isinstance(part, STATEMENTS) and part.lineno == raised.line and makes:
             loss = ast.Return(ast.Name(names[0], ast.Load()))
             text = Source(candidate.node).replaced(place, loss)
