@@ -609,7 +609,7 @@ def kept_of(before: Sequence[Any], after: Sequence[Any]) -> list[Leaf]:
         for path, where, value in attributes(after[1])
         if path not in old
         or not np.array_equal(old[path], value)
-        or is_gradient(path.split(".")[0])
+        or (value.ndim and is_gradient(path.split(".")[0]))
     ]
 
 
@@ -703,7 +703,7 @@ def match(leaves: Sequence[Leaf], given: Mapping[str, Any], main: str) -> tuple[
             rest.append(leaf)
     for leaf in rest:
         other = labelled if not leaf.label else not _may_be_gradient(leaf.label)
-        if other:
+        if other and len(leaves) > 1:
             continue
         fitting = [
             n

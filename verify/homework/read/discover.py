@@ -31,6 +31,7 @@ _NO_PASS = frozenset(
     vectors dictionary dict compare momentum adam adagrad rmsprop sgd public fit train
     training minimize accumulate average reset set vanishing exploding penalty""".split()
 )
+_ACCESSORS = frozenset({"property", "setter", "deleter"})
 _STRONG = HINTS - {"deriv", "derivative", "derivatives", "prime", "delta", "deltas"}
 _CHECKS = re.compile(r"(?:grad|gradients?)_?check|check_?(?:grad|gradients?)(?![a-z])", re.I)
 _STEM = re.compile(
@@ -155,6 +156,8 @@ def _candidate(
 ) -> Candidate | None:
     qualified = f"{owner}.{name}" if owner else name
     if _uses(node, foreign) or _is_empty(node) or name.startswith("test"):
+        return None
+    if any(getattr(d, "attr", getattr(d, "id", "")) in _ACCESSORS for d in node.decorator_list):
         return None
     if _CHECKS.search(name):
         says = any(isinstance(n, ast.Return) and n.value is not None for n in ast.walk(node))
