@@ -65,12 +65,13 @@ ARGUMENTS: dict[str, tuple[dict[str, tuple[Any, ...]], ...]] = {
         {
             "x": ("array", (4, 5)), "prev_h": ("array", (4, 3)), "prev_c": ("array", (4, 3)),
             "Wx": ("small", (5, 12)), "Wh": ("small", (3, 12)), "b": ("array", (12,)),
+            "bh": ("array", (12,)),
         },
     ),
     "lstm": (
         {
             "x": ("array", (2, 4, 5)), "h0": ("array", (2, 3)), "Wx": ("small", (5, 12)),
-            "Wh": ("small", (3, 12)), "b": ("array", (12,)),
+            "Wh": ("small", (3, 12)), "b": ("array", (12,)), "bh": ("array", (12,)),
         },
     ),
     "word_embedding": ({"x": ("labels", (3, 4), 7), "W": ("array", (7, 5))},),

@@ -59,12 +59,12 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
         composed(case, candidate),
         operators(case, candidate),
     )
-    failed: set[str] = set()
+    tried: set[str] = set()
     number = 0
     for experiments in ways:
         if number >= MOST_PLANS or (late := time.monotonic() > deadline):
             break
-        if (called := _shapes(experiments[0])) in failed:
+        if (called := _shapes(experiments[0])) in tried:
             continue
         number += 1
         share = max((deadline - time.monotonic()) / 4, 0.2)
@@ -93,6 +93,7 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
                 if other.wrong and not partial:
                     wrong = [other]
                     break
+            tried.add(called)
             before = len(unrun)
             unrun = _still_unrun(case, unrun, judged)
             agreed += judged if not agreed or len(unrun) < before else []
@@ -108,7 +109,7 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
                 break
         elif not judged:
             if isinstance(outcomes[0].measurement, Obstacle):
-                failed.add(called)
+                tried.add(called)
             for outcome in outcomes:
                 if isinstance(outcome.measurement, Obstacle):
                     own = outcome.experiment.certain and _is_plain(case, candidate, outcome)
@@ -135,7 +136,7 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
 def _shapes(experiment: Experiment) -> str:
     """Return how a pass is called in an experiment, and the shapes of what it is given."""
     shapes = {name: np.shape(value) for name, value in experiment.given.items()}
-    return repr((shapes, experiment.forward[-1:], experiment.backward[-1]))
+    return repr((shapes, experiment.forward, experiment.backward[-1], experiment.weights))
 
 
 Unrun = Sequence[tuple[int | None, ast.stmt]]
@@ -255,7 +256,8 @@ def _better(before: list[Outcome] | None, now: list[Outcome]) -> list[Outcome]:
     """
     if before is None:
         return now
-    if _shapes(before[0].experiment) == _shapes(now[0].experiment):
+    one, other = (replace(o[0].experiment, weights="") for o in (before, now))
+    if _shapes(one) == _shapes(other):
         return min(before, now, key=lambda outcomes: (_wrongness(outcomes), _distance(outcomes)))
     return min(before, now, key=_wrongness)
 

@@ -783,8 +783,6 @@ def _of_loss_and_gradient(
     side: Side,
     known: Iterable[list[Arguments]] | None,
 ) -> Iterator[list[Experiment]]:
-    forward = Forward(candidate.function, candidate.node)
-    names = returned(candidate.node)
     for sets in known or argument_sets(
         case.found,
         candidate.node,
@@ -792,60 +790,67 @@ def _of_loss_and_gradient(
         _shorter(stem(candidate.function)),
         held=side.given,
     ):
-        first = sets[0]
-        steps = forward_steps(side, forward.name, first)
-        given = {**side.given, **first.given}
-        answer = case.door.run(Recipe(steps, (result_of(steps),)), given)
-        if isinstance(answer, Raised):
-            case.note(candidate, answer)
-            if _has_its_loss(case, candidate, answer, steps, given):
-                yield [_crashing(forward, steps, given, first)]
-            continue
-        result = answer[0]
-        if not isinstance(result, tuple) or len(result) < 2:
-            return
-        at = _loss_place(result, names)
-        if at is None:
-            continue
-        slot = result_of(steps)
-        leaves = [
-            leaf
-            for i, part in enumerate(result)
-            if i != at
-            for leaf in leaves_of(
-                part, ("at", slot, i),
-                [names[i]] if names and len(names) == len(result) and names[i] else None,
-            )
-        ]  # fmt: skip
-        gradients = match(leaves, given, main_of(first.given))
-        if not gradients:
-            case.note(candidate, "returns nothing that has the shape of an input")
-            continue
-        yield [
-            Experiment(
-                given={**side.given, **each.given},
-                forward=(own := forward_steps(side, forward.name, each)),
-                outputs=(("at", slot, at),),
-                backward=own,
-                gradients=gradients,
-                weights="ones",
-                setting=each.setting,
-                forward_name=forward.name,
-                main=main_of(each.given),
-                settings=each.settings,
-                tier=each.tier,
-            )
-            for each in sets
+        tried = [
+            _loss_and_gradient(case, candidate, variant, arguments)
+            for variant in (side, *side.variants)
+            for arguments in sets
         ]
+        if experiments := [each for each in tried[:MOST_SETTINGS] if each is not None]:
+            yield experiments
 
 
-def _has_its_loss(
-    case: Case,
-    candidate: Candidate,
-    raised: Raised,
-    steps: tuple[Step, ...],
-    given: Mapping[str, Any],
-) -> bool:
+def _loss_and_gradient(
+    case: Case, candidate: Candidate, side: Side, arguments: Arguments
+) -> Experiment | None:
+    """Return how a function that gives a loss and its gradient is called, None if it does not.
+
+    Of one that raises once it has its loss, the experiment raises too.
+    """
+    names = returned(candidate.node)
+    steps = forward_steps(side, candidate.function, arguments)
+    base = Experiment(
+        given={**side.given, **arguments.given},
+        forward=steps,
+        outputs=(),
+        backward=steps,
+        gradients=(),
+        weights="ones",
+        setting=", ".join(filter(None, (arguments.setting, *starmap(said, side.settings.items())))),
+        forward_name=candidate.function,
+        main=main_of(arguments.given),
+        settings={**side.settings, **arguments.settings},
+        tier=arguments.tier,
+    )
+    slot = result_of(steps)
+    answer = case.door.run(Recipe(steps, (slot,)), base.given)
+    if isinstance(answer, Raised):
+        case.note(candidate, answer)
+        if _has_its_loss(case, candidate, answer, base):
+            return replace(base, forward=(), outputs=(("value", np.ones(1)),))
+        return None
+    result = answer[0]
+    if not isinstance(result, tuple) or len(result) < 2:
+        return None
+    at = _loss_place(result, names)
+    if at is None:
+        return None
+    leaves = [
+        leaf
+        for i, part in enumerate(result)
+        if i != at
+        for leaf in leaves_of(
+            part, ("at", slot, i),
+            [names[i]] if names and len(names) == len(result) and names[i] else None,
+        )
+    ]  # fmt: skip
+    gradients = match(leaves, base.given, base.main)
+    if not gradients:
+        case.note(candidate, "returns nothing that has the shape of an input")
+        return None
+    return replace(base, outputs=(("at", slot, at),), gradients=gradients)
+
+
+def _has_its_loss(case: Case, candidate: Candidate, raised: Raised, experiment: Experiment) -> bool:
     """Say whether a function that raises has a finite loss by then, so that it is no bad input."""
     names = returned(candidate.node)
     if not names or not names[0] or raised.kind in ("NameError", "AttributeError"):
@@ -858,29 +863,15 @@ def _has_its_loss(
             loss = ast.Return(ast.Name(names[0], ast.Load()))
             text = Source(candidate.node).replaced(place, loss)
             define: Step = ("define", candidate.owner, candidate.function, text)
-            answer = case.door.run(Recipe((define, *steps), (result_of(steps),)), given)
+            steps = experiment.backward
+            recipe = Recipe((define, *steps), (result_of(steps),))
+            answer = case.door.run(recipe, experiment.given)
             return not isinstance(answer, Raised) and bool(
                 isinstance(answer[0], float | np.ndarray)
                 and np.size(answer[0]) == 1
                 and np.isfinite(answer[0]).all()
             )
     return False
-
-
-def _crashing(
-    forward: Forward, steps: tuple[Step, ...], given: Mapping[str, Any], arguments: Arguments
-) -> Experiment:
-    """Return an experiment of a function that raises once it has its loss."""
-    return Experiment(
-        given=given,
-        forward=(),
-        outputs=(("value", np.ones(1)),),
-        backward=steps,
-        gradients=(),
-        forward_name=forward.name,
-        main=main_of(arguments.given),
-        tier=arguments.tier,
-    )
 
 
 def _loss_place(result: Sequence[Any], names: Sequence[str] | None) -> int | None:
