@@ -531,10 +531,11 @@ def of_lists(name, net, loss, found, rng):
 @proof("nielsen_network.py")
 def _(m, rng):
     yield from derivative("sigmoid_prime", m.sigmoid, m.sigmoid_prime, rng.randn(3, 4))
-    net, x, y = m.Network([4, 3, 5, 2]), rng.randn(4, 1), rng.randn(2, 1)
-    biases, weights = net.backprop(x, y)
-    loss = lambda: 0.5 * np.sum((net.feedforward(x) - y) ** 2)
-    yield from of_lists("Network.backprop", net, loss, [*biases, *weights], rng)
+    for sizes in ([4, 3, 5, 2], [4, 3, 2]):
+        net, x, y = m.Network(sizes), rng.randn(4, 1), rng.randn(2, 1)
+        biases, weights = net.backprop(x, y)
+        loss = lambda: 0.5 * np.sum((net.feedforward(x) - y) ** 2)
+        yield from of_lists("Network.backprop", net, loss, [*biases, *weights], rng)
 
 
 @proof("nielsen_costs.py")

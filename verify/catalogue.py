@@ -90,6 +90,7 @@ _BACKWARD = _FACTORED | {
     "last-part-only": "the last part of a sum alone (= for +=)",
     "repeated-index-once": "a sum that counts a repeated index once",
     "stride-forgotten": "windows that do not move by the stride",
+    "kernel-not-flipped": "a kernel that is not turned round",
     "padding-forgotten": "a padding that is not cut off again",
     "windows-overlap": "a gradient that is wrong where windows overlap",
     "mean-path-missing": "a normalisation's gradient without the path through the mean",

@@ -332,9 +332,27 @@ def _note(so_far: _Found, verdict: Verdict) -> None:
 
 
 def _judge_within(found: Extract, candidates: Sequence[Candidate], so_far: _Found) -> None:
-    """Take as judged what has no forward pass of its own and is used by a pass that agrees."""
+    """Take as judged what has no forward pass of its own and is used by a pass that was judged.
+
+    It is right where that agrees, and wrong where the mistake of that is in a line of it.
+    """
     for candidate in candidates:
         if so_far.verdict_of(candidate.name) != UNDECIDED or candidate.kind == CHECK:
+            continue
+        statement = found.statement_of(candidate.owner or candidate.function)
+        lines = range(candidate.node.lineno, (candidate.node.end_lineno or 0) + 1)
+        cell = statement.cell if statement else None
+        faults = [
+            replace(finding, function=candidate.name)
+            for finding in so_far.findings
+            if finding.line in lines and finding.cell == cell
+        ]
+        if faults:
+            so_far.findings += faults
+            so_far.functions = [
+                replace(f, verdict=DISAGREE, message="") if f.name == candidate.name else f
+                for f in so_far.functions
+            ]
             continue
         users = [
             other.name

@@ -52,25 +52,26 @@ ARGUMENTS: dict[str, tuple[dict[str, tuple[Any, ...]], ...]] = {
     "rnn_step": (
         {
             "x": ("array", (4, 5)), "prev_h": ("array", (4, 3)), "Wx": ("small", (5, 3)),
-            "Wh": ("small", (3, 3)), "b": ("array", (3,)),
+            "Wh": ("small", (3, 3)), "b": ("array", (3,)), "bh": ("array", (3,)),
         },
     ),
     "rnn": (
         {
             "x": ("array", (2, 4, 5)), "h0": ("array", (2, 3)), "Wx": ("small", (5, 3)),
-            "Wh": ("small", (3, 3)), "b": ("array", (3,)),
+            "Wh": ("small", (3, 3)), "b": ("array", (3,)), "bh": ("array", (3,)),
         },
     ),
     "lstm_step": (
         {
             "x": ("array", (4, 5)), "prev_h": ("array", (4, 3)), "prev_c": ("array", (4, 3)),
             "Wx": ("small", (5, 12)), "Wh": ("small", (3, 12)), "b": ("array", (12,)),
+            "bh": ("array", (12,)),
         },
     ),
     "lstm": (
         {
             "x": ("array", (2, 4, 5)), "h0": ("array", (2, 3)), "Wx": ("small", (5, 12)),
-            "Wh": ("small", (3, 12)), "b": ("array", (12,)),
+            "Wh": ("small", (3, 12)), "b": ("array", (12,)), "bh": ("array", (12,)),
         },
     ),
     "word_embedding": ({"x": ("labels", (3, 4), 7), "W": ("array", (7, 5))},),
@@ -91,9 +92,11 @@ SETTINGS: dict[str, tuple[Any, ...]] = {
     ),
     "pool_param": (
         {"pool_height": 2, "pool_width": 2, "stride": 2},
-        {"pool_height": 2, "pool_width": 4, "stride": 2},
+        {"pool_height": 4, "pool_width": 2, "stride": 2},
         {"pool_height": 3, "pool_width": 2, "stride": 1},
     ),
+    "normalization": (None, "batchnorm", "layernorm"),
+    "use_batchnorm": (False, True),
     "bn_param": ({"mode": "train", "eps": 1e-3}, {"mode": "train"}),
     "ln_param": ({"eps": 1e-3}, {}),
     "gn_param": ({"eps": 1e-3},),

@@ -15,6 +15,9 @@ _GATES = {
     **{f"b{gate}": (5, 1) for gate in "fico"},
     "Wy": (2, 5), "by": (2, 1),
 }  # fmt: skip
+_CHARACTERS = {
+    "Wax": (5, 3), "Waa": (5, 5), "Wya": (3, 5), "b": (5, 1), "by": (3, 1),
+}  # fmt: skip
 _STEP = {"xt": ("array", (3, 4)), "a_prev": ("array", (5, 4))}
 _RUN = {"x": ("array", (3, 2, 4)), "a0": ("array", (5, 2))}
 
@@ -35,7 +38,16 @@ ARGUMENTS: dict[str, tuple[dict[str, tuple[Any, ...]], ...]] = {
         },
     ),
     "rnn_cell": ({**_STEP, "parameters": ("dict", _CELL)},),
-    "rnn": ({**_RUN, "parameters": ("dict", _CELL)},),
+    "rnn": (
+        {**_RUN, "parameters": ("dict", _CELL)},
+        {
+            "X": ("labels", (4,), 3),
+            "Y": ("labels", (4,), 2),
+            "a0": ("array", (5, 1)),
+            "parameters": ("dict", _CHARACTERS),
+            "vocab_size": ("number", 3),
+        },
+    ),
     "lstm_cell": ({**_STEP, "c_prev": ("array", (5, 4)), "parameters": ("dict", _GATES)},),
     "lstm": ({**_RUN, "parameters": ("dict", _GATES)},),
 }

@@ -10,11 +10,12 @@ import ast
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from verify.homework.passes.experiment import Experiment
+from verify.homework.passes.experiment import Experiment, Gradient
 from verify.homework.passes.inputs import REG, Arguments, argument_sets, draw, main_of
 from verify.homework.passes.objects import Side, sides
 from verify.homework.passes.plans import (
@@ -34,7 +35,8 @@ from verify.homework.passes.plans import (
 )
 from verify.homework.passes.recordings import arguments_of, side_of
 from verify.homework.read.discover import Candidate, is_hinted, methods_of, name_parts, stem
-from verify.homework.read.syntax import parameters, returned
+from verify.homework.read.extract import Extract
+from verify.homework.read.syntax import calls, parameters, returned
 from verify.homework.run.calls import array_of
 from verify.homework.run.door import Expression, Raised, Recipe, Step
 
@@ -72,17 +74,19 @@ def composed(case: Case, candidate: Candidate) -> Iterator[list[Experiment]]:
 def _called(case: Case, candidate: Candidate, forward: Forward) -> Iterator[tuple[Side, Arguments]]:
     """Yield what a forward pass is called with: by its names, then as the file does."""
     for side in sides(case.found, case.door, candidate.owner):
-        sets = argument_sets(forward.node, candidate.owner is not None, stem(forward.name))
-        for arguments in itertools.islice(sets, 12):
+        sets = argument_sets(
+            case.found, forward.node, candidate.owner is not None, stem(forward.name)
+        )
+        for arguments in itertools.islice(sets, 16):
             yield side, arguments[0]
     qualified = f"{candidate.owner}.{forward.name}" if candidate.owner else forward.name
     call = case.recorded(qualified)
-    if call is None or (found := arguments_of(call)) is None:
+    if call is None:
         return
-    yield (
-        (side_of(candidate.owner, call) or Side(candidate.owner)) if candidate.owner else (Side()),
-        found,
-    )
+    found = arguments_of(call)
+    if found.expressions.keys() == call["arguments"].keys():
+        made = side_of(candidate.owner, call) if candidate.owner else None
+        yield made or Side(candidate.owner), found
 
 
 class _Made:
@@ -109,14 +113,27 @@ class _Made:
         losses = {n: f for n, f in others.items() if is_cost(n) and not is_hinted(n, others)}
         if self.candidate.owner is not None:
             losses |= {n: f for n, f in self.case.found.functions.items() if is_cost(n)}
+        by_target = [
+            (("at", ("at", ("slot", 0), attribute), method), node, True)
+            for attribute, method, node in _held_losses(self.case.found, self.candidate.owner)
+        ]
+        for name, node in losses.items():
+            target = self.side.target(name) if name in others else ("name", name)
+            by_target.append((target, node, self.candidate.owner is not None and name in others))
         for output in outputs:
-            for labels in _labels(output.value):
-                for name, node in losses.items():
-                    target = self.side.target(name) if name in others else ("name", name)
-                    method = self.candidate.owner is not None and name in others
-                    yield from self._with_loss(output, labels, target, node, method)
+            for kinds in _labels(output.value):
+                found = [
+                    experiments
+                    for labels in kinds
+                    for target, node, method in by_target
+                    for experiments in self._with_loss(output, labels, target, node, method)
+                ]
                 if "cost_derivative" in others and not losses:
-                    yield from self._with_cotangent(output, labels)
+                    for labels in kinds:
+                        found += self._with_cotangent(output, labels)
+                yield from found
+                if found:
+                    break
 
     def _with_loss(
         self,
@@ -126,7 +143,11 @@ class _Made:
         node: ast.FunctionDef,
         method: bool,
     ) -> Iterator[list[Experiment]]:
-        bound = self._bound(parameters(node, method), output)
+        wanted = parameters(node, method)
+        rest = [n for n, default in wanted if not (default or _LABELS.fullmatch(n))]
+        bound = self._bound(wanted, output)
+        if bound is not None and len(rest) == 1:
+            bound[rest[0]] = output.where
         own = self._bound(self.candidate.arguments, output)
         if bound is None or own is None:
             return
@@ -212,9 +233,32 @@ class _Made:
         if weights == "ones" and value.size != 1:
             return
         after = case.door.run(Recipe(backward, (result_of(backward), *state_of(self.side))), given)
+        base = Experiment(
+            given=given,
+            forward=forward,
+            outputs=outputs,
+            backward=backward,
+            gradients=(),
+            weights=weights,
+            fixed=fixed,
+            forward_name=self.forward.name,
+            main=main_of(self.arguments.given),
+            settings=self.arguments.settings,
+            tier=max(self.arguments.tier, 2),
+            certain=False,
+            accuses=self.side.sure,
+        )
         if isinstance(after, Raised):
             case.note(candidate, after)
+            known = all(
+                _LABELS.fullmatch(name) or _INPUT.fullmatch(name)
+                for name, default in candidate.arguments
+                if not default
+            )
+            if known and len(candidate.arguments) > 1:
+                yield [replace(base, certain=self.side.sure)]
             return
+        case.ran.add(candidate.name)
         leaves = [
             *leaves_of(after[0], result_of(backward), returned(candidate.node)),
             *kept_of(self.answer, after),
@@ -222,38 +266,138 @@ class _Made:
         gradients = match(leaves, given, key_of(""))
         if not gradients or (len(leaves) == 1 and not leaves[0].label):
             return
+        yield [replace(base, gradients=gradients, unmatched=unmatched_of(leaves, gradients))]
+
+
+def _held_losses(found: Extract, owner: str | None) -> Iterator[tuple[str, str, ast.FunctionDef]]:
+    """Yield the losses of other classes that an object has: `self.cost.fn(a, y)`."""
+    kind = found.classes.get(owner or "")
+    if kind is None:
+        return
+    called = {
+        (part.func.value.attr, part.func.attr)
+        for part in ast.walk(kind)
+        if isinstance(part, ast.Call)
+        and isinstance(part.func, ast.Attribute)
+        and isinstance(part.func.value, ast.Attribute)
+        and getattr(part.func.value.value, "id", "") == "self"
+    }
+    for attribute, method in sorted(called):
+        for other in found.classes:
+            node = methods_of(found, other).get(method)
+            if (
+                node is not None
+                and (is_cost(method) or is_cost(attribute))
+                and not is_hinted(method, methods_of(found, other))
+            ):
+                yield attribute, method, node
+                break
+
+
+def of_scores(case: Case, candidate: Candidate) -> Iterator[list[Experiment]]:
+    """Yield experiments of a loss's gradient by what the output's activation is taken of.
+
+    `delta(z, a, y)` is the derivative of `fn(sigmoid(z), y)`, `grad(y, y_pred, z, act_fn)` that of
+    `loss(y, act_fn.fn(z))`.
+    """
+    names = [name for name, _ in candidate.arguments]
+    said = {
+        what: next((name for name in names if pattern.fullmatch(name)), None)
+        for what, pattern in _SCORES.items()
+    }
+    if None in (said["z"], said["a"], said["y"]) or candidate.owner is None:
+        return
+    methods = methods_of(case.found, candidate.owner)
+    losses = {n: f for n, f in methods.items() if is_cost(n) and not is_hinted(n, methods)}
+    rng = np.random.default_rng(41)
+    given = {"z": draw((4, 3), rng), "labels": np.arange(12).reshape(4, 3) % 3 % 2 * 1.0}
+    activations = list(_activations(case.found, candidate, said["act"] is not None))
+    for (name, node), (made, target, held) in itertools.product(losses.items(), activations):
+        count = len(made)
+        steps: tuple[Step, ...] = (*made, ("call", target, [("in", "z")], {}))
+        bound: dict[str, Expression] = {}
+        for argument, default in parameters(node, True):
+            if _SCORES["y"].fullmatch(argument):
+                bound[argument] = ("in", "labels")
+            elif not default:
+                bound[argument] = ("slot", count)
+        owner: Expression = ("name", candidate.owner)
+        forward = (*steps, ("call", ("at", owner, name), [], bound))
+        own: dict[str, Expression] = {
+            said["z"] or "": ("in", "z"),
+            said["a"] or "": ("slot", count),
+            said["y"] or "": ("in", "labels"),
+        }
+        if said["act"] is not None:
+            own[said["act"]] = held
+        backward = (*steps, ("call", ("at", owner, candidate.function), [], own))
+        answer = case.door.run(Recipe(forward, (result_of(forward),)), given)
+        if isinstance(answer, Raised) or np.size(answer[0]) != 1:
+            continue
         yield [
             Experiment(
                 given=given,
                 forward=forward,
-                outputs=outputs,
+                outputs=(result_of(forward),),
                 backward=backward,
-                gradients=gradients,
-                weights=weights,
-                fixed=fixed,
-                forward_name=self.forward.name,
-                main=main_of(self.arguments.given),
-                settings=self.arguments.settings,
-                tier=max(self.arguments.tier, 2),
+                gradients=(Gradient("dz", "z", result_of(backward)),),
+                weights="ones",
+                forward_name=name,
+                main="z",
+                tier=2,
                 certain=False,
-                unmatched=unmatched_of(leaves, gradients),
-                accuses=self.side.sure,
+                accuses=len(activations) == 1,
             )
         ]
 
 
-def _labels(output: np.ndarray) -> Iterator[np.ndarray]:
+_SCORES = {
+    "z": re.compile(r"z|Z|net|scores|logits"),
+    "a": re.compile(r"a|A|AL|y_?hat|y_?pred\w*|outputs?"),
+    "y": _LABELS,
+    "act": re.compile(r"act\w*|activation\w*"),
+}
+"""What the arguments of a loss's gradient by the scores are called."""
+
+
+def _activations(
+    found: Extract, candidate: Candidate, held: bool
+) -> Iterator[tuple[tuple[Step, ...], Expression, Expression]]:
+    """Yield what the output's activation may be: steps, the function, the object that has it."""
+    if held:
+        for name in found.classes:
+            methods = methods_of(found, name)
+            own = next((m for m in _APPLY if m in methods), None)
+            if "grad" in methods and own and len(parameters(methods[own], True)) == 1:
+                made: Step = ("call", ("name", name), [], {})
+                yield (made,), ("at", ("slot", 0), own), ("slot", 0)
+        return
+    called = {stem(name) for name in calls(candidate.node)}
+    for name, node in found.functions.items():
+        usual = not called & found.functions.keys() and "sigm" in name
+        if (
+            (stem(name) in called or usual)
+            and len(parameters(node, False)) == 1
+            and not is_hinted(name, found.functions)
+        ):
+            yield (), ("name", name), ("name", name)
+
+
+_APPLY = ("fn", "forward", "__call__")
+
+
+def _labels(output: np.ndarray) -> Iterator[list[np.ndarray]]:
     """Yield labels of every kind for an output: one-hot by rows and columns, 0/1, any, numbers."""
     shape = output.shape
-    rng = np.random.default_rng(23)
-    if len(shape) == 2 and min(shape) > 1:
+    matrix = len(shape) == 2 and min(shape) > 1
+    if matrix:
         rows, columns = np.zeros(shape), np.zeros(shape)
         rows[np.arange(shape[0]), np.arange(shape[0]) % shape[1]] = 1
         columns[np.arange(shape[1]) % shape[0], np.arange(shape[1])] = 1
-        yield from (rows, columns)
-        yield np.arange(shape[0]) % shape[1]
-        yield np.arange(shape[1]) % shape[0]
-    yield (np.arange(output.size).reshape(shape) % 3 == 1).astype(float)
-    yield draw(shape, rng)
+        yield [rows, columns]
+    yield [(np.arange(output.size).reshape(shape) % 3 == 1).astype(float)]
+    yield [draw(shape, np.random.default_rng(23))]
+    if matrix:
+        yield [np.arange(shape[0]) % shape[1], np.arange(shape[1]) % shape[0]]
     if len(shape) == 2 and 1 in shape:
-        yield (np.arange(output.size) % 3 == 1).astype(float)
+        yield [(np.arange(output.size) % 3 == 1).astype(float)]

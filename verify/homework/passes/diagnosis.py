@@ -14,9 +14,9 @@ from verify.diagnose.search import extent
 from verify.findings import Extent, Finding
 from verify.homework.passes.engine import TWICE
 from verify.homework.passes.measure import Measured, Measurement
-from verify.homework.passes.repair import Edit, family, repair
+from verify.homework.passes.repair import Edit, family, repairs
 from verify.homework.passes.verdicts import Outcome, Wrong, gaps, shaped
-from verify.homework.read.discover import Candidate
+from verify.homework.read.discover import Candidate, is_gradient
 from verify.homework.read.extract import Extract
 from verify.homework.read.gradient_lines import NOWHERE, Line, line_of, locate
 from verify.homework.run.door import Door
@@ -32,24 +32,28 @@ def findings_of(
     found: Extract, door: Door, candidate: Candidate, outcomes: Sequence[Outcome]
 ) -> list[Finding]:
     """Return a finding for each mistake: one for all gradients that the same change mends."""
-    edit = None
+    edits: list[Edit] = []
     with contextlib.suppress(ValueError, TypeError, AttributeError, KeyError, IndexError):
         # A diagnosis that fails costs a name, and no verdict.
-        edit = repair(found, door, candidate, outcomes)
+        edits = repairs(found, door, candidate, outcomes)
     wrong: dict[str, tuple[Outcome, Wrong]] = {}
     for outcome in outcomes:
         for each in outcome.wrong:
             wrong.setdefault(each.tensor.gradient.label, (outcome, each))
     findings = []
     name = candidate.name.lower()
+    mended: set[Edit] = set()
     for label, (outcome, each) in wrong.items():
         named = _by_shape(each) or _by_numbers(outcome, each) or _by_settings(outcomes, label)
         if named is not None and named[0] == "derivative-missing" and "drop" in name:
             named = ("mask-forgotten", "The mask is missing.")
-        if edit is not None:
-            findings.append(_mended(found, candidate, edit, named, outcome, each, list(wrong)))
-            return findings
-        findings.append(_finding(found, candidate, named, outcome, each))
+        edit = next((edit for edit in edits if label in edit.mends), None)
+        if edit is None:
+            findings.append(_finding(found, candidate, named, outcome, each))
+        elif edit not in mended:
+            mended.add(edit)
+            labels = [other for other in wrong if other in edit.mends]
+            findings.append(_mended(found, candidate, edit, named, outcome, each, labels))
     return findings
 
 
@@ -88,7 +92,11 @@ def _mended(
     labels: Sequence[str],
 ) -> Finding:
     """Return the finding of a mistake that one change takes back."""
-    label = edit.target if edit.target in labels else wrong.tensor.gradient.label
+    label = wrong.tensor.gradient.label
+    known = {n.id for n in ast.walk(candidate.node) if isinstance(n, ast.Name)}
+    made_up = label.split(".")[0] not in known and label[-1:].isdigit()
+    if edit.target in labels or (made_up and is_gradient(edit.target)):
+        label = edit.target
     bug, says = named if named is not None else (edit.bug, "")
     if named is not None and named[0] in _VAGUE:
         bug, says = edit.bug, ""
@@ -204,6 +212,11 @@ def _by_numbers(outcome: Outcome, wrong: Wrong) -> Named | None:
     found = shaped(tensor)
     if found is None or not tensor.whole or not tensor.smooth.any():
         return None
+    if _only_first_penalised(outcome, tensor, found, wrong.scale):
+        return (
+            "bias-penalised",
+            "The penalty's gradient is in the bias too, which is not penalised.",
+        )
     if outcome.experiment.setting == TWICE and _fits(tensor, found, tensor.expected / 2):
         return "last-part-only", "{tensor} is set, where it should be added to."
     right = wrong.scale * tensor.expected
@@ -216,6 +229,23 @@ def _by_numbers(outcome: Outcome, wrong: Wrong) -> Named | None:
         if _fits(tensor, found, value):
             return bug, says
     return None
+
+
+def _only_first_penalised(
+    outcome: Outcome, tensor: Measured, found: np.ndarray, scale: float
+) -> bool:
+    """Say whether an error is a penalty's gradient in the biases, which come first, alone."""
+    value = np.asarray(outcome.experiment.given[tensor.gradient.of], float)
+    if value.ndim not in (1, 2):
+        return False
+    error = (found[0] - scale * tensor.expected[0]).reshape(tensor.shape)
+    far = np.abs(error) > CLOSE * np.abs(found).max(initial=0.0)
+    first = np.zeros(tensor.shape, bool)
+    first[..., 0] = True
+    if not far.any() or (far & ~first).any():
+        return False
+    ratio = error[far] / value[far]
+    return bool(np.ptp(ratio) <= 0.01 * np.abs(ratio).max() and ratio.max() > 0)
 
 
 Formula = tuple[str, str, Any]
@@ -266,6 +296,9 @@ def _elementwise(
     out = measurement.outputs[0]
     if tensor.gradient.of != outcome.experiment.main or out.shape != x.shape or out.size < 2:
         return
+    if outcome.experiment.weights == "ones":
+        says = "It is the diagonal of the Jacobian alone."
+        yield "derivative-diagonal-only", says, (out * (1 - out)).reshape(1, -1)
     if outcome.experiment.weights != "drawn":
         return
     c = np.array([np.asarray(each[0], float).ravel() for each in measurement.cotangents])

@@ -75,9 +75,9 @@ def _experiment(
     answer = case.door.run(Recipe(steps, (value,)), given)
     if isinstance(answer, Raised) or not _is_number(answer[0]):
         return None
-    ones = ("value", np.ones(np.shape(answer[0])) if np.ndim(answer[0]) else 1.0)
+    upstream = np.asarray(rng.uniform(1.5, 2.5, np.shape(answer[0])))  # 1 / it is not near it
     call: Step = ("call", ("at", out, "_backward"), [], {})
-    backward = (*steps, ("put", out, "grad", ones), call, call)
+    backward = (*steps, ("put", out, "grad", ("value", upstream)), call, call)
     gradients = [Gradient("self.grad", "self", ("at", ("slot", 0), "grad"))]
     if "other" in given:
         gradients.append(Gradient("other.grad", "other", ("at", ("slot", 1), "grad")))
@@ -87,7 +87,8 @@ def _experiment(
         outputs=(value, value),
         backward=backward,
         gradients=tuple(gradients),
-        weights="ones",
+        weights="fixed",
+        fixed=(upstream, upstream),
         forward_name=candidate.function,
         main="self",
         tier=2,

@@ -10,14 +10,16 @@ from __future__ import annotations
 import ast
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from verify.homework.dialects import ARGUMENTS, NAMES, SETTINGS, Form
-from verify.homework.read.syntax import parameters
+from verify.homework.read.extract import Extract
+from verify.homework.read.syntax import null_defaults, parameters
+from verify.homework.read.usage import FLAT, INDEX, INTEGER, usage
 from verify.homework.run.door import Expression
 
 REG, KEEP = 0.3, 0.6
@@ -53,20 +55,29 @@ def is_label(path: str) -> bool:
 
 
 def argument_sets(
-    node: ast.FunctionDef, is_method: bool, stem: str, known: Mapping[str, Any] | None = None
+    found: Extract,
+    node: ast.FunctionDef,
+    is_method: bool,
+    stem: str,
+    known: Arguments | None = None,
+    held: Mapping[str, Any] | None = None,
 ) -> Iterator[list[Arguments]]:
     """Yield sets of arguments for a function, the likeliest first.
 
-    `known` has arguments whose values are given from elsewhere. Labels that may be left out are
-    given first, and then left out.
+    `known` has arguments whose values are given from elsewhere, `held` the parameters of the object
+    whose method it is. Labels that may be left out are given first, and then left out.
     """
     arguments = parameters(node, is_method)
-    known = dict(known or {})
+    known = known or Arguments({}, {})
+    texts = [ast.get_docstring(other) or "" for other in found.functions.values()]
+    seen: set[str] = set()
+    layouts = (*_layouts_of(held or {}), *LAYOUTS)
     needed = [(name, default and not _LABELS.fullmatch(name)) for name, default in arguments]
     for wanted in (needed, arguments) if needed != arguments else (arguments,):
-        for tier, forms in _forms(node, wanted, stem, known):
+        for tier, forms in _forms(node, wanted, stem, known, found.functions, texts, layouts):
             kept = [replace(a, tier=tier) for a in _settings(arguments, forms, known)]
-            if kept:
+            if kept and repr(forms) not in seen:
+                seen.add(repr(forms))
                 yield kept
 
 
@@ -74,31 +85,89 @@ def _forms(
     node: ast.FunctionDef,
     arguments: Sequence[tuple[str, bool]],
     stem: str,
-    known: Mapping[str, Any],
+    known: Arguments,
+    functions: Mapping[str, ast.FunctionDef],
+    texts: Sequence[str],
+    layouts: Sequence[Mapping[str, tuple[int, ...]]],
 ) -> Iterator[tuple[int, dict[str, Form]]]:
-    """Yield what each argument is: a form a name. Those with a default may be left out."""
-    open_ = [(name, default) for name, default in arguments if name not in known]
+    """Yield what each argument is: a form a name. Those with a default may be left out.
+
+    `texts` are the docstrings of the whole file, where the function's own says too little.
+    """
+    open_ = [(name, default) for name, default in arguments if name not in known.expressions]
 
     def complete(forms: Mapping[str, Form]) -> bool:
         return all(name in forms or default for name, default in open_)
 
-    usual = {n: f for n, d in open_ if (f := _usual(n, d)) is not None}
+    usual: dict[str, Form] = {}
+    for name, value in null_defaults(node).items():
+        if isinstance(value, float):
+            usual[name] = ("number", REG)
+        elif _TRAINS.fullmatch(name):
+            usual[name] = ("choice", (True,))
+    usual |= {n: f for n, _ in open_ if (f := _usual(n)) is not None}
     for own in ARGUMENTS.get(stem, ()):
         forms = usual | {name: own[name] for name, _ in open_ if name in own}
         if complete(forms):
             yield 0, forms
-    said = {
-        name: _labelled(name, shape)
-        for name, shape in docstring_shapes(
-            ast.get_docstring(node) or "", [name for name, _ in open_]
-        ).items()
-    }
-    if said and complete(usual | said):
-        yield 1, usual | said
-    yield from _by_trial(open_, said)
+    names = [name for name, _ in open_]
+    own = _shown(names, [ast.get_docstring(node) or ""])
+    if own and complete(usual | own):
+        yield 1, usual | own
+    used = usage(node, functions)
+    shown = {n: f for n, k in used.items() if n not in usual and (f := _used(n, k)) is not None}
+    shown |= _shown(names, [ast.get_docstring(node) or "", *texts])
+    flat = next((name for name in names if used.get(name) == FLAT and name not in usual), None)
+    if flat is None:
+        yield from _by_trial(open_, usual, shown, layouts)
+        return
+    if complete(usual | shown | {flat: ()}):
+        for size in range(4, LONGEST):
+            yield 2, usual | shown | {flat: ("small", (size,))}
+
+
+LONGEST = 130
+"""Entries of a vector of unrolled weights, beyond which its length is not found by trial."""
+
+
+_TRAINS = re.compile(r"(?:is_?)?train\w*|(?:save|keep|store|retain|return)_?\w*|cache")
+"""Switches without which a forward pass keeps nothing for the way back."""
+
+
+def _used(name: str, kind: str) -> Form | None:
+    """Return what an argument is by its use: an index, or a number that counts or bounds."""
+    if kind == INDEX and not _LABELS.fullmatch(name):
+        return ("labels", (4,))
+    if kind == INTEGER:
+        return ("choice", next(v for pattern, v in _INTEGERS if pattern.search(name)))
+    return None
+
+
+_INTEGERS = (
+    (re.compile(r"^s$|strid|step"), (1, 2)),
+    (re.compile(r"^p$|pad"), (0, 1)),
+    (re.compile(r""), (2, 3)),
+)
+
+
+def _shown(names: Sequence[str], texts: Sequence[str]) -> dict[str, Form]:
+    """Return what docstrings show of arguments: arrays by their shapes, and those sizes."""
+    found: dict[str, Form] = {}
+    for text in texts:
+        shapes, sizes = docstring_shapes(text, names)
+        for name in names:
+            if name in shapes:
+                found.setdefault(name, _labelled(name, shapes[name]))
+            elif name in sizes:
+                found.setdefault(name, ("choice", (sizes[name],)))
+            elif re.search(rf"^\W*{re.escape(name)}\W+(?:an? )?int", text, re.M):
+                found.setdefault(name, ("choice", (1,)))
+    return found
 
 
 def _labelled(name: str, shape: Sequence[int]) -> Form:
+    if _MASK.fullmatch(name):
+        return ("binary", tuple(shape))
     if not _LABELS.fullmatch(name):
         return ("array", tuple(shape))
     if len(shape) == 1:
@@ -107,6 +176,7 @@ def _labelled(name: str, shape: Sequence[int]) -> Form:
 
 
 _LABELS = re.compile(r"(?:y|Y|t|labels?|targets?|y_?true|y_train|t_train|y_batch|t_batch)")
+_MASK = re.compile(r"R|\w*mask\w*")
 _INPUT = re.compile(
     r"(?:x|X|a|A|z|Z|h|s|v|u|n|inputs?|in_?put_?data|input_?tensor|data|a_?prev|A_?prev|features?|images?|img|"
     r"out|outputs?|x_?in|x_?batch|X_?batch|val|value|values|arr|logits|scores|activations?|"
@@ -127,7 +197,7 @@ _PREDICTION = re.compile(
 )
 
 
-def _usual(name: str, default: bool) -> Form | None:
+def _usual(name: str) -> Form | None:
     """Return what a number or a dict of settings is by its name."""
     if _REG.fullmatch(name):
         return ("number", REG)
@@ -137,28 +207,28 @@ def _usual(name: str, default: bool) -> Form | None:
 
 
 def _by_trial(
-    arguments: Sequence[tuple[str, bool]], said: Mapping[str, Form]
+    arguments: Sequence[tuple[str, bool]],
+    usual: Mapping[str, Form],
+    shown: Mapping[str, Form],
+    layouts: Sequence[Mapping[str, tuple[int, ...]]],
 ) -> Iterator[tuple[int, dict[str, Form]]]:
     """Yield forms by the names of arguments, in one layout after the other."""
     required = [name for name, default in arguments if not default]
     has_weights = any(_WEIGHT.fullmatch(name) for name, _ in arguments)
-    for layout in LAYOUTS:
+    for layout in layouts:
         if "y" in layout and not has_weights:
             continue
         tier = 3 if min(map(len, (layout["w"], layout["x"]))) < 2 or "y" in layout else 2
-        if shape := next((f[1] for n, f in said.items() if _INPUT.fullmatch(n)), None):
+        if shape := next((f[1] for n, f in shown.items() if _INPUT.fullmatch(n)), None):
             layout = {**layout, "x": tuple(shape)}
         options: list[list[tuple[str, Form]]] = []
         for place, name in enumerate(required):
-            usual = said.get(name) or _usual(name, False)
-            forms = (
-                [usual] if usual is not None else list(_in_layout(name, place, layout, required))
-            )
+            known = shown.get(name) or usual.get(name)
+            forms = [known] if known else list(_in_layout(name, place, layout, required))
             options.append([(name, form) for form in forms])
-        optional = {n: f for n, d in arguments if d and (f := _usual(n, True)) is not None}
         if all(options):
             for chosen in itertools.islice(itertools.product(*options), 12):
-                yield tier, {**optional, **dict(chosen)}
+                yield tier, {**usual, **dict(chosen)}
 
 
 LAYOUTS: tuple[Mapping[str, tuple[int, ...]], ...] = (
@@ -173,12 +243,22 @@ LAYOUTS: tuple[Mapping[str, tuple[int, ...]], ...] = (
     {"x": (2, 3, 6, 8), "w": (5, 3, 3, 3), "b": (5,), "gamma": (1, 3, 1, 1), "beta": (1, 3, 1, 1)},
     {"x": (2, 6, 8, 3), "w": (4, 4, 3, 5), "b": (1, 1, 1, 5), "gamma": (3,), "beta": (3,)},
     {"x": (6, 8), "w": (3, 2), "b": ()},
-    {"x": (2, 5, 7), "w": (5, 3), "b": (3,), "gamma": (7,), "beta": (7,)},
+    {"x": (2, 4, 5), "w": (5, 3), "b": (3,), "gamma": (5,), "beta": (5,)},
+    {"x": (2, 5, 7), "w": (3, 5, 2), "b": (3,), "gamma": (7,), "beta": (7,)},
     {"x": (4, 5), "w": (4, 5), "b": (4, 5), "gamma": (4, 5), "beta": (4, 5)},
     {"x": (5,), "w": (3, 5), "b": (3,)},
     {"x": (5, 1), "w": (3, 5), "b": (3, 1)},
 )
 """Shapes by what an argument is: examples in rows, in columns, images, sequences, one example."""
+
+
+def _layouts_of(held: Mapping[str, Any]) -> Iterator[Mapping[str, tuple[int, ...]]]:
+    """Yield layouts that fit an object whose sizes are its own: rows and columns of examples."""
+    shapes = [np.shape(value) for value in held.values() if np.ndim(value) == 2]
+    if shapes and 5 not in shapes[0]:
+        (first, hidden), (last, out) = shapes[0], shapes[-1]
+        yield {"x": (4, first), "w": (first, hidden), "b": (hidden,), "t": (4, out)}
+        yield {"x": (hidden, 4), "w": (first, hidden), "b": (first, 1), "t": (last, 4)}
 
 
 def _in_layout(
@@ -212,6 +292,8 @@ def _in_layout(
 def _label_forms(layout: Mapping[str, tuple[int, ...]], required: Sequence[str]) -> Iterator[Form]:
     x, w = layout["x"], layout["w"]
     has_weights = any(_WEIGHT.fullmatch(name) for name in required)
+    if "t" in layout:
+        yield ("binary", layout["t"])
     if "y" in layout:
         yield ("array", layout["y"])
         yield ("binary", layout["y"])
@@ -223,18 +305,26 @@ def _label_forms(layout: Mapping[str, tuple[int, ...]], required: Sequence[str])
         yield ("labels", (x[0],), w[-1]) if len(x) == 2 else ("labels", x[:1])
     else:
         yield ("labels", x[:1])
+        if len(x) == 1:
+            yield ("labels", x, 2)
         if len(x) == 2:
             yield ("onehot", x)
             yield ("onehot", (x[0], 3))
+            yield ("binary", (x[0], 1))
+            yield ("binary", (1, x[1]))
         yield ("array", x)
         yield ("binary", x)
 
 
 def _settings(
-    arguments: Sequence[tuple[str, bool]], forms: Mapping[str, Form], known: Mapping[str, Any]
+    arguments: Sequence[tuple[str, bool]], forms: Mapping[str, Form], known: Arguments
 ) -> Iterator[Arguments]:
     """Yield the arguments for every combination of settings."""
-    choices = {name: SETTINGS[str(form[1])] for name, form in forms.items() if form[0] == "setting"}
+    choices = {
+        name: SETTINGS[str(form[1])] if form[0] == "setting" else form[1]
+        for name, form in forms.items()
+        if form[0] in ("setting", "choice")
+    }
     together = list(choices)
     for values in itertools.islice(itertools.product(*choices.values()), 8):
         picked = dict(zip(together, values, strict=True))
@@ -245,20 +335,20 @@ def _arguments(
     arguments: Sequence[tuple[str, bool]],
     forms: Mapping[str, Form],
     picked: Mapping[str, Any],
-    known: Mapping[str, Any],
+    known: Arguments,
 ) -> Arguments:
     rng = np.random.default_rng(sum(map(ord, "".join(name for name, _ in arguments))))
-    given: dict[str, Any] = {}
+    given: dict[str, Any] = dict(known.given)
     expressions: dict[str, Expression] = {}
-    numbers: dict[str, Any] = {}
+    numbers: dict[str, Any] = dict(known.settings)
     for name, _ in arguments:
-        if name in known:
-            expressions[name] = known[name]
+        if name in known.expressions:
+            expressions[name] = known.expressions[name]
             continue
         form = forms.get(name)
         if form is None:
             continue
-        if form[0] == "setting":
+        if form[0] in ("setting", "choice"):
             given[name] = picked[name]
             expressions[name] = ("in", name)
             numbers |= {name: picked[name]}
@@ -276,11 +366,12 @@ def _arguments(
         else:
             given[name] = _value(form, rng)
             expressions[name] = ("in", name)
-    setting = ", ".join(_said(name, value) for name, value in picked.items())
+    setting = ", ".join(said(name, value) for name, value in picked.items())
     return Arguments(expressions, given, setting, numbers)
 
 
-def _said(name: str, value: Any) -> str:
+def said(name: str, value: Any) -> str:
+    """Return a setting in words."""
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {item}" for key, item in value.items())
     return f"{name} {value}"
@@ -321,11 +412,13 @@ SIZES: dict[str, int] = {
 _IMAGE_SIZES = {"N": 2, "m": 2, "T": 2}
 """Fewer examples where they are images."""
 
-_SPARE = (3, 5, 4, 6, 7)
+_SPARE = (3, 5, 4, 6, 7, 2)
 
 
-def docstring_shapes(text: str, names: Iterable[str]) -> dict[str, tuple[int, ...]]:
-    """Return the shapes that a docstring gives of arguments, with a size for each symbol."""
+def docstring_shapes(
+    text: str, names: Iterable[str]
+) -> tuple[dict[str, tuple[int, ...]], dict[str, int]]:
+    """Return the shapes that a docstring gives of arguments, and the size of each symbol."""
     found = {}
     for name in names:
         entry = re.search(
@@ -337,7 +430,9 @@ def docstring_shapes(text: str, names: Iterable[str]) -> dict[str, tuple[int, ..
         )
         text_of = entry[0] if entry is not None else ""
         inline = re.search(
-            rf"(?<![\w(]){re.escape(name)}\s*(?::|--|=|of shape|is)?\s*\([^()]*\)", text
+            rf"(?<![\w(]){re.escape(name)}(?: and \w+)?(?:\s*(?::|--|=|of shape|is|are)\s*|\s+)"
+            r"\([^()]*\)",
+            text,
         )
         text_of = inline[0] if inline is not None else text_of
         for inside in re.findall(r"\(([^()]*)\)", text_of):
@@ -352,27 +447,29 @@ def docstring_shapes(text: str, names: Iterable[str]) -> dict[str, tuple[int, ..
     images = any(len(symbols) >= 4 and "d_1" not in symbols for symbols in found.values())
     sizes = SIZES | (_IMAGE_SIZES if images else {})
     spare = iter(_SPARE)
+    taken = {sizes[part] for parts in found.values() for part in parts if part in sizes}
     shapes = {}
     for name, symbols in found.items():
         try:
-            shapes[name] = tuple(_size(symbol, sizes, spare) for symbol in symbols)
+            shapes[name] = tuple(_size(symbol, sizes, spare, taken) for symbol in symbols)
         except (SyntaxError, ValueError, StopIteration):
             continue
-    return shapes
+    used = {part for parts in found.values() for part in parts}
+    return shapes, {name: size for name, size in sizes.items() if name in used}
 
 
 _TYPES = frozenset("float int str bool array ndarray numpy optional scalar list tuple dict".split())
 _SYMBOL = re.compile(r"\d{1,2}|[A-Za-z_]\w{0,14}(?:\s*[+*]\s*(?:\d|[A-Za-z_]\w{0,14}))?")
 
 
-def _size(symbol: str, sizes: dict[str, int], spare: Iterator[int]) -> int:
+def _size(symbol: str, sizes: dict[str, int], spare: Iterator[int], taken: Collection[int]) -> int:
     total = None
     for part in re.split(r"\s*[+*]\s*", symbol):
         if part.isdigit():
             value = int(part)
         else:
             if part not in sizes:
-                sizes[part] = next(spare)
+                sizes[part] = next(size for size in spare if size not in taken)
             value = sizes[part]
         total = value if total is None else total + value if "+" in symbol else total * value
     assert total is not None

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import ast
 import itertools
+import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
-from verify.findings import Finding
-from verify.homework.passes.composed import composed
+from verify.findings import Finding, where
+from verify.homework.passes.composed import composed, of_scores
 from verify.homework.passes.diagnosis import findings_of
 from verify.homework.passes.engine import operators
-from verify.homework.passes.experiment import Experiment, stirred
-from verify.homework.passes.measure import Obstacle, is_summed, measure
+from verify.homework.passes.experiment import Experiment, cotangent_name, stirred
+from verify.homework.passes.measure import Measurement, Obstacle, is_summed, measure
 from verify.homework.passes.plans import Case, plans
-from verify.homework.passes.verdicts import Outcome, weigh
-from verify.homework.read.discover import Candidate
+from verify.homework.passes.verdicts import Outcome, relative_error, shaped, weigh
+from verify.homework.read.discover import Candidate, methods_of
+from verify.homework.read.extract import Extract
+from verify.homework.read.usage import axes_of
 from verify.homework.report import AGREE, CRASHED, DISAGREE, UNDECIDED
-from verify.homework.run.door import Expression, Raised
+from verify.homework.run.door import Expression, Raised, Recipe
 
 MOST_PLANS = 32
 """Ways to call a pass that are measured before it is given up."""
@@ -42,16 +47,27 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
         return Verdict(candidate, UNDECIDED, _INSIDE.format(name=candidate.name))
     deadline = time.monotonic() + seconds
     wrong: list[Outcome] | None = None
+    guessed: list[Outcome] | None = None
     crashed: Obstacle | None = None
+    agreed: list[Outcome] = []
+    unrun = statements_of(case.found, candidate)
     unseen: list[Outcome] | None = None
     late = partial = False
     ways = itertools.chain(
-        plans(case, candidate), composed(case, candidate), operators(case, candidate)
+        of_scores(case, candidate),
+        plans(case, candidate),
+        composed(case, candidate),
+        operators(case, candidate),
     )
-    for number, planned in enumerate(ways):
+    tried: set[str] = set()
+    number = 0
+    for planned in ways:
         if number >= MOST_PLANS or (late := time.monotonic() > deadline):
             break
+        if (called := _shapes(planned[0])) in tried:
+            continue
         experiments = [stirred(experiment, seed) for experiment in planned]
+        number += 1
         share = max((deadline - time.monotonic()) / 4, 0.2)
         averages = experiments[0].weights in ("drawn", "fixed") or is_summed(
             case.door, experiments[0]
@@ -65,51 +81,199 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
         if judged and all(outcome.agrees for outcome in judged):
             if wrong is not None and wrong[0].experiment.tier < tier:
                 break
+            if (fault := next(filter(None, map(_fault, outcomes)), "")) and not partial:
+                return Verdict(candidate, CRASHED, fault)
             if unmatched := experiments[0].unmatched:
                 labels = ", ".join(unmatched)
                 case.note(candidate, f"no input was found whose gradients {labels} are")
                 partial = True
                 continue
-            return _agrees(case, candidate, judged)
-        if any(outcome.wrong for outcome in judged) and experiments[0].accuses:
+            if judged[0].experiment.weights != "fixed":
+                again = _redrawn(judged[0].experiment, seed + number)
+                other = weigh(again, measure(case.door, again, share, seed), averages)
+                if other.wrong and not partial:
+                    wrong = [other]
+                    break
+            tried.add(called)
+            before = len(unrun)
+            unrun = _still_unrun(case, unrun, judged)
+            agreed += judged if not agreed or len(unrun) < before else []
+            if not unrun:
+                return _agrees(case, candidate, agreed)
+        if agreed and len(_still_unrun(case, unrun, judged)) == len(unrun):
+            continue  # other inputs, of which it has shown already that it is right
+        if any(outcome.wrong for outcome in judged) and not experiments[0].accuses:
+            guessed = _better(guessed, judged)
+        elif any(outcome.wrong for outcome in judged):
             wrong = _better(wrong, judged)
             if tier <= 1 and experiments[0].certain:
                 break
         elif not judged:
+            if isinstance(outcomes[0].measurement, Obstacle):
+                tried.add(called)
             for outcome in outcomes:
                 if isinstance(outcome.measurement, Obstacle):
-                    if outcome.measurement.crashed and _is_its_own(outcome.experiment):
+                    own = outcome.experiment.certain and _is_plain(case, candidate, outcome)
+                    if outcome.measurement.crashed and own:
                         crashed = crashed or outcome.measurement
                     if outcome.measurement.raised is None:
                         case.note(candidate, outcome.measurement.says)
                 else:
                     unseen = unseen or [outcome]
+    if agreed and (wrong is None or not _called_alike(wrong[0], agreed[0])):
+        return Verdict(candidate, UNDECIDED, _not_run(candidate, unrun))
     if wrong is not None and not partial:
         findings = findings_of(case.found, case.door, candidate, wrong)
         return Verdict(candidate, DISAGREE, "", findings)
-    if crashed is not None and unseen is None and not partial:
+    if crashed is not None and unseen is None and candidate.name not in case.ran:
         return Verdict(candidate, CRASHED, crashed.says)
+    if guessed is not None and _wrongness(guessed)[0] < 0.5 and not partial:
+        findings = findings_of(case.found, case.door, candidate, guessed)
+        if all(finding.right and finding.bug not in _RENAMED for finding in findings):
+            return Verdict(candidate, DISAGREE, "", findings)
     return Verdict(candidate, UNDECIDED, _obstacle(case, candidate, unseen, late, seconds))
 
 
-def _is_its_own(experiment: Experiment) -> bool:
-    """Say whether a pass that raises is to blame, and not inputs that were only tried."""
+def _shapes(experiment: Experiment) -> str:
+    """Return how a pass is called in an experiment, and the shapes of what it is given."""
+    shapes = {name: np.shape(value) for name, value in experiment.given.items()}
+    return repr((shapes, experiment.forward, experiment.backward[-1], experiment.weights))
+
+
+Unrun = Sequence[tuple[int | None, ast.stmt]]
+
+
+def statements_of(found: Extract, candidate: Candidate) -> Unrun:
+    """Return what a pass computes, statement by statement, each with its cell."""
+    statement = found.statement_of(candidate.owner or candidate.function)
+    cell = statement.cell if statement is not None else None
+    return [
+        (cell, part)
+        for part in ast.walk(candidate.node)
+        if isinstance(part, ast.Assign | ast.AugAssign | ast.Return)
+        and part.value is not None
+        and not isinstance(part.value, ast.Name | ast.Constant | ast.Attribute)
+        and getattr(getattr(part.value, "func", None), "attr", "") not in _CONVERSIONS
+    ]
+
+
+_CONVERSIONS = frozenset("astype copy reshape ravel flatten array asarray atleast_2d".split())
+"""Calls that compute nothing."""
+
+
+def _still_unrun(case: Case, unrun: Unrun, outcomes: Sequence[Outcome]) -> Unrun:
+    """Return the statements that do not run in any of these experiments either."""
+    for outcome in outcomes:
+        experiment, measurement = outcome.experiment, outcome.measurement
+        if not unrun or not isinstance(measurement, Measurement):
+            continue
+        drawn = {cotangent_name(i): c for i, c in enumerate(measurement.cotangents[0])}
+        recipe = Recipe(experiment.backward, tuple(g.where for g in experiment.gradients))
+        ran = case.door.lines(recipe, {**experiment.given, **drawn})
+        unrun = [
+            (cell, part)
+            for cell, part in unrun
+            if not any((cell, n) in ran for n in range(part.lineno, (part.end_lineno or 0) + 1))
+        ]
+    return unrun
+
+
+def _not_run(candidate: Candidate, unrun: Unrun) -> str:
+    cell, first = unrun[0]
+    return (
+        f"It was not judged: {candidate.name} is right as far as it ran, but no inputs were found "
+        f"with which `{ast.unparse(first)}` ({where(cell, first.lineno)}) runs. {_NEXT}"
+    )
+
+
+def _called_alike(one: Outcome, other: Outcome) -> bool:
+    """Say whether a pass is called in the same way in two experiments, on other inputs."""
+    return one.experiment.backward[-1] == other.experiment.backward[-1]
+
+
+def _fault(outcome: Outcome) -> str:
+    """Say how a pass raises in one of the settings, "" where it does not."""
+    obstacle, setting = outcome.measurement, outcome.experiment.setting
+    if not isinstance(obstacle, Obstacle) or not obstacle.crashed:
+        return ""
+    return f"With {setting}: {obstacle.says}" if setting else obstacle.says
+
+
+def _is_plain(case: Case, candidate: Candidate, outcome: Outcome) -> bool:
+    """Say whether what raised is no guess of ours, and nothing that is missing here.
+
+    Inputs are no guess that are known from the file, are as plain as can be, or have as many axes
+    as the forward pass names.
+    """
+    experiment, obstacle = outcome.experiment, outcome.measurement
+    raised = obstacle.raised if isinstance(obstacle, Obstacle) else None
+    if raised is None or raised.kind in _MISSING or _imported(case.found, raised.sentence):
+        return False
+    functions = methods_of(case.found, candidate.owner) if candidate.owner else case.found.functions
+    node = functions.get(experiment.forward_name)
+    axes = axes_of(node) if node is not None else {}
+    named = axes.get(experiment.main) == np.ndim(experiment.given.get(experiment.main, 0.0))
     plain = all(np.ndim(value) <= 2 for value in experiment.given.values())
-    return experiment.certain and (experiment.tier <= 1 or (experiment.tier == 2 and plain))
+    return experiment.tier <= 1 or (experiment.tier == 2 and (plain or named))
+
+
+_MISSING = frozenset({"KeyError", "AttributeError", "NotImplementedError"})
+"""What is raised where a cache or a part of an object was not made by then."""
+
+
+def _imported(found: Extract, sentence: str) -> bool:
+    """Say whether what raised misses a name that the file has from elsewhere."""
+    name = re.search(r"name '(\w+)' is not defined", sentence)
+    return name is not None and any(
+        isinstance(part, ast.alias) and name[1] in (part.name, part.asname)
+        for statement in (*found.statements, *found.rest)
+        for part in ast.walk(statement.node)
+    )
+
+
+def _redrawn(experiment: Experiment, seed: int) -> Experiment:
+    """Return an experiment with its numbers exchanged, turned in sign, and further apart."""
+    rng = np.random.default_rng(seed)
+    return replace(
+        experiment, given={name: _exchanged(v, rng) for name, v in experiment.given.items()}
+    )
+
+
+def _exchanged(value: Any, rng: np.random.Generator) -> Any:
+    if not isinstance(value, np.ndarray) or value.dtype.kind != "f" or value.size < 2:
+        return value
+    if np.isin(value, (0.0, 1.0)).all():
+        return value
+    other = rng.permutation(value.ravel()).reshape(value.shape)
+    if (value > 0).all() or (value < 0).all():
+        return other
+    return np.asarray(1.5 * other * rng.choice((-1.0, 1.0), value.shape)).astype(value.dtype)
 
 
 def _better(before: list[Outcome] | None, now: list[Outcome]) -> list[Outcome]:
-    """Return the way to call a pass in which least is wrong, the first of those."""
+    """Return the way to call a pass in which least is wrong, the first of those.
+
+    Of a loss that is the mean or the sum of the same outputs, it is the one that is nearer.
+    """
     if before is None:
         return now
+    one, other = (replace(o[0].experiment, weights="") for o in (before, now))
+    if _shapes(one) == _shapes(other):
+        return min(before, now, key=lambda outcomes: (_wrongness(outcomes), _distance(outcomes)))
     return min(before, now, key=_wrongness)
 
 
-def _wrongness(outcomes: Sequence[Outcome]) -> float:
-    counts = [
-        len(outcome.wrong) / max(len(outcome.experiment.gradients), 1) for outcome in outcomes
-    ]
-    return sum(counts) / len(counts)
+def _wrongness(outcomes: Sequence[Outcome]) -> tuple[float, float]:
+    """Return which share of the gradients is wrong, and which has a wrong shape."""
+    count = sum(len(outcome.experiment.gradients) for outcome in outcomes)
+    wrong = [each for outcome in outcomes for each in outcome.wrong]
+    misshapen = [each for each in wrong if shaped(each.tensor) is None]
+    return len(wrong) / max(count, 1), len(misshapen) / max(count, 1)
+
+
+def _distance(outcomes: Sequence[Outcome]) -> float:
+    errors = [relative_error(wrong) for outcome in outcomes for wrong in outcome.wrong]
+    return max(errors, default=0.0)
 
 
 def _agrees(case: Case, candidate: Candidate, outcomes: Sequence[Outcome]) -> Verdict:
@@ -139,6 +303,12 @@ def _arguments_of(experiment: Experiment) -> list[Expression]:
     """Return what the forward pass's calls are given."""
     return [e for step in experiment.forward if step[0] == "call" for e in step[3].values()]
 
+
+_RENAMED = frozenset(
+    """gradient-of-another-argument derivative-of-another-layer upstream-from-da
+    mask-of-another-layer""".split()
+)
+"""Mistakes that a wrong guess of ours, what a pass is called with, would look like."""
 
 _INSIDE = (
     "{name} computes gradients that do not leave it: put them into a function that returns them, "

@@ -32,6 +32,10 @@ MOST_ENTRIES = 96
 """Entries of one tensor that are differenced; of larger ones a sample is."""
 
 
+QUICK, QUICK_ENTRIES, SLOW_ENTRIES = 0.01, 48, 4
+"""Of a forward pass that takes fewer seconds, how many entries are differenced at least."""
+
+
 @dataclass(frozen=True, eq=False)
 class Measured:
     """One gradient under all cotangents: found (c, *shape), and differences of its entries.
@@ -104,9 +108,10 @@ def measure(
         found.append(gradients)
     single = all(_is_single(output) for output in outputs)
     budget = seconds / max(took, 1e-4) / max(len(experiment.gradients), 1)
+    least = QUICK_ENTRIES if took < QUICK else SLOW_ENTRIES
     tensors = tuple(
         _measured(door, experiment, gradient, [each[i] for each in found], outputs, cotangents,
-                  single, int(budget), rng)
+                  single, int(budget), least, rng)
         for i, gradient in enumerate(experiment.gradients)
     )  # fmt: skip
     return Measurement(tensors, tuple(cotangents), tuple(outputs), single)
@@ -188,10 +193,11 @@ def _measured(
     cotangents: Sequence[Sequence[np.ndarray]],
     single: bool,
     budget: int,
+    least: int,
     rng: np.random.Generator,
 ) -> Measured:
     value = np.asarray(experiment.given[gradient.of], float)
-    count = max(min(value.size, MOST_ENTRIES, budget // 4), min(value.size, 4))
+    count = max(min(value.size, MOST_ENTRIES, budget // 4), min(value.size, least))
     index = np.sort(rng.permutation(value.size)[:count])
     weights = np.array([np.concatenate([c.ravel() for c in each]) for each in cotangents])
     recipe = Recipe(experiment.forward, experiment.outputs)

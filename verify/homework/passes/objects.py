@@ -6,8 +6,8 @@ import ast
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,8 +15,29 @@ from verify.homework.dialects import SETTINGS
 from verify.homework.passes.inputs import KEEP, REG, draw
 from verify.homework.read.discover import is_gradient, methods_of
 from verify.homework.read.extract import Extract
-from verify.homework.read.syntax import parameters
+from verify.homework.read.syntax import null_defaults, parameters
 from verify.homework.run.door import Door, Expression, Raised, Recipe, Step
+
+
+class Penalty(NamedTuple):
+    """A method of another class that returns the penalty of a layer's parameters."""
+
+    owner: str
+    name: str
+    of_argument: bool
+
+    def steps(self, slot: int) -> tuple[Step, ...]:
+        """Return the steps that call it for the layer in slot 0, the next slot being `slot`."""
+        layer: Expression = ("slot", 0)
+        made: Step = ("call", ("bare", self.owner), [], {})
+        known: Step = ("put", ("slot", slot), "trainable_layers", ("list", [layer]))
+        call: Step = (
+            "call",
+            ("at", ("slot", slot), self.name),
+            [layer] if self.of_argument else [],
+            {},
+        )
+        return (made, known, call)
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +49,11 @@ class Side:
     given: Mapping[str, Any] = field(default_factory=dict)
     sure: bool = True
     """Whether every argument of the constructor was known by name."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    variants: tuple[Side, ...] = ()
+    """The same object in other settings: stride 2, another window."""
+    penalty: Penalty | None = None
+    """What its gradients are of too, beside its forward pass."""
 
     def target(self, name: str) -> Expression:
         """Return the function or the method of this name."""
@@ -46,26 +72,57 @@ def sides(found: Extract, door: Door, owner: str | None) -> Iterator[Side]:
         for name, default in (parameters(init, True) if init is not None else ())
     )
     seen: set[str] = set()
-    for arguments, given in _constructors(init):
-        said = repr((arguments, {name: np.shape(value) for name, value in given.items()}))
-        if said in seen:
+    penalty = _penalty(found)
+    for group in _constructors(init, penalised=penalty is not None):
+        made = []
+        for arguments, given, settings in group:
+            said = repr((arguments, {name: np.shape(value) for name, value in given.items()}))
+            if said not in seen:
+                seen.add(said)
+                side = _made(door, owner, methods, arguments, given)
+                kept = penalty if _REGULARISER.search(" ".join(settings)) else None
+                if side is not None:
+                    made.append(replace(side, sure=sure, settings=settings, penalty=kept))
+        for place, side in enumerate(made):
+            yield replace(side, variants=tuple(made[place + 1 :]))
+
+
+_REGULARISER = re.compile(r"\w*regulari[sz]er\w*")
+
+
+def _penalty(found: Extract) -> Penalty | None:
+    """Return the method of a file that penalises layers, if there is one."""
+    for owner in found.classes:
+        for name, node in methods_of(found, owner).items():
+            required = [n for n, default in parameters(node, True) if not default]
+            if re.search(r"regulari[sz]ation", name) and len(required) <= 1:
+                return Penalty(owner, name, bool(required))
+    return None
+
+
+def _made(
+    door: Door,
+    owner: str,
+    methods: Mapping[str, ast.FunctionDef],
+    arguments: Mapping[str, Expression],
+    given: Mapping[str, Any],
+) -> Side | None:
+    """Return an object with parameters that are drawn anew, or None where it cannot be made."""
+    made: Step = ("call", ("name", owner), [], arguments)
+    answer = door.run(Recipe((made,), (("vars", ("slot", 0)),)), given)
+    if isinstance(answer, Raised):
+        return None
+    rng = np.random.default_rng(17)
+    steps: list[Step] = [made]
+    values = dict(given)
+    if next(parameters_in(answer[0]), None) is None:
+        answer = _initialised(door, methods, steps, given) or answer
+    for path, holder, key, value in parameters_in(answer[0]):
+        if any(value is known or np.array_equal(value, known) for known in given.values()):
             continue
-        seen.add(said)
-        made: Step = ("call", ("name", owner), [], arguments)
-        answer = door.run(Recipe((made,), (("vars", ("slot", 0)),)), given)
-        if isinstance(answer, Raised):
-            continue
-        rng = np.random.default_rng(17)
-        steps: list[Step] = [made]
-        values = dict(given)
-        if next(parameters_in(answer[0]), None) is None:
-            answer = _initialised(door, methods, steps, given) or answer
-        for path, holder, key, value in parameters_in(answer[0]):
-            if any(value is known or np.array_equal(value, known) for known in given.values()):
-                continue
-            values[path] = (0.6 * draw(value.shape, rng)).astype(value.dtype)
-            steps.append(("put", holder, key, ("in", path)))
-        yield Side(owner, tuple(steps), values, sure)
+        values[path] = (0.6 * draw(value.shape, rng)).astype(value.dtype)
+        steps.append(("put", holder, key, ("in", path)))
+    return Side(owner, tuple(steps), values)
 
 
 def _initialised(
@@ -178,36 +235,60 @@ _KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
 )  # fmt: skip
 
 
-def _constructors(
-    init: ast.FunctionDef | None,
-) -> Iterator[tuple[dict[str, Expression], dict[str, Any]]]:
-    """Yield arguments for a constructor, with the arrays among them."""
-    if init is None or not parameters(init, True):
-        yield {}, {}
-        return
-    rng = np.random.default_rng(19)
+Constructor = tuple[dict[str, Expression], dict[str, Any], dict[str, Any]]
+"""A constructor's arguments, the arrays among them, and the settings among them."""
+
+
+def _constructors(init: ast.FunctionDef | None, penalised: bool) -> Iterator[list[Constructor]]:
+    """Yield arguments for a constructor: those that differ in their settings alone at a time.
+
+    The last has regularisers, where the file has the penalty that belongs to them.
+    """
+    names = parameters(init, True) if init is not None else []
+    zeros = null_defaults(init) if init is not None else {}
+    settings = [
+        [(name, value) for value in SETTINGS[name]] for name, _ in names if name in SETTINGS
+    ]
+    seen: set[str] = set()
     for sizes in _SIZES:
-        choices: list[list[tuple[str, Any]]] = []
-        for name, default in parameters(init, True):
-            choices.append([(name, option) for option in _values(name, default, sizes)])
+        choices = [
+            [(name, REG)]
+            if type(zeros.get(name)) is float
+            else [(name, option) for option in _values(name, default, sizes)]
+            for name, default in names
+            if name not in SETTINGS
+        ]
         for chosen in itertools.islice(itertools.product(*choices), 8):
-            arguments: dict[str, Expression] = {}
-            given: dict[str, Any] = {}
-            for name, option in chosen:
-                if option is None:
-                    continue
-                if isinstance(option, tuple) and option[0] == "array":
-                    given[name] = draw(option[1], rng)
-                    arguments[name] = ("in", name)
-                else:
-                    arguments[name] = ("value", option)
-            yield arguments, given
+            if (said := repr(chosen)) not in seen:
+                seen.add(said)
+                group = [
+                    _constructor([*chosen, *picked], dict(picked))
+                    for picked in itertools.islice(itertools.product(*settings), 8)
+                ]
+                regularisers = [name for name, _ in names if _REGULARISER.fullmatch(name)]
+                if penalised and regularisers:
+                    picked = {name: REG + 0.1 * i for i, name in enumerate(regularisers)}
+                    group.append(_constructor([*chosen, *picked.items()], picked))
+                yield group
+
+
+def _constructor(chosen: Sequence[tuple[str, Any]], settings: dict[str, Any]) -> Constructor:
+    rng = np.random.default_rng(19)
+    arguments: dict[str, Expression] = {}
+    given: dict[str, Any] = {}
+    for name, option in chosen:
+        if isinstance(option, tuple) and option[0] == "array":
+            given[name] = draw(option[1], rng)
+            arguments[name] = ("in", name)
+        elif option is not None:
+            arguments[name] = ("value", option)
+    return arguments, given, settings
 
 
 def _values(name: str, default: bool, sizes: Mapping[str, Any]) -> Sequence[Any]:
     """Return what an argument of a constructor may be; None leaves it out."""
     if name in SETTINGS:
-        return [*SETTINGS[name]][:2]
+        return SETTINGS[name]
     kind = next((kind for kind, pattern in _KINDS if pattern.fullmatch(name)), None)
     if kind in ("W", "b", "norm", "Wx", "Wh"):
         return [None] if default else [("array", sizes[kind])]

@@ -12,8 +12,9 @@ from __future__ import annotations
 import ast
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import starmap
 from typing import Any
 
 import numpy as np
@@ -23,9 +24,10 @@ from verify.homework.passes.experiment import (
     Gradient,
     cotangent_name,
 )
-from verify.homework.passes.inputs import Arguments, argument_sets, draw, is_label, main_of
+from verify.homework.passes.inputs import Arguments, argument_sets, draw, is_label, main_of, said
 from verify.homework.passes.objects import Side, parameters_in, sides
 from verify.homework.passes.recordings import arguments_of, globals_of, side_of
+from verify.homework.passes.repair import STATEMENTS, Source, target_of
 from verify.homework.read.discover import (
     Candidate,
     is_gradient,
@@ -39,6 +41,7 @@ from verify.homework.read.syntax import parameters, returned
 from verify.homework.run.door import Door, Expression, Raised, Recipe, Step
 
 MOST_BINDINGS = 12
+MOST_SETTINGS = 7
 
 RECORDING = 3.0
 """Seconds for which a file's own statements are run."""
@@ -53,6 +56,8 @@ class Case:
     obstacles: dict[str, list[Raised | str]] = field(default_factory=dict)
     calls: dict[str, dict[str, Any]] | None = None
     """The file's own calls, by the qualified name of the function, once they were recorded."""
+    ran: set[str] = field(default_factory=set)
+    """The passes that ran on some inputs, with arguments that were no guess."""
 
     def recorded(self, name: str) -> dict[str, Any] | None:
         """Return the first call that the file's own statements make of a function, if any."""
@@ -109,23 +114,39 @@ def _of_recorded(case: Case, candidate: Candidate) -> Iterator[list[Experiment]]
         side = made
     elif own is not None and own.get("globals"):
         side = globals_of(own)
-    if own is not None and (arguments := arguments_of(own)) is not None:
-        yield from _of_loss_and_gradient(case, candidate, side, [[arguments]])
+    if own is not None:
+        known = _completed(case, own, candidate.node, candidate.owner)
+        yield from _of_loss_and_gradient(case, candidate, side, known)
     for forward in _forwards(case.found, candidate):
         qualified = f"{candidate.owner}.{forward.name}" if candidate.owner else forward.name
         call = case.recorded(qualified)
-        if call is None or (arguments := arguments_of(call)) is None:
+        if call is None:
+            call = own if _takes_the_same(forward.node, candidate) else None
+        if call is None:
             continue
         if candidate.owner is not None:
             side = side_of(candidate.owner, call) or side
-        yield from _of_pair(case, candidate, side, forward, [[arguments]])
+        known = _completed(case, call, forward.node, candidate.owner)
+        yield from _of_pair(case, candidate, side, forward, known)
+
+
+def _completed(
+    case: Case, call: Mapping[str, Any], node: ast.FunctionDef, owner: str | None
+) -> Iterator[list[Arguments]]:
+    """Yield a recorded call's arguments; what it does not tell of them is tried."""
+    arguments = arguments_of(call)
+    if arguments.expressions.keys() == call["arguments"].keys():
+        yield [arguments]
+    elif arguments.expressions:
+        yield from argument_sets(case.found, node, owner is not None, "", arguments)
 
 
 def _forwards(found: Extract, candidate: Candidate) -> list[Forward]:
     """Return the functions whose derivative a candidate may be, the likeliest first."""
     others = found.functions if candidate.owner is None else methods_of(found, candidate.owner)
     own = stem(candidate.function)
-    fitting = []
+    words = set(name_parts(candidate.function))
+    fitting: list[tuple[bool, bool, bool, int, Forward]] = []
     for name, node in others.items():
         if name == candidate.function or name.startswith("__init"):
             continue
@@ -138,14 +159,15 @@ def _forwards(found: Extract, candidate: Candidate) -> list[Forward]:
         )
         if method or same_stem or (cost and not hinted):
             exact = _suffix(name) == _suffix(candidate.function)
-            fitting.append((not (same_stem or method), not exact, Forward(name, node)))
+            alike = (not _takes_the_same(node, candidate), -len(words & set(name_parts(name))))
+            fitting.append((not (same_stem or method), not exact, *alike, Forward(name, node)))
     if not fitting and own:
         fitting = [
-            (False, False, Forward(name, node))
+            (False, False, False, 0, Forward(name, node))
             for name, node in others.items()
             if not is_hinted(name, others) and _shorter(stem(name)) == _shorter(own)
         ]
-    return [forward for *_, forward in sorted(fitting, key=lambda item: item[:2])]
+    return [forward for *_, forward in sorted(fitting, key=lambda item: item[:4])]
 
 
 _FORWARDS = (
@@ -175,9 +197,14 @@ def _suffix(name: str) -> str:
     return found[1] if found else ""
 
 
+_COSTS = frozenset(
+    "cost loss objective error j fn mse nll bce sse entropy crossentropy xent likelihood".split()
+)
+
+
 def is_cost(name: str) -> bool:
     """Say whether a function's name is that of a loss."""
-    return bool({"cost", "loss", "objective", "error", "j", "fn"} & set(name_parts(name)))
+    return bool(_COSTS & set(name_parts(name)))
 
 
 def _is_gradient_of_cost(candidate: Candidate) -> bool:
@@ -195,47 +222,75 @@ def _of_pair(
     candidate: Candidate,
     side: Side,
     forward: Forward,
-    known: Sequence[list[Arguments]] | None,
+    known: Iterable[list[Arguments]] | None,
 ) -> Iterator[list[Experiment]]:
     name = _shorter(stem(candidate.function)) or stem(candidate.owner or "")
-    for sets in known or argument_sets(forward.node, candidate.owner is not None, name):
-        first = sets[0]
-        steps = forward_steps(side, forward.name, first)
-        given = {**side.given, **first.given}
-        wanted = (result_of(steps), *state_of(side))
-        answer = case.door.run(Recipe(steps, wanted), given)
-        if isinstance(answer, Raised):
-            case.note(candidate, answer)
+    for sets in known or argument_sets(
+        case.found, forward.node, candidate.owner is not None, name, held=side.given
+    ):
+        ready = _ready(case, side, forward, sets[0])
+        if isinstance(ready, Raised):
+            case.note(candidate, ready)
             continue
-        if (warmed := _warmed(side, steps, given, answer)) is not None:
-            side = warmed
-            steps = forward_steps(side, forward.name, first)
-            given = {**side.given, **first.given}
-            answer = case.door.run(Recipe(steps, (result_of(steps), *state_of(side))), given)
-            if isinstance(answer, Raised):
-                continue
-        outputs = outputs_of(answer, forward, steps, side)
+        outputs = ready.outputs
         if not outputs or not all(np.isfinite(leaf.value).all() for leaf in outputs):
             continue
+        others = [
+            other
+            for variant in (side, *side.variants)
+            for arguments in sets
+            if (variant is not side or arguments is not sets[0])
+            and not isinstance(other := _ready(case, variant, forward, arguments), Raised)
+            and len(other.outputs) == len(outputs)
+        ][:MOST_SETTINGS]
         sure = False
-        for binding in _bindings(candidate, forward, first, answer, outputs, steps):
+        for binding in _bindings(candidate, forward, ready):
             if sure and not binding.certain:
                 continue
-            experiments = [
-                experiment
-                for arguments in sets
-                if (experiment := _experiment(case, candidate, side, forward, arguments, binding,
-                                              outputs)) is not None
-            ]  # fmt: skip
-            if experiments:
+            found = [
+                _experiment(case, candidate, forward, each, binding) for each in (ready, *others)
+            ]
+            experiments = [each for each in found if each is not None]
+            if any(each.gradients for each in experiments) or (experiments and binding.certain):
                 sure = sure or binding.certain
                 yield from _weighted(experiments, binding, outputs)
 
 
+@dataclass(frozen=True, eq=False)
+class _Ready:
+    """A forward pass that runs: on what, and what comes of it."""
+
+    side: Side
+    arguments: Arguments
+    steps: tuple[Step, ...]
+    given: Mapping[str, Any]
+    answer: Sequence[Any]
+    outputs: Sequence[Leaf]
+
+
+def _ready(case: Case, side: Side, forward: Forward, arguments: Arguments) -> _Ready | Raised:
+    """Run a forward pass; its object's parameters are inputs, those too that it makes itself."""
+    steps = forward_steps(side, forward.name, arguments)
+    given = {**side.given, **arguments.given}
+    answer = case.door.run(Recipe(steps, (result_of(steps), *state_of(side))), given)
+    if isinstance(answer, Raised):
+        return answer
+    if (warmed := _warmed(case.door, side, steps, given, answer)) is not None:
+        return _ready(case, warmed, forward, arguments)
+    return _Ready(side, arguments, steps, given, answer, outputs_of(answer, forward, steps, side))
+
+
 def _warmed(
-    side: Side, steps: tuple[Step, ...], given: Mapping[str, Any], answer: Sequence[Any]
+    door: Door,
+    side: Side,
+    steps: tuple[Step, ...],
+    given: Mapping[str, Any],
+    answer: Sequence[Any],
 ) -> Side | None:
-    """Return an object whose parameters, made when it first goes forward, are inputs too."""
+    """Return an object whose parameters, made when it first goes forward, are inputs too.
+
+    What it had gathered before it went forward the first time is empty again.
+    """
     if side.owner is None or len(answer) < 2:
         return None
     rng = np.random.default_rng(29)
@@ -248,7 +303,14 @@ def _warmed(
             puts.append(("put", holder, key, ("in", path)))
     if not puts:
         return None
-    return Side(side.owner, (*steps, *puts), {**given, **values}, side.sure)
+    before = door.run(Recipe(side.steps, state_of(side)), given)
+    if not isinstance(before, Raised):
+        puts += [
+            ("put", ("slot", 0), name, ("value", []))
+            for name, value in before[0].items()
+            if isinstance(value, list) and not value
+        ]
+    return replace(side, steps=(*steps, *puts), given={**given, **values})
 
 
 _MADE = re.compile(r"(?:params?|parameters|weights?|W|b|bias|gamma|beta)(?:\.|\d|$)")
@@ -264,8 +326,13 @@ def _weighted(
     if all(leaf.value.size == 1 for leaf in outputs[:1]):
         yield [replace(each, weights="ones") for each in experiments]
         return
-    yield [replace(each, weights="ones") for each in experiments]
-    yield [replace(each, weights="mean") for each in experiments]
+    # Of outputs an entry or an example each it is the sum's or the mean's; else that is a guess.
+    main = np.shape(experiments[0].given.get(experiments[0].main, 0.0))
+    known = outputs[0].value.shape in (main, main[:1], main[-1:])
+    for weights in ("ones", "mean"):
+        yield [
+            replace(each, weights=weights, accuses=each.accuses and known) for each in experiments
+        ]
 
 
 def forward_steps(side: Side, name: str, arguments: Arguments) -> tuple[Step, ...]:
@@ -340,15 +407,9 @@ _DATA = re.compile(
 _LABELS = re.compile(r"y|Y|t|labels?|targets?|y_?true|Y_\w+|y_(?:batch|train)")
 
 
-def _bindings(
-    candidate: Candidate,
-    forward: Forward,
-    arguments: Arguments,
-    answer: Sequence[Any],
-    outputs: Sequence[Leaf],
-    steps: Sequence[Step],
-) -> Iterator[_Binding]:
+def _bindings(candidate: Candidate, forward: Forward, ready: _Ready) -> Iterator[_Binding]:
     """Yield the ways in which a backward pass may be given what it asks for."""
+    arguments, answer, outputs = ready.arguments, ready.answer, ready.outputs
     own = candidate.arguments
     required = [name for name, default in own if not default]
     options: list[list[tuple[str, Any]]] = []
@@ -356,7 +417,7 @@ def _bindings(
     has_output_array = bool(outputs) and outputs[0].value.size > 1
     for place, (name, default) in enumerate(own):
         found: list[tuple[str, Any]] = _options(
-            name, place, arguments, names, answer[0], outputs, result_of(steps), own
+            name, place, arguments, names, answer[0], outputs, result_of(ready.steps), own
         )
         cotangent = _COTANGENT.fullmatch(name) is not None and name not in arguments.expressions
         if any(entry[1][0] == "cotangent" for one in options for entry in one[:1]):
@@ -404,6 +465,7 @@ def _bindings(
                 expressions[name] = what
         else:
             certain = "cotangent" in kinds and kinds <= {"cotangent", "named", "cache", "left"}
+            certain |= kinds <= {"named", "left"} and _takes_the_same(forward.node, candidate)
             accuses = not kinds & {"guess", "guess-input"}
             yield _Binding(expressions, tuple(cotangents), certain, accuses)
 
@@ -458,54 +520,59 @@ def _options(
 
 
 def _experiment(
-    case: Case,
-    candidate: Candidate,
-    side: Side,
-    forward: Forward,
-    arguments: Arguments,
-    binding: _Binding,
-    outputs: Sequence[Leaf],
+    case: Case, candidate: Candidate, forward: Forward, ready: _Ready, binding: _Binding
 ) -> Experiment | None:
-    """Return how a pair is called in one setting, or None where it does not fit there."""
-    steps = forward_steps(side, forward.name, arguments)
-    given = {**side.given, **arguments.given}
-    answer = case.door.run(Recipe(steps, (result_of(steps), *state_of(side))), given)
-    if isinstance(answer, Raised):
-        return None
-    made = outputs_of(answer, forward, steps, side)
-    if len(made) != len(outputs):
-        return None
-    back = (*steps, ("call", side.target(candidate.function), [], dict(binding.expressions)))
-    chosen = [made[i] for i in binding.cotangents] or made[:1]
+    """Return how a pair is called in one setting, or None where nothing comes of it.
+
+    One that raises has no gradients: the judge finds out again that it does, and who is to blame.
+    """
+    side, arguments = ready.side, ready.arguments
+    back = (
+        *ready.steps,
+        ("call", side.target(candidate.function), [], dict(binding.expressions)),
+    )
+    chosen = [ready.outputs[i] for i in binding.cotangents] or ready.outputs[:1]
     rng = np.random.default_rng(5)
     drawn = {
         cotangent_name(i): rng.standard_normal(np.shape(leaf.value))
         for i, leaf in enumerate(chosen)
     }
-    after = case.door.run(Recipe(back, (result_of(back), *state_of(side))), {**given, **drawn})
+    after = case.door.run(
+        Recipe(back, (result_of(back), *state_of(side))), {**ready.given, **drawn}
+    )
     base = Experiment(
-        given=given,
-        forward=steps,
+        given=ready.given,
+        forward=ready.steps,
         outputs=tuple(leaf.where for leaf in chosen),
         backward=back,
         gradients=(),
-        setting=arguments.setting,
+        setting=", ".join(filter(None, (arguments.setting, *starmap(said, side.settings.items())))),
         forward_name=forward.name,
         main=main_of(arguments.given),
-        settings=arguments.settings,
+        settings={**side.settings, **arguments.settings},
         tier=arguments.tier,
         certain=binding.certain and side.sure,
         accuses=binding.accuses and side.sure,
     )
     if isinstance(after, Raised):
         case.note(candidate, after)
-        # The judge finds out again that it raises, and whether its author is to blame.
-        return base if binding.certain else None
+        return base
+    if binding.certain:
+        case.ran.add(candidate.name)
+    if side.penalty is not None and binding.cotangents:
+        steps = side.penalty.steps(result_of(ready.steps)[1] + 1)
+        base = replace(
+            base,
+            forward=(*base.forward, *steps),
+            outputs=(*base.outputs, result_of((*base.forward, *steps))),
+            weights="fixed",
+            fixed=(*drawn.values(), np.ones(())),
+        )
     leaves = [
         *leaves_of(after[0], result_of(back), returned(candidate.node)),
-        *kept_of(answer, after),
+        *kept_of(ready.answer, after),
     ]
-    gradients = match(leaves, given, base.main)
+    gradients = match(leaves, ready.given, base.main)
     if not gradients:
         case.note(candidate, "returns nothing that has the shape of an input")
         return None
@@ -542,7 +609,7 @@ def kept_of(before: Sequence[Any], after: Sequence[Any]) -> list[Leaf]:
         for path, where, value in attributes(after[1])
         if path not in old
         or not np.array_equal(old[path], value)
-        or is_gradient(path.split(".")[0])
+        or (value.ndim and is_gradient(path.split(".")[0]))
     ]
 
 
@@ -576,7 +643,7 @@ def key_of(name: str) -> str:
     """Return a gradient's or an input's name without what makes it a gradient, in lower case."""
     plain = name.rsplit("/", 1)[-1]
     plain = re.sub(r"^(?:d?[lj]_?d_?|dloss_?d?_?|dcost_?d?_?)(?=[A-Za-z])", "", plain)
-    plain = re.sub(r"^(?:grads?|gradients?|nabla|delta|g)_?(?=[A-Za-z])", "", plain)
+    plain = re.sub(r"^(?:(?:grads?|gradients?|nabla|delta)_?|g_|g(?=[A-Z]))(?=[A-Za-z])", "", plain)
     plain = re.sub(r"_?(?:grads?|gradients?)$", "", plain) or plain
     plain = re.sub(r"^d_?(?=[A-Za-z])", "", plain)
     return re.sub(r"[^a-z0-9]", "", plain.lower())
@@ -608,8 +675,11 @@ def match(leaves: Sequence[Leaf], given: Mapping[str, Any], main: str) -> tuple[
     inputs = {
         name: np.asarray(value)
         for name, value in given.items()
-        if isinstance(value, np.ndarray) and value.dtype.kind == "f"
+        if (isinstance(value, np.ndarray) and value.dtype.kind == "f") or isinstance(value, float)
     }
+    numbers = {name for name, value in given.items() if isinstance(value, float)}
+    if (listed := _listed(leaves, inputs)) is not None:
+        return listed
     said = {key for leaf in leaves for key in _keys(leaf.label)}
     inputs = {n: v for n, v in inputs.items() if not is_label(n) or _keys(n) & said} or inputs
     labelled = any(leaf.label for leaf in leaves)
@@ -624,6 +694,7 @@ def match(leaves: Sequence[Leaf], given: Mapping[str, Any], main: str) -> tuple[
             is_gradient(leaf.label.split(".")[0])
             or is_gradient(leaf.label.rsplit(".", 1)[-1])
             or "." in leaf.label
+            or leaf.label.startswith("d")
             or leaf.label in ("W", "b")
             or leaf.label in {n.rsplit(".", 1)[-1] for n in inputs if "." in n}
         ):
@@ -632,20 +703,44 @@ def match(leaves: Sequence[Leaf], given: Mapping[str, Any], main: str) -> tuple[
             rest.append(leaf)
     for leaf in rest:
         other = labelled if not leaf.label else not _may_be_gradient(leaf.label)
-        if other:
+        if other and len(leaves) > 1:
             continue
-        fitting = [n for n, v in inputs.items() if n not in found and v.shape == leaf.value.shape]
+        fitting = [
+            n
+            for n, v in inputs.items()
+            if n not in found and n not in numbers and v.shape == leaf.value.shape
+        ]
         fitting = [main] if main in fitting and (len(rest) == 1 or not found) else fitting
         if fitting:
             found[fitting[0]] = leaf
-        elif not leaf.label or is_gradient(leaf.label):
+        elif not leaf.label or (is_gradient(leaf.label) and not _PARAMETER.fullmatch(leaf.label)):
             unfit.append(leaf)
-    left = [n for n in inputs if n not in found]
+    left = [n for n in inputs if n not in found and n not in numbers]
     if len(unfit) == len(left) == 1 and leaves:
         found[left[0]] = unfit[0]
     return tuple(
         Gradient(leaf.label or f"d{name}", name, leaf.where) for name, leaf in found.items()
     )
+
+
+def _listed(
+    leaves: Sequence[Leaf], inputs: Mapping[str, np.ndarray]
+) -> tuple[Gradient, ...] | None:
+    """Match results without names to a list of parameters, one each, in order."""
+    holders = dict.fromkeys(n.rpartition(".")[0] for n in inputs if n.rpartition(".")[2].isdigit())
+    for holder in holders:
+        names = [f"{holder}.{i}" for i in range(len(leaves))]
+        whole = len(names) > 1 and f"{holder}.{len(names)}" not in inputs
+        if whole and all(name in inputs for name in names):
+            shapes = [
+                inputs[n].shape == leaf.value.shape for n, leaf in zip(names, leaves, strict=True)
+            ]
+            if not any(leaf.label for leaf in leaves) and sum(shapes) > len(shapes) // 2:
+                return tuple(
+                    Gradient(f"d{name}", name, leaf.where)
+                    for name, leaf in zip(names, leaves, strict=True)
+                )
+    return None
 
 
 def unmatched_of(leaves: Sequence[Leaf], gradients: Sequence[Gradient]) -> tuple[str, ...]:
@@ -686,56 +781,97 @@ def _of_loss_and_gradient(
     case: Case,
     candidate: Candidate,
     side: Side,
-    known: Sequence[list[Arguments]] | None,
+    known: Iterable[list[Arguments]] | None,
 ) -> Iterator[list[Experiment]]:
-    forward = Forward(candidate.function, candidate.node)
-    names = returned(candidate.node)
     for sets in known or argument_sets(
-        candidate.node, candidate.owner is not None, _shorter(stem(candidate.function))
+        case.found,
+        candidate.node,
+        candidate.owner is not None,
+        _shorter(stem(candidate.function)),
+        held=side.given,
     ):
-        first = sets[0]
-        steps = forward_steps(side, forward.name, first)
-        given = {**side.given, **first.given}
-        answer = case.door.run(Recipe(steps, (result_of(steps),)), given)
-        if isinstance(answer, Raised):
-            case.note(candidate, answer)
-            continue
-        result = answer[0]
-        if not isinstance(result, tuple) or len(result) < 2:
-            return
-        at = _loss_place(result, names)
-        if at is None:
-            continue
-        slot = result_of(steps)
-        leaves = [
-            leaf
-            for i, part in enumerate(result)
-            if i != at
-            for leaf in leaves_of(
-                part, ("at", slot, i),
-                [names[i]] if names and len(names) == len(result) and names[i] else None,
-            )
-        ]  # fmt: skip
-        gradients = match(leaves, given, main_of(first.given))
-        if not gradients:
-            case.note(candidate, "returns nothing that has the shape of an input")
-            continue
-        yield [
-            Experiment(
-                given={**side.given, **each.given},
-                forward=(own := forward_steps(side, forward.name, each)),
-                outputs=(("at", slot, at),),
-                backward=own,
-                gradients=gradients,
-                weights="ones",
-                setting=each.setting,
-                forward_name=forward.name,
-                main=main_of(each.given),
-                settings=each.settings,
-                tier=each.tier,
-            )
-            for each in sets
+        tried = [
+            _loss_and_gradient(case, candidate, variant, arguments)
+            for variant in (side, *side.variants)
+            for arguments in sets
         ]
+        if experiments := [each for each in tried[:MOST_SETTINGS] if each is not None]:
+            yield experiments
+
+
+def _loss_and_gradient(
+    case: Case, candidate: Candidate, side: Side, arguments: Arguments
+) -> Experiment | None:
+    """Return how a function that gives a loss and its gradient is called, None if it does not.
+
+    Of one that raises once it has its loss, the experiment raises too.
+    """
+    names = returned(candidate.node)
+    steps = forward_steps(side, candidate.function, arguments)
+    base = Experiment(
+        given={**side.given, **arguments.given},
+        forward=steps,
+        outputs=(),
+        backward=steps,
+        gradients=(),
+        weights="ones",
+        setting=", ".join(filter(None, (arguments.setting, *starmap(said, side.settings.items())))),
+        forward_name=candidate.function,
+        main=main_of(arguments.given),
+        settings={**side.settings, **arguments.settings},
+        tier=arguments.tier,
+    )
+    slot = result_of(steps)
+    answer = case.door.run(Recipe(steps, (slot,)), base.given)
+    if isinstance(answer, Raised):
+        case.note(candidate, answer)
+        if _has_its_loss(case, candidate, answer, base):
+            return replace(base, forward=(), outputs=(("value", np.ones(1)),))
+        return None
+    result = answer[0]
+    if not isinstance(result, tuple) or len(result) < 2:
+        return None
+    at = _loss_place(result, names)
+    if at is None:
+        return None
+    leaves = [
+        leaf
+        for i, part in enumerate(result)
+        if i != at
+        for leaf in leaves_of(
+            part, ("at", slot, i),
+            [names[i]] if names and len(names) == len(result) and names[i] else None,
+        )
+    ]  # fmt: skip
+    gradients = match(leaves, base.given, base.main)
+    if not gradients:
+        case.note(candidate, "returns nothing that has the shape of an input")
+        return None
+    return replace(base, outputs=(("at", slot, at),), gradients=gradients)
+
+
+def _has_its_loss(case: Case, candidate: Candidate, raised: Raised, experiment: Experiment) -> bool:
+    """Say whether a function that raises has a finite loss by then, so that it is no bad input."""
+    names = returned(candidate.node)
+    if not names or not names[0] or raised.kind in ("NameError", "AttributeError"):
+        return False
+    for place, part in enumerate(ast.walk(candidate.node)):
+        holder = ast.unparse(getattr(part, "target", None) or getattr(part, "targets", [part])[0])
+        makes = isinstance(part, ast.Return) or is_gradient(target_of(part))
+        makes |= "grad" in holder or re.fullmatch(r"d\d", holder) is not None
+        if isinstance(part, STATEMENTS) and part.lineno == raised.line and makes:
+            loss = ast.Return(ast.Name(names[0], ast.Load()))
+            text = Source(candidate.node).replaced(place, loss)
+            define: Step = ("define", candidate.owner, candidate.function, text)
+            steps = experiment.backward
+            recipe = Recipe((define, *steps), (result_of(steps),))
+            answer = case.door.run(recipe, experiment.given)
+            return not isinstance(answer, Raised) and bool(
+                isinstance(answer[0], float | np.ndarray)
+                and np.size(answer[0]) == 1
+                and np.isfinite(answer[0]).all()
+            )
+    return False
 
 
 def _loss_place(result: Sequence[Any], names: Sequence[str] | None) -> int | None:

@@ -6,6 +6,7 @@ method, its object is made again from the attributes that it had.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,15 +22,13 @@ class _UnfitError(ValueError):
     """A recorded value cannot be made again."""
 
 
-def arguments_of(call: Mapping[str, Any]) -> Arguments | None:
-    """Return a recorded call's arguments, or None where one cannot be made again."""
+def arguments_of(call: Mapping[str, Any]) -> Arguments:
+    """Return a recorded call's arguments, without those that cannot be made again."""
     given: dict[str, Any] = {}
-    try:
-        expressions = {
-            name: _expression(value, name, given) for name, value in call["arguments"].items()
-        }
-    except _UnfitError:
-        return None
+    expressions = {}
+    for name, value in call["arguments"].items():
+        with contextlib.suppress(_UnfitError):
+            expressions[name] = _expression(value, name, given)
     return Arguments(expressions, given, "", _numbers(call["arguments"]), 1)
 
 

@@ -148,6 +148,16 @@ def gaps(tensor: Measured, found: np.ndarray, scale: float) -> tuple[np.ndarray,
     return np.where(np.isfinite(gap), gap, np.inf), 2 * bar + SLIGHT * size
 
 
+def relative_error(wrong: Wrong) -> float:
+    """Return how far off a gradient is, over the larger of it and what it should be."""
+    tensor, found = wrong.tensor, shaped(wrong.tensor)
+    if found is None or not tensor.smooth.any():
+        return np.inf
+    gap, _ = gaps(tensor, found, wrong.scale)
+    size = max(np.abs(tensor.expected[:, tensor.smooth]).max() * wrong.scale, np.abs(found).max())
+    return float(gap.max() / size) if size else 0.0
+
+
 def _slight(tensor: Measured, scale: float) -> float:
     """Return the largest difference beyond the bars, over the size of the gradient."""
     found = shaped(tensor)

@@ -31,6 +31,7 @@ _NO_PASS = frozenset(
     vectors dictionary dict compare momentum adam adagrad rmsprop sgd public fit train
     training minimize accumulate average reset set vanishing exploding penalty""".split()
 )
+_ACCESSORS = frozenset({"property", "setter", "deleter"})
 _STRONG = HINTS - {"deriv", "derivative", "derivatives", "prime", "delta", "deltas"}
 _CHECKS = re.compile(r"(?:grad|gradients?)_?check|check_?(?:grad|gradients?)(?![a-z])", re.I)
 _STEM = re.compile(
@@ -156,6 +157,8 @@ def _candidate(
     qualified = f"{owner}.{name}" if owner else name
     if _uses(node, foreign) or _is_empty(node) or name.startswith("test"):
         return None
+    if any(getattr(d, "attr", getattr(d, "id", "")) in _ACCESSORS for d in node.decorator_list):
+        return None
     if _CHECKS.search(name):
         says = any(isinstance(n, ast.Return) and n.value is not None for n in ast.walk(node))
         return Candidate(qualified, name, owner, CHECK, node) if says else None
@@ -177,6 +180,7 @@ def _candidate(
         strong = bool(set(name_parts(name)) & _STRONG) and len(parameters(node, False)) > 1
         evidence = evidence or (owner is None and (known or strong) and _returns_a_formula(node))
         return Candidate(qualified, name, owner, BACKWARD, node) if evidence else None
+    made -= _given(node)  # what it returns of its own arguments, it only changes
     if any(n in kept or kept for n in made) or _returns_loss_and_formula(node):
         return Candidate(qualified, name, owner, BACKWARD, node)
     if len(_kept(node, _SURE)) >= 2:

@@ -24,6 +24,26 @@ def parameters(node: ast.FunctionDef, is_method: bool) -> list[tuple[str, bool]]
     return pairs
 
 
+@cache
+def null_defaults(node: ast.FunctionDef) -> dict[str, float | bool]:
+    """Return the arguments that are 0.0 or False where they are left out.
+
+    What 0.0 scales is not seen then, and what False switches is not done.
+    """
+    positional = [*node.args.posonlyargs, *node.args.args]
+    pairs = [
+        *zip(reversed(positional), reversed(node.args.defaults), strict=False),
+        *zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True),
+    ]
+    return {
+        argument.arg: value.value
+        for argument, value in pairs
+        if isinstance(value, ast.Constant)
+        and isinstance(value.value, float | bool)
+        and not value.value
+    }
+
+
 def words(node: ast.AST) -> Iterator[str]:
     """Yield the names and the strings in a function."""
     for part in ast.walk(node):

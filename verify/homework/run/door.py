@@ -24,9 +24,11 @@ import contextlib
 import os
 import select
 import signal
+import sys
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from types import FrameType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -81,6 +83,26 @@ class Door:
         """Return what a recipe's wanted expressions are, as trees, or what it raised."""
         answer = self._ask("run", recipe=recipe, given=given)
         return Raised(*answer["raised"]) if "raised" in answer else tuple(answer["results"])
+
+    def lines(self, recipe: Recipe, given: Arrays) -> set[tuple[int | None, int]]:
+        """Return the lines of the file, each with its cell, that run in a recipe."""
+        return {
+            (cell, line) for cell, line in self._ask("lines", recipe=recipe, given=given)["lines"]
+        }
+
+    def with_each(
+        self, recipe: Recipe, given: Arrays, definitions: Sequence[Step]
+    ) -> list[tuple[Any, ...] | None]:
+        """Return what is wanted with each definition in force, None where it raises."""
+        answer = self._ask("with_each", recipe=recipe, given=given, definitions=definitions)
+        return [None if found is None else tuple(found) for found in answer["found"]]
+
+    def shapes(
+        self, recipe: Recipe, given: Arrays, function: str, texts: Sequence[str]
+    ) -> dict[str, tuple[int, ...]]:
+        """Return the shapes that names, attributes and items have where a function returns."""
+        found = self._ask("shapes", recipe=recipe, given=given, function=function, texts=texts)
+        return {text: tuple(shape) for text, shape in found["shapes"]}
 
     def sweep(
         self,
@@ -207,6 +229,62 @@ def _answer_run(workspace: Workspace, question: Mapping[str, Any]) -> dict[str, 
         return {"results": _Run(workspace, question["given"]).results(recipe)}
     except _StepError as fault:
         return {"raised": fault.raised}
+
+
+def _answer_with_each(workspace: Workspace, question: Mapping[str, Any]) -> dict[str, Any]:
+    recipe, found = Recipe(*question["recipe"]), list[list[Any] | None]()
+    for definition in question["definitions"]:
+        with_it = Recipe((definition, *recipe.steps), recipe.wanted)
+        try:
+            found.append(_Run(workspace, question["given"]).results(with_it))
+        except _StepError:
+            found.append(None)
+    return {"found": found}
+
+
+def _answer_lines(workspace: Workspace, question: Mapping[str, Any]) -> dict[str, Any]:
+    ran: set[tuple[int | None, int]] = set()
+    _observed(workspace, question, lambda frame, cell, _: ran.add((cell, frame.f_lineno)))
+    return {"lines": sorted(ran, key=str)}
+
+
+def _answer_shapes(workspace: Workspace, question: Mapping[str, Any]) -> dict[str, Any]:
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def note(frame: FrameType, cell: int | None, event: str) -> None:
+        if event == "return" and frame.f_code.co_name == question["function"]:
+            for text in question["texts"]:
+                with contextlib.suppress(Exception):
+                    value = eval(text, frame.f_globals, frame.f_locals)
+                    if isinstance(value, np.ndarray | np.generic | float | int):
+                        shapes[text] = np.shape(value)
+
+    _observed(workspace, question, note)
+    return {"shapes": list(shapes.items())}
+
+
+def _observed(
+    workspace: Workspace,
+    question: Mapping[str, Any],
+    note: Callable[[FrameType, int | None, str], None],
+) -> None:
+    """Run a recipe, and tell each line and each return in the file as it happens."""
+    found = workspace.extract
+    cells = {found.label(statement.cell): statement.cell for statement in found.statements}
+
+    def trace(frame: FrameType, event: str, argument: Any) -> Any:
+        if frame.f_code.co_filename not in cells:
+            return None
+        note(frame, cells[frame.f_code.co_filename], event)
+        return trace
+
+    sys.settrace(trace)
+    try:
+        _Run(workspace, question["given"]).results(Recipe(*question["recipe"]))
+    except _StepError:
+        pass  # what ran before it did
+    finally:
+        sys.settrace(None)
 
 
 def _answer_sweep(workspace: Workspace, question: Mapping[str, Any]) -> dict[str, Any]:
@@ -396,6 +474,9 @@ def _is_small(value: Any) -> bool:
 _ANSWERS: dict[str, Callable[[Workspace, Mapping[str, Any]], dict[str, Any]]] = {
     "about": _about,
     "run": _answer_run,
+    "with_each": _answer_with_each,
+    "lines": _answer_lines,
+    "shapes": _answer_shapes,
     "sweep": _answer_sweep,
     "record": _answer_record,
 }

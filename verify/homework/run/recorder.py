@@ -27,13 +27,27 @@ LARGEST = 4000
 """Entries of an array beyond which a call is too large to be tried again."""
 
 
+def _examples(count: Any = 60, *args: Any, **settings: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return examples of two classes, as the data sets that scikit-learn makes are."""
+    n = min(int(settings.get("n_samples", count)), 60)
+    rng = np.random.default_rng(37)
+    features = int(settings.get("n_features", 2))
+    return rng.standard_normal((n, features)), np.arange(n) % 2
+
+
+DATA: dict[str, Callable[..., Any]] = {
+    f"make_{kind}": _examples for kind in ("moons", "circles", "blobs", "classification")
+}
+"""The functions that make data sets, by their names in scikit-learn."""
+
+
 class Anything:
     """What stands in for a library that is not run: it accepts every call and every name."""
 
-    def __getattr__(self, name: str) -> Anything:
+    def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return self
+        return DATA.get(name, self)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Anything:
         """Accept whatever it is called with."""
@@ -85,7 +99,7 @@ def recorded(
     names["__builtins__"] = {**names["__builtins__"], "open": _open}
     for name, value in list(names.items()):
         if isinstance(value, Hollow):
-            names[name] = Anything()
+            names[name] = DATA.get(value.__name__.rpartition(".")[2], Anything())
     with contextlib.suppress(_EnoughError), np.errstate(all="ignore"):
         workspace.random.restart()
         for statement in workspace.extract.rest:
