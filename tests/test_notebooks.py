@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 nbformat = pytest.importorskip("nbformat")
+shared = pytest.importorskip("notebooks")
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
@@ -72,6 +73,17 @@ class TestNotebook:
         source = "\n".join(cell.source for cell in code(read(path)))
         assert not re.search(r"\b(manual|autodiff|verify)(\.\w+)*\._\w", source)
         assert not re.search(r"from (manual|autodiff|verify)\S* import .*\b_\w", source)
+
+    def test_shares_its_badges_its_installation_and_its_links(self, path):
+        cells = {cell.id: cell.source for cell in read(path).cells}
+        assert {id_: cells.get(id_) for id_ in shared.shared(path)} == shared.shared(path)
+
+    def test_every_picture_says_what_it_shows_to_who_cannot_see_it(self, path):
+        for cell in code(read(path)):
+            pictures = [o for o in cell.outputs if "image/png" in o.get("data", {})]
+            described = [o.metadata["image/png"]["alt"] for o in pictures]
+            assert all(len(alt.split()) >= 8 for alt in described)
+            assert described == [cell.metadata.get("alt")] * len(pictures)
 
     def test_can_be_read_in_a_quarter_of_an_hour(self, path):
         """At 200 words a minute for prose, and a line of code as eight words."""
