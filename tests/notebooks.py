@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "notebooks"
 BADGES, INSTALL, LINKS = "badges", "install", "links"
 """Ids of the cells that are written here."""
+WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 def repository() -> str:
@@ -77,10 +78,11 @@ def write(path: Path) -> None:
     """Write the shared cells, execute the notebook, and keep what it printed and drew."""
     notebook = nbformat.read(path, as_version=4)
     metadata = notebook.metadata.copy()
+    metadata.pop("widgets", None)
     for cell in notebook.cells:
         cell.source = shared(path).get(cell.id, cell.source)
     folder = {"metadata": {"path": str(path.parent)}}
-    NotebookClient(notebook, timeout=600, kernel_name="python3", resources=folder).execute()
+    NotebookClient(notebook, timeout=120, kernel_name="python3", resources=folder).execute()
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
@@ -90,9 +92,11 @@ def write(path: Path) -> None:
 
 
 def tidied(outputs: list, alt: str) -> list:
-    """Join the printed text, and give every picture its description."""
+    """Join the printed text, describe every picture, leave out widgets, dead without a kernel."""
     kept: list = []
     for output in outputs:
+        if WIDGET in output.get("data", {}):
+            continue
         if "image/png" in output.get("data", {}):
             output.data.pop("text/plain", None)
             output.metadata = {"image/png": {"alt": alt}}
