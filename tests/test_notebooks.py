@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 nbformat = pytest.importorskip("nbformat")
+nbclient = pytest.importorskip("nbclient")
 shared = pytest.importorskip("notebooks")
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
@@ -32,7 +33,7 @@ def texts(notebook):
             yield from (data.get(kind, "") for kind in ("text/plain", "text/html"))
 
 
-def test_there_are_six_in_order():
+def test_there_are_seven_in_order():
     assert [path.stem for path in NOTEBOOKS] == [
         "1_backpropagation_by_hand",
         "2_initialisation",
@@ -40,7 +41,17 @@ def test_there_are_six_in_order():
         "4_gradient_checking",
         "5_gradient_bugs",
         "6_jit_speed",
+        "7_any_backward_pass",
     ]
+
+
+def test_a_printed_report_is_text_in_a_notebook_too():
+    """rich would show it as HTML there, and leave the text empty."""
+    source = "import backproof, numpy\nprint(backproof.compare(numpy.sum, numpy.ones_like, 0.3))"
+    cell = nbformat.v4.new_code_cell(source)
+    nbclient.NotebookClient(nbformat.v4.new_notebook(cells=[cell]), timeout=100).execute()
+    (output,) = cell.outputs
+    assert output.text.startswith("AGREE")
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
