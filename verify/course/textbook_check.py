@@ -33,7 +33,7 @@ def gradient_check(
     Raises ValueError if params is no tree of finite floating-point numbers, if the gradients
     have another structure or other shapes, or if epsilon is not above 0.
 
-    Example:
+    Examples:
         >>> import backproof
         >>> backproof.gradient_check(lambda theta: 2 * theta, lambda theta: 2.0, 4)
         2.919335883291695e-10
