@@ -3,9 +3,11 @@
 That they run is for `pytest --nbmake notebooks`, which takes minutes.
 """
 
+import json
 import re
 from pathlib import Path
 
+import pages
 import pytest
 
 nbformat = pytest.importorskip("nbformat")
@@ -52,6 +54,25 @@ def test_a_printed_report_is_text_in_a_notebook_too():
     nbclient.NotebookClient(nbformat.v4.new_notebook(cells=[cell]), timeout=100).execute()
     (output,) = cell.outputs
     assert output.text.startswith("AGREE")
+
+
+def times(row):
+    return [*row["ms_per_step"].values(), row["roofline"]["bound_ms"]]
+
+
+def test_every_time_in_the_notebook_on_speed_is_of_the_committed_run():
+    run = json.loads(pages.RUN.read_text(encoding="utf-8"))
+    rows = {row["name"]: row for row in run["workloads"] if row["dtype"] == "float64"}
+    printed = "\n".join(texts(read(FOLDER / "6_jit_speed.ipynb")))
+    names = re.search(r"milliseconds a step (.*)", printed)[1].split()
+    for way in ("course", "manual", "autodiff-eager", "autodiff-jit", "autodiff-loop"):
+        shown = re.search(rf"^{way} (.*)$", printed, re.M)[1].split()
+        assert shown == [f"{rows[name]['ms_per_step'][way]:.3g}" for name in names]
+    known = {f"{ms:.{digits}g}" for row in rows.values() for ms in times(row) for digits in (2, 3)}
+    assert not set(re.findall(r"([\d.]+) ms", printed)) - known
+    exhaustive = run["exhaustive"]
+    assert f"{exhaustive['warm_s']:.2g} s\n" in printed
+    assert f"{exhaustive['black_box_s'] / 60:.0f} minutes" in printed
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
