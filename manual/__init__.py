@@ -6,6 +6,7 @@ Each operation stands beside its backward, and each is usable alone:
 - `layers`: linear, inverted dropout
 - `losses`: cross-entropy from logits, the L2 penalty, the course's clipped cost
 - `network`: the layers composed
+- `rows`: softmax and normalisation where examples are rows
 - `initializers`, `training`: where parameters come from, and where they go
 - `span`: the same training where features far outnumber examples
 """
@@ -54,6 +55,14 @@ from manual.network import (
     output_backward,
     predict,
 )
+from manual.rows import (
+    normalize,
+    normalize_backward,
+    normalize_rows,
+    normalize_rows_backward,
+    softmax_rows,
+    softmax_rows_backward,
+)
 from manual.training import STRATEGIES, choose_strategy, descend, steps
 
 __all__ = [
@@ -83,6 +92,10 @@ __all__ = [
     "linear_backward_params",
     "loss",
     "loss_and_grads",
+    "normalize",
+    "normalize_backward",
+    "normalize_rows",
+    "normalize_rows_backward",
     "output_backward",
     "predict",
     "relu",
@@ -95,6 +108,8 @@ __all__ = [
     "softmax_backward",
     "softmax_cross_entropy",
     "softmax_cross_entropy_backward",
+    "softmax_rows",
+    "softmax_rows_backward",
     "steps",
     "tanh",
     "tanh_backward",

@@ -13,7 +13,16 @@ import manual
 from verify.course import datasets
 from verify.course.datasets import NAMES, load, targets
 
-GENERATED = ("flower", "spiral", "moons", "blobs", "quantiles", "noise")
+GENERATED = (
+    "flower",
+    "spiral",
+    "two-arms",
+    "noisy-circles",
+    "moons",
+    "blobs",
+    "quantiles",
+    "noise",
+)
 EMBEDDED = ("digits", "breast-cancer", "circles", *GENERATED)
 
 needs_data = pytest.mark.skipif(
@@ -122,8 +131,33 @@ def test_flower_has_two_classes_of_four_petals():
     assert np.median(error) < 0.2
 
 
+def test_two_arms_grow_with_the_square_of_the_angle():
+    data = load("two-arms")
+    assert np.bincount(data.labels).tolist() == [200, 200]
+    radius, angle = np.hypot(*data.X), np.arctan2(*data.X)
+    for label, growth in enumerate((0.3, 0.2)):
+        turns = (np.sqrt(radius / growth) - angle)[data.labels == label] / (2 * np.pi)
+        np.testing.assert_allclose(turns, np.round(turns), atol=1e-12)
+        assert set(np.round(turns)) == {0, 1, 2}
+
+
+def test_noisy_circles_are_two_that_overlap():
+    data = load("noisy-circles")
+    radius = np.hypot(*data.X)
+    mean = [radius[data.labels == label].mean() for label in (0, 1)]
+    # The mean radius of a circle with noise s is above its own by at most about s^2 / (2 r).
+    assert mean[0] == pytest.approx(1 + 0.3**2 / 2, abs=5 * 0.3 / 10)
+    assert 0.5 < mean[1] < 0.5 + 0.3**2 + 5 * 0.3 / 10
+    assert radius[data.labels == 1].max() > radius[data.labels == 0].min()
+
+
+def test_no_class_is_called_by_a_colour_that_a_picture_does_not_give_it():
+    names = {name for data in EMBEDDED for name in load(data).classes}
+    assert not names & {"red", "green", "blue", "yellow", "black", "white"}
+
+
 def test_spiral_has_three_arms_and_blobs_cannot_be_cut_by_a_line():
-    assert load("spiral").classes == ("red", "green", "blue")
+    assert len(load("spiral").classes) == 3
     blobs = load("blobs")
     plane = np.linalg.lstsq(
         np.vstack([blobs.X, np.ones(blobs.X.shape[1])]).T, 2 * blobs.labels - 1.0, rcond=None

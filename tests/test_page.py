@@ -67,6 +67,7 @@ def test_every_number_of_the_json_is_on_the_page_with_all_its_digits(report, ren
     facts = report.to_dict()
     values = [element["value"] for element in Reader(render(report)).all("data")]
     expected = [repr(facts["loss"]["manual"]), repr(facts["loss"]["autodiff"])]
+    expected.append(repr(facts["course_difference"]))
     for tensor in facts["tensors"]:
         expected += [str(tensor["kinks"]), repr(tensor["resolution"]["entry"])]
         for pair in (

@@ -378,6 +378,45 @@ def test_the_bars_of_two_workloads_do_not_overlap():
 # Files.
 
 
+# Diagrams.
+
+
+def texts(figure):
+    return [text.get_text() for text in figure.axes[0].texts]
+
+
+def test_a_network_has_a_circle_a_unit_and_a_line_a_weight(tmp_path):
+    figure = plots.network((2, 4, 1))
+    markers = [line.get_marker() for line in figure.axes[0].lines]
+    assert markers.count("o") == 2 + 4 + 1
+    assert len(markers) - markers.count("o") == 4 * 2 + 1 * 4
+    assert {"input X\n2 features", "layer 1\n4 units", "output\n1 unit"} <= set(texts(figure))
+    plots.save(figure, tmp_path / "network.png")
+
+
+def test_a_wide_layer_is_drawn_in_part_and_counted_whole():
+    figure = plots.network((300, 2))
+    assert "⋮" in texts(figure)
+    assert "input X\n300 features" in texts(figure)
+
+
+def test_the_graph_has_every_value_and_every_gradient(tmp_path):
+    figure = plots.computation_graph(("relu", "sigmoid"))
+    values = {"$X$", "$Z_{1}$", "$A_{1}$", "$Z_{2}$", "$A_{2}$", "$J$"}
+    gradients = {"$dZ_{1}$", "$dA_{1}$", "$dZ_{2}$", "$dA_{2}$"}
+    parameters = {f"${d}W_{{{n}}}, {d}b_{{{n}}}$" for d in ("", "d") for n in (1, 2)}
+    assert values | gradients | parameters | {"relu", "sigmoid"} <= set(texts(figure))
+    assert "$dX$" not in texts(figure)
+    plots.save(figure, tmp_path / "graph.png")
+
+
+def test_a_network_without_layers_is_refused():
+    with pytest.raises(ValueError, match="layers: got"):
+        plots.network((2,))
+    with pytest.raises(ValueError, match="activations: got none"):
+        plots.computation_graph(())
+
+
 def test_a_suffix_that_is_no_picture_is_refused_and_nothing_is_written(tmp_path):
     with pytest.raises(ValueError, match=r"path: got cost.xyz, expected a suffix of .*png"):
         plots.save(plots.cost_curve([0], [1.0]), tmp_path / "new" / "cost.xyz")

@@ -32,9 +32,9 @@ def assert_reproduced(id_):
 # The facts.
 
 
-def test_all_29_figures_and_230_costs_come_with_the_package():
+def test_all_30_figures_and_230_costs_come_with_the_package():
     costs = [len(figure["printed"].get("costs", ())) for figure in FIGURES.values()]
-    assert len(FIGURES) == len(load_figures()) == 29
+    assert len(FIGURES) == len(load_figures()) == 30
     assert sum(costs) == 230
 
 
@@ -183,6 +183,21 @@ def test_costs_need_nine_significant_digits():
     short = judged(TRAINING, costs=costs * [1, 1 + 2e-9], train_accuracy=accuracy)
     assert not short.agree
     assert (short.digits, short.entry) == (8, "cost at 100")
+
+
+def test_an_accuracy_printed_to_four_decimals_is_asked_for_four():
+    figure = {"id": "x", "accuracy_decimals": 4, "printed": {"train_accuracy": 0.6555}}
+    assert judged(figure, train_accuracy=137 / 209).agree
+    assert not judged(figure, train_accuracy=138 / 209).agree
+
+
+@pytest.mark.slow
+@pytest.mark.unchecked
+@needs_data
+def test_the_deep_network_of_small_weights_is_dead_and_its_gradients_are_right():
+    outcome = assert_reproduced("train-cats-deep-small")
+    assert "the three-way check accepts them" in outcome.remark
+    assert "every picture is called non-cat" in outcome.remark
 
 
 def test_one_example_more_labelled_right_is_no_agreement():

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from verify.course.datasets import load as load
     from verify.course.problems import build_problem as build_problem
+    from verify.course.textbook_check import gradient_check as gradient_check
     from verify.course.training import train as train
     from verify.function import compare as compare
     from verify.layer import check_vjp as check_vjp
@@ -28,6 +29,7 @@ _HOME = {
     "check_vjp": "verify.layer",
     "compare": "verify.function",
     "draw_masks": "verify.masks",
+    "gradient_check": "verify.course.textbook_check",
     "load": "verify.course.datasets",
     "mask_schedule": "verify.masks",
     "three_way": "verify.network",

@@ -182,6 +182,22 @@ class Report:
         return self.verdict == "agree"
 
     @property
+    def course_difference(self) -> float | None:
+        """The course's one number, ||g - g'|| / (||g|| + ||g'||), of all gradients together.
+
+        g' are the finite differences of this check, where there are any and no kink; None if there
+        are none. The course takes gradients for right below 1e-7. The verdict does not use it.
+        """
+        pairs = [tensor.pairs.get("manual_vs_finite_difference") for tensor in self.tensors]
+        compared = [pair for pair in pairs if pair and pair.index.size]
+        if not compared:
+            return None
+        found = np.concatenate([pair.value for pair in compared])
+        apart = np.concatenate([pair.difference for pair in compared])
+        sizes = np.linalg.norm(found) + np.linalg.norm(found - apart)
+        return float(np.linalg.norm(apart) / sizes) if sizes else 0.0
+
+    @property
     def meaning(self) -> str:
         """The conclusion, in one or two sentences."""
         return str(_shown("meaning", self))
@@ -206,6 +222,7 @@ class Report:
                 "settings": dict(self.settings),
                 "versions": self.versions,
                 "loss": self.loss and asdict(self.loss),
+                "course_difference": self.course_difference,
                 "parameters": sum(math.prod(tensor.shape) for tensor in self.tensors),
                 "tensors": [_tensor_dict(tensor) for tensor in self.tensors],
                 "diagnosis": [finding.to_dict() for finding in self.diagnosis],

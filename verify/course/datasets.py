@@ -81,15 +81,15 @@ def load(name_or_path: str | os.PathLike[str], *, seed: int = 1) -> Dataset:
     """Return a data set by its name in `NAMES`, or the HDF5 file at a path.
 
     A text that ends in .h5 or .hdf5, or contains a path separator, is a path. `seed` draws the
-    points of flower, spiral, moons, blobs, quantiles and noise; the other data sets, the course's
-    circles too, do not depend on it. Raises ValueError, in one sentence, for an unknown name and
-    for a file that is missing, unreadable or not of the schema.
+    points of flower, spiral, two-arms, noisy-circles, moons, blobs, quantiles and noise; the other
+    data sets, the course's circles too, do not depend on it. Raises ValueError, in one sentence,
+    for an unknown name and for a file that is missing, unreadable or not of the schema.
 
     Examples:
         >>> import backproof
         >>> flower = backproof.load("flower")
         >>> flower.X.shape, flower.classes
-        ((2, 400), ('red', 'blue'))
+        ((2, 400), ('first petals', 'second petals'))
     """
     if not isinstance(name_or_path, (str, os.PathLike)):
         raise ValueError(
@@ -221,6 +221,14 @@ def _circles() -> Dataset:
     return _dataset("circles", ("outer", "inner"), train, test)
 
 
+def _noisy_circles(rng: np.random.RandomState, count: int) -> Points:
+    """Return two circles, one of half the radius, that their noise mixes."""
+    from sklearn.datasets import make_circles
+
+    rows, labels = make_circles(count, factor=0.5, noise=0.3, random_state=rng)
+    return rows, labels
+
+
 def _flower(rng: np.random.RandomState, count: int) -> Points:
     """Return petals r = 4 sin 4t, one class over t in (0, 3.12), the other in (3.12, 6.24)."""
     rows, each = [], count // 2
@@ -240,6 +248,18 @@ def _spiral(rng: np.random.RandomState, count: int) -> Points:
         t = np.linspace(4 * arm, 4 * (arm + 1), each) + 0.2 * rng.standard_normal(each)
         rows.append(np.column_stack([r * np.sin(t), r * np.cos(t)]))
     return _shuffled(rng, np.concatenate(rows), np.repeat((0, 1, 2), each))
+
+
+def _two_arms(rng: np.random.RandomState, count: int) -> Points:
+    """Return two arms, r = 0.3 t^2 and r = 0.2 t^2, through one and a half turns."""
+    rows, each = [], count // 2
+    for growth in (0.3, 0.2):
+        # From 0 on, both arms would share a point, where every relu of zero bias has its kink.
+        t = np.linspace(3 * np.pi / each, 3 * np.pi, each)
+        t += 0.05 * rng.standard_normal(each)
+        r = growth * t**2
+        rows.append(np.column_stack([r * np.sin(t), r * np.cos(t)]))
+    return _shuffled(rng, np.concatenate(rows), np.repeat((0, 1), each))
 
 
 def _shuffled(rng: np.random.RandomState, rows: np.ndarray, labels: np.ndarray) -> Points:
@@ -505,13 +525,15 @@ def _is_path(text: str) -> bool:
 LOADERS: dict[str, Callable[[int], Dataset]] = {
     "digits": lambda seed: _digits(),
     "breast-cancer": lambda seed: _breast_cancer(),
-    "flower": _draw("flower", _flower, ("red", "blue"), 400),
-    "spiral": _draw("spiral", _spiral, ("red", "green", "blue"), 300),
+    "flower": _draw("flower", _flower, ("first petals", "second petals"), 400),
+    "spiral": _draw("spiral", _spiral, ("first arm", "second arm", "third arm"), 300),
+    "two-arms": _draw("two-arms", _two_arms, ("outer arm", "inner arm"), 400),
     "circles": lambda seed: _circles(),
+    "noisy-circles": _draw("noisy-circles", _noisy_circles, ("outer", "inner"), 200),
     "moons": _draw("moons", _moons, ("upper", "lower"), 200),
-    "blobs": _draw("blobs", _blobs, ("red", "blue"), 240),
+    "blobs": _draw("blobs", _blobs, ("even clouds", "odd clouds"), 240),
     "quantiles": _draw("quantiles", _quantiles, ("inner", "outer"), 200),
-    "noise": _draw("noise", _noise, ("red", "blue"), 200),
+    "noise": _draw("noise", _noise, ("heads", "tails"), 200),
     "football": lambda seed: _football(),
     "cats": lambda seed: _cats(),
 }

@@ -53,7 +53,7 @@ def text(report: Report) -> str:
     from rich.console import Console
 
     stream = StringIO()
-    Console(file=stream, width=WIDTH, color_system=None).print(report)
+    Console(file=stream, width=WIDTH, color_system=None, force_jupyter=False).print(report)
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
 
 
@@ -67,7 +67,7 @@ def table(report: Report) -> RenderableType:
         Text.assemble((report.verdict.upper(), style), " ", report.meaning)
     ]
     if report.loss is not None:
-        parts.append(Text(_loss_line(report.loss)))
+        parts.append(Text(_loss_line(report.loss, report.course_difference)))
     if report.tensors:
         parts.append(_table(report.tensors, peer(report)))
     wrong = wrong_tensors(report.tensors)
@@ -97,11 +97,15 @@ def _repetition(report: Report) -> Iterator[str]:
         yield f"To repeat it: {line}"
 
 
-def _loss_line(loss: Loss) -> str:
-    if loss.autodiff is None:
-        return f"loss {loss.manual:.12g}"
+def _loss_line(loss: Loss, difference: float | None) -> str:
     word = "agree" if loss.agree else "differ"
-    return f"loss manual {loss.manual:.12g}, JAX {loss.autodiff:.12g}: {word}"
+    both = (
+        f"manual {loss.manual:.12g}, JAX {loss.autodiff:.12g}: {word}"
+        if loss.autodiff is not None
+        else ""
+    )
+    course = "" if difference is None else f"; gradient_check {difference:.1e}"
+    return f"loss {both or format(loss.manual, '.12g')}{course}"
 
 
 def _table(tensors: Sequence[Tensor], peer: str) -> Table:

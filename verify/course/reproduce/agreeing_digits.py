@@ -148,7 +148,8 @@ def compare_value(name: str, figure: Figure, printed: Any, computed: Any) -> Wor
 def rule_for(name: str, figure: Figure) -> Rule:
     """Return how one value of a figure is compared."""
     if name.endswith("accuracy"):
-        return EVERY_PRINTED_DIGIT
+        places = figure.get("accuracy_decimals")
+        return decimals(places) if places else EVERY_PRINTED_DIGIT
     if name == "difference":
         return FACTOR_OF_TWO
     if figure["id"] == "init-large":

@@ -27,6 +27,7 @@ RECIPES: dict[str, Callable[[Figure], Computed]] = {
     "training": trainings.training,
     "train-cats-two-layer": trainings.training_on_pictures,
     "train-cats-four-layer": trainings.training_on_pictures,
+    "train-cats-deep-small": trainings.training_that_does_not_begin,
     "init-large": trainings.training_from_large_weights,
     "init-large-stuck": trainings.training_stuck,
     "reg-dropout": trainings.training_with_dropout,

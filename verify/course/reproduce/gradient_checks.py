@@ -21,6 +21,7 @@ from verify.course.reproduce.trainings import (
     problem_of,
     train,
 )
+from verify.course.textbook_check import gradient_check
 from verify.problem import Problem
 
 if TYPE_CHECKING:
@@ -109,26 +110,10 @@ def check_of_trained(figure: Figure) -> Computed:
 
 
 def course_difference(problem: Problem, grads: Params, epsilon: float, cost: Cost) -> float:
-    """Return the course's ||g - g'|| / (||g|| + ||g'||), g' by differences of step epsilon."""
-
-    def central(name: str, index: tuple[int, ...]) -> float:
-        up, down = (_nudged(problem.params, name, index, step) for step in (epsilon, -epsilon))
-        return (cost(problem, up) - cost(problem, down)) / (2 * epsilon)
-
-    approximate = [
-        central(name, index)
-        for name, value in problem.params.items()
-        for index in np.ndindex(value.shape)
-    ]
-    exact = np.concatenate([grads[name].ravel() for name in problem.params])
-    norm = np.linalg.norm
-    return float(norm(exact - approximate) / (norm(exact) + norm(approximate)))
-
-
-def _nudged(params: Params, name: str, index: tuple[int, ...], step: float) -> Params:
-    moved = params[name].copy()
-    moved[index] += step
-    return {**params, name: moved}
+    """Return the course's gradient check of a network's gradients, by one of its costs."""
+    return gradient_check(
+        lambda params: cost(problem, params), grads, dict(problem.params), epsilon=epsilon
+    )
 
 
 def _factor(a: Array, b: Array) -> float:

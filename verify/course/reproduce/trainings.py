@@ -47,6 +47,28 @@ def training_on_pictures(figure: Figure) -> Computed:
     return Computed(values, (Claim("trained by JAX's compiled loop"),))
 
 
+def training_that_does_not_begin(figure: Figure) -> Computed:
+    """Train a deep network from weights so small that nothing gets through it."""
+    import autodiff
+    from verify.network import three_way
+
+    dataset = load(figure["data"])
+    start = problem_of(figure, dataset)
+    end, _ = train(start, figure, iterations=figure["iterations"], steps=autodiff.steps)
+    answers = np.unique(_predict(end, dataset.X))
+    return Computed(
+        accuracies(end, dataset),
+        (
+            Claim("the gradients are right: the three-way check accepts them", three_way(start).ok),
+            Claim(
+                f"every picture is called {dataset.classes[answers[0]]}: the signal fades from "
+                "layer to layer, and after all steps the output does not depend on the picture",
+                len(answers) == 1,
+            ),
+        ),
+    )
+
+
 def training_from_large_weights(figure: Figure) -> Computed:
     """Train from weights so large that the outputs saturate."""
     computed = training(figure)

@@ -140,9 +140,12 @@ def _titles(report: Report) -> dict[str, str]:
 def _losses(report: Report, facts: Mapping[str, Any]) -> Html | None:
     if report.loss is None:
         return None
-    loss = facts["loss"]
+    loss, difference = facts["loss"], facts["course_difference"]
+    course = (
+        [] if difference is None else ["; gradient_check of the course ", number(difference, ".1e")]
+    )
     if report.loss.autodiff is None:
-        return element("p", "Loss ", number(loss["manual"], ".12g"))
+        return element("p", "Loss ", number(loss["manual"], ".12g"), *course)
     return element(
         "p",
         "Loss by hand ",
@@ -151,6 +154,7 @@ def _losses(report: Report, facts: Mapping[str, Any]) -> Html | None:
         number(loss["autodiff"], ".12g"),
         ": ",
         _word(report.loss.agree),
+        *course,
     )
 
 

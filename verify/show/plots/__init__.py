@@ -7,6 +7,8 @@
     mislabelled(images, true, predicted)             the pictures that a model got wrong
     difference_maps(report)                          where two gradients differ, entry by entry
     error_bars(report)                               every difference against its error bar
+    network(layers)                                  the units of a network, and its weights
+    computation_graph(activations)                   its operations, forward and back
     speed(rows)                                      how long a step takes by each implementation
     save(figure, path)                               whole or not at all
 
@@ -20,6 +22,7 @@ colour differs in marker, line or hatch too.
 """
 
 from verify.show.plots.canvas import save
+from verify.show.plots.diagrams import computation_graph, network
 from verify.show.plots.evidence import difference_maps, error_bars, speed
 from verify.show.plots.learning import (
     Network,
@@ -32,6 +35,7 @@ from verify.show.plots.learning import (
 
 __all__ = [
     "Network",
+    "computation_graph",
     "cost_curve",
     "cost_curves",
     "decision_boundaries",
@@ -39,6 +43,7 @@ __all__ = [
     "difference_maps",
     "error_bars",
     "mislabelled",
+    "network",
     "save",
     "speed",
 ]
