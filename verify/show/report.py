@@ -53,7 +53,7 @@ def text(report: Report) -> str:
     from rich.console import Console
 
     stream = StringIO()
-    Console(file=stream, width=WIDTH, color_system=None).print(report)
+    Console(file=stream, width=WIDTH, color_system=None, force_jupyter=False).print(report)
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
 
 

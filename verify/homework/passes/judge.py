@@ -144,7 +144,6 @@ _INSIDE = (
     "{name} computes gradients that do not leave it: put them into a function that returns them, "
     "and name three functions with --loss, --grads, --params."
 )
-_NEXT = "Name three functions with --loss, --grads, --params, and any gradient can be checked."
 
 
 def _obstacle(
@@ -165,16 +164,16 @@ def _obstacle(
         labels = ", ".join(t.gradient.label for t in unseen[0].unseen)
         return (
             f"It was not judged: differences of its forward pass say too little of {labels} to "
-            f"see an error of a tenth. {_NEXT}"
+            f"see an error of a tenth. {case.next_step}"
         )
     notes = case.obstacles.get(name, [])
     raised = [note for note in notes if isinstance(note, Raised)]
     said = [note for note in notes if isinstance(note, str)]
     if said:
-        return f"It was not judged: {said[0]}. {_NEXT}"
+        return f"It was not judged: {said[0]}. {case.next_step}"
     if raised:
         return (
             f"It was not judged: no inputs were found on which its forward pass runs (the last "
-            f"try: {raised[-1].sentence.rstrip('.')[:160]}). {_NEXT}"
+            f"try: {raised[-1].sentence.rstrip('.')[:160]}). {case.next_step}"
         )
-    return f"It was not judged: no forward pass that belongs to it was found. {_NEXT}"
+    return f"It was not judged: no forward pass that belongs to it was found. {case.next_step}"
