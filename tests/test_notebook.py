@@ -5,6 +5,7 @@ import random
 import sys
 import textwrap
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -234,8 +235,37 @@ def test_a_mistake_in_a_layer_of_a_trained_network_is_found(tmp_path):
     wrong = module(tmp_path, (LAYERS + TRAINING).replace("1 - self.y ** 2", "1 - self.y"))
     with backproof.watch() as seen:
         wrong.train(1)
-    assert verdicts(seen.report)["Tanh.backward"] == "disagree"
-    assert verdicts(seen.report)["Dense.backward"] == "agree"
+    assert verdicts(seen.report) == {
+        "Tanh.backward": "disagree",
+        "Dense.backward": "agree",
+        "Network.backward": "undecided",
+    }
+    assert {finding.function for finding in seen.report.diagnosis} == {"Tanh.backward"}
+
+
+COURSE = Path(__file__).parent / "course"
+
+
+@pytest.mark.parametrize(
+    ("file", "wrong"),
+    [("deep_clipped.py", []), ("deep_relu_mask_forgotten.py", ["relu_backward"])],
+)
+def test_a_deep_network_of_the_course_is_judged_by_the_calls_of_a_step(tmp_path, file, wrong):
+    homework = module(tmp_path, (COURSE / file).read_text())
+    rng = np.random.RandomState(1)
+    X, Y = rng.randn(4, 20), rng.rand(1, 20) > 0.5
+    sizes = (4, 5, 3, 1)
+    params = {f"W{i}": rng.randn(sizes[i], sizes[i - 1]) for i in (1, 2, 3)}
+    params |= {f"b{i}": np.zeros((sizes[i], 1)) for i in (1, 2, 3)}
+    with backproof.watch() as seen:
+        AL, caches = homework.L_model_forward(X, params)
+        homework.compute_cost(AL, Y.astype(int))
+        homework.L_model_backward(AL, Y.astype(int), caches)
+    assert [n for n, verdict in verdicts(seen.report).items() if verdict == "disagree"] == wrong
+    assert {finding.function for finding in seen.report.diagnosis} == set(wrong)
+    if not wrong:
+        assert seen.report.ok
+        assert any("of its input 20 times" in remark for remark in seen.report.remarks)
 
 
 GREEDY = """

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from verify.findings import Finding
+from verify.findings import Finding, listed
 from verify.homework.passes.judge import Verdict, judge_pass
 from verify.homework.passes.plans import Case
 from verify.homework.read.discover import CHECK, Candidate
@@ -87,6 +87,7 @@ def by_own_forward(
     finally:
         case.door.close()
     _judge_within(candidates, so_far)
+    _blame_the_called(candidates, so_far)
 
 
 def _judged_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> Verdict:
@@ -137,6 +138,29 @@ def _judge_within(candidates: Sequence[Candidate], so_far: Found) -> None:
                 else f
                 for f in so_far.functions
             ]
+
+
+def _blame_the_called(candidates: Sequence[Candidate], so_far: Found) -> None:
+    """Accuse a pass of nothing while another that it calls, directly or not, is wrong."""
+    wrong = [c for c in candidates if so_far.verdict_of(c.name) == DISAGREE]
+    called = {
+        c.name: [d for d in wrong if d is not c and d.function in calls(c.node)] for c in wrong
+    }
+    for candidate in wrong:
+        reached = list(called[candidate.name])
+        for other in reached:
+            reached += [c for c in called[other.name] if c not in reached and c is not candidate]
+        roots = [other.name for other in reached if not called[other.name]]
+        if roots:
+            says = (
+                f"It calls {listed(roots)}, which {'is' if len(roots) == 1 else 'are'} wrong: "
+                "whether it is right by itself shows once that is put right."
+            )
+            so_far.functions = [
+                replace(f, verdict=UNDECIDED, message=says) if f.name == candidate.name else f
+                for f in so_far.functions
+            ]
+            so_far.findings = [f for f in so_far.findings if f.function != candidate.name]
 
 
 def placed(

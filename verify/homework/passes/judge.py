@@ -120,6 +120,11 @@ def _agrees(case: Case, candidate: Candidate, outcomes: Sequence[Outcome]) -> Ve
             f"{name} divides the gradients of its parameters by the number of examples "
             f"(here {averaged}), which its forward pass does not."
         )
+    if carried := next((o.carried for o in outcomes if o.carried), 0):
+        remarks.append(
+            f"{name} leaves the gradient of its input {carried} times the derivative, as the "
+            "course does: the average is taken in the gradients of the parameters."
+        )
     if (slight := max(outcome.slight for outcome in outcomes)) > 1e-7:
         remarks.append(
             f"{name} is off by up to {slight:.0e} of its size, as a guard against division by "
