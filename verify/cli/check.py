@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from verify.cli.output import output_options, write, write_json
+from verify.cli.output import output_options, write, write_atomically, write_json
 from verify.printable import printable
 from verify.problem import check_choice
 
@@ -92,6 +92,12 @@ SKIPPED = ("__pycache__", "__MACOSX", "node_modules", "site-packages")
     "--resume", is_flag=True, help="Go on with an interrupted check of the same --output-file."
 )
 @click.option(
+    "--output-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Write a page for each file here, and index.html, the class as a whole.",
+)
+@click.option(
     "--points",
     metavar="TEXT|FILE.toml",
     help="Points for each pass, as in linear_backward=3,L_model_backward=5, or a rubric.",
@@ -112,6 +118,7 @@ def command(
     fence: str,
     seed: int,
     resume: bool,
+    output_dir: Path | None,
     points: str | None,
     format_: str,
     output_file: Path | None,
@@ -145,6 +152,9 @@ def command(
     pass, [mistakes] and [verdicts] with the share that they leave). --format gradescope and
     prairielearn write what these graders read, github and sarif what shows a mistake on its line.
 
+    With --output-dir DIR there is a page for each file, which holds nothing of any other, and an
+    index with the mistakes of the class by frequency: HTML that asks nothing of the network.
+
     With --output-file FILE every verdict is written to FILE.journal as soon as it is there, until
     FILE itself is written at the end. After an interruption the same command with --resume goes on.
 
@@ -166,7 +176,7 @@ def command(
     check_choice("fence", fence, MODES)
     options = {"limits": asdict(limits), "named": named and asdict(named), "fence": fence,
                "seed": seed}  # fmt: skip
-    with open_journal(output_file, files, options, resume) as journal:
+    with open_journal(output_file or pages_in(output_dir), files, options, resume) as journal:
         reports = dict(journal.known)
         try:
             _judge(files, reports, journal, limits, jobs or cores(), named, fence, seed)
@@ -177,6 +187,8 @@ def command(
         if rubric is not None:
             check_names(rubric, in_order)
         _show(in_order, format_, output_file, rubric)
+        if output_dir is not None:
+            _write_pages(output_dir, files, in_order, rubric)
         journal.remove()
     return status(in_order)
 
@@ -243,6 +255,33 @@ def _show(
             "github": lambda: graders.github(reports),
         }[format_]()
         write(text.rstrip("\n"), output_file)
+
+
+def pages_in(folder: Path | None) -> Path | None:
+    """Return the index of a folder of pages, which is made if it is not there."""
+    if folder is None:
+        return None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise ValueError(
+            f"output-dir: got {folder}, which cannot be made ({fault.strerror})"
+        ) from fault
+    return folder / "index.html"
+
+
+def _write_pages(
+    folder: Path, files: Sequence[Path], reports: Sequence[FileReport], rubric: Rubric | None
+) -> None:
+    """Write the page of each file, and the index of all."""
+    from verify.homework.read.excerpt import excerpt
+    from verify.show.page import class_index, own_page, page_names
+
+    names = page_names([report.path for report in reports])
+    for path, name, report in zip(files, names, reports, strict=True):
+        excerpts = [excerpt(path, each.cell, each.line) for each in report.diagnosis]
+        write_atomically(folder / name, own_page(report, excerpts, rubric))
+    write_atomically(folder / "index.html", class_index(reports, names, rubric))
 
 
 def _show_unfinished(

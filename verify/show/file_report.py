@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from verify.homework.report import AGREE, DISAGREE, NOTHING, UNDECIDED, FileReport
+from verify.homework.report import (
+    AGREE,
+    CRASHED,
+    DISAGREE,
+    NOTHING,
+    TIMEOUT,
+    UNDECIDED,
+    UNREADABLE,
+    FileReport,
+)
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.text import Text
 
 WIDTH = 100
+
+COUNTED = (AGREE, DISAGREE, UNDECIDED, CRASHED, TIMEOUT, UNREADABLE, NOTHING)
+"""The verdicts of files, in the order in which they are counted."""
 
 _STYLES = {AGREE: "green", DISAGREE: "red", UNDECIDED: "yellow", NOTHING: "dim"}
 

@@ -22,7 +22,7 @@ from verify.homework.report import (
     UNREADABLE,
     FileReport,
 )
-from verify.show.file_report import in_full, style_of, verdict_text
+from verify.show.file_report import COUNTED, in_full, style_of, verdict_text
 from verify.show.graders import of, why
 
 if TYPE_CHECKING:
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 SCHEMA = 2
 STATUS = {AGREE: 0, DISAGREE: 1, UNDECIDED: 1, TIMEOUT: 1, CRASHED: 1, UNREADABLE: 2, NOTHING: 2}
 """The exit status of each verdict."""
-
-_COUNTED = (AGREE, DISAGREE, UNDECIDED, CRASHED, TIMEOUT, UNREADABLE, NOTHING)
 
 
 def status(reports: Sequence[FileReport]) -> int:
@@ -49,7 +47,7 @@ def to_dict(reports: Sequence[FileReport], rubric: Rubric | None = None) -> dict
     return {
         "schema": SCHEMA,
         "files": [report.to_dict() | _points(report, rubric) for report in reports],
-        "summary": {verdict: counts[verdict] for verdict in _COUNTED},
+        "summary": {verdict: counts[verdict] for verdict in COUNTED},
     }
 
 
@@ -214,7 +212,7 @@ def _counts(reports: Sequence[FileReport]) -> Text:
 
     counts = Counter(report.verdict for report in reports)
     parts = [Text(f"{len(reports)} files: ", style="bold")]
-    for verdict in _COUNTED:
+    for verdict in COUNTED:
         if counts[verdict]:
             parts.append(Text(f"{counts[verdict]} {verdict}, ", style=style_of(verdict)))
     result = Text.assemble(*parts)
