@@ -324,7 +324,10 @@ def test_a_class_has_an_index_and_a_page_for_each_file_of_nobody_else(capsys, tm
         (tmp_path / "in" / student).mkdir(parents=True)
         text = OWN.replace("def wrong", f"def {student}s_wrong")
         (tmp_path / "in" / student / "hw.py").write_text(text + RELU)
-    run(capsys, tmp_path / "in", "--output-dir", tmp_path / "pages")
+    csv_file = tmp_path / "class.csv"
+    run(capsys, tmp_path / "in", "--format", "csv", "--output-file", csv_file, "--output-dir",
+        tmp_path / "pages")  # fmt: skip
+    assert len(csv_file.read_text().splitlines()) > 2
     pages = tmp_path / "pages"
     assert sorted(page.name for page in pages.iterdir()) == [
         "ann-hw.py.html", "bob-hw.py.html", "index.html"

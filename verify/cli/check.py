@@ -186,7 +186,8 @@ def command(
     check_choice("fence", fence, MODES)
     options = {"limits": asdict(limits), "named": named and asdict(named), "fence": fence,
                "seed": seed}  # fmt: skip
-    with open_journal(output_file or pages_in(output_dir), files, options, resume) as journal:
+    index = pages_in(output_dir)
+    with open_journal(output_file or index, files, options, resume) as journal:
         reports = dict(journal.known)
         cache = open_cache(options, not no_cache)
         _look_up(files, reports, cache)
