@@ -10,9 +10,10 @@ are names that other projects have too, so where Python would import somebody el
 one of them, `import backproof` says so in one sentence.
 """
 
+import importlib
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from backproof.name_clash import refuse_strangers
 
@@ -21,7 +22,17 @@ from backproof.name_clash import refuse_strangers
 if "_pytest" not in sys.modules and Path(*sys.argv[:1]).stem not in ("-m", "backproof"):
     refuse_strangers()
 
+
+def load_ipython_extension(shell: Any) -> None:
+    """Add the magic `%%backproof` to a notebook: what `%load_ext backproof` calls."""
+    refuse_strangers()
+    from verify.notebook import load_ipython_extension
+
+    load_ipython_extension(shell)
+
+
 if TYPE_CHECKING:
+    from backproof import testing as testing
     from verify import *  # noqa: F403
 else:
 
@@ -29,6 +40,8 @@ else:
         if name.startswith("__") and name != "__all__":
             raise AttributeError(f"module 'backproof' has no attribute {name!r}")
         refuse_strangers()
+        if name == "testing":
+            return importlib.import_module("backproof.testing")
         import verify
 
         if name != "__all__" and name not in verify.__all__:

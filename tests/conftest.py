@@ -66,3 +66,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     unchecked = item.get_closest_marker("unchecked") is not None
     jaxtyping.config.update("jaxtyping_disable", unchecked)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(monkeypatch, tmp_path_factory):
+    """No test finds what `backproof check` found in another, or the user's own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))

@@ -40,6 +40,14 @@ def wrong(p):
 trained = open("weights.npz")
 """
 
+RELU = """
+def relu(z):
+    return np.maximum(0, z)
+
+def relu_backward(dA, z):
+    return dA * (z < 0)
+"""
+
 AGREES = FileReport("a.py", "agree", functions=(FunctionVerdict("propagate", "agree"),))
 DOUBLED = Finding(
     "weights-doubled",
@@ -309,6 +317,29 @@ def test_points_are_in_every_format_that_shows_a_file(capsys, tmp_path):
     assert "<caption>Points</caption>" in shown["html"]
     assert json.loads(shown["gradescope"])["score"] == 2.5
     assert json.loads(shown["prairielearn"])["score"] == 2.5 / 4
+
+
+def test_a_class_has_an_index_and_a_page_for_each_file_of_nobody_else(capsys, tmp_path):
+    for student in ("ann", "bob"):
+        (tmp_path / "in" / student).mkdir(parents=True)
+        text = OWN.replace("def wrong", f"def {student}s_wrong")
+        (tmp_path / "in" / student / "hw.py").write_text(text + RELU)
+    csv_file = tmp_path / "class.csv"
+    run(capsys, tmp_path / "in", "--format", "csv", "--output-file", csv_file, "--output-dir",
+        tmp_path / "pages")  # fmt: skip
+    assert len(csv_file.read_text().splitlines()) > 2
+    pages = tmp_path / "pages"
+    assert sorted(page.name for page in pages.iterdir()) == [
+        "ann-hw.py.html", "bob-hw.py.html", "index.html"
+    ]  # fmt: skip
+    index, ann, bob = (pages / f"{n}.html" for n in ("index", "ann-hw.py", "bob-hw.py"))
+    assert "ann-hw.py.html" in index.read_text()
+    for own, other in ((ann, "bob"), (bob, "ann")):
+        assert other not in own.read_text().replace(str(tmp_path), "")
+        assert "relu_backward" in own.read_text()
+    file = tmp_path / "file"
+    file.touch()
+    refused(capsys, tmp_path / "in", "--output-dir", file / "pages")
 
 
 def test_a_mistake_is_shown_on_its_line_by_github_and_sarif(capsys):

@@ -206,6 +206,21 @@ def test_averages_that_parameters_share_are_accepted_and_remarked(tmp_path):
     assert rows(wrong) == {"dense_backward": "disagree"}
 
 
+@pytest.mark.parametrize("mean", ["/ len(y)", "/ y.shape[0]"])
+def test_half_of_a_mean_squared_error_over_two_outputs_is_no_average(tmp_path, mean):
+    file = f"""
+        import numpy as np
+
+        def mse(y, t):
+            return ((y - t) ** 2).sum() {mean}
+
+        def mse_backward(y, t):
+            return {{factor}} * (y - t) {mean}
+    """
+    assert judged(tmp_path, file.format(factor=2)).verdict == "agree"
+    assert judged(tmp_path, file.format(factor=1)).verdict == "disagree"
+
+
 def test_a_penalised_gradient_is_not_held_against_a_plain_cost(tmp_path):
     report = judged(
         tmp_path,

@@ -265,3 +265,18 @@ class TestInstalled:
             assert done.returncode == 1
             assert done.stdout.count("- gradients -") == 1
             assert "DISAGREE The gradient is wrong" in done.stdout
+
+
+def test_the_hook_and_the_action_call_the_command_with_what_it_takes():
+    yaml = pytest.importorskip("yaml")
+    from verify.cli.check import FORMATS
+
+    (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
+    assert (hook["entry"], hook["language"]) == ("backproof check", "python")
+    action = yaml.safe_load((ROOT / ".github/actions/check/action.yml").read_text())
+    installs, checks = (step["run"] for step in action["runs"]["steps"])
+    assert (ROOT / ".github/actions/check" / "../../.." / "pyproject.toml").is_file()
+    assert installs.endswith('"$GITHUB_ACTION_PATH/../../.."')
+    assert checks.startswith("backproof check --format github ")
+    assert "github" in FORMATS
+    assert "${{" not in checks, "what a user passes is no part of the script"

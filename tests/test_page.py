@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import json
 import re
 from html.parser import HTMLParser
 
@@ -12,12 +13,14 @@ import manual
 import verify
 from verify.catalogue import CATALOGUE, Named
 from verify.findings import Finding
+from verify.homework.marks import Rubric
+from verify.homework.read.excerpt import excerpt
 from verify.homework.report import FileReport, FunctionVerdict, Gradient
 from verify.report import Fact, Loss, Report
-from verify.show.page import files_page, fragment, page
+from verify.show.page import class_index, files_page, fragment, own_page, page, page_names
 
 HOSTILE = "<script>alert(1)</script>.py"
-VOID = {"meta", "br"}
+VOID = {"input", "meta", "br"}
 
 
 class Reader(HTMLParser):
@@ -328,3 +331,54 @@ def test_file_with_a_script_for_a_name_appears_as_text(tmp_path):
     read = Reader(page.read_text(encoding="utf-8"))
     assert not read.all("script")
     assert "<script>alert(1)</script>.py" in read.text
+
+
+def test_page_names_of_a_class_are_readable_and_each_another():
+    paths = ["in/ann/hw.py", "in/bob/hw.py", "in/bob/HW.py", "in/index.py", "in/<b>&.ipynb"]
+    assert page_names(paths) == [
+        "ann-hw.py.html", "bob-hw.py.html", "bob-HW.py-2.html", "index.py.html", "b-.ipynb.html"
+    ]  # fmt: skip
+    assert page_names(["index"]) == ["index-2.html"]
+
+
+def test_own_page_shows_the_line_with_three_around_it_and_nothing_of_others():
+    report = judged("class/ann/homework.py")
+    lines = [(n, f"line number {n} <b>") for n in range(9, 16)]
+    text = own_page(report, [lines])
+    read = Reader(text)
+    assert "✗ disagree class/ann/homework.py" in read.text
+    assert re.search(r"<mark>12  line number 12 &lt;b&gt;</mark>", text)
+    assert all(f"{n:2}  line number {n} <b>" in read.text for n in range(9, 16))
+    assert "To read:" in read.text
+    assert not read.all("a")
+    assert not read.all("script")
+
+
+def test_index_counts_files_with_a_mistake_and_shows_one_without_a_name():
+    reports = [judged(f"{i}/homework.py", "disagree") for i in range(3)]
+    reports.append(judged("right.py", "agree"))
+    rubric = Rubric({"backward_propagation": 4.0})
+    read = Reader(class_index(reports, page_names([r.path for r in reports]), rubric))
+    (finding,) = reports[0].diagnosis
+    mistakes = read.text.partition("The mistakes of the class")[2].partition("File by file")[0]
+    assert f"{finding.bug}: " in mistakes
+    assert "of the class" in mistakes
+    assert "homework.py" not in mistakes
+    assert {link["href"] for link in read.all("a")} == {
+        "0-homework.py.html", "1-homework.py.html", "2-homework.py.html", "right.py.html"
+    }  # fmt: skip
+
+
+def test_lines_around_a_mistake_come_from_a_script_or_from_a_cell(tmp_path):
+    script, notebook = tmp_path / "a.py", tmp_path / "a.ipynb"
+    script.write_text("\n".join(f"x{n} = {n}" for n in range(1, 20)))
+    notebook.write_text(json.dumps({"cells": [
+        {"cell_type": "code", "source": ["a = 1\n", "b = 2"]},
+        {"cell_type": "markdown", "source": []},
+        {"cell_type": "code", "source": ["c = 3\n", "d = 4"]},
+    ]}))  # fmt: skip
+    assert excerpt(script, None, 10) == [(n, f"x{n} = {n}") for n in range(7, 14)]
+    assert excerpt(script, None, 1) == [(n, f"x{n} = {n}") for n in range(1, 5)]
+    assert excerpt(notebook, 2, 2) == [(1, "c = 3"), (2, "d = 4")]
+    assert excerpt(tmp_path / "gone.py", None, 3) == []
+    assert excerpt(script, None, None) == ()

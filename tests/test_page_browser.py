@@ -12,7 +12,9 @@ import pytest
 import manual
 import verify
 from verify.homework.judge import judge_file
-from verify.show.page import files_page
+from verify.homework.marks import Rubric
+from verify.homework.read.excerpt import excerpt
+from verify.show.page import class_index, files_page, own_page, page_names
 
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -139,6 +141,72 @@ def test_page_fits_a_small_telephone(html, tmp_path):
     seen = json.loads(Title(dom).text)
     assert seen["width"] <= 360
     assert seen["clipped"] == []
+
+
+@pytest.fixture(scope="module")
+def class_pages():
+    """The index of a class, and the pages of its files, by name."""
+    homework = Path(__file__).parent / "course"
+    files = ("planar_derivative_of_z.ipynb", "planar.ipynb", "deep_relu_mask_forgotten.py")
+    reports = [judge_file(homework / file, shown=f"class/{file}") for file in files]
+    names = page_names([report.path for report in reports])
+    rubric = Rubric({"relu_backward": 2.0, "backward_propagation": 3.0})
+    pages = {"index.html": class_index(reports, names, rubric)}
+    for file, name, report in zip(files, names, reports, strict=True):
+        lines = [excerpt(homework / file, each.cell, each.line) for each in report.diagnosis]
+        pages[name] = own_page(report, lines, rubric)
+    return pages
+
+
+ROWS = """<script>
+addEventListener("load", () => {
+  CHOICE
+  const rows = [...document.querySelectorAll(".row")].filter(row => row.offsetHeight > 0);
+  rows.sort((a, b) => a.getBoundingClientRect().top - b.getBoundingClientRect().top);
+  const right = Math.max(...[...document.querySelectorAll("body *")].map(
+    each => each.getBoundingClientRect().right));
+  parent.postMessage(JSON.stringify(
+    {right: right, rows: rows.map(row => row.firstChild.textContent)}), "*");
+});
+</script>"""
+
+
+def rows_of(page, folder, width, choice=""):
+    """Return what is furthest to the right in a frame of some width, and the rows from the top."""
+    probe = ROWS.replace("CHOICE", f'document.getElementById("{choice}").click();' * bool(choice))
+    (folder / "inner.html").write_text(page.replace("</body>", f"{probe}</body>"))
+    frame = (
+        "<!doctype html><title></title><script>addEventListener('message', event => "
+        "document.title = event.data)</script>"
+        f'<iframe src="inner.html" style="width: {width}px; height: 740px; border: 0"></iframe>'
+    )
+    dom, _, addresses = browse(frame, folder, 1400, "--virtual-time-budget=5000")
+    assert addresses == []
+    return json.loads(Title(dom).text)
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_no_column_of_a_class_is_out_of_view(class_pages, tmp_path, width):
+    assert len(class_pages) == 4
+    for page in class_pages.values():
+        assert rows_of(page, tmp_path, width)["right"] <= width
+
+
+@pytest.mark.parametrize(
+    ("choice", "files"),
+    [
+        ("show-agree", ["planar.ipynb"]),
+        ("order-verdict", ["planar_derivative_of_z.ipynb", "deep_relu_mask_forgotten.py",
+                           "planar.ipynb"]),
+        ("order-points", ["planar_derivative_of_z.ipynb", "deep_relu_mask_forgotten.py",
+                          "planar.ipynb"]),
+    ],
+)  # fmt: skip
+def test_files_of_a_class_are_chosen_and_ordered_without_a_script(
+    class_pages, tmp_path, choice, files
+):
+    seen = rows_of(class_pages["index.html"], tmp_path, 1280, choice)
+    assert seen["rows"] == [f"class/{file}" for file in files]
 
 
 def test_page_prints_with_every_detail_open(html, tmp_path):

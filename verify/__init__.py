@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from verify.masks import draw_masks as draw_masks
     from verify.masks import mask_schedule as mask_schedule
     from verify.network import three_way as three_way
+    from verify.notebook import watch as watch
     from verify.problem import Problem as Problem
     from verify.report import Report as Report
     from verify.rule import check as check
@@ -34,6 +35,7 @@ _HOME = {
     "mask_schedule": "verify.masks",
     "three_way": "verify.network",
     "train": "verify.course.training",
+    "watch": "verify.notebook",
 }
 
 if not TYPE_CHECKING:

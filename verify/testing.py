@@ -11,11 +11,12 @@ They run under any test runner. Under pytest, the plugin that the package regist
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from verify.homework.report import FileReport
     from verify.problem import Problem
     from verify.report import Report
 
@@ -117,6 +118,44 @@ def assert_three_ways_agree(problem: Problem, **options: Any) -> Report:
     from verify.network import three_way
 
     return _agreeing(three_way(problem, **options))
+
+
+def assert_passes_agree(
+    namespace: Mapping[str, Any], only: str | Iterable[str] | None = None, *, seconds: float = 20.0
+) -> FileReport:
+    """Raise AssertionError with the report unless every backward pass of a namespace agrees.
+
+    `namespace` is what `globals()` returns, in a notebook, a script or a hidden cell of a grader,
+    or `vars(module)`. Each pass is judged by differences of its own forward pass, within about
+    `seconds` in all; what could not be judged fails too. `only` names the passes, or the classes of
+    them, to judge: `"linear_backward"`, `"Dense.backward"`, `"Dense"`. Returns the report; raises
+    ValueError if `only` names what is no backward pass there.
+
+    Example:
+        >>> from verify.testing import assert_passes_agree
+        >>> assert_passes_agree({})
+        Traceback (most recent call last):
+            ...
+        AssertionError: NOTHING-TO-CHECK the namespace
+        <BLANKLINE>
+        Nothing to check: no backward pass was defined or called.
+    """
+    __tracebackhide__ = True
+    from verify.homework.live import Asked, all_defined, judge_live, passes_of
+
+    asked = all_defined(namespace)
+    if only is not None:
+        wanted = [only] if isinstance(only, str) else list(only)
+        there = passes_of(asked)
+        known = {*there, *(name.partition(".")[0] for name in there)}
+        if missing := [name for name in wanted if name not in known]:
+            found = ", ".join(there) or "none that is defined here"
+            raise ValueError(f"only: got {', '.join(missing)}, expected backward passes: {found}")
+        asked = [Asked(each.observed, wanted) for each in asked]
+    report = judge_live(asked, "the namespace", seconds=seconds)
+    if not report.ok:
+        raise AssertionError(str(report))
+    return report
 
 
 def _agreeing(report: Report) -> Report:

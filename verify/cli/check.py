@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -12,13 +13,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from verify.cli.output import output_options, write, write_json
+from verify.cli.output import output_options, write, write_atomically, write_json
 from verify.printable import printable
 from verify.problem import check_choice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from verify.cli.cache import Cache
     from verify.cli.journal import Journal
     from verify.homework.marks import Rubric
     from verify.homework.report import FileReport
@@ -92,6 +94,15 @@ SKIPPED = ("__pycache__", "__MACOSX", "node_modules", "site-packages")
     "--resume", is_flag=True, help="Go on with an interrupted check of the same --output-file."
 )
 @click.option(
+    "--no-cache", is_flag=True, help="Check files again that are as they were when last checked."
+)
+@click.option(
+    "--output-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Write a page for each file here, and index.html, the class as a whole.",
+)
+@click.option(
     "--points",
     metavar="TEXT|FILE.toml",
     help="Points for each pass, as in linear_backward=3,L_model_backward=5, or a rubric.",
@@ -112,6 +123,8 @@ def command(
     fence: str,
     seed: int,
     resume: bool,
+    no_cache: bool,
+    output_dir: Path | None,
     points: str | None,
     format_: str,
     output_file: Path | None,
@@ -145,12 +158,19 @@ def command(
     pass, [mistakes] and [verdicts] with the share that they leave). --format gradescope and
     prairielearn write what these graders read, github and sarif what shows a mistake on its line.
 
+    With --output-dir DIR there is a page for each file, which holds nothing of any other, and an
+    index with the mistakes of the class by frequency: HTML that asks nothing of the network.
+
     With --output-file FILE every verdict is written to FILE.journal as soon as it is there, until
     FILE itself is written at the end. After an interruption the same command with --resume goes on.
+
+    What was found of a file is kept in the user's cache folder, and found again there as long as
+    the file, what it imports, the options and the versions are the same; --no-cache checks it anew.
 
     Exit status: 0 all agree, 1 any disagrees, is undecided, crashed or timed out, 2 any is
     unreadable or has nothing to check.
     """  # fmt: skip
+    from verify.cli.cache import open_cache
     from verify.cli.journal import open_journal
     from verify.homework.marks import check_names
     from verify.homework.run.fence import MODES
@@ -166,10 +186,13 @@ def command(
     check_choice("fence", fence, MODES)
     options = {"limits": asdict(limits), "named": named and asdict(named), "fence": fence,
                "seed": seed}  # fmt: skip
-    with open_journal(output_file, files, options, resume) as journal:
+    index = pages_in(output_dir)
+    with open_journal(output_file or index, files, options, resume) as journal:
         reports = dict(journal.known)
+        cache = open_cache(options, not no_cache)
+        _look_up(files, reports, cache)
         try:
-            _judge(files, reports, journal, limits, jobs or cores(), named, fence, seed)
+            _judge(files, reports, (journal, cache), limits, jobs or cores(), named, fence, seed)
         except KeyboardInterrupt:
             _show_unfinished(files, reports, journal, format_, rubric)
             raise
@@ -177,6 +200,8 @@ def command(
         if rubric is not None:
             check_names(rubric, in_order)
         _show(in_order, format_, output_file, rubric)
+        if output_dir is not None:
+            _write_pages(output_dir, files, in_order, rubric)
         journal.remove()
     return status(in_order)
 
@@ -184,26 +209,46 @@ def command(
 def _judge(
     files: Sequence[Path],
     reports: dict[int, FileReport],
-    journal: Journal,
+    kept: tuple[Journal, Cache],
     limits: Limits,
     jobs: int,
     named: NamedFunctions | None,
     fence: str,
     seed: int,
 ) -> None:
-    """Judge the files of which there is no report, and add theirs to `reports` and the journal."""
+    """Judge the files of which there is no report, and add theirs to `reports` and what is kept."""
+    journal, cache = kept
+    left = [number for number in range(len(files)) if number not in reports]
+    if not left:
+        return
     from verify.homework.judge import judge_all
 
-    left = [number for number in range(len(files)) if number not in reports]
     with progress(len(left)) as advance:
 
         def done(place: int, report: FileReport) -> None:
             number = left[place]
             reports[number] = report
             journal.add(number, report)
-            advance()
+            cache.keep(files[number], report)
+            advance(report)
 
         judge_all([files[number] for number in left], limits, jobs, named, done, fence, seed)
+
+
+def _look_up(files: Sequence[Path], reports: dict[int, FileReport], cache: Cache) -> None:
+    """Add the reports of files that are as they were when they were last checked, and say so."""
+    found = 0
+    for number, path in enumerate(files):
+        if number not in reports and (report := cache.find(path)) is not None:
+            reports[number] = report
+            found += 1
+    cache.remove_old()
+    if found and len(files) > 1:
+        click.echo(
+            f"{found} of {len(files)} files are as they were when they were last checked; "
+            "--no-cache checks them again.",
+            err=True,
+        )
 
 
 def rubric_of(text: str | None) -> Rubric | None:
@@ -243,6 +288,33 @@ def _show(
             "github": lambda: graders.github(reports),
         }[format_]()
         write(text.rstrip("\n"), output_file)
+
+
+def pages_in(folder: Path | None) -> Path | None:
+    """Return the index of a folder of pages, which is made if it is not there."""
+    if folder is None:
+        return None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise ValueError(
+            f"output-dir: got {folder}, which cannot be made ({fault.strerror})"
+        ) from fault
+    return folder / "index.html"
+
+
+def _write_pages(
+    folder: Path, files: Sequence[Path], reports: Sequence[FileReport], rubric: Rubric | None
+) -> None:
+    """Write the page of each file, and the index of all."""
+    from verify.homework.read.excerpt import excerpt
+    from verify.show.page import class_index, own_page, page_names
+
+    names = page_names([report.path for report in reports])
+    for path, name, report in zip(files, names, reports, strict=True):
+        excerpts = [excerpt(path, each.cell, each.line) for each in report.diagnosis]
+        write_atomically(folder / name, own_page(report, excerpts, rubric))
+    write_atomically(folder / "index.html", class_index(reports, names, rubric))
 
 
 def _show_unfinished(
@@ -329,14 +401,37 @@ def _inside(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def progress(total: int) -> Iterator[Callable[[], None]]:
-    """Show how many files are done, on a terminal only, until all are."""
-    if total <= 1 or not sys.stderr.isatty():
-        yield lambda: None
+def progress(total: int) -> Iterator[Callable[[FileReport], None]]:
+    """Show which file was judged last, and how many came to which verdict.
+
+    On a terminal that is a bar; elsewhere a line a file. Nothing is shown of a single file.
+    """
+    counts: Counter[str] = Counter()
+
+    def so_far(report: FileReport) -> str:
+        counts[report.verdict] += 1
+        return ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common())
+
+    if total <= 1:
+        yield lambda report: None
+        return
+    if not sys.stderr.isatty():
+
+        def line(report: FileReport) -> None:
+            so_far(report)
+            done = f"{counts.total()} of {total}"
+            click.echo(f"{done}: {report.verdict} {report.path}", err=True)
+
+        yield line
         return
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.markup import escape
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as Left
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("files", total=total)
-        yield lambda: bar.advance(task)
+    columns = (BarColumn(), MofNCompleteColumn(), Left(), TextColumn("{task.description}"))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda report: bar.update(
+            task, advance=1, description=f"{so_far(report)}; {escape(report.path)}"
+        )

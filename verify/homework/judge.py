@@ -10,20 +10,17 @@ from __future__ import annotations
 
 import time
 import warnings
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from verify import findings
-from verify.findings import Finding, listed
-from verify.homework.passes.judge import Verdict, judge_pass
+from verify.findings import listed
 from verify.homework.passes.plans import Case
 from verify.homework.passes.user_named import judge_named
 from verify.homework.read.discover import (
     BACKWARD,
-    CHECK,
     Candidate,
     discover,
     imports_framework,
@@ -33,28 +30,26 @@ from verify.homework.read.syntax import calls
 from verify.homework.report import (
     AGREE,
     CRASHED,
-    DISAGREE,
     NOTHING,
     UNDECIDED,
     UNREADABLE,
     FileReport,
     FunctionVerdict,
     Gradient,
+    Progress,
     worst,
 )
+from verify.homework.rows import Found, by_line, by_own_forward, placed, seed_of
 from verify.homework.run.apart import ApartError, Say, apart
-from verify.homework.run.door import DoorError, open_door
+from verify.homework.run.door import open_door
 from verify.homework.run.fence import AUTO
 from verify.homework.run.namespace import open_workspace
 from verify.homework.run.sandbox import Limits, NamedFunctions, run_all
-from verify.homework.run.server import Progress, serve
+from verify.homework.run.server import serve
 from verify.homework.textbook.course_modules import HELPERS
 from verify.homework.textbook.exercise import judge_exercise
 from verify.homework.textbook.roles import Role, exercise, is_canonical, role_by_name
 from verify.homework.textbook.submission import Submission
-
-SHARE = 0.6
-"""Of the file's time, what the passes may take that are judged by their own forward pass."""
 
 SOUGHT = (
     "functions and methods that compute a gradient (conv_backward, backprop, relu_prime, "
@@ -123,39 +118,26 @@ def judge_file(
     return replace(report, seconds=time.perf_counter() - start)
 
 
-@dataclass(eq=False)
-class _Found:
-    """What has been found of a file so far."""
-
-    functions: list[FunctionVerdict] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)
-    gradients: list[Gradient] = field(default_factory=list)
-
-    def verdict_of(self, name: str) -> str | None:
-        """Return the verdict of a function, or None if there is none yet."""
-        return next((f.verdict for f in self.functions if f.name == name), None)
-
-
 def _judged(
     path: str, found: Extract, progress: Progress, deadline: float, seed: int
 ) -> FileReport:
-    seed = _seed(found, seed)
+    seed = seed_of(found, seed)
     candidates = discover(found)
     roles = exercise(found)
     needed = _needed(found, roles, candidates)
     if not roles and not candidates:
         return _nothing(path, found, needed)
-    so_far = _by_textbook(found, roles, progress, seed) if roles else _Found()
+    so_far = _by_textbook(found, roles, progress, seed) if roles else Found()
     own_word = tuple(so_far.functions)
     so_far.remarks[:0] = [*found.remarks, *_skipped(found, needed)]
     rest = [c for c in candidates if so_far.verdict_of(c.name) in (None, UNDECIDED, CRASHED)]
     if rest:
-        _by_own_forward(found, rest, so_far, progress, deadline, seed)
+        door = open_door(lambda: open_workspace(found, helpers=HELPERS))
+        by_own_forward(Case(found, door), rest, so_far, progress, deadline, seed)
     for name in dict.fromkeys(c.function for c in candidates if c.owner is None):
         if (times := found.count(name)) > 1:
             so_far.remarks.append(f"{name} is defined {times} times; the last was judged.")
-    functions = _placed(found, candidates, [*so_far.functions, *_unread(needed)])
+    functions = placed(found, candidates, [*so_far.functions, *_unread(needed)])
     if not functions:
         return _nothing(path, found, ())
     verdict = worst(function.verdict for function in functions)
@@ -164,7 +146,7 @@ def _judged(
         verdict,
         _lost(needed) if verdict == UNREADABLE else "",
         tuple(functions),
-        tuple(_by_line(so_far.findings)),
+        tuple(by_line(so_far.findings)),
         tuple(dict.fromkeys(so_far.remarks)),
         tuple(so_far.gradients),
         seed=seed,
@@ -172,16 +154,10 @@ def _judged(
     )
 
 
-def _seed(found: Extract, seed: int) -> int:
-    """Return what the inputs of a file are drawn from: of the run, and of the file's text."""
-    text = "\0".join(s.text for s in found.statements).encode("utf-8", "replace")
-    return zlib.crc32(text, seed & 0xFFFFFFFF)
-
-
 # By the textbook.
 
 
-def _by_textbook(found: Extract, roles: Sequence[Role], progress: Progress, seed: int) -> _Found:
+def _by_textbook(found: Extract, roles: Sequence[Role], progress: Progress, seed: int) -> Found:
     """Judge an exercise of the course in a fork, which runs its functions."""
 
     def work(say: Say) -> dict[str, Any]:
@@ -198,12 +174,12 @@ def _by_textbook(found: Extract, roles: Sequence[Role], progress: Progress, seed
         result = _from_data(apart(work, heard))
     except ApartError as fault:
         says = f"The course's textbook could not judge it: {fault}. This is a fault of ours."
-        return _Found(remarks=[says])
+        return Found(remarks=[says])
     result.functions = _worst_of_each(result.functions)
     return _beyond_doubt(roles, result)
 
 
-def _beyond_doubt(roles: Sequence[Role], result: _Found) -> _Found:
+def _beyond_doubt(roles: Sequence[Role], result: Found) -> Found:
     """Return what the textbook found, without what is none of its exercises after all.
 
     A class, or functions that do not have the course's own names, in which something raises, is
@@ -239,8 +215,8 @@ def _data(submission: Submission) -> dict[str, Any]:
     }
 
 
-def _from_data(data: Mapping[str, Any]) -> _Found:
-    return _Found(
+def _from_data(data: Mapping[str, Any]) -> Found:
+    return Found(
         [FunctionVerdict(**item) for item in data["functions"]],
         [findings.from_data(item) for item in data["findings"]],
         [str(item) for item in data["remarks"]],
@@ -258,141 +234,7 @@ def _worst_of_each(functions: Sequence[FunctionVerdict]) -> list[FunctionVerdict
     return list(by_name.values())
 
 
-# By their own forward passes.
-
-
-def _by_own_forward(
-    found: Extract,
-    candidates: Sequence[Candidate],
-    so_far: _Found,
-    progress: Progress,
-    deadline: float,
-    seed: int,
-) -> None:
-    """Judge what is left by the derivative of its own forward pass, and note what was found."""
-    door = open_door(lambda: open_workspace(found, helpers=HELPERS))
-    try:
-        case = Case(found, door)
-        about = door.about()
-        until = time.perf_counter() + SHARE * max(deadline - time.perf_counter(), 1.0)
-        for place, candidate in enumerate(candidates):
-            progress(candidate.name, so_far.functions, so_far.findings)
-            left = max(until - time.perf_counter(), 0.5)
-            share = max(left / (len(candidates) - place), left / 3)
-            if candidate.kind == CHECK:
-                verdict = Verdict(candidate, UNDECIDED, _UNCHECKED)
-            else:
-                verdict = _judged_pass(case, candidate, share, seed)
-            _note(so_far, verdict)
-        so_far.remarks += [str(remark) for remark in about["remarks"]]
-        if gone := ", ".join(about["legacy"]):
-            so_far.remarks.append(f"NumPy no longer has {gone}; ours was used instead.")
-    except DoorError as fault:
-        for candidate in candidates:
-            if so_far.verdict_of(candidate.name) is None:
-                says = f"{fault} while {candidate.name} was judged."
-                so_far.functions.append(FunctionVerdict(candidate.name, CRASHED, says))
-                break
-        for candidate in candidates:
-            if so_far.verdict_of(candidate.name) is None:
-                says = "It was not judged: the process that runs the file had ended."
-                so_far.functions.append(FunctionVerdict(candidate.name, UNDECIDED, says))
-    finally:
-        door.close()
-    _judge_within(found, candidates, so_far)
-
-
-def _judged_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> Verdict:
-    """Judge a pass; a fault of ours costs its verdict, and no other."""
-    try:
-        return judge_pass(case, candidate, seconds, seed)
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as fault:
-        says = f"It was not judged: {type(fault).__name__} in backproof itself: {fault}."
-        return Verdict(candidate, UNDECIDED, says)
-
-
-_UNCHECKED = (
-    "It was not judged: a checker is tried where it takes parameters and gradients as the course's "
-    "gradient_check does."
-)
-
-
-def _note(so_far: _Found, verdict: Verdict) -> None:
-    """Note the verdict of a pass, in the place of one that said less."""
-    name, before = verdict.candidate.name, so_far.verdict_of(verdict.candidate.name)
-    decided = verdict.verdict in (AGREE, DISAGREE)
-    if before is not None and not decided:
-        return
-    so_far.functions = [f for f in so_far.functions if f.name != name]
-    so_far.functions.append(
-        FunctionVerdict(name, verdict.verdict, verdict.message, verdict.candidate.kind)
-    )
-    so_far.findings += verdict.findings
-    so_far.remarks += verdict.remarks
-
-
-def _judge_within(found: Extract, candidates: Sequence[Candidate], so_far: _Found) -> None:
-    """Take as judged what has no forward pass of its own and is used by a pass that was judged.
-
-    It is right where that agrees, and wrong where the mistake of that is in a line of it.
-    """
-    for candidate in candidates:
-        if so_far.verdict_of(candidate.name) != UNDECIDED or candidate.kind == CHECK:
-            continue
-        statement = found.statement_of(candidate.owner or candidate.function)
-        lines = range(candidate.node.lineno, (candidate.node.end_lineno or 0) + 1)
-        cell = statement.cell if statement else None
-        faults = [
-            replace(finding, function=candidate.name)
-            for finding in so_far.findings
-            if finding.line in lines and finding.cell == cell
-        ]
-        if faults:
-            so_far.findings += faults
-            so_far.functions = [
-                replace(f, verdict=DISAGREE, message="") if f.name == candidate.name else f
-                for f in so_far.functions
-            ]
-            continue
-        users = [
-            other.name
-            for other in candidates
-            if other is not candidate
-            and candidate.function in calls(other.node)
-            and so_far.verdict_of(other.name) == AGREE
-        ]
-        if users:
-            so_far.functions = [
-                replace(f, verdict=AGREE, message=f"It was judged within {users[0]}.")
-                if f.name == candidate.name
-                else f
-                for f in so_far.functions
-            ]
-
-
 # What is left to say.
-
-
-def _placed(
-    found: Extract, candidates: Sequence[Candidate], functions: Sequence[FunctionVerdict]
-) -> list[FunctionVerdict]:
-    """Return the rows in the file's order, each with the line of its definition."""
-    places: dict[str, tuple[int | None, int]] = {}
-    for name, node in found.functions.items():
-        statement = found.statement_of(name)
-        places[name] = (statement.cell if statement else None, node.lineno)
-    for owner, kind in found.classes.items():
-        statement = found.statement_of(owner)
-        for method in kind.body:
-            if hasattr(method, "name"):
-                places[f"{owner}.{method.name}"] = (
-                    statement.cell if statement else None,
-                    method.lineno,
-                )
-    return [
-        replace(f, cell=places[f.name][0], line=places[f.name][1]) if f.name in places else f
-        for f in functions
-    ]
 
 
 def _unread(needed: Sequence[Broken]) -> Iterator[FunctionVerdict]:
@@ -406,17 +248,6 @@ def _lost(needed: Sequence[Broken]) -> str:
     for broken in needed:
         return f"{listed(sorted(broken.defines))} cannot be read ({broken.where}: {broken.why})."
     return ""
-
-
-def _by_line(findings: Iterable[Finding]) -> Iterator[Finding]:
-    """Yield the findings; those of one mistake in one line of a loop are one finding."""
-    groups: dict[Any, list[Finding]] = {}
-    for finding in findings:
-        line = (finding.function, finding.bug, finding.cell, finding.line)
-        groups.setdefault(finding if finding.line is None else line, []).append(finding)
-    for first, *others in groups.values():
-        also = dict.fromkeys(other.tensor for other in others if other != first)
-        yield replace(first, also=tuple(also))
 
 
 def _needed(found: Extract, roles: Sequence[Role], candidates: Sequence[Candidate]) -> list[Broken]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from verify import findings
 from verify.findings import Finding
 from verify.report import finite
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 AGREE, DISAGREE, UNDECIDED = "agree", "disagree", "undecided"
 UNREADABLE, NOTHING, TIMEOUT, CRASHED = "unreadable", "nothing-to-check", "timeout", "crashed"
@@ -31,6 +34,10 @@ class FunctionVerdict:
     kind: str = "backward"
     cell: int | None = None
     line: int | None = None
+
+
+Progress = Callable[[str, Sequence[FunctionVerdict], Sequence[Finding]], None]
+"""Takes the name of a function before it is judged, and the verdicts and findings so far."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +78,11 @@ class FileReport:
     advisory: Sequence[str] = ()
 
     @property
+    def ok(self) -> bool:
+        """Whether every backward pass agrees."""
+        return self.verdict == AGREE
+
+    @property
     def brief(self) -> str:
         """What is said of the file as a whole, in a sentence or two."""
         count = len(self.functions)
@@ -93,6 +105,27 @@ class FileReport:
         """Return what is said of a function: the first of its findings where it has any."""
         own = (finding.detail for finding in self.diagnosis if finding.function == function.name)
         return function.message or next(own, "")
+
+    def _repr_html_(self) -> str:
+        from verify.show.page import file_fragment
+
+        return file_fragment(self)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(str(self))
+
+    def __rich__(self) -> RenderableType:
+        from verify.show.file_report import in_full
+
+        return in_full(self)
+
+    def __repr__(self) -> str:
+        return f"<FileReport of {self.path}: {self.verdict}. {self.message}>"
+
+    def __str__(self) -> str:
+        from verify.show.file_report import text
+
+        return text(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the file's part of the JSON of `backproof check`."""

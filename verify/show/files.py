@@ -22,6 +22,7 @@ from verify.homework.report import (
     UNREADABLE,
     FileReport,
 )
+from verify.show.file_report import COUNTED, in_full, style_of, verdict_text
 from verify.show.graders import of, why
 
 if TYPE_CHECKING:
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
 SCHEMA = 2
 STATUS = {AGREE: 0, DISAGREE: 1, UNDECIDED: 1, TIMEOUT: 1, CRASHED: 1, UNREADABLE: 2, NOTHING: 2}
 """The exit status of each verdict."""
-
-_STYLES = {AGREE: "green", DISAGREE: "red", UNDECIDED: "yellow", NOTHING: "dim"}
-_COUNTED = (AGREE, DISAGREE, UNDECIDED, CRASHED, TIMEOUT, UNREADABLE, NOTHING)
 
 
 def status(reports: Sequence[FileReport]) -> int:
@@ -49,7 +47,7 @@ def to_dict(reports: Sequence[FileReport], rubric: Rubric | None = None) -> dict
     return {
         "schema": SCHEMA,
         "files": [report.to_dict() | _points(report, rubric) for report in reports],
-        "summary": {verdict: counts[verdict] for verdict in _COUNTED},
+        "summary": {verdict: counts[verdict] for verdict in COUNTED},
     }
 
 
@@ -148,7 +146,7 @@ def table(reports: Sequence[FileReport], rubric: Rubric | None = None) -> Render
     from rich.console import Group
 
     if len(reports) == 1:
-        return Group(_in_full(reports[0]), *_marks(reports[0], rubric), "", *_fence(reports))
+        return Group(in_full(reports[0]), *_marks(reports[0], rubric), "", *_fence(reports))
     return Group(_summary(reports, rubric), "", _counts(reports), *_fence(reports))
 
 
@@ -193,7 +191,7 @@ def _summary(reports: Sequence[FileReport], rubric: Rubric | None) -> Table:
         right = sum(function.verdict == AGREE for function in report.functions)
         result.add_row(
             Text(report.path),
-            _verdict(report.verdict),
+            verdict_text(report.verdict),
             f"{right} of {len(report.functions)}" if report.functions else "",
             *points,
             Text("\n".join(_says(report))),
@@ -214,57 +212,9 @@ def _counts(reports: Sequence[FileReport]) -> Text:
 
     counts = Counter(report.verdict for report in reports)
     parts = [Text(f"{len(reports)} files: ", style="bold")]
-    for verdict in _COUNTED:
+    for verdict in COUNTED:
         if counts[verdict]:
-            parts.append(Text(f"{counts[verdict]} {verdict}, ", style=_style(verdict)))
+            parts.append(Text(f"{counts[verdict]} {verdict}, ", style=style_of(verdict)))
     result = Text.assemble(*parts)
     result.right_crop(2)
     return result
-
-
-def _in_full(report: FileReport) -> RenderableType:
-    from rich.console import Group
-    from rich.table import Table
-    from rich.text import Text
-
-    parts: list[RenderableType] = [
-        Text.assemble((report.verdict.upper(), f"bold {_style(report.verdict)}"), " ", report.path)
-    ]
-    if not report.functions:
-        return Group(*parts, Text(report.message), *_notes(report))
-    functions = Table(box=None, pad_edge=False, show_header=False)
-    functions.add_column(no_wrap=True)
-    functions.add_column(no_wrap=True)
-    functions.add_column(overflow="fold")
-    named = {finding.function for finding in report.diagnosis}
-    for function in report.functions:
-        says = "" if function.name in named else function.message
-        functions.add_row(Text(function.name), _verdict(function.verdict), Text(says))
-    parts += ["", functions]
-    for finding in report.diagnosis:
-        parts += ["", Text.assemble((f"{finding.function}: ", "bold"), finding.detail)]
-        if finding.source:
-            parts.append(Text(f"    {finding.where}:  {finding.source}"))
-        if finding.found:
-            parts.append(Text(f"    found      {finding.found}"))
-        if finding.expected:
-            parts.append(Text(f"    expected   {finding.expected}"))
-    return Group(*parts, *_notes(report))
-
-
-def _notes(report: FileReport) -> list[RenderableType]:
-    from rich.text import Text
-
-    if not report.remarks:
-        return []
-    return ["", *(Text(f"Note: {remark}", style="dim") for remark in report.remarks)]
-
-
-def _verdict(verdict: str) -> Text:
-    from rich.text import Text
-
-    return Text(verdict, style=_style(verdict))
-
-
-def _style(verdict: str) -> str:
-    return _STYLES.get(verdict, "magenta")

@@ -121,7 +121,7 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
                 else:
                     unseen = unseen or [outcome]
     if agreed and (wrong is None or not _called_alike(wrong[0], agreed[0])):
-        return Verdict(candidate, UNDECIDED, _not_run(candidate, unrun))
+        return Verdict(candidate, UNDECIDED, _not_run(case, candidate, unrun))
     if wrong is not None and not partial:
         findings = findings_of(case.found, case.door, candidate, wrong)
         return Verdict(candidate, DISAGREE, "", findings)
@@ -178,11 +178,12 @@ def _still_unrun(case: Case, unrun: Unrun, outcomes: Sequence[Outcome]) -> Unrun
     return unrun
 
 
-def _not_run(candidate: Candidate, unrun: Unrun) -> str:
+def _not_run(case: Case, candidate: Candidate, unrun: Unrun) -> str:
     cell, first = unrun[0]
     return (
         f"It was not judged: {candidate.name} is right as far as it ran, but no inputs were found "
-        f"with which `{ast.unparse(first)}` ({where(cell, first.lineno)}) runs. {_NEXT}"
+        f"with which `{ast.unparse(first)}` ({where(cell, first.lineno)}) runs. "
+        f"{case.next_step}"
     )
 
 
@@ -284,6 +285,11 @@ def _agrees(case: Case, candidate: Candidate, outcomes: Sequence[Outcome]) -> Ve
             f"{name} divides the gradients of its parameters by the number of examples "
             f"(here {averaged}), which its forward pass does not."
         )
+    if carried := next((o.carried for o in outcomes if o.carried), 0):
+        remarks.append(
+            f"{name} leaves the gradient of its input {carried} times the derivative, as the "
+            "course does: the average is taken in the gradients of the parameters."
+        )
     if (slight := max(outcome.slight for outcome in outcomes)) > 1e-7:
         remarks.append(
             f"{name} is off by up to {slight:.0e} of its size, as a guard against division by "
@@ -314,7 +320,6 @@ _INSIDE = (
     "{name} computes gradients that do not leave it: put them into a function that returns them, "
     "and name three functions with --loss, --grads, --params."
 )
-_NEXT = "Name three functions with --loss, --grads, --params, and any gradient can be checked."
 
 
 def _obstacle(
@@ -335,16 +340,16 @@ def _obstacle(
         labels = ", ".join(t.gradient.label for t in unseen[0].unseen)
         return (
             f"It was not judged: differences of its forward pass say too little of {labels} to "
-            f"see an error of a tenth. {_NEXT}"
+            f"see an error of a tenth. {case.next_step}"
         )
     notes = case.obstacles.get(name, [])
     raised = [note for note in notes if isinstance(note, Raised)]
     said = [note for note in notes if isinstance(note, str)]
     if said:
-        return f"It was not judged: {said[0]}. {_NEXT}"
+        return f"It was not judged: {said[0]}. {case.next_step}"
     if raised:
         return (
             f"It was not judged: no inputs were found on which its forward pass runs (the last "
-            f"try: {raised[-1].sentence.rstrip('.')[:160]}). {_NEXT}"
+            f"try: {raised[-1].sentence.rstrip('.')[:160]}). {case.next_step}"
         )
-    return f"It was not judged: no forward pass that belongs to it was found. {_NEXT}"
+    return f"It was not judged: no forward pass that belongs to it was found. {case.next_step}"

@@ -118,7 +118,11 @@ def measure(
 
 
 def is_summed(door: Door, experiment: Experiment) -> bool:
-    """Say whether a loss is a sum over examples: of every example taken twice it is doubled."""
+    """Say whether a loss is a sum over examples: of every example taken twice it is doubled.
+
+    One that stays as it is then, along either axis, is an average over examples already.
+    """
+    summed = False
     recipe = Recipe(experiment.forward, experiment.outputs)
     main = np.asarray(experiment.given.get(experiment.main, 0.0))
     once = door.run(recipe, experiment.given)
@@ -135,9 +139,10 @@ def is_summed(door: Door, experiment: Experiment) -> bool:
         one, two = array_of(once[0]), array_of(twice[0])
         if one is None or two is None or one.size * two.size != 1:
             continue
-        if np.allclose(two, 2 * one, rtol=1e-6):
-            return True
-    return False
+        if np.allclose(two, one, rtol=1e-6):
+            return False
+        summed = summed or bool(np.allclose(two, 2 * one, rtol=1e-6))
+    return summed
 
 
 def _arrays(answer: Sequence[Any] | Raised) -> list[np.ndarray] | None:

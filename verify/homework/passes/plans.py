@@ -58,6 +58,12 @@ class Case:
     """The file's own calls, by the qualified name of the function, once they were recorded."""
     ran: set[str] = field(default_factory=set)
     """The passes that ran on some inputs, with arguments that were no guess."""
+    observed: bool = False
+    """Whether these are calls of the user's own run: then they are tried first."""
+    next_step: str = (
+        "Name three functions with --loss, --grads, --params, and any gradient can be checked."
+    )
+    """What helps where a pass could not be judged."""
 
     def recorded(self, name: str) -> dict[str, Any] | None:
         """Return the first call that the file's own statements make of a function, if any."""
@@ -92,6 +98,8 @@ class Leaf:
 
 def plans(case: Case, candidate: Candidate) -> Iterator[list[Experiment]]:
     """Yield the ways to judge a candidate, the likeliest first: the experiments of each."""
+    if case.observed:
+        yield from _of_recorded(case, candidate)
     for side in sides(case.found, case.door, candidate.owner):
         others = (
             methods_of(case.found, candidate.owner) if candidate.owner else (case.found.functions)
@@ -100,7 +108,8 @@ def plans(case: Case, candidate: Candidate) -> Iterator[list[Experiment]]:
             for forward in _forwards(case.found, candidate):
                 yield from _of_pair(case, candidate, side, forward, None)
         yield from _of_loss_and_gradient(case, candidate, side, None)
-    yield from _of_recorded(case, candidate)
+    if not case.observed:
+        yield from _of_recorded(case, candidate)
 
 
 def _of_recorded(case: Case, candidate: Candidate) -> Iterator[list[Experiment]]:

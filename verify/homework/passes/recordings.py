@@ -1,7 +1,8 @@
 """What the file's own calls say of inputs: the structure is theirs, floating values are drawn anew.
 
 Integers, labels, texts and flags stay as they were; arrays of 0 and 1 too. Where a call was of a
-method, its object is made again from the attributes that it had.
+method, its object is made again from the attributes that it had; in a live process it is a copy,
+with other parameters.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from verify.homework.passes.inputs import Arguments, draw
-from verify.homework.passes.objects import Side
+from verify.homework.passes.objects import Side, parameters_in
 from verify.homework.run.door import Expression, Step
-from verify.homework.run.wire import Opaque
+from verify.homework.run.wire import Opaque, Stored
 
 
 class _UnfitError(ValueError):
@@ -38,6 +39,11 @@ def side_of(owner: str, call: Mapping[str, Any]) -> Side | None:
     if not isinstance(state, Mapping):
         return None
     given: dict[str, Any] = {}
+    if "object" in call:
+        copied: list[Step] = [("call", ("copier", call["object"]), [], {})]
+        for path, holder, key, value in parameters_in(state):
+            copied.append(("put", holder, key, _expression(value, path, given)))
+        return Side(owner, tuple(copied), given)
     steps: list[Step] = [("call", ("bare", owner), [], {})]
     for name, value in state.items():
         try:
@@ -68,13 +74,15 @@ def _expression(value: Any, path: str, given: dict[str, Any]) -> Expression:
     if isinstance(value, np.ndarray):
         given[path] = _anew(value, path)
         return ("in", path)
+    if isinstance(value, Stored):
+        return ("copy", value.key)
+    if isinstance(value, Opaque):
+        raise _UnfitError(path)
     if isinstance(value, Mapping):
         return ("dict", [[k, _expression(v, f"{path}.{k}", given)] for k, v in value.items()])
     if isinstance(value, (list, tuple)):
         kind = "list" if isinstance(value, list) else "tuple"
         return (kind, [_expression(v, f"{path}.{i}", given) for i, v in enumerate(value)])
-    if isinstance(value, Opaque):
-        raise _UnfitError(path)
     if isinstance(value, float):
         given[path] = value if value else 0.3
         return ("in", path)

@@ -2,7 +2,9 @@
 
 A pass is right if every gradient is that of its own forward pass within error bars, in every
 setting. Gradients of parameters that are all 1/N of the derivative are right too: the average
-over N examples is taken there. An agreement counts where an error of a tenth would have shown.
+over N examples is taken there. So is a gradient of the input that is N times the derivative of an
+average, where all gradients of parameters are right: that is the course's dA. An agreement counts
+where an error of a tenth would have shown.
 """
 
 from __future__ import annotations
@@ -41,6 +43,8 @@ class Outcome:
     averaged: int = 0
     """The N by which the gradients of the parameters are divided, 0 if they are not."""
     slight: float = 0.0
+    carried: int = 0
+    """The N by which the gradient of the input is not divided, 0 if it is."""
 
     @property
     def judged(self) -> bool:
@@ -71,9 +75,13 @@ def weigh(experiment: Experiment, measurement: Measurement | Obstacle, averages:
             ]  # fmt: skip
             if len(rest) < len(chosen) and _averages(tensors, size):
                 chosen, averaged = rest, size
+    chosen, carried = _without_course_input(experiment, tensors, chosen)
     scale = 1 / averaged if averaged else 1.0
     unseen = tuple(t for t in tensors if t not in chosen and not _resolved(t))
-    worst = max((_slight(t, scale) for t in tensors if t not in chosen), default=0.0)
+    scales = [(t, 1.0 if _is_main(t, experiment) else scale) for t in tensors if t not in chosen]
+    if carried:
+        scales = [(t, carried if t.gradient.of == experiment.main else s) for t, s in scales]
+    worst = max((_slight(t, s) for t, s in scales), default=0.0)
     return Outcome(
         experiment,
         measurement,
@@ -81,7 +89,24 @@ def weigh(experiment: Experiment, measurement: Measurement | Obstacle, averages:
         tensors if all(map(_is_zero, tensors)) else unseen,
         averaged,
         worst,
+        carried,
     )
+
+
+def _without_course_input(
+    experiment: Experiment, tensors: Sequence[Measured], wrong: list[Measured]
+) -> tuple[list[Measured], int]:
+    """Return what is wrong without a gradient of the input in the course's convention, and its N.
+
+    Its dA is m times the derivative, and the average is taken in the gradients of the parameters.
+    """
+    inputs = [t for t in wrong if t.gradient.of == experiment.main]
+    if experiment.weights == "drawn" or inputs != wrong or len(tensors) == len(wrong):
+        return wrong, 0
+    for size in _batches(experiment):
+        if all(is_right(t, size) for t in inputs) and inputs:
+            return [], size
+    return wrong, 0
 
 
 def _is_main(tensor: Measured, experiment: Experiment) -> bool:

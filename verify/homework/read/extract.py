@@ -98,9 +98,13 @@ class Extract:
     """Names that the top level gives to what is not run: data, trained parameters."""
     rest: tuple[Statement, ...] = ()
     """The statements that are not taken: training, plotting, reading of files."""
+    labels: Mapping[int | None, str] = field(default_factory=dict)
+    """What the code of a cell is called in a traceback, where it runs already."""
 
     def label(self, cell: int | None) -> str:
         """Return the name of a cell's code in a traceback."""
+        if cell in self.labels:
+            return self.labels[cell]
         return self.path.name if cell is None else f"{self.path.name}, cell {cell}"
 
     @property

@@ -78,6 +78,8 @@ def attempted(
     except CallError:
         raise
     except BaseException as fault:
+        if workspace.live and isinstance(fault, KeyboardInterrupt):
+            raise
         what, verdict = _consequence(workspace, fault, args, kwargs)
         places = _places(workspace, fault)
         place = places[-1] if places else None

@@ -1,7 +1,8 @@
 """The narrow door: "call this on these arrays", and arrays come back.
 
-The judge forks a worker that runs a file's definitions and answers questions; it never runs them
-itself. A question holds a recipe: steps that call functions and methods, and expressions for what
+Behind it is a worker that the judge forks: it runs a file's definitions and answers questions; the
+judge never runs them itself. Or it is this process, for a notebook that checks itself (`run.live`).
+A question holds a recipe: steps that call functions and methods, and expressions for what
 they are given. Instances, caches and whatever else a file makes stay on the far side. Every
 evaluation of a recipe gets fresh copies of its inputs, the same random numbers, and the file's
 global names as they were.
@@ -16,11 +17,14 @@ global names as they were.
                 ("vars", expression)  the attributes of an object, as a dict
                 ("softmax", expression)  of the rows of an array
                 ("bare", class)  an object of a class, made without its constructor
+                ("copy", key)  a copy of what was kept of a live process's run
+                ("copier", key)  what makes such a copy, to be called
 """
 
 from __future__ import annotations
 
 import contextlib
+import copy
 import os
 import select
 import signal
@@ -29,7 +33,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -72,12 +76,28 @@ class DoorError(RuntimeError):
         self.status = status
 
 
-class Door:
-    """The near side: questions to the worker that runs one file."""
+Question = Mapping[str, Any]
+Answer = dict[str, Any]
 
-    def __init__(self, pid: int, reader: int, writer: int, opened: Callable[[], Workspace]):
-        self._pid, self._reader, self._writer, self._opened = pid, reader, writer, opened
-        self.status: int | None = None
+
+class FarSide(Protocol):
+    """What answers questions: a worker, or this process."""
+
+    def ask(self, question: Question) -> Answer:
+        """Return the answer to a question; raise DoorError where nobody is there any more."""
+
+    def record(self, wanted: list[str], seconds: float) -> dict[str, dict[str, Any]]:
+        """Return the calls that are known of functions, as `Door.record` does."""
+
+    def close(self) -> None:
+        """Answer nothing more."""
+
+
+class Door:
+    """The near side: questions to what holds the definitions of one file."""
+
+    def __init__(self, far: FarSide):
+        self._far = far
 
     def run(self, recipe: Recipe, given: Arrays) -> tuple[Any, ...] | Raised:
         """Return what a recipe's wanted expressions are, as trees, or what it raised."""
@@ -131,17 +151,47 @@ class Door:
         """Return the first call that the file's own statements make of each wanted function.
 
         By its qualified name: `arguments` by name, and for a method `state`, its object's
-        attributes. It is done behind a door of its own: what the statements change is gone with it.
+        attributes.
         """
-        door = open_door(self._opened)
+        return self._far.record(list(wanted), seconds)
+
+    def close(self) -> None:
+        """Ask nothing more."""
+        self._far.close()
+
+    def _ask(self, what: str, **question: Any) -> Answer:
+        return self._far.ask({"ask": what, **question})
+
+
+class _Worker:
+    """A worker that runs one file, seen from the judge."""
+
+    def __init__(self, pid: int, reader: int, writer: int, opened: Callable[[], Workspace]):
+        self._pid, self._reader, self._writer, self._opened = pid, reader, writer, opened
+        self.status: int | None = None
+
+    def ask(self, question: Question) -> Answer:
         try:
-            return door._record(list(wanted), seconds)
+            send(self._writer, question)
+            answer = receive(self._reader)
+        except (OSError, WireError):
+            answer = None
+        if not isinstance(answer, dict):
+            self._wait()
+            raise DoorError(self.status)
+        return answer
+
+    def record(self, wanted: list[str], seconds: float) -> dict[str, dict[str, Any]]:
+        """Run the statements in a worker of their own: what they change is gone with it."""
+        worker = _forked(self._opened)
+        try:
+            return worker._recorded(wanted, seconds)
         except (OSError, WireError):
             return {}
         finally:
-            door.close()
+            worker.close()
 
-    def _record(self, wanted: list[str], seconds: float) -> dict[str, dict[str, Any]]:
+    def _recorded(self, wanted: list[str], seconds: float) -> dict[str, dict[str, Any]]:
         send(self._writer, {"ask": "record", "wanted": wanted, "seconds": seconds})
         if not select.select([self._reader], [], [], seconds + PATIENCE)[0]:
             return {}
@@ -149,7 +199,6 @@ class Door:
         return dict(answer["calls"]) if isinstance(answer, dict) else {}
 
     def close(self) -> None:
-        """End the worker."""
         for descriptor in (self._reader, self._writer):
             with contextlib.suppress(OSError):
                 os.close(descriptor)
@@ -162,20 +211,13 @@ class Door:
         with contextlib.suppress(ChildProcessError):
             self.status = os.waitpid(self._pid, 0)[1]
 
-    def _ask(self, what: str, **question: Any) -> dict[str, Any]:
-        try:
-            send(self._writer, {"ask": what, **question})
-            answer = receive(self._reader)
-        except (OSError, WireError):
-            answer = None
-        if not isinstance(answer, dict):
-            self._wait()
-            raise DoorError(self.status)
-        return answer
-
 
 def open_door(opened: Callable[[], Workspace]) -> Door:
     """Fork the worker that opens a workspace and answers questions about it."""
+    return Door(_forked(opened))
+
+
+def _forked(opened: Callable[[], Workspace]) -> _Worker:
     here_reader, far_writer = os.pipe()
     far_reader, here_writer = os.pipe()
     with warnings.catch_warnings():
@@ -191,7 +233,7 @@ def open_door(opened: Callable[[], Workspace]) -> Door:
         os._exit(0)
     os.close(far_reader)
     os.close(far_writer)
-    return Door(pid, here_reader, here_writer, opened)
+    return _Worker(pid, here_reader, here_writer, opened)
 
 
 # The far side.
@@ -202,10 +244,15 @@ def _serve(workspace: Workspace, reader: int, writer: int) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         while (question := receive(reader)) is not None:
-            answer = _ANSWERS[question["ask"]](workspace, question)
+            answer = answered(workspace, question)
             if os.getpid() != me:
                 os._exit(0)  # the file forked, and this is the copy
             send(writer, answer)
+
+
+def answered(workspace: Workspace, question: Question) -> Answer:
+    """Answer a question about a workspace."""
+    return _ANSWERS[question["ask"]](workspace, question)
 
 
 def _about(workspace: Workspace, question: Mapping[str, Any]) -> dict[str, Any]:
@@ -278,13 +325,14 @@ def _observed(
         note(frame, cells[frame.f_code.co_filename], event)
         return trace
 
+    before = sys.gettrace()
     sys.settrace(trace)
     try:
         _Run(workspace, question["given"]).results(Recipe(*question["recipe"]))
     except _StepError:
         pass  # what ran before it did
     finally:
-        sys.settrace(None)
+        sys.settrace(before)
 
 
 def _answer_sweep(workspace: Workspace, question: Mapping[str, Any]) -> dict[str, Any]:
@@ -335,9 +383,7 @@ class _Run:
         self.replaced: list[tuple[Any, str, Any]] = []
 
     def results(self, recipe: Recipe) -> list[Any]:
-        names = self.workspace.names
-        before = dict(names)
-        kept = {k: v.copy() for k, v in names.items() if _is_small(v)}
+        contents = self.workspace.contents
         self.workspace.random.restart()
         number = -1
         try:
@@ -356,10 +402,7 @@ class _Run:
         finally:
             for owner, name, old in reversed(self.replaced):
                 setattr(owner, name, old)
-            names.clear()
-            names.update(before)
-            for name, array in kept.items():
-                names[name][...] = array
+            contents.put_back()
 
     def _do(self, step: Sequence[Any]) -> None:
         kind, *rest = step
@@ -409,6 +452,10 @@ class _Run:
         if kind == "softmax":
             scores = np.exp(self._value(rest[0]))
             return scores / scores.sum(axis=-1, keepdims=True)
+        if kind == "copy":
+            return copy.deepcopy(self.workspace.objects[rest[0]])
+        if kind == "copier":
+            return lambda: copy.deepcopy(self.workspace.objects[rest[0]])
         if kind == "bare":
             made = self.workspace.names[rest[0]]
             return lambda: made.__new__(made)
@@ -465,10 +512,6 @@ def _shown(function: Sequence[Any]) -> str:
     if kind == "at":
         return str(rest[1])
     return "it"
-
-
-def _is_small(value: Any) -> bool:
-    return isinstance(value, np.ndarray) and value.size <= 10_000 and value.flags.writeable
 
 
 _ANSWERS: dict[str, Callable[[Workspace, Mapping[str, Any]], dict[str, Any]]] = {

@@ -18,6 +18,7 @@ from __future__ import annotations
 import ast
 import builtins
 import contextlib
+import functools
 import importlib
 import random
 import sys
@@ -30,6 +31,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from verify.homework.read.extract import Extract, UnreadableError, extract, extract_script
+from verify.homework.run.contents import Contents, random_numbers
 from verify.homework.run.faults import words
 from verify.homework.run.fence import seal
 from verify.homework.run.private_copy import LEVELS
@@ -127,6 +129,18 @@ class Workspace:
     """What replaces a course's helper modules, for a file of a course."""
     everything: bool = False
     """Whether everything that is installed can be imported, not only Python's own library."""
+    objects: Mapping[str, Any] = field(default_factory=dict)
+    """What a recipe may have copies of: objects that a live process's own run made."""
+    live: bool = False
+    """Whether this is the user's own process, in which an interrupt is the user's."""
+
+    @functools.cached_property
+    def contents(self) -> Contents:
+        """What the namespace held when it was first asked for.
+
+        In a live process the random numbers are the process's own.
+        """
+        return Contents(self.names, random_numbers() if self.live else ())
 
     def remark(self, sentence: str) -> None:
         """Add a remark, once."""

@@ -24,20 +24,35 @@ def private_copy(path: Path, folder: Path) -> Path:
     Raises OSError if the file cannot be read.
     """
     path = path.absolute()
-    root = path.parents[min(LEVELS, len(path.parents) - 1)]
-    copied: set[Path] = set()
-    waiting = [path]
-    while waiting:
-        source = waiting.pop()
+    root = _root(path)
+    for source in files_of(path):
         copy = folder / source.relative_to(root)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, copy)
-        copied.add(source)
-        for name in _named(copy.read_bytes()):
-            module = _module(name, source, root)
-            if module is not None and module not in copied:
-                waiting.append(module)
     return folder / path.relative_to(root)
+
+
+def files_of(path: Path) -> list[Path]:
+    """Return a file, whose path is absolute, and what it may import.
+
+    Raises OSError if the file cannot be read.
+    """
+    root = _root(path)
+    found: dict[Path, None] = {path: None}
+    waiting = [path]
+    while waiting:
+        source = waiting.pop()
+        for name in _named(source.read_bytes()):
+            module = _module(name, source, root)
+            if module is not None and module not in found:
+                found[module] = None
+                waiting.append(module)
+    return list(found)
+
+
+def _root(path: Path) -> Path:
+    """Return the folder above a file up to which it may import."""
+    return path.parents[min(LEVELS, len(path.parents) - 1)]
 
 
 def _named(content: bytes) -> Iterator[tuple[str, ...]]:

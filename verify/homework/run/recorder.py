@@ -149,14 +149,14 @@ def _wrapped(
             state = None
             if method and bound:
                 state = _copied(dict(getattr(bound.pop(next(iter(bound))), "__dict__", {})))
-            kept = {k: _copied(v) for k, v in names.items() if _is_data(k, v)} if not method else {}
+            kept = {k: _copied(v) for k, v in names.items() if is_data(k, v)} if not method else {}
             note(name, {"arguments": _copied(bound), "state": state, "globals": kept})
         return function(*args, **kwargs)
 
     return call
 
 
-def _is_data(name: str, value: Any) -> bool:
+def is_data(name: str, value: Any) -> bool:
     """Say whether a global name holds a number or an array that a function may read."""
     if name.startswith("__"):
         return False

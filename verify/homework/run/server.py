@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from verify.homework.report import (
     UNREADABLE,
     FileReport,
     FunctionVerdict,
+    Progress,
     from_data,
 )
 from verify.homework.run import processes
@@ -59,9 +60,6 @@ REPORT = 64
 SLACK = 512 * MEGABYTE
 """Memory that XLA's threads ask for and hardly use, on top of what a file may hold."""
 
-
-Progress = Callable[[str, Sequence[FunctionVerdict], Sequence[Finding]], None]
-"""Takes the name of a function before it is judged, and the verdicts and findings so far."""
 
 Judge = Callable[[Path, str, NamedFunctions | None, Progress, float, int], FileReport]
 """From a file, the path to show for it, what to judge in it, its seconds and the seed of the run,

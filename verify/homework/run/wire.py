@@ -28,6 +28,12 @@ class Opaque(NamedTuple):
     kind: str
 
 
+class Stored(NamedTuple):
+    """An object of a live process's own run, of which a recipe can have copies."""
+
+    key: str
+
+
 class WireError(ValueError):
     """A message is not what it should be."""
 

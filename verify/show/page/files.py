@@ -15,7 +15,7 @@ from verify.report import versions
 from verify.show.files import fence_and_faults
 from verify.show.graders import of, why
 from verify.show.page.findings import badge, box, notes
-from verify.show.page.markup import Html, document, element, number, table
+from verify.show.page.markup import Html, document, element, number, style, table
 from verify.show.page.matrix_entries import Entries, worst_entries
 
 if TYPE_CHECKING:
@@ -41,6 +41,19 @@ def files_page(reports: Sequence[FileReport], rubric: Rubric | None = None) -> s
         ),
     ]
     return document(f"{title}, Backproof", sections)
+
+
+def file_fragment(report: FileReport) -> str:
+    """Return a report as a fragment for the output of a notebook cell."""
+    return element(
+        "div",
+        style(),
+        element("p", badge(report.verdict), " ", report.path, ". ", report.message),
+        [box(f, "p", f"{f.function}: {f.tensor}") for f in report.diagnosis],
+        _functions(report),
+        notes(report.remarks),
+        class_="backproof",
+    )
 
 
 def _heading(reports: Sequence[FileReport]) -> tuple[list[Html], str]:

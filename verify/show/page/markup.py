@@ -9,7 +9,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-VOID = {"meta", "br", "line", "rect", "circle", "image", "path", "polygon"}
+VOID = {"input", "meta", "br"}
+SVG_VOID = {"line", "rect", "circle", "image", "path", "polygon"}
 
 
 class Html(str):
@@ -30,8 +31,8 @@ def element(name: str, /, *content: Any, **attributes: Any) -> Html:
         for key, value in attributes.items()
         if value is not None and value is not False
     )
-    if name in VOID:
-        return Html(f"<{name}{written}>" if name in {"meta", "br"} else f"<{name}{written}/>")
+    if name in VOID | SVG_VOID:
+        return Html(f"<{name}{written}>" if name in VOID else f"<{name}{written}/>")
     return Html(f"<{name}{written}>{join(content)}</{name}>")
 
 
