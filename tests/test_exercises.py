@@ -167,6 +167,24 @@ def test_a_function_that_overwrites_its_arguments_is_judged_by_what_it_returns()
     assert check(dropout_backward).ok
 
 
+def test_a_gradient_that_is_overwritten_for_the_next_one_accuses_none():
+    def linear_backward(dZ, A_prev, W):
+        dA_prev = W.T @ dZ
+        dZ /= A_prev.shape[1]
+        return dA_prev, dZ @ A_prev.T, dZ.sum(axis=1, keepdims=True)
+
+    assert check(linear_backward).ok
+
+
+def test_what_is_not_finite_is_wrong():
+    def dropout_backward(dA, mask, keep_prob):
+        return dA * mask * np.nan
+
+    answer = check(dropout_backward)
+    assert answer.marks == {"dA": "wrong"}
+    assert "is nan, expected" in repr(answer)
+
+
 def test_a_function_of_another_name_is_refused():
     with pytest.raises(
         ValueError, match="written: got backward, expected a function named sigmoid"

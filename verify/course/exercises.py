@@ -162,11 +162,10 @@ def _agrees(exercise: Exercise, name: str, written: Written) -> bool:
     from verify.layer import check_vjp
 
     def mixed(*arguments: Any) -> Any:
-        pairs = zip(
-            _several(written(*arguments)), _several(exercise.right(*arguments)), strict=True
-        )
+        ours, found = exercise.right(*arguments), written(*deepcopy(arguments))
+        pairs = zip(_several(found), _several(ours), strict=True)
         chosen = dict(zip(exercise.gradients, pairs, strict=True))
-        values = tuple(found if n == name else ours for n, (found, ours) in chosen.items())
+        values = tuple(theirs if n == name else own for n, (theirs, own) in chosen.items())
         return values if len(values) > 1 else values[0]
 
     def backward(cotangent: Array, *inputs: Array) -> Any:
@@ -193,7 +192,7 @@ def _mistake(exercise: Exercise, name: str, found: Array, right: Array) -> Findi
         return Finding("gradient-scaled", name, says=says, values=scaled)
     place = np.unravel_index(np.argmax(np.abs(found - right)), right.shape)
     entry: dict[str, Any] = {"name": name, "place": [*map(int, place)], "found": found[place]}
-    says = "{name} is none of the usual slips. {name}{place}: {found:.6g}, expected {right:.6g}."
+    says = "{name} is none of the usual slips. {name}{place} is {found:.6g}, expected {right:.6g}."
     return Finding("unknown", name, says=says, values={**entry, "right": right[place]})
 
 
