@@ -136,7 +136,7 @@ def _functions(value: Any) -> Iterator[types.FunctionType]:
     """Yield a function, or the methods of a class; of what is decorated, what is inside."""
     parts = vars(value).values() if isinstance(value, type) else (value,)
     for part in parts:
-        plain = getattr(part, "__func__", None) or getattr(part, "fget", None) or part
+        plain = part.__func__ if isinstance(part, (staticmethod, classmethod)) else part
         if isinstance(plain, types.FunctionType):
             inner = inspect.unwrap(plain)
             if isinstance(inner, types.FunctionType):
