@@ -505,3 +505,61 @@ def test_what_the_textbook_judged_is_the_files_own_word_and_nothing_else(tmp_pat
     """
     assert judged(tmp_path, exercise).advisory == ("linear_backward",)
     assert judged(tmp_path, PAIR.replace("{db}", "dout.sum(0)")).advisory == ()
+
+
+LINEAR = """
+import numpy as np
+
+def linear(A, W, b):
+    return W @ A + b
+
+def linear_backward(dZ, A, W, b):
+    return W.T @ dZ, {dW}, {db}
+"""
+
+SOFTMAX = """
+import numpy as np
+
+def softmax_cross_entropy(Z, Y):
+    e = np.exp(Z - Z.max(axis=0, keepdims=True))
+    return -(Y * np.log(e / e.sum(axis=0, keepdims=True))).sum() / Z.shape[1]
+
+def softmax_cross_entropy_backward(Z, Y):
+    e = np.exp(Z - Z.max(axis=0, keepdims=True))
+    return {dZ}
+"""
+
+RIGHT_SUM = "dZ.sum(axis=1, keepdims=True)"
+A_MINUS_Y = "(e / e.sum(axis=0, keepdims=True) - Y)"
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict", "bugs"),
+    [
+        (LINEAR.format(dW="dZ @ A.T", db=RIGHT_SUM), "agree", []),
+        (LINEAR.format(dW="dZ @ A.T / A.shape[1]", db=RIGHT_SUM), "disagree",
+         ["weights-averaged-twice"]),
+        (LINEAR.format(dW="dZ @ A.T", db="dZ.mean(axis=1, keepdims=True)"), "disagree",
+         ["bias-averaged-twice"]),
+        (LINEAR.format(dW="dZ @ A.T", db="dZ"), "undecided", []),
+        (SOFTMAX.format(dZ=f"{A_MINUS_Y} / Z.shape[1]"), "agree", []),
+        (SOFTMAX.format(dZ=A_MINUS_Y), "disagree", ["gradient-not-averaged"]),
+    ],
+)  # fmt: skip
+def test_what_is_right_for_one_example_alone_is_not_cleared(tmp_path, text, verdict, bugs):
+    report = judged(tmp_path, text)
+    assert (report.verdict, [finding.bug for finding in report.diagnosis]) == (verdict, bugs)
+
+
+@pytest.mark.parametrize(("dA", "verdict"), [("dA * mask / keep_prob", "agree"),
+                                             ("dA * mask", "disagree"),
+                                             ("dA / keep_prob", "disagree")])  # fmt: skip
+def test_dropout_is_paired_by_its_name_and_its_mask_is_drawn(tmp_path, dA, verdict):
+    text = f"""
+    def dropout(A, mask, keep_prob):
+        return A * mask / keep_prob
+
+    def dropout_backward(dA, mask, keep_prob):
+        return {dA}
+    """
+    assert judged(tmp_path, text).verdict == verdict

@@ -5,7 +5,7 @@ stem of a pass (`conv` of `conv_forward_naive`), in one or several forms; and `S
 values in which an argument that is a number or a dict of them is tried. A form is
 
     ("array", shape)   ("small", shape)   ("positive", shape)   ("chances", shape)
-    ("labels", shape, classes)   ("onehot", shape)   ("binary", shape)
+    ("labels", shape, classes)   ("onehot", shape)   ("onehot-columns", shape)   ("binary", shape)
     ("softmax", shape)  the softmax, along rows, of scores that the gradient is then of
     ("number", value)   ("setting", name)   ("dict", {key: shape})
 """

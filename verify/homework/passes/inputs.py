@@ -227,7 +227,7 @@ def _by_trial(
             forms = [known] if known else list(_in_layout(name, place, layout, required))
             options.append([(name, form) for form in forms])
         if all(options):
-            for chosen in itertools.islice(itertools.product(*options), 12):
+            for chosen in itertools.islice(itertools.product(*options), 13):
                 yield tier, {**usual, **dict(chosen)}
 
 
@@ -268,6 +268,8 @@ def _in_layout(
     predicted = any(_PREDICTED.fullmatch(other) for other in required)
     if _LABELS.fullmatch(name) and (place or predicted):
         yield from _label_forms(layout, required)
+    elif _MASK.fullmatch(name):
+        yield ("binary", x)
     elif _WEIGHT.fullmatch(name):
         yield ("array", layout["w"])
     elif _GAMMA.fullmatch(name) and "gamma" in layout:
@@ -314,6 +316,8 @@ def _label_forms(layout: Mapping[str, tuple[int, ...]], required: Sequence[str])
             yield ("binary", (1, x[1]))
         yield ("array", x)
         yield ("binary", x)
+        if len(x) == 2:
+            yield ("onehot-columns", x)
 
 
 def _settings(
@@ -383,10 +387,10 @@ def _value(form: Form, rng: np.random.Generator) -> Any:
     if kind == "labels":
         classes = more[0] if more else 3
         return np.arange(int(np.prod(shape))).reshape(shape) % classes
-    if kind == "onehot":
-        hot = np.zeros(shape)
-        hot[np.arange(shape[0]), np.arange(shape[0]) % shape[1]] = 1
-        return hot
+    if kind in ("onehot", "onehot-columns"):
+        examples, classes = shape if kind == "onehot" else shape[::-1]
+        hot = np.eye(classes)[np.arange(examples) % classes]
+        return hot if kind == "onehot" else hot.T.copy()
     if kind == "binary":
         return (np.arange(int(np.prod(shape))).reshape(shape) % 3 == 1).astype(float)
     if kind == "chances":

@@ -12,12 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from verify.catalogue import UNNAMED
 from verify.findings import Finding, where
 from verify.homework.passes.composed import composed, of_scores
 from verify.homework.passes.diagnosis import findings_of
 from verify.homework.passes.engine import operators
 from verify.homework.passes.experiment import Experiment, cotangent_name, stirred
-from verify.homework.passes.measure import Measurement, Obstacle, is_summed, measure
+from verify.homework.passes.inputs import is_label
+from verify.homework.passes.measure import Measured, Measurement, Obstacle, is_summed, measure
 from verify.homework.passes.plans import Case, plans
 from verify.homework.passes.verdicts import Outcome, relative_error, shaped, weigh
 from verify.homework.read.discover import Candidate, methods_of
@@ -81,6 +83,8 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
         if judged and all(outcome.agrees for outcome in judged):
             if wrong is not None and wrong[0].experiment.tier < tier:
                 break
+            if wrong is not None and _is_of_one(judged[0].experiment, wrong[0].experiment):
+                return _of_several(case, candidate, wrong)
             if (fault := next(filter(None, map(_fault, outcomes)), "")) and not partial:
                 return Verdict(candidate, CRASHED, fault)
             if unmatched := experiments[0].unmatched:
@@ -94,6 +98,14 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
                 if other.wrong and not partial:
                     wrong = [other]
                     break
+            if (
+                tier >= 2
+                and candidate.owner is None
+                and (several := _of_more(judged[0].experiment)) is not None
+            ):
+                other = weigh(several, measure(case.door, several, share, seed), averages)
+                if other.wrong:
+                    return _of_several(case, candidate, [other])
             tried.add(called)
             before = len(unrun)
             unrun = _still_unrun(case, unrun, judged)
@@ -190,6 +202,57 @@ def _not_run(case: Case, candidate: Candidate, unrun: Unrun) -> str:
 def _called_alike(one: Outcome, other: Outcome) -> bool:
     """Say whether a pass is called in the same way in two experiments, on other inputs."""
     return one.experiment.backward[-1] == other.experiment.backward[-1]
+
+
+def _is_of_one(one: Experiment, several: Experiment) -> bool:
+    """Say whether an experiment is another with a single example, where most mistakes hide."""
+    sizes = [
+        (np.shape(value), np.shape(several.given.get(name, 0.0)))
+        for name, value in one.given.items()
+        if np.ndim(value) == np.ndim(several.given.get(name, 0.0))
+    ]
+    return one.backward[-1] == several.backward[-1] and any(
+        a == 1 < b for here, there in sizes for a, b in zip(here, there, strict=True)
+    )
+
+
+def _of_more(experiment: Experiment) -> Experiment | None:
+    """Return an experiment of one example, a column, with several of them; None if it has more."""
+    main = np.asarray(experiment.given.get(experiment.main, 0.0))
+    if experiment.weights != "drawn" or main.ndim != 2 or main.shape[1] != 1:
+        return None
+    columns = main * np.array([[1.0, -0.8, 0.6, 1.3]])
+    return replace(experiment, given={**experiment.given, experiment.main: columns})
+
+
+def _misshapen(outcomes: Sequence[Outcome]) -> list[Measured]:
+    """Return the wrong gradients that have another shape than what they are of."""
+    return [
+        wrong.tensor
+        for outcome in outcomes
+        for wrong in outcome.wrong
+        if wrong.tensor.found_shape != wrong.tensor.shape
+    ]
+
+
+def _of_several(case: Case, candidate: Candidate, wrong: list[Outcome]) -> Verdict:
+    """Return the verdict on a pass that is right for one example, and wrong for several.
+
+    It may be meant for one, where its gradients have other shapes for several; or for labels of
+    another kind than were tried, unless its mistake has a name.
+    """
+    findings = findings_of(case.found, case.door, candidate, wrong)
+    named = all(finding.bug not in UNNAMED for finding in findings)
+    if not _misshapen(wrong) and (named or not any(map(is_label, wrong[0].experiment.given))):
+        return Verdict(candidate, DISAGREE, "", findings)
+    wrongs = ", ".join(dict.fromkeys(w.tensor.gradient.label for o in wrong for w in o.wrong))
+    return Verdict(
+        candidate,
+        UNDECIDED,
+        f"It was not judged: {candidate.name} is right for one example, and for several {wrongs} "
+        "is not. If it is meant for one, or for other labels than were tried, say so by the shapes "
+        f"in its docstring, or by a call in the file. {case.next_step}",
+    )
 
 
 def _fault(outcome: Outcome) -> str:
