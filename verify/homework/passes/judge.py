@@ -78,7 +78,10 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
         judged = [outcome for outcome in outcomes if outcome.judged]
         tier = experiments[0].tier
         if judged and all(outcome.agrees for outcome in judged):
-            if wrong is not None and wrong[0].experiment.tier < tier:
+            if wrong is not None and (
+                wrong[0].experiment.tier < tier
+                or len(experiments[0].gradients) < len(wrong[0].experiment.gradients)
+            ):
                 break
             if (fault := next(filter(None, map(_fault, outcomes)), "")) and not partial:
                 return Verdict(candidate, CRASHED, fault)
@@ -117,7 +120,7 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
                         crashed = crashed or outcome.measurement
                     if outcome.measurement.raised is None:
                         case.note(candidate, outcome.measurement.says)
-                else:
+                elif tier < 3:
                     unseen = unseen or [outcome]
     if agreed and (wrong is None or not _called_alike(wrong[0], agreed[0])):
         return Verdict(candidate, UNDECIDED, _not_run(candidate, unrun))
