@@ -3,7 +3,8 @@
     python -m tests.pages
 
 Between `<!-- written: WHAT -->` and `<!-- end -->` a document holds what WHAT gives: the output of
-a command that begins with `$`, or the figures of the committed run of `backproof speed`.
+a command that begins with `$`, or the figures of the committed runs of `backproof speed` and of
+`python -m tests.device`.
 `tests/test_documents.py` asks that writing would change nothing but numbers.
 """
 
@@ -18,13 +19,17 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+from device import page as device_page
+
 from verify.show import speed
 
 ROOT = Path(__file__).parents[1]
 RUN = ROOT / "tests/benchmarks/results/speed.json"
 BLOCK = re.compile(r"(<!-- written: (.*?) -->\n)(.*?)(<!-- end -->\n)", re.S)
 COLUMNS = "88"
-PLAIN = {"COLUMNS": COLUMNS, "NO_COLOR": "1", "PYTHONWARNINGS": "ignore"}
+PLAIN = {"COLUMNS": COLUMNS, "NO_COLOR": "1", "PYTHONWARNINGS": "ignore", "PYTEST_ADDOPTS": ""}
 
 
 def figures(make: Callable[[dict], str]) -> str:
@@ -50,6 +55,8 @@ def content(what: str) -> str:
     """Return what stands in the block of this name."""
     if what.startswith("$ "):
         return output(what[2:])
+    if what == "gpu":
+        return device_page.tables() + "\n"
     return figures({"speed summary": speed.summary, "speed tables": speed.markdown}[what])
 
 

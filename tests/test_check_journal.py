@@ -114,7 +114,7 @@ def test_what_was_finished_before_an_interruption_is_in_the_journal(
 def judge_none(finished):
     """Return a `judge_all` that finishes so many files and is interrupted."""
 
-    def judge_all(paths, limits, jobs, named, done, fence):
+    def judge_all(paths, limits, jobs, named, done, fence, seed):
         for number, path in enumerate(paths[:finished]):
             done(number, FileReport(str(path), "agree"))
         raise KeyboardInterrupt

@@ -575,6 +575,7 @@ def test_a_budget_of_time_alone_is_no_reason_to_accuse_or_to_clear():
     assert compare(loss, lambda x: 2 * grads(x), x, seconds=0.5).verdict != "agree"
 
 
+@pytest.mark.slow
 def test_half_a_million_float32_parameters_agree_by_directions_and_say_what_was_seen():
     w = np.random.default_rng(0).standard_normal(500_000).astype(np.float32)
 

@@ -77,6 +77,7 @@ def test_the_python_in_a_document_runs_from_top_to_bottom(document):
         assert run.returncode == 0, run.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("document", list(pages.documents()), ids=lambda path: path.name)
 def test_a_document_shows_what_the_programs_print_now(document):
     text, now = document.read_text(encoding="utf-8"), pages.written(document)

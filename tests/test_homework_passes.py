@@ -456,3 +456,37 @@ def test_inputs_come_from_the_files_own_calls_where_nothing_else_gives_them(tmp_
     """
     assert rows(judged(tmp_path, text.format(gain="du * u"))) == {"blend_backward": "agree"}
     assert rows(judged(tmp_path, text.format(gain="du + u"))) == {"blend_backward": "disagree"}
+
+
+WRONG = PAIR.replace("dout @ w.T", "np.sin(dout @ w.T)")
+
+
+def _found(path, seed):
+    report = judge_file(path, seed=seed).to_dict()
+    return report["seed"], [finding["detail"] for finding in report["diagnosis"]], report["verdict"]
+
+
+def test_inputs_are_drawn_from_the_seed_and_from_the_text_of_the_file(tmp_path):
+    path = tmp_path / "homework.py"
+    path.write_text(WRONG.replace("{db}", "dout.sum(0)"))
+    first, again, other = (_found(path, seed) for seed in (0, 0, 1))
+    path.write_text(WRONG.replace("{db}", "np.sum(dout, 0)"))
+    rewritten = _found(path, 0)
+    assert first == again
+    assert first[0] != other[0] != rewritten[0] != first[0]
+    assert {each[2] for each in (first, other, rewritten)} == {"disagree"}
+    assert first[1]
+    assert str(first[1]) != str(other[1]) != str(rewritten[1])
+
+
+def test_what_the_textbook_judged_is_the_files_own_word_and_nothing_else(tmp_path):
+    exercise = """
+    import numpy as np
+
+    def linear_backward(dZ, cache):
+        A_prev, W, b = cache
+        m = A_prev.shape[1]
+        return np.dot(W.T, dZ), np.dot(dZ, A_prev.T) / m, np.sum(dZ, axis=1, keepdims=True) / m
+    """
+    assert judged(tmp_path, exercise).advisory == ("linear_backward",)
+    assert judged(tmp_path, PAIR.replace("{db}", "dout.sum(0)")).advisory == ()

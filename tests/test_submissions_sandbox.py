@@ -50,7 +50,11 @@ HOSTILE = {
     "floods_stderr": ("while True: sys.stderr.write('x' * 9999)", "crashed", "more than 2 MB"),
     "hoards": ("hoard = [np.ones(3_000_000) for _ in range(80)]", "crashed", "MB of memory"),
     "asks_for_all": ("np.ones(10**11)", "crashed", "MemoryError"),
-    "big_file": ("open('big', 'wb').write(bytes(9_000_000))", "crashed", "File too large"),
+    "big_file": (
+        "os.pwrite(os.open('big', os.O_RDWR | os.O_CREAT), b'x', 9_000_000)",
+        "crashed",
+        "File too large",
+    ),
     "many_files": (
         "[open(f'f{i}', 'wb').write(bytes(1_000_000)) and time.sleep(0.05) for i in range(200)]",
         "crashed",

@@ -64,7 +64,7 @@ def compare(
     have another structure or other shapes, if the loss is not one number, if either function
     changes its argument, if the budget is too small for anything, or for another compute_dtype.
 
-    Example:
+    Examples:
         >>> import backproof
         >>> import numpy as np
         >>> report = backproof.compare(lambda w: np.sum(w**2), lambda w: 3 * w, np.ones(2))

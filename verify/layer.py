@@ -73,7 +73,7 @@ def check_vjp(
 
     Raises ValueError as `compare` does.
 
-    Example:
+    Examples:
         >>> import backproof
         >>> import numpy as np
         >>> x, w = np.array([[0.3, -1.2]]), np.array([[0.5], [2.0]])

@@ -25,7 +25,7 @@ def draw_masks(
 ) -> Masks | None:
     """Return one boolean mask (n_l, m) a hidden layer, or None where every keep_prob is 1.
 
-    Example:
+    Examples:
         >>> import backproof
         >>> [mask.shape for mask in backproof.draw_masks(0, 0, [5, 3], 7, [0.8, 0.5])]
         [(5, 7), (3, 7)]
@@ -41,7 +41,7 @@ def mask_schedule(
 
     Raises ValueError, naming the argument, for what is no seed, size or probability.
 
-    Example:
+    Examples:
         >>> import backproof
         >>> masks = backproof.mask_schedule(0, [5], 7, [0.8])
         >>> masks(0)[0].shape, bool((masks(0)[0] == masks(1)[0]).all())

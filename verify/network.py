@@ -49,7 +49,7 @@ def three_way(
     Raises ValueError if `problem` is no `Problem`, if `grads` has other keys or shapes than the
     parameters, or for an unknown `finite_difference`.
 
-    Example:
+    Examples:
         >>> import backproof, manual
         >>> problem = backproof.build_problem(backproof.load("circles"), layers=(4,))
         >>> backproof.three_way(problem).verdict

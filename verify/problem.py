@@ -45,7 +45,7 @@ class Problem:
 
     Raises ValueError, naming the argument, for anything else.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from backproof import Problem
         >>> params = {"W1": np.full((1, 2), 0.5), "b1": np.zeros((1, 1))}

@@ -156,7 +156,7 @@ class Report:
     `meaning` and `remarks` are the conclusion and the notes as sentences. `loss` is None for a
     layer, which has none. `repeat` is a line of Python that makes the check again.
 
-    Example:
+    Examples:
         >>> import backproof
         >>> import numpy as np
         >>> report = backproof.compare(np.sum, np.ones_like, np.array([0.3, 0.7]), names=["w"])

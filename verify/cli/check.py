@@ -82,6 +82,13 @@ SKIPPED = ("__pycache__", "__MACOSX", "node_modules", "site-packages")
     help="Keep the file's code in by the kernel: auto (as far as it can), require, or off.",
 )
 @click.option(
+    "--seed",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Draw the inputs of each file from this and from its text.",
+)
+@click.option(
     "--resume", is_flag=True, help="Go on with an interrupted check of the same --output-file."
 )
 @click.option(
@@ -103,6 +110,7 @@ def command(
     written: float,
     jobs: int | None,
     fence: str,
+    seed: int,
     resume: bool,
     points: str | None,
     format_: str,
@@ -156,11 +164,12 @@ def command(
     if jobs is not None and jobs < 1:
         raise ValueError(f"jobs: got {jobs}, expected a whole number of at least 1")
     check_choice("fence", fence, MODES)
-    options = {"limits": asdict(limits), "named": named and asdict(named), "fence": fence}
+    options = {"limits": asdict(limits), "named": named and asdict(named), "fence": fence,
+               "seed": seed}  # fmt: skip
     with open_journal(output_file, files, options, resume) as journal:
         reports = dict(journal.known)
         try:
-            _judge(files, reports, journal, limits, jobs or cores(), named, fence)
+            _judge(files, reports, journal, limits, jobs or cores(), named, fence, seed)
         except KeyboardInterrupt:
             _show_unfinished(files, reports, journal, format_, rubric)
             raise
@@ -180,6 +189,7 @@ def _judge(
     jobs: int,
     named: NamedFunctions | None,
     fence: str,
+    seed: int,
 ) -> None:
     """Judge the files of which there is no report, and add theirs to `reports` and the journal."""
     from verify.homework.judge import judge_all
@@ -193,7 +203,7 @@ def _judge(
             journal.add(number, report)
             advance()
 
-        judge_all([files[number] for number in left], limits, jobs, named, done, fence)
+        judge_all([files[number] for number in left], limits, jobs, named, done, fence, seed)
 
 
 def rubric_of(text: str | None) -> Rubric | None:

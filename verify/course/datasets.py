@@ -85,7 +85,7 @@ def load(name_or_path: str | os.PathLike[str], *, seed: int = 1) -> Dataset:
     circles too, do not depend on it. Raises ValueError, in one sentence, for an unknown name and
     for a file that is missing, unreadable or not of the schema.
 
-    Example:
+    Examples:
         >>> import backproof
         >>> flower = backproof.load("flower")
         >>> flower.X.shape, flower.classes

@@ -47,7 +47,7 @@ def build_problem(
 
     Raises ValueError, naming the argument, for anything else.
 
-    Example:
+    Examples:
         >>> import backproof
         >>> problem = backproof.build_problem(backproof.load("circles"), layers=(4, 3), l2=0.7)
         >>> problem.layers, problem.m

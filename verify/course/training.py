@@ -93,7 +93,7 @@ def train(
 
     Raises ValueError, naming the argument, for any other value.
 
-    Example:
+    Examples:
         >>> import backproof
         >>> problem = backproof.build_problem(backproof.load("circles"), layers=(4,))
         >>> training = backproof.train(problem, learning_rate=0.1, iterations=300, progress=False)

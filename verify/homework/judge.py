@@ -70,13 +70,15 @@ def judge_all(
     named: NamedFunctions | None = None,
     done: Callable[[int, FileReport], None] = lambda number, report: None,
     fence: str = AUTO,
+    seed: int = 0,
 ) -> list[FileReport]:
     """Judge files, `jobs` at a time, and return their reports in the order of the paths.
 
     Each is judged in its own process. `done` is called with the number of each file, from 0, and
-    its report as it comes in. `fence` is "auto", "require" or "off".
+    its report as it comes in. `fence` is "auto", "require" or "off". Inputs are drawn from `seed`
+    and from the text of each file.
     """
-    return run_all(__name__, paths, limits, jobs, named, done, fence)
+    return run_all(__name__, paths, limits, jobs, named, done, fence, seed)
 
 
 def main(*arguments: str) -> None:
@@ -85,11 +87,16 @@ def main(*arguments: str) -> None:
 
 
 def _judge(
-    path: Path, shown: str, named: NamedFunctions | None, progress: Progress, seconds: float
+    path: Path,
+    shown: str,
+    named: NamedFunctions | None,
+    progress: Progress,
+    seconds: float,
+    seed: int,
 ) -> FileReport:
     if named is not None:
         return judge_named(path, named, shown)
-    return judge_file(path, progress, shown, seconds)
+    return judge_file(path, progress, shown, seconds, seed)
 
 
 def judge_file(
@@ -97,19 +104,20 @@ def judge_file(
     progress: Progress = lambda name, functions, findings: None,
     shown: str | None = None,
     seconds: float = Limits.timeout,
+    seed: int = 0,
 ) -> FileReport:
     """Judge a file, whose code runs in forks of this process.
 
     `progress` is told the name of each function before it is judged, and the verdicts so far.
     `shown` is the path that the report is to carry, by default the path itself. `seconds` is the
-    time that the file has.
+    time that the file has. Inputs are drawn from `seed` and from the text of the file.
     """
     shown = str(path) if shown is None else shown
     start = time.perf_counter()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            report = _judged(shown, extract(path), progress, start + seconds)
+            report = _judged(shown, extract(path), progress, start + seconds, seed)
     except UnreadableError as fault:
         report = FileReport(shown, UNREADABLE, _sentence(str(fault)))
     return replace(report, seconds=time.perf_counter() - start)
@@ -129,17 +137,21 @@ class _Found:
         return next((f.verdict for f in self.functions if f.name == name), None)
 
 
-def _judged(path: str, found: Extract, progress: Progress, deadline: float) -> FileReport:
+def _judged(
+    path: str, found: Extract, progress: Progress, deadline: float, seed: int
+) -> FileReport:
+    seed = _seed(found, seed)
     candidates = discover(found)
     roles = exercise(found)
     needed = _needed(found, roles, candidates)
     if not roles and not candidates:
         return _nothing(path, found, needed)
-    so_far = _by_textbook(found, roles, progress) if roles else _Found()
+    so_far = _by_textbook(found, roles, progress, seed) if roles else _Found()
+    own_word = tuple(so_far.functions)
     so_far.remarks[:0] = [*found.remarks, *_skipped(found, needed)]
     rest = [c for c in candidates if so_far.verdict_of(c.name) in (None, UNDECIDED, CRASHED)]
     if rest:
-        _by_own_forward(found, rest, so_far, progress, deadline)
+        _by_own_forward(found, rest, so_far, progress, deadline, seed)
     for name in dict.fromkeys(c.function for c in candidates if c.owner is None):
         if (times := found.count(name)) > 1:
             so_far.remarks.append(f"{name} is defined {times} times; the last was judged.")
@@ -155,20 +167,28 @@ def _judged(path: str, found: Extract, progress: Progress, deadline: float) -> F
         tuple(_by_line(so_far.findings)),
         tuple(dict.fromkeys(so_far.remarks)),
         tuple(so_far.gradients),
+        seed=seed,
+        advisory=tuple(f.name for f in so_far.functions if f in own_word),
     )
+
+
+def _seed(found: Extract, seed: int) -> int:
+    """Return what the inputs of a file are drawn from: of the run, and of the file's text."""
+    text = "\0".join(s.text for s in found.statements).encode("utf-8", "replace")
+    return zlib.crc32(text, seed & 0xFFFFFFFF)
 
 
 # By the textbook.
 
 
-def _by_textbook(found: Extract, roles: Sequence[Role], progress: Progress) -> _Found:
+def _by_textbook(found: Extract, roles: Sequence[Role], progress: Progress, seed: int) -> _Found:
     """Judge an exercise of the course in a fork, which runs its functions."""
 
     def work(say: Say) -> dict[str, Any]:
         def tell(submission: Submission, name: str) -> None:
             say({"now": name, **_data(submission)})
 
-        return _data(judge_exercise(found, roles, tell))
+        return _data(judge_exercise(found, roles, tell, seed))
 
     def heard(message: Mapping[str, Any]) -> None:
         told = _from_data(message)
@@ -247,9 +267,9 @@ def _by_own_forward(
     so_far: _Found,
     progress: Progress,
     deadline: float,
+    seed: int,
 ) -> None:
     """Judge what is left by the derivative of its own forward pass, and note what was found."""
-    seed = zlib.crc32("\0".join(s.text for s in found.statements).encode("utf-8", "replace"))
     door = open_door(lambda: open_workspace(found, helpers=HELPERS))
     try:
         case = Case(found, door)

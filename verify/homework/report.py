@@ -51,8 +51,9 @@ class FileReport:
     `reason` is what its findings and its functions do not say, and `hint` what may help.
     `fence` is what kept the file's code in, "none" if nothing did. `fault` is a short report of a
     fault of Backproof itself, where one kept the file from being judged. `seed` is what the inputs
-    were drawn from, None if they are always the same. `advisory` names what of the verdict is the
-    file's own word, so that a file made to deceive could have written it.
+    were drawn from: of the run and of the file's text; None if none were drawn. `advisory` names
+    the functions whose verdict was reached in the process that ran the file, so that a file made
+    to deceive could have written it.
     """
 
     path: str

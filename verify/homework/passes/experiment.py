@@ -8,7 +8,7 @@ gradients, of <c, outputs> for the cotangents c that it is given.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -69,3 +69,28 @@ class Experiment:
     def tensors(self) -> dict[str, np.ndarray]:
         """The inputs of which there are gradients."""
         return {gradient.of: np.asarray(self.given[gradient.of]) for gradient in self.gradients}
+
+
+SHRUNK = 0.85
+"""How much of a number is left at least where inputs are drawn anew."""
+
+
+def stirred(experiment: Experiment, seed: int) -> Experiment:
+    """Return an experiment on other inputs of the same kind, drawn from a seed.
+
+    Every number that is not whole is made a little smaller: it keeps its sign and stays between 0
+    and 1 if it was there. Labels, masks and settings stay, and so do inputs that are alike. Where
+    cotangents are given, they belong to the inputs, which stay.
+    """
+    if experiment.fixed:
+        return experiment
+    return replace(
+        experiment, given={name: _stirred(value, seed) for name, value in experiment.given.items()}
+    )
+
+
+def _stirred(value: Any, seed: int) -> Any:
+    if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
+        return value
+    factor = np.random.default_rng((seed, *value.shape)).uniform(SHRUNK, 1, value.shape)
+    return np.where(value % 1 == 0, value, value * factor).astype(value.dtype)

@@ -16,7 +16,7 @@ from verify.findings import Finding, where
 from verify.homework.passes.composed import composed, of_scores
 from verify.homework.passes.diagnosis import findings_of
 from verify.homework.passes.engine import operators
-from verify.homework.passes.experiment import Experiment, cotangent_name
+from verify.homework.passes.experiment import Experiment, cotangent_name, stirred
 from verify.homework.passes.measure import Measurement, Obstacle, is_summed, measure
 from verify.homework.passes.plans import Case, plans
 from verify.homework.passes.verdicts import Outcome, relative_error, shaped, weigh
@@ -61,11 +61,12 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
     )
     tried: set[str] = set()
     number = 0
-    for experiments in ways:
+    for planned in ways:
         if number >= MOST_PLANS or (late := time.monotonic() > deadline):
             break
-        if (called := _shapes(experiments[0])) in tried:
+        if (called := _shapes(planned[0])) in tried:
             continue
+        experiments = [stirred(experiment, seed) for experiment in planned]
         number += 1
         share = max((deadline - time.monotonic()) / 4, 0.2)
         averages = experiments[0].weights in ("drawn", "fixed") or is_summed(

@@ -56,7 +56,8 @@ def judge_named(path: Path, named: NamedFunctions, shown: str) -> FileReport:
         report = FileReport(shown, fault.verdict, str(fault))
     except ValueError as fault:
         report = FileReport(shown, CRASHED, f"{str(fault).rstrip('.')}.")
-    return replace(report, seconds=time.perf_counter() - start)
+    judged = tuple(f.name for f in report.functions)
+    return replace(report, advisory=judged, seconds=time.perf_counter() - start)
 
 
 def _judged(workspace: Workspace, named: NamedFunctions, shown: str) -> FileReport:

@@ -92,6 +92,7 @@ def run_all(
     named: NamedFunctions | None = None,
     done: Callable[[int, FileReport], None] = lambda number, report: None,
     fence: str = AUTO,
+    seed: int = 0,
 ) -> list[FileReport]:
     """Judge files, `jobs` at a time, and return their reports in the order of the paths.
 
@@ -108,7 +109,7 @@ def run_all(
         reports[number] = report
         done(number, report)
 
-    todo = deque(_job(number, path, limits, named) for number, path in enumerate(paths))
+    todo = deque(_job(number, path, limits, named, seed) for number, path in enumerate(paths))
     lost = []
     while todo:
         lost += _judge((program, fence), todo, jobs, take)
@@ -120,13 +121,14 @@ def run_all(
     return [reports[number] for number in range(len(paths))]
 
 
-def _job(number: int, path: Path, limits: Limits, named: NamedFunctions | None) -> Job:
+def _job(number: int, path: Path, limits: Limits, named: NamedFunctions | None, seed: int) -> Job:
     return {
         "id": number,
         "path": printable(str(path)),
         "absolute": os.path.realpath(path),
         "limits": asdict(limits),
         "named": named and asdict(named),
+        "seed": seed,
         "last": False,
     }
 

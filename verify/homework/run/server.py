@@ -53,9 +53,6 @@ processes; at two gigabytes a second, 40 MB."""
 FOLDER_TICKS = 10
 """Looks at the processes for every look at the folder."""
 
-OWN_WORD = "the verdict: it was reached in the process that ran the file"
-"""What a file could have written itself."""
-
 REPORT = 64
 """Megabytes that a worker may report."""
 
@@ -66,8 +63,9 @@ SLACK = 512 * MEGABYTE
 Progress = Callable[[str, Sequence[FunctionVerdict], Sequence[Finding]], None]
 """Takes the name of a function before it is judged, and the verdicts and findings so far."""
 
-Judge = Callable[[Path, str, NamedFunctions | None, Progress, float], FileReport]
-"""From a file, the path to show for it, what to judge in it, and its seconds, to its report."""
+Judge = Callable[[Path, str, NamedFunctions | None, Progress, float, int], FileReport]
+"""From a file, the path to show for it, what to judge in it, its seconds and the seed of the run,
+to its report."""
 
 
 def serve(judge: Judge, channel: str, scratch: str, mode: str) -> None:
@@ -197,7 +195,7 @@ def _supervise(judge: Judge, job: Job, scratch: str, fence: Fence) -> dict[str, 
         if excess is None and watch.was_killed() and not job["last"]:
             return {"lost": True}
         report = _report(job, watch, excess, time.monotonic() - start)
-        return {"report": asdict(replace(report, fence=str(fence), advisory=(OWN_WORD,)))}
+        return {"report": asdict(replace(report, fence=str(fence)))}
     except Exception as fault:
         why = f"its supervisor raised {type(fault).__name__}: {words(fault)}"
         return {"report": asdict(not_judged(job["path"], why, short_report(fault)))}
@@ -462,7 +460,8 @@ def _judged(
     shown, named = job["path"], job["named"]
     try:
         seconds = float(job["limits"]["timeout"])
-        return judge(path, shown, NamedFunctions(**named) if named else None, progress, seconds)
+        asked = NamedFunctions(**named) if named else None
+        return judge(path, shown, asked, progress, seconds, job["seed"])
     except MemoryError:
         return FileReport(shown, CRASHED, f"Needs more than {job['limits']['memory']:g} MB.")
     except Exception as fault:

@@ -65,7 +65,7 @@ def _remark_on_leak(submission: Submission, role: Role, name: str, leak: float |
 
 def judge_activation(submission: Submission, role: Role) -> None:
     """Judge A = g(Z)."""
-    Z = _grid(np.random.default_rng(11))
+    Z = _grid(np.random.default_rng((submission.seed, 11)))
     found = _activated(submission, role, Z)
     expected = manual.ACTIVATIONS[role.role].forward(Z)
     if role.role == "softmax":
@@ -148,7 +148,7 @@ _FORWARD_FORMULAS: dict[str, tuple[str, list[Mistake]]] = {
 def judge_activation_backward(submission: Submission, role: Role) -> None:
     """Judge dZ = dA * g'(Z), or g'(Z) alone."""
     (name,) = FORWARDS[role.role]
-    rng = np.random.default_rng(12)
+    rng = np.random.default_rng((submission.seed, 12))
     Z, dA = _grid(rng), rng.standard_normal((4, 6))
     if not any(meaning(argument, {"dA"}) for argument in role.arguments):
         _derivative(submission, role, name, Z)

@@ -40,7 +40,10 @@ def _cost_findings(
     submission: Submission, role: Role, layers: tuple[int, ...], output: str, regularised: bool
 ) -> tuple[list[Finding], list[str]]:
     hidden = ("relu",) * (len(layers) - 2)
-    problem = draw(layers, M, hidden=hidden, output=output, l2=L2 if regularised else 0.0, seed=2)
+    problem = draw(
+        layers, M, hidden=hidden, output=output, l2=L2 if regularised else 0.0,
+        seed=(submission.seed, 2),
+    )  # fmt: skip
     values = {
         "AL": forward(problem)[0],
         "Y": problem.Y,

@@ -24,14 +24,14 @@ from verify.homework.textbook.submission import Submission
 
 
 def judge_exercise(
-    found: Extract, roles: Sequence[Role], tell: Callable[[Submission, str], None]
+    found: Extract, roles: Sequence[Role], tell: Callable[[Submission, str], None], seed: int
 ) -> Submission:
     """Judge the functions of a file that have a role, in this process, which runs them.
 
-    `tell` is given the name of each function before it is judged.
+    `tell` is given the name of each function before it is judged. Inputs are drawn from `seed`.
     """
     workspace = open_workspace(found, helpers=HELPERS)
-    submission = Submission(workspace, roles, remarks=list(workspace.remarks))
+    submission = Submission(workspace, roles, remarks=list(workspace.remarks), seed=seed)
     for kind in SINGLE_FUNCTIONS:
         for role in (role for role in roles if role.role == kind):
             tell(submission, role.shown)
@@ -55,7 +55,7 @@ def _judge_function(submission: Submission, role: Role) -> None:
     users = [role, *(p for p in partners if p is not None)]
     wrong = [used for used in wrong_within(submission, users) if used is not role]
     if wrong:
-        alone = Submission(submission.workspace, submission.roles)
+        alone = Submission(submission.workspace, submission.roles, seed=submission.seed)
         with replaced(submission, wrong):
             judge_function(alone, role)
         if alone.verdict_of(role) == AGREE:

@@ -53,19 +53,19 @@ class Identified:
 
 
 def identify(
-    submission: Submission, network: Network, sizes: tuple[int, ...], seed: int
+    submission: Submission, network: Network, sizes: tuple[int, ...], number: int
 ) -> Identified:
     """Evaluate a network, and find out which of the textbook's it is."""
     hidden, output = textbook(network)
     hidden = hidden[:1] * (len(sizes) - 2)
     if network.labels_as_numbers:
         sizes, output = _several_classes(sizes), "softmax"
-    identified = _evaluated(submission, network, sizes, hidden, output, seed)
+    identified = _evaluated(submission, network, sizes, hidden, output, number)
     AL = array_of(identified.evaluated.forward.AL)
     if AL is not None and output == "sigmoid" and np.allclose(AL, 1, atol=1e-9):
         # The softmax of one class is 1: it is made for several.
         identified = _evaluated(
-            submission, network, _several_classes(sizes), hidden, "softmax", seed
+            submission, network, _several_classes(sizes), hidden, "softmax", number
         )
     return identified
 
@@ -80,10 +80,13 @@ def _evaluated(
     sizes: tuple[int, ...],
     hidden: tuple[str, ...],
     output: str,
-    seed: int,
+    number: int,
 ) -> Identified:
     def drawn(activations: tuple[str, ...]) -> Problem:
-        return draw(sizes, M, hidden=activations, output=output, l2=network.l2, seed=seed)
+        return draw(
+            sizes, M, hidden=activations, output=output, l2=network.l2,
+            seed=(submission.seed, number),
+        )  # fmt: skip
 
     problem = drawn(hidden)
     runner = Runner(network, submission.workspace, problem)

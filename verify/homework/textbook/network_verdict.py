@@ -153,7 +153,7 @@ def _attempt(submission: Submission, network: Network) -> Attempt:
             due = identified.course[0]
             submission.remark(f"The hidden layers are {has}, where the course has {due}.")
         elif identified.course is not None:
-            findings = _by_the_course(submission, identified, seed=number) or findings
+            findings = _by_the_course(submission, identified, number=number) or findings
         submission.remark(*remarks)
         attempts.append(Attempt(findings, faithful, identified))
         if findings:
@@ -166,7 +166,7 @@ _MIXED = "forward-activation-mixed"
 
 
 def _by_the_course(
-    submission: Submission, identified: Identified, seed: int
+    submission: Submission, identified: Identified, number: int
 ) -> list[Finding] | None:
     """Return the mistake of a forward pass whose backward pass is right for the course's network.
 
@@ -178,8 +178,9 @@ def _by_the_course(
         return None
     assert identified.course is not None
     other = draw(
-        problem.layers, M, hidden=identified.course, output=problem.output, l2=problem.l2, seed=seed
-    )
+        problem.layers, M, hidden=identified.course, output=problem.output, l2=problem.l2,
+        seed=(submission.seed, number),
+    )  # fmt: skip
     runner = replace(identified.runner, problem=other)
     if _by_itself(submission, Identified(runner, runner.evaluate(), False)) != []:
         return None

@@ -40,11 +40,11 @@ def draw(
     hidden: Sequence[str],
     output: str,
     l2: float = 0.0,
-    seed: int = 0,
+    seed: Sequence[int] = (),
 ) -> Problem:
-    """Return a generic problem of these layer sizes, without dropout."""
+    """Return a generic problem of these layer sizes, without dropout, drawn from the seed."""
     for attempt in range(_TRIES):
-        rng = np.random.default_rng((seed, attempt))
+        rng = np.random.default_rng((*seed, attempt))
         problem = _draw_one(layers, m, hidden, output, l2, rng)
         if is_generic(problem):
             return problem

@@ -27,6 +27,8 @@ class Submission:
     findings: list[Finding] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     gradients: list[Gradient] = field(default_factory=list)
+    seed: int = 0
+    """What its inputs are drawn from."""
 
     @property
     def extract(self) -> Extract:
