@@ -81,7 +81,10 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
         judged = [outcome for outcome in outcomes if outcome.judged]
         tier = experiments[0].tier
         if judged and all(outcome.agrees for outcome in judged):
-            if wrong is not None and wrong[0].experiment.tier < tier:
+            if wrong is not None and (
+                wrong[0].experiment.tier < tier
+                or len(experiments[0].gradients) < len(wrong[0].experiment.gradients)
+            ):
                 break
             if wrong is not None and _is_of_one(judged[0].experiment, wrong[0].experiment):
                 return _of_several(case, candidate, wrong)
@@ -130,7 +133,7 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
                         crashed = crashed or outcome.measurement
                     if outcome.measurement.raised is None:
                         case.note(candidate, outcome.measurement.says)
-                else:
+                elif tier < 3:
                     unseen = unseen or [outcome]
     if agreed and (wrong is None or not _called_alike(wrong[0], agreed[0])):
         return Verdict(candidate, UNDECIDED, _not_run(case, candidate, unrun))
