@@ -227,7 +227,7 @@ def _by_trial(
             forms = [known] if known else list(_in_layout(name, place, layout, required))
             options.append([(name, form) for form in forms])
         if all(options):
-            for chosen in itertools.islice(itertools.product(*options), 13):
+            for chosen in itertools.islice(itertools.product(*options), 12):
                 yield tier, {**usual, **dict(chosen)}
 
 
@@ -310,14 +310,12 @@ def _label_forms(layout: Mapping[str, tuple[int, ...]], required: Sequence[str])
         if len(x) == 1:
             yield ("labels", x, 2)
         if len(x) == 2:
-            yield ("onehot", x)
+            yield ("onehot-columns" if w[-1] == x[0] else "onehot", x)
             yield ("onehot", (x[0], 3))
             yield ("binary", (x[0], 1))
             yield ("binary", (1, x[1]))
         yield ("array", x)
         yield ("binary", x)
-        if len(x) == 2:
-            yield ("onehot-columns", x)
 
 
 def _settings(

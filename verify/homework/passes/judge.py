@@ -86,7 +86,7 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
                 or len(experiments[0].gradients) < len(wrong[0].experiment.gradients)
             ):
                 break
-            if wrong is not None and _is_of_one(judged[0].experiment, wrong[0].experiment):
+            if wrong is not None and _hides(judged[0].experiment, wrong):
                 return _of_several(case, candidate, wrong)
             if (fault := next(filter(None, map(_fault, outcomes)), "")) and not partial:
                 return Verdict(candidate, CRASHED, fault)
@@ -207,16 +207,20 @@ def _called_alike(one: Outcome, other: Outcome) -> bool:
     return one.experiment.backward[-1] == other.experiment.backward[-1]
 
 
-def _is_of_one(one: Experiment, several: Experiment) -> bool:
-    """Say whether an experiment is another with a single example, where most mistakes hide."""
+def _hides(one: Experiment, wrong: Sequence[Outcome]) -> bool:
+    """Say whether an agreement may hide a mistake: it is of one example, the mistake of several.
+
+    A network whose gradients have other shapes for several examples is meant for one.
+    """
+    several = wrong[0].experiment
     sizes = [
         (np.shape(value), np.shape(several.given.get(name, 0.0)))
         for name, value in one.given.items()
-        if np.ndim(value) == np.ndim(several.given.get(name, 0.0))
+        if np.ndim(value) == np.ndim(several.given.get(name, 0.0)) and not is_label(name)
     ]
-    return one.backward[-1] == several.backward[-1] and any(
-        a == 1 < b for here, there in sizes for a, b in zip(here, there, strict=True)
-    )
+    fewer = any(a == 1 < b for here, there in sizes for a, b in zip(here, there, strict=True))
+    alike = one.backward[-1] == several.backward[-1]
+    return alike and fewer and (one.weights == "drawn" or not _misshapen(wrong))
 
 
 def _of_more(experiment: Experiment) -> Experiment | None:
