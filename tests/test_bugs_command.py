@@ -22,6 +22,7 @@ def backproof(*arguments: str) -> subprocess.CompletedProcess:
     )
 
 
+@pytest.mark.slow
 def test_json_counts_every_bug_and_says_what_was_left_out():
     run = backproof(*SMALL, "--hidden", "tanh", "--format", "json")
     assert run.returncode == 0, run.stderr

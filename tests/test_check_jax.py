@@ -139,7 +139,13 @@ def arguments(name, dtype):
         return [jnp.asarray(x, dtype if x.dtype == float else x.dtype) for x in RULES[name][2]]
 
 
-@pytest.mark.parametrize("dtype", PRECISIONS)
+EACH_PRECISION = [
+    "float64",
+    *(pytest.param(name, marks=pytest.mark.slow) for name in PRECISIONS if name != "float64"),
+]
+
+
+@pytest.mark.parametrize("dtype", EACH_PRECISION)
 @pytest.mark.parametrize("name", RULES)
 def test_a_right_rule_agrees_in_every_precision(name, dtype):
     make, plain, *_ = RULES[name]
@@ -148,7 +154,7 @@ def test_a_right_rule_agrees_in_every_precision(name, dtype):
     assert report.settings["framework"] == "JAX"
 
 
-@pytest.mark.parametrize("dtype", PRECISIONS)
+@pytest.mark.parametrize("dtype", EACH_PRECISION)
 @pytest.mark.parametrize(
     ("name", "mistake"), [(name, m) for name, (*_, mistakes) in RULES.items() for m in mistakes]
 )

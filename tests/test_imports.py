@@ -110,7 +110,10 @@ def test_every_public_name_is_still_itself_once_every_module_is_imported():
 
         for package in (autodiff, backproof, manual, verify):
             for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
-                importlib.import_module(module.name)
+                try:
+                    importlib.import_module(module.name)
+                except ModuleNotFoundError as absent:  # the peers extra brings it
+                    assert absent.name == "torch", absent
         for package in (autodiff, backproof, manual, verify):
             for name in package.__all__:
                 value = getattr(package, name)

@@ -164,6 +164,7 @@ def test_over_a_staircase_a_right_backward_pass_is_not_rejected(dtype):
     assert "a mirror in JAX" in report.meaning + " ".join(report.remarks)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", TYPES.values(), ids=TYPES)
 def test_beside_a_mirror_the_staircase_is_no_obstacle(dtype):
     forward, backward = inside(norm, dtype), inside(norm_backward, dtype)
@@ -173,6 +174,7 @@ def test_beside_a_mirror_the_staircase_is_no_obstacle(dtype):
     assert check_vjp(forward, wrong, args, norm_in_jax).verdict == "disagree"
 
 
+@pytest.mark.slow
 def test_what_a_function_computes_in_may_be_stated():
     forward, backward = inside(norm, BFLOAT16), inside(norm_backward, BFLOAT16)
     args = in_type(np.float32)

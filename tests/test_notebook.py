@@ -246,6 +246,7 @@ def test_a_mistake_in_a_layer_of_a_trained_network_is_found(tmp_path):
 COURSE = Path(__file__).parent / "course"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "wrong"),
     [("deep_clipped.py", []), ("deep_relu_mask_forgotten.py", ["relu_backward"])],
