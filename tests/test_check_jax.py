@@ -140,8 +140,8 @@ def arguments(name, dtype):
 
 
 EACH_PRECISION = [
-    "float64",
-    *(pytest.param(name, marks=pytest.mark.slow) for name in PRECISIONS if name != "float64"),
+    PRECISIONS[0],
+    *(pytest.param(dtype, marks=pytest.mark.slow) for dtype in PRECISIONS[1:]),
 ]
 
 
