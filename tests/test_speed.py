@@ -87,6 +87,7 @@ def test_a_peer_is_asked_only_for_what_it_has():
     assert not peers_for(random_problem(sizes=(4, 5, 1), hidden="leaky-relu"))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_peers")
 def test_a_problem_of_ones_own_is_timed_by_every_way():
     how = ("--dtype", "float64", "--repetitions", "2", "--seconds", "0.001", "--format", "json")
@@ -105,6 +106,7 @@ def test_a_problem_of_ones_own_is_timed_by_every_way():
     assert result["exhaustive"]["parameters"] == 3 * 2 + 3 + 3 + 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_peers")
 def test_the_table_names_every_way_in_full_within_eighty_columns():
     how = ("--repetitions", "1", "--seconds", "0.001")

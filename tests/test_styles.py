@@ -45,6 +45,7 @@ def test_the_table_has_every_file_there_is():
     assert len(WRONG) >= len(files) // 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXPECTED)
 def test_differences_prove_what_the_table_says(name):
     row = EXPECTED[name]

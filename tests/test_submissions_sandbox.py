@@ -106,6 +106,7 @@ def reports(tmp_path_factory):
     return dict(zip(HOSTILE, judge_all(paths, LIMITS, 2), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_file_costs_itself_its_verdict_and_nothing_else(reports, name):
     _, verdict, says = HOSTILE[name]

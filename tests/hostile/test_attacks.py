@@ -115,6 +115,7 @@ def fenced(outside, tmp_path_factory):
     return reports, before, homework
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ATTACKS)
 def test_behind_the_fence_an_attack_reaches_nothing_and_keeps_its_verdict(outside, fenced, name):
     reports, before, homework = fenced
