@@ -1,8 +1,8 @@
 """Backward passes in the styles of many courses and books, each with the verdict that it deserves.
 
 `styles/expected.json` has a row for each file: its verdict; the kind and the verdict of every
-function that is a backward pass (two verdicts where a pass is wrong only through another that it
-calls: either will do); under `may`, functions that may be in the report or not. A file that is
+function that is a backward pass (undecided where it calls another that is wrong; two verdicts
+where either will do); under `may`, functions that may be in the report or not. A file that is
 wrong or crashes has a right `twin` from which it differs in one line. A wrong one has the `fault`
 in it: the function, the line, and the names of the tensor and of the mistake that are right to
 give.
