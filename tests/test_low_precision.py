@@ -148,6 +148,7 @@ def test_16_bits_inside_of_a_function_of_float32_are_found(dtype):
     assert check_vjp(forward, wrong, in_type(np.float32)).verdict == "disagree"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", TYPES.values(), ids=TYPES)
 @pytest.mark.parametrize("factor", [0.0, 2.0, -1.0, 1.5])
 def test_over_a_staircase_a_mistake_is_found_and_never_agrees(factor, dtype):

@@ -118,6 +118,7 @@ def test_a_hostile_file_costs_itself_its_verdict_and_nothing_else(reports, name)
     assert by_name["propagate"] == verdict
 
 
+@pytest.mark.slow
 def test_an_endless_file_times_out_and_the_others_do_not(tmp_path):
     paths = [write(tmp_path, name, body) for name, body in ENDLESS.items()]
     found = judge_all(paths, Limits(timeout=2), 3)
@@ -125,6 +126,7 @@ def test_an_endless_file_times_out_and_the_others_do_not(tmp_path):
     assert {report.message for report in found} == {"Timed out after 2 s in propagate."}
 
 
+@pytest.mark.slow
 def test_what_was_found_before_the_time_was_up_is_kept(tmp_path):
     path = tmp_path / "homework.py"
     path.write_text(

@@ -11,10 +11,10 @@ from worth import corruptions, functions, networks, single_entries
 SAMPLES = {
     "functions": lambda: functions.outcomes(),
     "networks": lambda: networks.outcomes(4, 100),
-    "corruptions": lambda: corruptions.outcomes(2, 27),
-    "single entries": lambda: single_entries.outcomes(6, 3),
 }
 SLOW = {
+    "corruptions": lambda: corruptions.outcomes(2, 27),
+    "single entries": lambda: single_entries.outcomes(6, 3),
     "networks, slow": lambda: networks.outcomes(20, 200),
     "corruptions, slow": lambda: corruptions.outcomes(6, 38),
     "single entries, slow": lambda: single_entries.outcomes(20, 4),

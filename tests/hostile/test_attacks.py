@@ -126,6 +126,7 @@ def test_behind_the_fence_an_attack_reaches_nothing_and_keeps_its_verdict(outsid
     assert report.fence.startswith("Landlock")
 
 
+@pytest.mark.slow
 def test_nobody_was_called_or_killed(outside, fenced):
     assert outside.heard == []
     assert outside.victim.poll() is None
