@@ -155,6 +155,8 @@ def test_the_second_wall_of_the_security_page_stands_around_the_first(tmp_path):
     )
     if b"No permissions" in run.stderr or b"Operation not permitted" in run.stderr:
         pytest.skip("this machine allows no namespaces")
+    if run.stderr.startswith(b"Error: fence: got require"):
+        pytest.skip(run.stderr.decode().strip())  # as where Landlock is missing
     assert run.returncode in (0, 1), run.stderr
     [report] = json.loads((tmp_path / "reports" / "class.json").read_text())["files"]
     assert report["verdict"] == EXPECTED[HONEST[0]]["verdict"]
