@@ -451,6 +451,7 @@ def test_a_data_set_is_no_problem():
         ({"layers": 20}, "layers: got 20, expected a list of sizes"),
         ({"layers": "20,7"}, "layers: got 20,7, expected a list of sizes"),
         ({"layers": [20, 0]}, "layers: got 0, expected a whole number of at least 1"),
+        ({"layers": [10**30]}, f"layers: got {10**30}, expected a whole number below 2"),
         ({"layers": [2.5]}, "layers: got 2.5, expected a whole number of at least 1"),
         ({"hidden": None}, "hidden: got None, expected relu, tanh, sigmoid"),
         ({"init": None}, "init: got None, expected zeros"),

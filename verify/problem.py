@@ -282,11 +282,13 @@ def check_seed(seed: Any) -> int:
 
 
 def check_whole(name: str, value: Any, least: int) -> int:
-    """Return value as a whole number of at least `least`."""
+    """Return value as a whole number of at least `least`, one that fits in 64 bits."""
     if not _is_whole(value) or value < least:
         raise ValueError(
             f"{name}: got {_shown(value)}, expected a whole number of at least {least}"
         )
+    if value >= 2**63:
+        raise ValueError(f"{name}: got {_shown(value)}, expected a whole number below 2**63")
     return int(value)
 
 

@@ -84,8 +84,9 @@ def command(
 def trained(problem: Problem, iterations: int, learning_rate: float) -> Problem:
     """Return the problem after some steps of gradient descent with its own masks."""
     import autodiff
-    from verify.problem import check_learning_rate
+    from verify.problem import check_learning_rate, check_whole
 
+    check_whole("train", iterations, 0)
     check_learning_rate(learning_rate)
     params, _ = autodiff.steps(
         *problem.arguments, n=iterations, learning_rate=learning_rate, **problem.options
