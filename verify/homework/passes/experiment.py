@@ -2,7 +2,8 @@
 
 Whatever the pair is (two functions, two methods, a function that returns a loss and its
 gradient), it becomes two recipes on named inputs: the forward one gives outputs, the backward one
-gradients, of <c, outputs> for the cotangents c that it is given.
+gradients, of <c, outputs> for the cotangents c that it is given. Here too is how its inputs are
+drawn anew, with the calls as they are.
 """
 
 from __future__ import annotations
@@ -94,3 +95,31 @@ def _stirred(value: Any, seed: int) -> Any:
         return value
     factor = np.random.default_rng((seed, *value.shape)).uniform(SHRUNK, 1, value.shape)
     return np.where(value % 1 == 0, value, value * factor).astype(value.dtype)
+
+
+def redrawn(experiment: Experiment, seed: int) -> Experiment:
+    """Return an experiment with its numbers exchanged, turned in sign, and further apart."""
+    rng = np.random.default_rng(seed)
+    return replace(
+        experiment, given={name: _exchanged(v, rng) for name, v in experiment.given.items()}
+    )
+
+
+def _exchanged(value: Any, rng: np.random.Generator) -> Any:
+    if not isinstance(value, np.ndarray) or value.dtype.kind != "f" or value.size < 2:
+        return value
+    if np.isin(value, (0.0, 1.0)).all():
+        return value
+    other = rng.permutation(value.ravel()).reshape(value.shape)
+    if (value > 0).all() or (value < 0).all():
+        return other
+    return np.asarray(1.5 * other * rng.choice((-1.0, 1.0), value.shape)).astype(value.dtype)
+
+
+def with_several(experiment: Experiment) -> Experiment | None:
+    """Return an experiment of one example, a column, with several of them; None if it has more."""
+    main = np.asarray(experiment.given.get(experiment.main, 0.0))
+    if experiment.weights != "drawn" or main.ndim != 2 or main.shape[1] != 1:
+        return None
+    columns = main * np.array([[1.0, -0.8, 0.6, 1.3]])
+    return replace(experiment, given={**experiment.given, experiment.main: columns})

@@ -8,7 +8,6 @@ import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
@@ -17,7 +16,13 @@ from verify.findings import Finding, where
 from verify.homework.passes.composed import composed, of_scores
 from verify.homework.passes.diagnosis import findings_of
 from verify.homework.passes.engine import operators
-from verify.homework.passes.experiment import Experiment, cotangent_name, stirred
+from verify.homework.passes.experiment import (
+    Experiment,
+    cotangent_name,
+    redrawn,
+    stirred,
+    with_several,
+)
 from verify.homework.passes.inputs import is_label
 from verify.homework.passes.measure import Measured, Measurement, Obstacle, is_summed, measure
 from verify.homework.passes.plans import Case, plans
@@ -86,7 +91,7 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
                 or len(experiments[0].gradients) < len(wrong[0].experiment.gradients)
             ):
                 break
-            if wrong is not None and _hides(judged[0].experiment, wrong):
+            if wrong is not None and _hides(judged[0], wrong):
                 return _of_several(case, candidate, wrong)
             if (fault := next(filter(None, map(_fault, outcomes)), "")) and not partial:
                 return Verdict(candidate, CRASHED, fault)
@@ -96,7 +101,7 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
                 partial = True
                 continue
             if judged[0].experiment.weights != "fixed":
-                again = _redrawn(judged[0].experiment, seed + number)
+                again = redrawn(judged[0].experiment, seed + number)
                 other = weigh(again, measure(case.door, again, share, seed), averages)
                 if other.wrong and not partial:
                     wrong = [other]
@@ -104,7 +109,7 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
             if (
                 tier >= 2
                 and candidate.owner is None
-                and (several := _of_more(judged[0].experiment)) is not None
+                and (several := with_several(judged[0].experiment)) is not None
             ):
                 other = weigh(several, measure(case.door, several, share, seed), averages)
                 if other.wrong:
@@ -207,7 +212,7 @@ def _called_alike(one: Outcome, other: Outcome) -> bool:
     return one.experiment.backward[-1] == other.experiment.backward[-1]
 
 
-def _hides(one: Experiment, wrong: Sequence[Outcome]) -> bool:
+def _hides(one: Outcome, wrong: Sequence[Outcome]) -> bool:
     """Say whether an agreement may hide a mistake: it is of one example, the mistake of several.
 
     A network whose gradients have other shapes for several examples is meant for one.
@@ -215,21 +220,12 @@ def _hides(one: Experiment, wrong: Sequence[Outcome]) -> bool:
     several = wrong[0].experiment
     sizes = [
         (np.shape(value), np.shape(several.given.get(name, 0.0)))
-        for name, value in one.given.items()
+        for name, value in one.experiment.given.items()
         if np.ndim(value) == np.ndim(several.given.get(name, 0.0)) and not is_label(name)
     ]
     fewer = any(a == 1 < b for here, there in sizes for a, b in zip(here, there, strict=True))
-    alike = one.backward[-1] == several.backward[-1]
-    return alike and fewer and (one.weights == "drawn" or not _misshapen(wrong))
-
-
-def _of_more(experiment: Experiment) -> Experiment | None:
-    """Return an experiment of one example, a column, with several of them; None if it has more."""
-    main = np.asarray(experiment.given.get(experiment.main, 0.0))
-    if experiment.weights != "drawn" or main.ndim != 2 or main.shape[1] != 1:
-        return None
-    columns = main * np.array([[1.0, -0.8, 0.6, 1.3]])
-    return replace(experiment, given={**experiment.given, experiment.main: columns})
+    layer = one.experiment.weights == "drawn"
+    return _called_alike(one, wrong[0]) and fewer and (layer or not _misshapen(wrong))
 
 
 def _misshapen(outcomes: Sequence[Outcome]) -> list[Measured]:
@@ -300,25 +296,6 @@ def _imported(found: Extract, sentence: str) -> bool:
         for statement in (*found.statements, *found.rest)
         for part in ast.walk(statement.node)
     )
-
-
-def _redrawn(experiment: Experiment, seed: int) -> Experiment:
-    """Return an experiment with its numbers exchanged, turned in sign, and further apart."""
-    rng = np.random.default_rng(seed)
-    return replace(
-        experiment, given={name: _exchanged(v, rng) for name, v in experiment.given.items()}
-    )
-
-
-def _exchanged(value: Any, rng: np.random.Generator) -> Any:
-    if not isinstance(value, np.ndarray) or value.dtype.kind != "f" or value.size < 2:
-        return value
-    if np.isin(value, (0.0, 1.0)).all():
-        return value
-    other = rng.permutation(value.ravel()).reshape(value.shape)
-    if (value > 0).all() or (value < 0).all():
-        return other
-    return np.asarray(1.5 * other * rng.choice((-1.0, 1.0), value.shape)).astype(value.dtype)
 
 
 def _better(before: list[Outcome] | None, now: list[Outcome]) -> list[Outcome]:

@@ -51,8 +51,8 @@ def apart(work: Callable[[Say], dict[str, Any]], heard: Say) -> dict[str, Any]:
     raise ApartError("it ended without a result")
 
 
-def _work(work: Callable[[Say], dict[str, Any]], writer: int) -> None:
-    """Do the work and write what it says; never returns."""
+def saying(writer: int) -> Say:
+    """Return a function that writes messages, a line of JSON each, from this process alone."""
     me = os.getpid()
 
     def say(message: dict[str, Any]) -> None:
@@ -62,6 +62,12 @@ def _work(work: Callable[[Say], dict[str, Any]], writer: int) -> None:
         while data:
             data = data[os.write(writer, data) :]
 
+    return say
+
+
+def _work(work: Callable[[Say], dict[str, Any]], writer: int) -> None:
+    """Do the work and write what it says; never returns."""
+    say = saying(writer)
     try:
         say({"result": work(say)})
     except BaseException as fault:

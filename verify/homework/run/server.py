@@ -38,6 +38,7 @@ from verify.homework.report import (
     from_data,
 )
 from verify.homework.run import processes
+from verify.homework.run.apart import saying
 from verify.homework.run.faults import not_judged, short_report, words
 from verify.homework.run.fence import Fence, build_fence, put_on
 from verify.homework.run.private_copy import private_copy
@@ -391,20 +392,12 @@ def _work(
     fence: Fence,
 ) -> None:
     """Judge one file; never returns."""
-    me = os.getpid()
     try:
         work, copy = f"{folder}/work", f"{folder}/copy"
         os.mkdir(work)
         os.mkdir(copy)
         _confine(limits, work, report, output)
-
-        def say(message: dict[str, Any]) -> None:
-            if os.getpid() != me:
-                os._exit(0)  # the file forked, and this is the copy
-            data = json.dumps(message).encode() + b"\n"
-            while data:
-                data = data[os.write(report, data) :]
-
+        say = saying(report)
         try:
             path = private_copy(Path(job["absolute"]), Path(copy))
         except OSError as fault:

@@ -21,7 +21,7 @@ from verify.report import versions
 from verify.show.file_report import COUNTED
 from verify.show.files import fence_and_faults
 from verify.show.graders import of, why
-from verify.show.page.findings import badge, notes
+from verify.show.page.findings import badge, definitions, notes
 from verify.show.page.markup import Html, document, element
 
 if TYPE_CHECKING:
@@ -83,19 +83,13 @@ def _meaning(report: FileReport) -> str:
 
 
 def _mistake(finding: Finding, lines: Excerpt) -> Html:
-    named = {"found": finding.found, "expected": finding.expected}
-    formulas = [
-        [element("dt", term), element("dd", element("code", text))]
-        for term, text in named.items()
-        if text
-    ]
     return element(
         "section",
         element("h2", element("code", finding.function), f": {finding.tensor}"),
         element("p", finding.detail),
         element("p", finding.where, class_="brand") if finding.line is not None else None,
         _source(finding, lines),
-        element("dl", formulas) if formulas else None,
+        definitions({"found": finding.found, "expected": finding.expected}),
         element("p", element("strong", "To read: "), to_read(finding.bug)),
         class_="finding",
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from verify.findings import Finding
@@ -25,18 +25,23 @@ def box(finding: Finding, heading: str, title: str) -> Html:
     `heading` is the name of an element, such as "h3".
     """
     terms = {finding.where: finding.source, "found": finding.found, "expected": finding.expected}
+    return element(
+        "section",
+        element(heading, element("strong", title), " ", element("code", finding.bug)),
+        element("p", finding.detail),
+        definitions(terms),
+        class_="finding",
+    )
+
+
+def definitions(terms: Mapping[str, str]) -> Html | None:
+    """Return lines of code, each under its term; those that are empty are left out."""
     rows = [
         [element("dt", term), element("dd", element("code", text))]
         for term, text in terms.items()
         if text
     ]
-    return element(
-        "section",
-        element(heading, element("strong", title), " ", element("code", finding.bug)),
-        element("p", finding.detail),
-        element("dl", rows) if rows else None,
-        class_="finding",
-    )
+    return element("dl", rows) if rows else None
 
 
 def notes(remarks: Iterable[str]) -> list[Html]:
