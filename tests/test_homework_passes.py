@@ -564,3 +564,29 @@ def test_dropout_is_paired_by_its_name_and_its_mask_is_drawn(tmp_path, dA, verdi
         return {dA}
     """
     assert judged(tmp_path, text).verdict == verdict
+
+
+TRIPLET = """
+import numpy as np
+
+def triplet_loss(anchor, positive, negative, margin=1.0):
+    '''anchor, positive, negative: (N, D).'''
+    dp, dn = anchor - positive, anchor - negative
+    v = margin + (dp ** 2).sum(1) - (dn ** 2).sum(1)
+    on = (v > 0)[:, None] / len(anchor)
+    return np.maximum(v, 0).mean(), 2 * on * (dp - dn), {positive}, 2 * on * dn
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+def sigmoid_prime(z):
+    return sigmoid(z) * (1 - sigmoid(z))
+"""
+
+
+@pytest.mark.parametrize(
+    ("positive", "verdict"), [("-2 * on * dp", "agree"), ("2 * on * dp", "disagree")]
+)
+def test_a_loss_that_returns_gradients_without_names_is_judged(tmp_path, positive, verdict):
+    report = judged(tmp_path, TRIPLET.format(positive=positive))
+    assert (rows(report)["triplet_loss"], report.verdict) == (verdict, verdict)

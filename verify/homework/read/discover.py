@@ -305,10 +305,16 @@ def _returns_a_formula(node: ast.FunctionDef) -> bool:
 
 
 def _returns_loss_and_formula(node: ast.FunctionDef) -> bool:
-    """Say whether a function ends in `return loss, dx` or `return loss, d / n`."""
+    """Say whether a function ends in `return loss, dx` or `return loss, d / n`.
+
+    Or in `return loss, 2 * a * b, -2 * a * c`: one formula more may be an accuracy, several are
+    taken for gradients.
+    """
     for part in _own_walk(node):
         match part:
-            case ast.Return(ast.Tuple([first, second, *_])) if _is_loss(first, node.name):
+            case ast.Return(ast.Tuple([first, second, *rest])) if _is_loss(first, node.name):
+                if rest and all(isinstance(n, (ast.BinOp, ast.UnaryOp)) for n in (second, *rest)):
+                    return True
                 names = {n.id for n in ast.walk(second) if isinstance(n, ast.Name)}
                 if any(n == "d" or is_gradient(n) for n in names):
                     return True
