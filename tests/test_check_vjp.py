@@ -388,3 +388,14 @@ def test_faulty_input_is_one_sentence_that_names_the_argument(backward, args, op
 def test_a_mirror_of_another_shape_is_refused():
     with pytest.raises(ValueError, match="mirror: it returned the shape"):
         check_vjp(lambda x: x**2, lambda dy, x: 2 * x * dy, np.ones(3), lambda x: x[:2] ** 2)
+
+
+def test_more_cotangents_than_there_are_outputs_are_not_drawn():
+    report = check_vjp(lambda x: x**2, lambda dy, x: 2 * x * dy, np.ones(3), cotangents=2**31)
+    assert report.verdict == "agree"
+    assert len(report.settings["cotangents"]) == 6
+
+
+def test_cotangents_that_do_not_fit_in_memory_are_refused():
+    with pytest.raises(ValueError, match="cotangents: got 1000000, expected at most 1342: each ho"):
+        check_vjp(lambda x: x**2, lambda dy, x: 2 * x * dy, np.ones(10**5), cotangents=10**6)

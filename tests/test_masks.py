@@ -76,3 +76,8 @@ def test_the_global_random_state_is_left_alone():
     before = np.random.get_state()[1].copy()
     draw()
     np.testing.assert_array_equal(np.random.get_state()[1], before)
+
+
+def test_masks_that_do_not_fit_in_memory_are_refused_by_name():
+    with pytest.raises(MemoryError, match=f"widths: got 20, {2**40} for 30 examples, expected mas"):
+        draw_masks(1, 0, (20, 2**40), 30, (0.5, 0.5))

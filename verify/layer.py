@@ -51,6 +51,8 @@ SOME = 4
 """Outputs that are shown alone where there are too many for all."""
 ENTRIES = 2**20
 """Entries of the Jacobian that are compared at most, where all outputs are shown alone."""
+MOST = 2**27
+"""Numbers in all cotangents that a caller may ask for: 1 GiB."""
 
 
 @door
@@ -81,7 +83,7 @@ def check_vjp(
     about how many times forward may be called, and `seconds` how long all of it may take: what was
     left out for lack of time is stated.
 
-    A third of the `cotangents` are random, the others are 1 at one output and 0 elsewhere. By
+    A third of the `cotangents` are random, and as many as there are outputs at most; the others are 1 at one output and 0 elsewhere. By
     default two are random, and every output is shown alone where they are not too many.
     `compute_dtype` is as in `compare`.
 
@@ -359,7 +361,12 @@ def _cotangents(
     The random ones are the first, those in other forms next; each of the others is 1 at one output.
     """
     size = sum(value.size for value in heard.arrays.values())
-    random = RANDOM if count is None else max(1, count // 3)
+    random = RANDOM if count is None else max(1, min(count // 3, size))
+    if count is not None and size * min(count, random + size) > MOST:
+        raise ValueError(
+            f"cotangents: got {count}, expected at most {max(1, MOST // size)}: "
+            f"each holds {size} numbers"
+        )
     result = {f"random {number + 1}": _drawn(heard, rng) for number in range(random)}
     handed = _in_other_forms(heard, result["random 1"], absent=layer.absent)
     result |= {label: cotangent for label, (_, cotangent) in handed.items()}

@@ -39,7 +39,8 @@ def mask_schedule(
 ) -> Callable[[int], Masks] | None:
     """Return the function from an iteration to its masks, or None where nothing is dropped.
 
-    Raises ValueError, naming the argument, for what is no seed, size or probability.
+    Raises ValueError, naming the argument, for what is no seed, size or probability; the function
+    raises MemoryError for masks that do not fit in memory.
 
     Examples:
         >>> import backproof
@@ -62,6 +63,12 @@ def mask_schedule(
         check_whole("iteration", iteration, 0)
         rng = np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, 0, iteration]))
         layers = zip(widths, keep_prob, strict=True)
-        return tuple(rng.random((width, m)) < keep for width, keep in layers)
+        try:
+            return tuple(rng.random((width, m)) < keep for width, keep in layers)
+        except MemoryError:
+            raise MemoryError(
+                f"widths: got {', '.join(map(str, widths))} for {m} examples, "
+                "expected masks that fit in memory"
+            ) from None
 
     return draw

@@ -121,7 +121,7 @@ def run(kind: str, rng: np.random.Generator, folder: Path) -> tuple[str, str]:
         names = case.names
         with np.errstate(all="ignore"):
             case.run()
-    except (ValueError, OSError) as fault:
+    except (ValueError, OSError, MemoryError) as fault:
         if any(name in str(fault) for name in names):
             return "refused", ""
         return "wrong", f"names nothing: {type(fault).__name__}: {fault}"

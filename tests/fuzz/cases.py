@@ -375,10 +375,13 @@ def api(rng: np.random.Generator, folder: Path) -> Case:
     )
     function, arguments = pick(rng, list(calls))
     name = pick(rng, list(arguments))
-    given = {**copy.copy(arguments), name: pick(rng, STRANGE)}
+    strange = pick(rng, STRANGE)
+    given = {**copy.copy(arguments), name: strange}
     if callable(arguments[name]) and rng.random() < 0.7:
         value = pick(rng, STRANGE)
         given[name] = lambda *args: value
+    elif callable(arguments[name]) and callable(strange):
+        given[name] = lambda *args: strange(*args)  # so that what it raises ends in this file
     # What is given as `args` is called as the function calls it: x.
     return Case(lambda: function(**given), ("x: ", *arguments))
 
