@@ -109,6 +109,20 @@ def test_what_lies_above_is_copied_from_its_own_folder_or_its_package_alone(tmp_
     assert copied == ["alice/homework.py", "helper.py", "nets/__init__.py", "nets/base.py"]
 
 
+def test_folders_that_are_no_packages_belong_together_where_a_file_above_imports_both(tmp_path):
+    for folder in ("layers", "utilities", "alice"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "main.py").write_text("from layers.dense import Dense\nimport utilities.start\n")
+    (tmp_path / "utilities" / "start.py").write_text("")
+    for name in ("layers/dense.py", "alice/homework.py"):
+        (tmp_path / name).write_text("from utilities.start import normal\nimport alice.homework\n")
+        target = tmp_path / "target" / name
+        target.mkdir(parents=True)
+        copy = private_copy(tmp_path / name, target)
+        copied = {str(path.relative_to(copy.parents[1])) for path in target.rglob("*.py")}
+        assert copied == {name, *(["utilities/start.py"] if "layers" in name else [])}
+
+
 def test_a_helper_next_to_the_file_is_used_behind_the_fence():
     [report] = judge_all([COURSE / "with_helper" / "homework.ipynb"], Limits(), 1)
     assert "is not next to the file" not in " ".join(report.remarks)

@@ -2,7 +2,9 @@
 
 Beside a file lie other people's. Those whose names stand in a line that imports are copied, each to
 where it lies from the file: beside it or below, in a folder above it, or in a package above it. A
-link out of these folders is not followed, nor is a folder above entered that is no package.
+link out of these folders is not followed. Nor is a folder above entered that is no package, for
+somebody else's homework may lie in it; but for a project whose folders are no packages: files at
+its root import from it and from the folder that the importing file lies in.
 """
 
 from __future__ import annotations
@@ -71,11 +73,7 @@ def _module(name: Sequence[str], importer: Path, root: Path) -> Path | None:
     for folder in (beside, *beside.parents):
         if not folder.is_relative_to(root):
             return None
-        if (
-            folder != beside
-            and len(name) > 1
-            and not folder.joinpath(name[0], "__init__.py").is_file()
-        ):
+        if folder != beside and len(name) > 1 and not _may_enter(folder, name[0], importer):
             continue
         for module in (
             folder.joinpath(*name).with_suffix(".py"),
@@ -84,3 +82,12 @@ def _module(name: Sequence[str], importer: Path, root: Path) -> Path | None:
             if module.is_file() and module.resolve().is_relative_to(folder.resolve()):
                 return module
     return None
+
+
+def _may_enter(root: Path, name: str, importer: Path) -> bool:
+    """Say whether a folder below `root` is a package, or of the same project as the importer."""
+    if root.joinpath(name, "__init__.py").is_file():
+        return True
+    own = importer.relative_to(root).parts[0]
+    imported = {parts[0] for source in root.glob("*.py") for parts in _named(source.read_bytes())}
+    return {own, name} <= imported
