@@ -1303,3 +1303,94 @@ def _(m, rng):
     model, X, y = m.LinearRegression(3), rng.randn(6, 3), rng.randn(6)
     loss, run = lambda: model.loss(X, y) / len(X), lambda: model.gradients(X, y)
     yield from of_model("LinearRegression.gradients", model, loss, run, ["w", "b"], rng)
+
+
+def _descended(holder, keys, step, rate):
+    """Return along what a step moved parameters, which are put back."""
+    before = [holder[key].copy() for key in keys]
+    dx = step()
+    found = [(old - holder[key]) / rate for old, key in zip(before, keys, strict=True)]
+    holder.update(zip(keys, before, strict=True))
+    return dx, found
+
+
+@proof("plain_descent.py")
+def _(m, rng):
+    x, affine, scale = rng.randn(4, 5), m.Affine(5, 3), m.Scale(5)
+    for name, layer, holder, keys, rate in (
+        ("Affine.backward", affine, vars(affine), ["weights", "bias"], 0.1),
+        ("Scale.backward", scale, scale.params, ["gamma"], scale.lr),
+    ):
+        c = rng.randn(*layer.forward(x).shape)
+        more = (rate,) if layer is affine else ()
+        dx, found = _descended(holder, keys, lambda: layer.backward(c, *more), rate)
+        loss = lambda: np.sum(c * layer.forward(x))
+        yield from gradients(name, loss, [dx, *found], [x, *(holder[key] for key in keys)])
+
+
+@proof("plain_optimizer.py")
+def _(m, rng):
+    layer, x = m.Affine(5, 3), rng.randn(4, 5)
+    c = rng.randn(*layer.forward(x).shape)
+    weights = layer.weights
+    found = layer.backward(c)
+    layer.weights = weights
+    yield from gradients("Affine.backward", lambda: np.sum(c * layer.forward(x)), [found], [x])
+
+
+@proof("plain_implied_loss.py")
+def _(m, rng):
+    """By the mean cross-entropy, whose derivative by the outputs' logits is `output - y` over m."""
+    net, X, y = m.NeuralNetwork(5, 4, 3), rng.randn(6, 5), (rng.rand(6, 3) > 0.5) * 1.0
+    keys = ["W1", "b1", "W2", "b2"]
+
+    def loss():
+        a = net.forward(X)
+        return -np.sum(y * np.log(a) + (1 - y) * np.log(1 - a)) / len(X)
+
+    step = lambda: net.backward(X, y, net.forward(X), 0.2)
+    _, found = _descended(vars(net), keys, step, 0.2)
+    wrt = [vars(net)[key] for key in keys]
+    yield from gradients("NeuralNetwork.backward", loss, found, wrt)
+
+
+@proof("plain_cache_only.py")
+def _(m, rng):
+    x, y = away(rng, 4, 5), away(rng, 4, 5)
+    for name in ("product", "distance"):
+        forward, backward = getattr(m, f"{name}_forward"), getattr(m, f"{name}_backward")
+        loss = lambda: np.sum(forward(x, y)[0])
+        found = backward(forward(x, y)[1])
+        yield from gradients(f"{name}_backward", loss, [each.copy() for each in found], [x, y])
+
+
+@proof("cs231n_compiled.py")
+def _(m, rng):
+    from verify.homework.textbook.image_modules import FUNCTIONS
+
+    vars(m).update(FUNCTIONS)
+    for stride, pad in ((1, 0), (2, 1)):
+        x, w, b = rng.randn(2, 3, 6, 8), rng.randn(4, 3, 4, 2), rng.randn(4)
+        settings = {"stride": stride, "pad": pad}
+        for kind in ("strides", "im2col"):
+            forward = getattr(m, f"conv_forward_{kind}")
+            backward = getattr(m, f"conv_backward_{kind}")
+            yield from vjp(
+                f"conv_backward_{kind}",
+                lambda: forward(x, w, b, settings)[0],
+                lambda c: backward(c, forward(x, w, b, settings)[1]),
+                (x, w, b),
+                rng,
+            )
+
+
+@proof("cs231n_captions.py")
+def _(m, rng):
+    words = {word: i for i, word in enumerate(("<NULL>", "<START>", "a", "cat", "sat", "there"))}
+    features, captions = rng.randn(3, 5), rng.randint(0, 6, (3, 4))
+    for kind in ("rnn", "relu"):
+        net = m.CaptioningRNN(words, 5, 4, 3, kind, np.float64)
+        _, grads = net.loss(features, captions)
+        wrt = [net.params[key] for key in grads]
+        loss = lambda: net.loss(features, captions)[0]
+        yield from gradients("CaptioningRNN.loss", loss, list(grads.values()), wrt)

@@ -83,8 +83,9 @@ def check_vjp(
     about how many times forward may be called, and `seconds` how long all of it may take: what was
     left out for lack of time is stated.
 
-    A third of the `cotangents` are random, and as many as there are outputs at most; the others are 1 at one output and 0 elsewhere. By
-    default two are random, and every output is shown alone where they are not too many.
+    A third of the `cotangents` are random, and at most as many as there are outputs; the others are
+    1 at one output and 0 elsewhere. By default two are random, and every output is shown alone
+    where they are not too many.
     `compute_dtype` is as in `compare`.
 
     Raises ValueError as `compare` does.

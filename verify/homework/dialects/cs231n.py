@@ -83,7 +83,12 @@ ARGUMENTS: dict[str, tuple[dict[str, tuple[Any, ...]], ...]] = {
     ),
 }  # fmt: skip
 
+NAMES: dict[str, tuple[Any, ...]] = {"captions": ("labels", (4, 4), 7)}
+
+_WORDS = ("<NULL>", "<START>", "<END>", "a", "cat", "sat", "there")
+
 SETTINGS: dict[str, tuple[Any, ...]] = {
+    "word_to_idx": ({word: index for index, word in enumerate(_WORDS)},),
     "conv_param": (
         {"stride": 1, "pad": 0},
         {"stride": 1, "pad": 1},

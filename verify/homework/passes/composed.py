@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from verify.homework.passes.descent import RATE, descents
 from verify.homework.passes.experiment import Experiment, Gradient
 from verify.homework.passes.inputs import REG, Arguments, argument_sets, draw, main_of
 from verify.homework.passes.objects import Side, sides
@@ -22,6 +23,7 @@ from verify.homework.passes.plans import (
     Case,
     Forward,
     Leaf,
+    attributes,
     forward_steps,
     is_cost,
     kept_of,
@@ -31,6 +33,7 @@ from verify.homework.passes.plans import (
     outputs_of,
     result_of,
     state_of,
+    steps_of,
     unmatched_of,
 )
 from verify.homework.passes.recordings import arguments_of, side_of
@@ -134,6 +137,37 @@ class _Made:
                 yield from found
                 if found:
                     break
+            if not by_target and "cost_derivative" not in others:
+                yield from self._implied(output)
+
+    def _implied(self, output: Leaf) -> Iterator[list[Experiment]]:
+        """Yield experiments of a pass that starts with `output - y`, for want of a loss.
+
+        That is the derivative of its loss by something of the output's shape: by the output, or
+        by what its activation is taken of. Which is found by trial.
+        """
+        start = _difference(self.candidate.node)
+        own = self._bound(self.candidate.arguments, output)
+        if start is None or own is None:
+            return
+        text, sign = start
+        labels = (np.arange(output.value.size).reshape(output.value.shape) % 3 == 1).astype(float)
+        fixed = (sign * (output.value - labels),)
+        given = {**self.given, "labels": labels, "reg": REG}
+        backward = (*self.steps, ("call", self.side.target(self.candidate.function), [], own))
+        kept = [*leaves_of(self.answer[0], result_of(self.steps), returned(self.forward.node))]
+        if len(self.answer) > 1:
+            kept += [Leaf(path, where, value) for path, where, value in attributes(self.answer[1])]
+        seen: list[np.ndarray] = []
+        for leaf in [output, *kept]:
+            if leaf.value.shape != output.value.shape or leaf.label in self.side.given:
+                continue
+            if not any(np.array_equal(leaf.value, other) for other in seen):
+                seen.append(leaf.value)
+                outputs = (leaf.where,)
+                for found in self._experiment(self.steps, outputs, backward, given, "fixed", fixed):
+                    implied = (text, leaf.label or "its output")
+                    yield [replace(each, implied=implied, accuses=False) for each in found]
 
     def _with_loss(
         self,
@@ -192,6 +226,7 @@ class _Made:
         elif isinstance(result, (dict, list)):
             cache = [whole]
         lower = {k.lower(): v for k, v in self.arguments.expressions.items()}
+        rates = {descent.argument for descent in descents(self.candidate.node).values()}
         for name, default in arguments:
             if _LABELS.fullmatch(name):
                 bound[name] = ("in", "labels")
@@ -201,6 +236,8 @@ class _Made:
                 bound[name] = ("at", whole, names.index(name))
             elif _INPUT.fullmatch(name) and self.arguments.expressions:
                 bound[name] = next(iter(self.arguments.expressions.values()))
+            elif name in rates:
+                bound[name] = ("value", RATE)
             elif _NUMBER.fullmatch(name):
                 bound[name] = ("in", "reg")
             elif default:
@@ -261,12 +298,35 @@ class _Made:
         case.ran.add(candidate.name)
         leaves = [
             *leaves_of(after[0], result_of(backward), returned(candidate.node)),
-            *kept_of(self.answer, after),
+            *kept_of(self.answer, after, self.side.given),
         ]
         gradients = match(leaves, given, key_of(""))
-        if not gradients or (len(leaves) == 1 and not leaves[0].label):
+        steps, moved = steps_of(candidate, self.side, self.answer, after, gradients)
+        gradients += steps
+        if not gradients or (len(leaves) == 1 and not leaves[0].label and not steps):
             return
-        yield [replace(base, gradients=gradients, unmatched=unmatched_of(leaves, gradients))]
+        unmatched = unmatched_of(leaves, gradients)
+        yield [replace(base, gradients=gradients, unmatched=unmatched, moved=moved)]
+
+
+def _difference(node: ast.FunctionDef) -> tuple[str, int] | None:
+    """Return the difference of an output and labels in a pass, -1 where the labels come first.
+
+    None where there is none, or where there are two.
+    """
+    found: dict[str, int] = {}
+    for part in ast.walk(node):
+        match part:
+            case ast.BinOp(left, ast.Sub(), right):
+                sides = [_is_label(left), _is_label(right)]
+                if sides[0] != sides[1]:
+                    found[ast.unparse(part)] = -1 if sides[0] else 1
+    return next(iter(found.items())) if len(found) == 1 else None
+
+
+def _is_label(node: ast.expr) -> bool:
+    name = node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
+    return _LABELS.fullmatch(name) is not None
 
 
 def _held_losses(found: Extract, owner: str | None) -> Iterator[tuple[str, str, ast.FunctionDef]]:

@@ -63,6 +63,10 @@ class Experiment:
     """Whether nothing in how the pass is called was guessed."""
     unmatched: tuple[str, ...] = ()
     """Gradients of parameters that it makes and that were matched to no input."""
+    moved: tuple[str, ...] = ()
+    """Parameters that it moves by itself, in a way that shows no gradient."""
+    implied: tuple[str, str] | None = None
+    """What a pass starts with that has no loss beside it, and by what that is its derivative."""
     accuses: bool = True
     """Whether a gradient that is wrong in it is the pass's fault; else it may be the guess."""
 

@@ -95,9 +95,8 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
                 return _of_several(case, candidate, wrong)
             if (fault := next(filter(None, map(_fault, outcomes)), "")) and not partial:
                 return Verdict(candidate, CRASHED, fault)
-            if unmatched := experiments[0].unmatched:
-                labels = ", ".join(unmatched)
-                case.note(candidate, f"no input was found whose gradients {labels} are")
+            if missing := _missing(experiments[0]):
+                case.note(candidate, missing)
                 partial = True
                 continue
             if judged[0].experiment.weights != "fixed":
@@ -147,11 +146,24 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
         return Verdict(candidate, DISAGREE, "", findings)
     if crashed is not None and unseen is None and candidate.name not in case.ran:
         return Verdict(candidate, CRASHED, crashed.says)
-    if guessed is not None and _wrongness(guessed)[0] < 0.5 and not partial:
-        findings = findings_of(case.found, case.door, candidate, guessed)
-        if all(finding.right and finding.bug not in _RENAMED for finding in findings):
+    if guessed is not None and not partial:
+        # Where a loss is implied, one gradient that is right shows that it was guessed right.
+        share, implied = _wrongness(guessed)[0], guessed[0].experiment.implied is not None
+        findings = findings_of(case.found, case.door, candidate, guessed) if share < 1 else []
+        explained = all(finding.right and finding.bug not in _RENAMED for finding in findings)
+        if share < 1 and (implied or (share < 0.5 and explained)):
             return Verdict(candidate, DISAGREE, "", findings)
     return Verdict(candidate, UNDECIDED, _obstacle(case, candidate, unseen, late, seconds))
+
+
+def _missing(experiment: Experiment) -> str:
+    """Say which gradients an experiment leaves out, "" where it has all."""
+    if experiment.moved:
+        moved = ", ".join(experiment.moved)
+        return f"it moves {moved} itself, by something other than a learning rate times a gradient"
+    if experiment.unmatched:
+        return f"no input was found whose gradients {', '.join(experiment.unmatched)} are"
+    return ""
 
 
 def _shapes(experiment: Experiment) -> str:
@@ -342,6 +354,12 @@ def _agrees(case: Case, candidate: Candidate, outcomes: Sequence[Outcome]) -> Ve
             f"{name} is off by up to {slight:.0e} of its size, as a guard against division by "
             "zero or log(0) makes it."
         )
+    if implied := outcomes[0].experiment.implied:
+        start, by = implied
+        remarks.append(
+            f"{name} has no loss beside it. It starts with `{start}`, which was taken for the "
+            f"derivative of its loss by {by}."
+        )
     scores = [s for s in _arguments_of(outcomes[0].experiment) if s[0] == "softmax"]
     if scores:
         remarks.append(
@@ -395,8 +413,9 @@ def _obstacle(
     if said:
         return f"It was not judged: {said[0]}. {case.next_step}"
     if raised:
+        furthest = max(raised, key=lambda r: (r.kind == "NameError", r.step, r.line or 0))
         return (
-            f"It was not judged: no inputs were found on which its forward pass runs (the last "
-            f"try: {raised[-1].sentence.rstrip('.')[:160]}). {case.next_step}"
+            "It was not judged: no inputs were found on which its forward pass runs (the furthest "
+            f"try: {furthest.sentence.rstrip('.')[:160]}). {case.next_step}"
         )
     return f"It was not judged: no forward pass that belongs to it was found. {case.next_step}"

@@ -16,6 +16,7 @@ from verify.homework.passes.inputs import KEEP, REG, draw
 from verify.homework.read.discover import is_gradient, methods_of
 from verify.homework.read.extract import Extract
 from verify.homework.read.syntax import null_defaults, parameters
+from verify.homework.read.usage import texts_compared
 from verify.homework.run.door import Door, Expression, Raised, Recipe, Step
 
 
@@ -73,7 +74,11 @@ def sides(found: Extract, door: Door, owner: str | None) -> Iterator[Side]:
     )
     seen: set[str] = set()
     penalty = _penalty(found)
-    for group in _constructors(init, penalised=penalty is not None):
+    texts = {
+        name: texts_compared(found.classes[owner], name)
+        for name, _ in (parameters(init, True) if init is not None else ())
+    }
+    for group in _constructors(init, texts, penalised=penalty is not None):
         made = []
         for arguments, given, settings in group:
             said = repr((arguments, {name: np.shape(value) for name, value in given.items()}))
@@ -210,18 +215,19 @@ _SIZES: tuple[Mapping[str, Any], ...] = (
 """The sizes of a layer: examples in rows, in columns, of images by their channels."""
 
 _KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("sizes", re.compile(r"(?:layer_?)?(?:sizes?|dims?|dimensions?)|layers?(?:_?dims?|_?sizes?)?|"
-                         r"layers_dims|architecture|nn_?structure|units_list")),
+    ("sizes", re.compile(r"layer_?(?:sizes?|dims?|dimensions?)|sizes|dims|dimensions|"
+                         r"layers?(?:_?dims?|_?sizes?)?|layers_dims|architecture|nn_?structure|"
+                         r"units_list")),
     ("hidden_list", re.compile(r"hidden_(?:dims|sizes?_list|layers?)|hidden_size_list")),
     ("in", re.compile(r"(?:n_?)?in(?:put)?(?:_?(?:size|dims?|features?|units|channels?|nodes|n|"
                       r"shape))?s?|n_?x|fan_?in|n_?inputs?|num_inputs|num_features|in_?ch\w*|"
-                      r"in_?dim\w*|D|feature\w*|n_features|vocab\w*|n_in|size_in|prev\w*|nin")),
+                      r"in_?dim\w*|dim|size|D|feature\w*|n_features|vocab\w*|n_in|size_in|prev\w*|nin")),
     ("hidden", re.compile(r"hidden(?:_?(?:size|dims?|units|nodes|n))?|n_?h|n_?hidden|H|"
                           r"num_hidden")),
     ("out", re.compile(r"(?:n_?)?out(?:put)?(?:_?(?:size|dims?|features?|units|channels?|nodes|n))?"
                        r"s?|n_?y|fan_?out|n_?outputs?|num_outputs|num_classes|n_?classes|"
                        r"out_?ch\w*|out_?dim\w*|C|units|neurons|n_?neurons|n_units|num_filters|"
-                       r"n_filters|filters|size_out|nout|size")),
+                       r"n_filters|filters|size_out|nout")),
     ("Wx", re.compile(r"W_?x\w?|Wi|W_?ih|U")),
     ("Wh", re.compile(r"W_?h|W_?hh|W_?aa")),
     ("W", re.compile(r"W|w|weights?|kernel|W_\w+|W\d")),
@@ -239,16 +245,22 @@ Constructor = tuple[dict[str, Expression], dict[str, Any], dict[str, Any]]
 """A constructor's arguments, the arrays among them, and the settings among them."""
 
 
-def _constructors(init: ast.FunctionDef | None, penalised: bool) -> Iterator[list[Constructor]]:
+def _constructors(
+    init: ast.FunctionDef | None, texts: Mapping[str, Sequence[str]], penalised: bool
+) -> Iterator[list[Constructor]]:
     """Yield arguments for a constructor: those that differ in their settings alone at a time.
 
-    The last has regularisers, where the file has the penalty that belongs to them.
+    A setting that its class compares with `texts` is tried as each of them. The last has
+    regularisers, where the file has the penalty that belongs to them.
     """
     names = parameters(init, True) if init is not None else []
     zeros = null_defaults(init) if init is not None else {}
-    settings = [
-        [(name, value) for value in SETTINGS[name]] for name, _ in names if name in SETTINGS
-    ]
+    values = {
+        name: [*([None] if default else []), *texts[name]] if texts.get(name) else SETTINGS[name]
+        for name, default in names
+        if texts.get(name) or name in SETTINGS
+    }
+    settings = [[(name, value) for value in options] for name, options in values.items()]
     seen: set[str] = set()
     for sizes in _SIZES:
         choices = [
@@ -256,7 +268,7 @@ def _constructors(init: ast.FunctionDef | None, penalised: bool) -> Iterator[lis
             if type(zeros.get(name)) is float
             else [(name, option) for option in _values(name, default, sizes)]
             for name, default in names
-            if name not in SETTINGS
+            if name not in values
         ]
         for chosen in itertools.islice(itertools.product(*choices), 8):
             if (said := repr(chosen)) not in seen:

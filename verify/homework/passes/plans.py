@@ -12,13 +12,14 @@ from __future__ import annotations
 import ast
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import starmap
 from typing import Any
 
 import numpy as np
 
+from verify.homework.passes.descent import RATE, descents, stepped
 from verify.homework.passes.experiment import (
     Experiment,
     Gradient,
@@ -430,7 +431,11 @@ def _bindings(candidate: Candidate, forward: Forward, ready: _Ready) -> Iterator
     options: list[list[tuple[str, Any]]] = []
     names = returned(forward.node) or []
     has_output_array = bool(outputs) and outputs[0].value.size > 1
+    rates = {descent.argument for descent in descents(candidate.node).values()}
     for place, (name, default) in enumerate(own):
+        if name in rates and name not in arguments.expressions:
+            options.append([(name, ("named", ("value", RATE)))])
+            continue
         found: list[tuple[str, Any]] = _options(
             name, place, arguments, names, answer[0], outputs, result_of(ready.steps), own
         )
@@ -439,6 +444,7 @@ def _bindings(candidate: Candidate, forward: Forward, ready: _Ready) -> Iterator
             cotangent = cotangent and any(key_of(name) == key_of(leaf.label) for leaf in outputs)
         backward = bool(_BACK & set(name_parts(candidate.function)))
         alone = len(required) == 1 and place == 0 and has_output_array and backward
+        alone = alone and name not in names[1:]  # what goes with the output: its cache
         maybe = len(required) == 1 and place == 0 and has_output_array and not backward
         guessed = place == 0 and len(required) > 1 and not _DATA.fullmatch(name)
         per_example = any(_LABELS.fullmatch(other) for other, _ in own) and (
@@ -585,13 +591,33 @@ def _experiment(
         )
     leaves = [
         *leaves_of(after[0], result_of(back), returned(candidate.node)),
-        *kept_of(ready.answer, after),
+        *kept_of(ready.answer, after, side.given),
     ]
     gradients = match(leaves, ready.given, base.main)
+    stepped_along, moved = steps_of(candidate, side, ready.answer, after, gradients)
+    gradients += stepped_along
     if not gradients:
         case.note(candidate, "returns nothing that has the shape of an input")
         return None
-    return replace(base, gradients=gradients, unmatched=unmatched_of(leaves, gradients))
+    unmatched = unmatched_of(leaves, gradients)
+    return replace(base, gradients=gradients, unmatched=unmatched, moved=moved)
+
+
+def steps_of(
+    candidate: Candidate,
+    side: Side,
+    before: Sequence[Any],
+    after: Sequence[Any],
+    known: Sequence[Gradient],
+) -> tuple[tuple[Gradient, ...], tuple[str, ...]]:
+    """Return gradients that a pass applies to its object's parameters, and what it moves else."""
+    if len(before) < 2:
+        return (), ()
+    left = [path for path in side.given if path not in {gradient.of for gradient in known}]
+    here = {path: value for path, _, value in attributes(before[1])}
+    there = {path: (where, value) for path, where, value in attributes(after[1])}
+    steps, moved = stepped(candidate.node, left, here, there)
+    return tuple(steps), tuple(moved)
 
 
 def leaves_of(result: Any, where: Expression, names: Sequence[str] | None) -> list[Leaf]:
@@ -614,17 +640,23 @@ def leaves_of(result: Any, where: Expression, names: Sequence[str] | None) -> li
     return leaves
 
 
-def kept_of(before: Sequence[Any], after: Sequence[Any]) -> list[Leaf]:
-    """Return the arrays that a backward pass puts into its object, under its attributes' names."""
+def kept_of(before: Sequence[Any], after: Sequence[Any], parameters: Collection[str]) -> list[Leaf]:
+    """Return the arrays that a backward pass puts into its object, under its attributes' names.
+
+    Parameters that it moves are none of them.
+    """
     if len(before) < 2:
         return []
     old = {path: value for path, _, value in attributes(before[1])}
     return [
         Leaf(path, where, value)
         for path, where, value in attributes(after[1])
-        if path not in old
-        or not np.array_equal(old[path], value)
-        or (value.ndim and is_gradient(path.split(".")[0]))
+        if path not in parameters
+        and (
+            path not in old
+            or not np.array_equal(old[path], value)
+            or (value.ndim and is_gradient(path.split(".")[0]))
+        )
     ]
 
 

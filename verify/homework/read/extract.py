@@ -476,10 +476,20 @@ def _is_taken(node: ast.stmt, taken: dict[str, float]) -> bool:
         case ast.Try(body, handlers, orelse, finalbody):
             parts = [*body, *(s for h in handlers for s in h.body), *orelse, *finalbody]
             inner = dict(taken)
-            if all(isinstance(s, ast.Pass) or _is_taken(s, inner) for s in parts):
+            if all(_does_nothing(s) or _is_taken(s, inner) for s in parts):
                 taken |= inner
                 return True
             return False
+    return False
+
+
+def _does_nothing(node: ast.stmt) -> bool:
+    """Say whether a statement is `pass`, a text, or prints texts."""
+    match node:
+        case ast.Pass() | ast.Expr(ast.Constant()):
+            return True
+        case ast.Expr(ast.Call(ast.Name("print"), arguments, [])):
+            return all(isinstance(argument, ast.Constant) for argument in arguments)
     return False
 
 

@@ -80,6 +80,24 @@ def _names(bound: ast.expr | None) -> Iterator[ast.expr]:
             yield from (*_names(left), *_names(right))
 
 
+def texts_compared(node: ast.AST, name: str) -> list[str]:
+    """Return the texts that an argument, or what is kept of it in `self`, is compared with."""
+    known = {name, f"self.{name}"}
+    found: dict[str, None] = {}
+    for part in ast.walk(node):
+        match part:
+            case ast.Compare(left, _, others) if ast.unparse(left) in known:
+                sides: list[ast.expr | None] = [*others]
+            case ast.Subscript(ast.Dict(keys), index) if ast.unparse(index) in known:
+                sides = keys
+            case _:
+                continue
+        for inner in (inner for side in sides if side is not None for inner in ast.walk(side)):
+            if isinstance(inner, ast.Constant) and isinstance(inner.value, str):
+                found[inner.value] = None
+    return list(found)
+
+
 def axes_of(node: ast.FunctionDef) -> dict[str, int]:
     """Return how many axes arguments have where a function says it: `N, C, H, W = x.shape`."""
     found: dict[str, int] = {}

@@ -16,6 +16,7 @@ global names as they were.
                 ("tuple", [...])  ("list", [...])  ("dict", [[key, expression], ...])
                 ("vars", expression)  the attributes of an object, as a dict
                 ("softmax", expression)  of the rows of an array
+                ("step", before, after, rate)  along which an array moved: (before - after) / rate
                 ("bare", class)  an object of a class, made without its constructor
                 ("copy", key)  a copy of what was kept of a live process's run
                 ("copier", key)  what makes such a copy, to be called
@@ -452,6 +453,9 @@ class _Run:
         if kind == "softmax":
             scores = np.exp(self._value(rest[0]))
             return scores / scores.sum(axis=-1, keepdims=True)
+        if kind == "step":
+            before, after, rate = map(self._value, rest)
+            return (before - after) / rate
         if kind == "copy":
             return copy.deepcopy(self.workspace.objects[rest[0]])
         if kind == "copier":
