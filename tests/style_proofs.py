@@ -1394,3 +1394,42 @@ def _(m, rng):
         wrt = [net.params[key] for key in grads]
         loss = lambda: net.loss(features, captions)[0]
         yield from gradients("CaptioningRNN.loss", loss, list(grads.values()), wrt)
+
+
+@proof("plain_first_network.py")
+def _(m, rng):
+    """By the mean cross-entropy of the softmax, which stands nowhere in the file."""
+    W1, b1, W2, b2 = m.init_params()
+    X, Y = rng.randn(30, 5), rng.randint(0, 10, 5)
+
+    def loss():
+        *_, A2 = m.forward_prop(W1, b1, W2, b2, X)
+        return -np.mean(np.log(A2[Y, np.arange(5)]))
+
+    found = m.backward_prop(*m.forward_prop(W1, b1, W2, b2, X), W1, W2, X, Y)
+    yield from gradients("backward_prop", loss, found, [W1, b1, W2, b2])
+    Z = away(rng, 4, 5)
+    total = lambda: np.sum(m.relu(Z))
+    yield from gradients("relu_deriv", total, [m.relu_deriv(Z)], [Z])
+
+
+@proof("plain_made_with_data.py")
+def _(m, rng):
+    """By the sum of squares, which stands nowhere in the file; its step goes down by the whole."""
+    net = m.TinyNetwork(rng.randn(6, 5), rng.rand(6, 1))
+    keys = ["weights1", "weights2"]
+
+    def step():
+        net.feedforward()
+        net.backprop()
+
+    def loss():
+        net.feedforward()
+        return np.sum((net.y - net.output) ** 2)
+
+    _, found = _descended(vars(net), keys, step, 1.0)
+    yield from gradients("TinyNetwork.backprop", loss, found, [vars(net)[key] for key in keys])
+    a = rng.rand(4, 3) * 0.8 + 0.1
+    z = np.log(a / (1 - a))
+    total = lambda: np.sum(m.sigmoid(z))
+    yield from gradients("sigmoid_derivative", total, [m.sigmoid_derivative(a)], [z])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -37,6 +37,7 @@ from verify.homework.passes.plans import (
     unmatched_of,
 )
 from verify.homework.passes.recordings import arguments_of, side_of
+from verify.homework.passes.repair import STATEMENTS, Source
 from verify.homework.read.discover import Candidate, is_hinted, methods_of, name_parts, stem
 from verify.homework.read.extract import Extract
 from verify.homework.read.syntax import calls, parameters, returned
@@ -77,11 +78,17 @@ def composed(case: Case, candidate: Candidate) -> Iterator[list[Experiment]]:
 def _called(case: Case, candidate: Candidate, forward: Forward) -> Iterator[tuple[Side, Arguments]]:
     """Yield what a forward pass is called with: by its names, then as the file does."""
     for side in sides(case.found, case.door, candidate.owner):
-        sets = argument_sets(
-            case.found, forward.node, candidate.owner is not None, stem(forward.name)
-        )
-        for arguments in itertools.islice(sets, 16):
-            yield side, arguments[0]
+        for known in (*_initialised(case, candidate, forward), None):
+            sets = argument_sets(
+                case.found,
+                forward.node,
+                candidate.owner is not None,
+                stem(forward.name),
+                known,
+                held=known.given if known else None,
+            )
+            for arguments in itertools.islice(sets, 16):
+                yield side, arguments[0]
     qualified = f"{candidate.owner}.{forward.name}" if candidate.owner else forward.name
     call = case.recorded(qualified)
     if call is None:
@@ -90,6 +97,29 @@ def _called(case: Case, candidate: Candidate, forward: Forward) -> Iterator[tupl
     if found.expressions.keys() == call["arguments"].keys():
         made = side_of(candidate.owner, call) if candidate.owner else None
         yield made or Side(candidate.owner), found
+
+
+def _initialised(case: Case, candidate: Candidate, forward: Forward) -> Iterator[Arguments]:
+    """Yield the parameters that a function of the file makes for a forward pass, drawn anew."""
+    wanted = {name for name, _ in parameters(forward.node, False)}
+    for name, node in case.found.functions.items():
+        names = returned(node) or []
+        required = any(not default for _, default in parameters(node, False))
+        if candidate.owner is not None or required or len(wanted & set(names)) < 2:
+            continue
+        answer = case.door.run(Recipe((("call", ("name", name), [], {}),), (("slot", 0),)), {})
+        if isinstance(answer, Raised) or not isinstance(answer[0], tuple | list):
+            continue
+        if len(answer[0]) != len(names):
+            continue
+        rng = np.random.default_rng(31)
+        made = [array_of(value) for value in answer[0]]
+        given = {
+            name: 0.6 * draw(value.shape, rng)
+            for name, value in zip(names, made, strict=True)
+            if value is not None and name in wanted
+        }
+        yield Arguments({name: ("in", name) for name in given}, given)
 
 
 class _Made:
@@ -150,24 +180,41 @@ class _Made:
         own = self._bound(self.candidate.arguments, output)
         if start is None or own is None:
             return
-        text, sign = start
-        labels = (np.arange(output.value.size).reshape(output.value.shape) % 3 == 1).astype(float)
-        fixed = (sign * (output.value - labels),)
-        given = {**self.given, "labels": labels, "reg": REG}
-        backward = (*self.steps, ("call", self.side.target(self.candidate.function), [], own))
-        kept = [*leaves_of(self.answer[0], result_of(self.steps), returned(self.forward.node))]
+        place, difference, sign = start
+        node = self.candidate.node
+        # What moves its weights goes down its loss; what returns gradients may mean those upwards.
+        sign = sign if descents(node) else 1
+        text = Source(node).replaced(place, ast.Return(difference))
+        define: Step = ("define", self.candidate.owner, self.candidate.function, text)
+        call: Step = ("call", self.side.target(self.candidate.function), [], own)
+        backward = (*self.steps, call)
+        first = Recipe((define, *backward), (result_of(backward),))
+        for labels in itertools.chain.from_iterable(_labels(output.value)):
+            given = {**self.given, "labels": labels, "reg": REG}
+            answer = self.case.door.run(first, given)
+            cotangent = None if isinstance(answer, Raised) else array_of(answer[0])
+            if cotangent is None or cotangent.shape != output.value.shape:
+                continue
+            for leaf in self._shaped(output):
+                found = self._experiment(
+                    self.steps, (leaf.where,), backward, given, "fixed", (sign * cotangent,)
+                )
+                implied = (ast.unparse(difference), leaf.label or "its output")
+                for each in found:
+                    yield [replace(one, implied=implied, accuses=False) for one in each]
+            return
+
+    def _shaped(self, output: Leaf) -> Iterator[Leaf]:
+        """Yield an output, and all else of its shape that goes forward to it, each value once."""
+        kept = leaves_of(self.answer[0], result_of(self.steps), returned(self.forward.node))
         if len(self.answer) > 1:
             kept += [Leaf(path, where, value) for path, where, value in attributes(self.answer[1])]
         seen: list[np.ndarray] = []
         for leaf in [output, *kept]:
-            if leaf.value.shape != output.value.shape or leaf.label in self.side.given:
-                continue
-            if not any(np.array_equal(leaf.value, other) for other in seen):
+            same = leaf.value.shape == output.value.shape and leaf.label not in self.side.given
+            if same and not any(np.array_equal(leaf.value, other) for other in seen):
                 seen.append(leaf.value)
-                outputs = (leaf.where,)
-                for found in self._experiment(self.steps, outputs, backward, given, "fixed", fixed):
-                    implied = (text, leaf.label or "its output")
-                    yield [replace(each, implied=implied, accuses=False) for each in found]
+                yield leaf
 
     def _with_loss(
         self,
@@ -270,6 +317,7 @@ class _Made:
         if weights == "ones" and value.size != 1:
             return
         after = case.door.run(Recipe(backward, (result_of(backward), *state_of(self.side))), given)
+        inputs = self.arguments.given
         base = Experiment(
             given=given,
             forward=forward,
@@ -279,7 +327,7 @@ class _Made:
             weights=weights,
             fixed=fixed,
             forward_name=self.forward.name,
-            main=main_of(self.arguments.given),
+            main=next((n for n in inputs if _INPUT.fullmatch(n)), main_of(inputs)),
             settings=self.arguments.settings,
             tier=max(self.arguments.tier, 2),
             certain=False,
@@ -301,7 +349,7 @@ class _Made:
             *kept_of(self.answer, after, self.side.given),
         ]
         gradients = match(leaves, given, key_of(""))
-        steps, moved = steps_of(candidate, self.side, self.answer, after, gradients)
+        steps, moved = steps_of(candidate, self.side, self.answer, after, gradients, downwards=True)
         gradients += steps
         if not gradients or (len(leaves) == 1 and not leaves[0].label and not steps):
             return
@@ -309,24 +357,59 @@ class _Made:
         yield [replace(base, gradients=gradients, unmatched=unmatched, moved=moved)]
 
 
-def _difference(node: ast.FunctionDef) -> tuple[str, int] | None:
-    """Return the difference of an output and labels in a pass, -1 where the labels come first.
+def _difference(node: ast.FunctionDef) -> tuple[int, ast.expr, int] | None:
+    """Return the difference of an output and labels in a pass, with its sign and number.
 
-    None where there is none, or where there are two.
+    `2 * (output - y)`, after the place of its statement; then 1, or -1 where it is that of labels
+    and the output. None where there is none, or where there are two.
     """
-    found: dict[str, int] = {}
-    for part in ast.walk(node):
-        match part:
-            case ast.BinOp(left, ast.Sub(), right):
-                sides = [_is_label(left), _is_label(right)]
-                if sides[0] != sides[1]:
-                    found[ast.unparse(part)] = -1 if sides[0] else 1
-    return next(iter(found.items())) if len(found) == 1 else None
+    labels = {part.arg for part in ast.walk(node) if isinstance(part, ast.arg)}
+    labels = {name for name in labels if _LABELS.fullmatch(name)}
+    found: dict[str, tuple[int, ast.expr, int]] = {}
+    for place, statement in enumerate(ast.walk(node)):
+        if not isinstance(statement, STATEMENTS) or statement.value is None:
+            continue
+        for part in ast.walk(statement.value):
+            match part:
+                case ast.BinOp(left, ast.Sub(), right) if _is_of(left, labels) != _is_of(
+                    right, labels
+                ):
+                    sign = -1 if _is_of(left, labels) else 1
+                    whole, sign = _scaled(part, sign, statement.value)
+                    found.setdefault(ast.unparse(whole), (place, whole, sign))
+        of_labels = {n.id for n in ast.walk(statement.value) if isinstance(n, ast.Name)} & labels
+        if isinstance(statement, ast.Assign) and of_labels and not found:
+            labels |= {t.id for t in statement.targets if isinstance(t, ast.Name)}  # made one-hot
+    return next(iter(found.values())) if len(found) == 1 else None
 
 
-def _is_label(node: ast.expr) -> bool:
-    name = node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
-    return _LABELS.fullmatch(name) is not None
+def _scaled(part: ast.expr, sign: int, value: ast.expr) -> tuple[ast.expr, int]:
+    """Return an expression inside another with what number it is multiplied by, and its sign."""
+    for outer in ast.walk(value):
+        match outer:
+            case ast.UnaryOp(ast.USub(), inner) if inner is part:
+                return _scaled(outer, -sign, value)
+            case ast.BinOp(number, ast.Mult(), inner) | ast.BinOp(
+                inner, ast.Mult() | ast.Div(), number
+            ) if inner is part:
+                match number:
+                    case ast.Constant():
+                        return _scaled(outer, sign, value)
+                    case ast.UnaryOp(ast.USub(), ast.Constant()):
+                        return _scaled(outer, -sign, value)
+    return part, sign
+
+
+def _is_of(node: ast.expr, labels: Collection[str]) -> bool:
+    """Say whether an expression is labels: a name of theirs, or an attribute that is called so."""
+    match node:
+        case ast.Attribute(attr=name):
+            return _LABELS.fullmatch(name) is not None
+        case ast.Name(name):
+            return name in labels
+        case ast.Call(_, arguments):
+            return any(_is_of(argument, labels) for argument in arguments)
+    return False
 
 
 def _held_losses(found: Extract, owner: str | None) -> Iterator[tuple[str, str, ast.FunctionDef]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -113,8 +113,12 @@ def stepped(
     given: Collection[str],
     before: Mapping[str, np.ndarray],
     after: Mapping[str, tuple[Expression, np.ndarray]],
+    downwards: bool,
 ) -> tuple[list[Gradient], list[str]]:
-    """Return the gradients along which given parameters moved, and what moved otherwise."""
+    """Return the gradients along which given parameters moved, and what moved otherwise.
+
+    `downwards` takes a step upwards for one along the negative gradient.
+    """
     gradients, otherwise = [], []
     for path in given:
         if path not in before or path not in after:
@@ -123,6 +127,7 @@ def stepped(
         if np.array_equal(before[path], value):
             continue
         if (descent := descents(node).get(path)) is not None:
+            descent = replace(descent, ascends=descent.ascends and not downwards)
             label = descent.gradient or f"d{path}"
             gradients.append(Gradient(label, path, descent.along(("in", path), where)))
         else:

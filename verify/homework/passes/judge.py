@@ -123,6 +123,9 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
             continue  # other inputs, of which it has shown already that it is right
         if any(outcome.wrong for outcome in judged) and not experiments[0].accuses:
             guessed = _better(guessed, judged)
+            if implied := experiments[0].implied:
+                start = f"it has no loss beside it, and starts with `{implied[0]}`"
+                case.note(candidate, f"{start}; its gradients are of no loss with that derivative")
         elif any(outcome.wrong for outcome in judged):
             wrong = _better(wrong, judged)
             if tier <= 1 and experiments[0].certain:

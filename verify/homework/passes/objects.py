@@ -177,7 +177,8 @@ def _inside(
 
 
 _NO_PARAMETER = re.compile(
-    r"running|moving|veloc|moment|^[mv]$|^d[wb]|grad|cache|mask|config|_?state|optim|loss|hist"
+    r"^(?:in|out)puts?$|running|moving|veloc|moment|^[mv]$|^d[wb]|grad|cache|mask|config|_?state|"
+    r"optim|loss|hist"
 )
 
 _SIZES: tuple[Mapping[str, Any], ...] = (
@@ -241,6 +242,13 @@ _KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
 )  # fmt: skip
 
 
+_DATA = {
+    "x": re.compile(r"x|X|inputs?|data|[xX]_train|features"),
+    "y": re.compile(r"y|Y|t|labels?|targets?|outputs?|[yY]_train"),
+}
+"""The examples and their labels, of a network that is made with both."""
+
+
 Constructor = tuple[dict[str, Expression], dict[str, Any], dict[str, Any]]
 """A constructor's arguments, the arrays among them, and the settings among them."""
 
@@ -262,7 +270,10 @@ def _constructors(
     }
     settings = [[(name, value) for value in options] for name, options in values.items()]
     seen: set[str] = set()
+    both = all(any(p.fullmatch(name) for name, _ in names) for p in _DATA.values())
     for sizes in _SIZES:
+        if both:
+            sizes = {**sizes, "x": (4, 5), "y": (4, 1)}
         choices = [
             [(name, REG)]
             if type(zeros.get(name)) is float
@@ -301,6 +312,9 @@ def _values(name: str, default: bool, sizes: Mapping[str, Any]) -> Sequence[Any]
     """Return what an argument of a constructor may be; None leaves it out."""
     if name in SETTINGS:
         return SETTINGS[name]
+    for data, pattern in _DATA.items():
+        if data in sizes and pattern.fullmatch(name):
+            return [("array", sizes[data])]
     kind = next((kind for kind, pattern in _KINDS if pattern.fullmatch(name)), None)
     if kind in ("W", "b", "norm", "Wx", "Wh"):
         return [None] if default else [("array", sizes[kind])]

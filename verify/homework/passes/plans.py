@@ -609,14 +609,18 @@ def steps_of(
     before: Sequence[Any],
     after: Sequence[Any],
     known: Sequence[Gradient],
+    downwards: bool = False,
 ) -> tuple[tuple[Gradient, ...], tuple[str, ...]]:
-    """Return gradients that a pass applies to its object's parameters, and what it moves else."""
+    """Return gradients that a pass applies to its object's parameters, and what it moves else.
+
+    `downwards` says that its steps must go down the loss; a layer does not know whether they do.
+    """
     if len(before) < 2:
         return (), ()
     left = [path for path in side.given if path not in {gradient.of for gradient in known}]
     here = {path: value for path, _, value in attributes(before[1])}
     there = {path: (where, value) for path, where, value in attributes(after[1])}
-    steps, moved = stepped(candidate.node, left, here, there)
+    steps, moved = stepped(candidate.node, left, here, there, downwards)
     return tuple(steps), tuple(moved)
 
 
