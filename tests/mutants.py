@@ -50,8 +50,10 @@ TESTS = {
     "verify/activations.py": "activations rounding exhaustive",
     "verify/verdict.py": "verdict",
     "verify/evidence/bars/": "rounding exhaustive",
-    "verify/evidence/bars/measured.py": "compare check_vjp",
+    "verify/evidence/bars/measured.py": "compare check_vjp low_precision",
     "verify/evidence/differences/": "finite_difference compare check_vjp",
+    "verify/evidence/differences/bends.py": "bends compare",
+    "verify/evidence/differences/staircase.py": "low_precision",
     "verify/evidence/differences/exhaustive/": "exhaustive",
     "verify/diagnose/": "mistakes diagnosis bugs findings",
 }

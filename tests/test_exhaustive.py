@@ -440,6 +440,17 @@ def test_a_loss_that_is_not_finite_is_refused_in_a_sentence():
         exhaustive_differences(problem.with_params(huge))
 
 
+@pytest.mark.parametrize("output", ["sigmoid", "softmax"])
+def test_a_change_of_a_logit_gains_at_least_its_slope(output):
+    problem = random_problem(sizes=(4, 3, 1 if output == "sigmoid" else 3), output=output, seed=5)
+    layers, base = base_values.forward(problem, problem.params, None, slice(None))
+    AL, _ = manual.forward(problem.params, problem.X, hidden=problem.hidden, output=output)
+    slope = np.abs(AL - problem.Y)
+    gained = base_values.gains(layers, base)[-1]
+    assert (gained >= slope * (1 - 1e-12)).all()
+    assert (gained <= 20 * np.abs(slope).sum(axis=0)).all()
+
+
 def test_neither_the_random_state_nor_the_settings_of_jax_are_touched():
     before = np.random.get_state()[1].copy()
     exhaustive_differences(random_problem())

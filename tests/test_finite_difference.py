@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import manual
+from verify.evidence.differences import central
 from verify.evidence.differences.central import (
     central_differences,
     directional_differences,
@@ -145,6 +146,20 @@ def test_planted_noise_is_measured_to_a_factor_of_three(noise, function):
     for seed in range(5):
         level = noise_level(lambda p: function(p, rng), params, seed)
         assert noise / 3 < level < noise * 3
+
+
+def test_every_order_of_differences_shows_white_noise_at_its_own_level():
+    """Of seven values; the k-th differences of white noise have its variance times C(2k, k)."""
+    values = 1e3 + np.random.default_rng(3).standard_normal((7, 4000))
+    levels, settled = central._noise_from_table(values)
+    assert settled.mean() > 0.5
+    assert np.sqrt(np.mean(levels[settled] ** 2)) == pytest.approx(1, abs=0.1)
+
+
+def test_the_larger_of_two_values_rounds_their_difference():
+    unit = central.rounding_of(1.0, 1.0, 2.0, 0.0)
+    assert central.rounding_of(1.0, 1e3, 2.0, 0.0) == 1e3 * unit
+    assert central.rounding_of(np.array([1e3]), np.array([1.0]), 2.0, 0.0) == [1e3 * unit]
 
 
 def test_noise_is_never_below_the_rounding_of_the_result_and_never_zero():

@@ -254,6 +254,14 @@ def test_of_entries_and_directions_the_worse_counts():
     assert alone.index.size == 0
 
 
+@pytest.mark.parametrize("nearby", [(2.0, 9.0), (9.0, 2.0)])
+def test_of_all_points_beside_the_one_that_is_worst_counts(nearby):
+    beside = [evidence({"W": [2.0]}, None, {"W": [value]}) for value in nearby]
+    report = decided(evidence({"W": [2.0]}, None, {"W": [2.0]}, beside=tuple(beside)))
+    assert report.verdict == "disagree"
+    assert report.tensors[0].pairs[HAND_DIFFERENCE].worst.place == "beside"
+
+
 def test_equally_bad_entries_are_named_before_directions():
     pair = decided(along(2.0, entry=1.0)).tensors[0].pairs[HAND_DIFFERENCE]
     assert pair.index.tolist() == [0]
