@@ -1317,6 +1317,7 @@ def _descended(holder, keys, step, rate):
 @proof("plain_descent.py")
 def _(m, rng):
     x, affine, scale = rng.randn(4, 5), m.Affine(5, 3), m.Scale(5)
+    scale.params["gamma"] = rng.randn(5)
     for name, layer, holder, keys, rate in (
         ("Affine.backward", affine, vars(affine), ["weights", "bias"], 0.1),
         ("Scale.backward", scale, scale.params, ["gamma"], scale.lr),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -32,12 +32,12 @@ class Descent:
     attribute: str = ""
     """The attribute that is the rate, if one is; without either it is 1."""
 
-    def along(self, before: Expression, after: Expression) -> Expression:
-        """Return the gradient along which an array moved, once the pass has run."""
+    def down(self, path: str, after: Expression) -> Expression:
+        """Return the gradient down which a parameter moved, once the pass has run."""
         rate: Expression = ("value", RATE if self.argument else 1.0)
         if self.attribute:
             rate = ("at", ("slot", 0), self.attribute)
-        return ("step", after, before, rate) if self.ascends else ("step", before, after, rate)
+        return ("step", ("in", path), after, rate)
 
 
 @cache
@@ -115,21 +115,26 @@ def stepped(
     after: Mapping[str, tuple[Expression, np.ndarray]],
     downwards: bool,
 ) -> tuple[list[Gradient], list[str]]:
-    """Return the gradients along which given parameters moved, and what moved otherwise.
+    """Return the gradients down which given parameters moved, and what moved otherwise.
 
-    `downwards` takes a step upwards for one along the negative gradient.
+    `downwards` says that all should have moved down. If none did, they may have moved rightly up
+    along the negative gradient of a loss that is not known, and are not judged.
     """
-    gradients, otherwise = [], []
-    for path in given:
-        if path not in before or path not in after:
-            continue
-        where, value = after[path]
-        if np.array_equal(before[path], value):
-            continue
-        if (descent := descents(node).get(path)) is not None:
-            descent = replace(descent, ascends=descent.ascends and not downwards)
-            label = descent.gradient or f"d{path}"
-            gradients.append(Gradient(label, path, descent.along(("in", path), where)))
-        else:
-            otherwise.append(path)
-    return gradients, otherwise
+    found = descents(node)
+    moved = [
+        path
+        for path in given
+        if path in before and path in after and not np.array_equal(before[path], after[path][1])
+    ]
+    if not downwards and all(found[path].ascends for path in moved if path in found):
+        return [], moved
+    return (
+        [
+            Gradient(
+                found[path].gradient or f"d{path}", path, found[path].down(path, after[path][0])
+            )
+            for path in moved
+            if path in found
+        ],
+        [path for path in moved if path not in found],
+    )

@@ -60,6 +60,7 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
     unrun = statements_of(case.found, candidate)
     unseen: list[Outcome] | None = None
     late = partial = False
+    start: tuple[str, str] | None = None
     ways = itertools.chain(
         of_scores(case, candidate),
         plans(case, candidate),
@@ -123,9 +124,7 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
             continue  # other inputs, of which it has shown already that it is right
         if any(outcome.wrong for outcome in judged) and not experiments[0].accuses:
             guessed = _better(guessed, judged)
-            if implied := experiments[0].implied:
-                start = f"it has no loss beside it, and starts with `{implied[0]}`"
-                case.note(candidate, f"{start}; its gradients are of no loss with that derivative")
+            start = experiments[0].implied or start
         elif any(outcome.wrong for outcome in judged):
             wrong = _better(wrong, judged)
             if tier <= 1 and experiments[0].certain:
@@ -156,14 +155,22 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
         explained = all(finding.right and finding.bug not in _RENAMED for finding in findings)
         if share < 1 and (implied or (share < 0.5 and explained)):
             return Verdict(candidate, DISAGREE, "", findings)
+        if start is not None:
+            case.note(candidate, _UNKNOWN_LOSS.format(start[0]))
     return Verdict(candidate, UNDECIDED, _obstacle(case, candidate, unseen, late, seconds))
+
+
+_UNKNOWN_LOSS = (
+    "it has no loss beside it, and starts with `{}`; its gradients are of no loss with that "
+    "derivative"
+)
 
 
 def _missing(experiment: Experiment) -> str:
     """Say which gradients an experiment leaves out, "" where it has all."""
     if experiment.moved:
         moved = ", ".join(experiment.moved)
-        return f"it moves {moved} itself, by something other than a learning rate times a gradient"
+        return f"it moves {moved} itself, and not down along a gradient times a learning rate"
     if experiment.unmatched:
         return f"no input was found whose gradients {', '.join(experiment.unmatched)} are"
     return ""
