@@ -61,6 +61,7 @@ def by_own_forward(
     """
     try:
         about = case.door.about()
+        verdicts = []
         until = time.perf_counter() + SHARE * max(deadline - time.perf_counter(), 1.0)
         for place, candidate in enumerate(candidates):
             progress(candidate.name, so_far.functions, so_far.findings)
@@ -71,6 +72,8 @@ def by_own_forward(
             else:
                 verdict = _judged_pass(case, candidate, share, seed)
             _note(so_far, verdict)
+            verdicts.append(verdict)
+        _doubt_what_hides_gradients(verdicts, so_far, case.next_step)
         so_far.remarks += [str(remark) for remark in about["remarks"]]
         if gone := ", ".join(about["legacy"]):
             so_far.remarks.append(f"NumPy no longer has {gone}; ours was used instead.")
@@ -117,6 +120,23 @@ def _note(so_far: Found, verdict: Verdict) -> None:
     )
     so_far.findings += verdict.findings
     so_far.remarks += verdict.remarks
+
+
+def _doubt_what_hides_gradients(verdicts: Sequence[Verdict], so_far: Found, next_step: str) -> None:
+    """Take back that a pass agrees whose parameters' gradients nobody gave in the whole file."""
+    given = {path.rpartition(".")[2] for verdict in verdicts for path in verdict.seen}
+    for verdict in verdicts:
+        name = verdict.candidate.name
+        hidden = [path for path in verdict.unseen if path.rpartition(".")[2] not in given]
+        if hidden and so_far.verdict_of(name) == AGREE:
+            says = (
+                f"It was judged in part: no gradient of {listed(hidden)} was seen, which its "
+                f"forward pass uses. {next_step}"
+            )
+            so_far.functions = [
+                replace(f, verdict=UNDECIDED, message=says) if f.name == name else f
+                for f in so_far.functions
+            ]
 
 
 def _judge_within(found: Extract, candidates: Sequence[Candidate], so_far: Found) -> None:

@@ -349,7 +349,9 @@ class _Made:
             *kept_of(self.answer, after, self.side.given),
         ]
         gradients = match(leaves, given, key_of(""))
-        steps, moved = steps_of(candidate, self.side, self.answer, after, gradients, downwards=True)
+        steps, moved = steps_of(
+            candidate.node, self.side, self.answer, after, gradients, downwards=True
+        )
         gradients += steps
         if not gradients or (len(leaves) == 1 and not leaves[0].label and not steps):
             return

@@ -63,6 +63,8 @@ class Experiment:
     """Whether nothing in how the pass is called was guessed."""
     unmatched: tuple[str, ...] = ()
     """Gradients of parameters that it makes and that were matched to no input."""
+    held: tuple[str, ...] = ()
+    """The parameters of its object, of each of which there should be a gradient somewhere."""
     moved: tuple[str, ...] = ()
     """Parameters that it moves by itself, in a way that shows no gradient."""
     implied: tuple[str, str] | None = None

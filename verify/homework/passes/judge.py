@@ -6,7 +6,7 @@ import ast
 import itertools
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -46,6 +46,10 @@ class Verdict:
     message: str = ""
     findings: Sequence[Finding] = ()
     remarks: Sequence[str] = field(default_factory=tuple)
+    seen: frozenset[str] = frozenset()
+    """The inputs and parameters whose gradients were judged."""
+    unseen: tuple[str, ...] = ()
+    """The object's parameters that its forward pass uses and whose gradients it does not give."""
 
 
 def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> Verdict:
@@ -377,7 +381,21 @@ def _agrees(case: Case, candidate: Candidate, outcomes: Sequence[Outcome]) -> Ve
         )
     forward = outcomes[0].experiment.forward_name
     message = "" if forward == candidate.function else f"It is the derivative of {forward}."
-    return Verdict(candidate, AGREE, message, (), tuple(remarks))
+    seen = frozenset(g.of for outcome in outcomes for g in outcome.experiment.gradients)
+    unseen = _unseen(case, outcomes[0].experiment, seen)
+    return Verdict(candidate, AGREE, message, (), tuple(remarks), seen, unseen)
+
+
+def _unseen(case: Case, experiment: Experiment, seen: Collection[str]) -> tuple[str, ...]:
+    """Return the parameters of a pass's object that its outputs depend on, but for those seen."""
+    recipe = Recipe(experiment.forward, experiment.outputs)
+    before = case.door.run(recipe, experiment.given)
+
+    def moves(path: str) -> bool:
+        moved = 1.25 * np.asarray(experiment.given[path]) + 0.125
+        return repr(case.door.run(recipe, {**experiment.given, path: moved})) != repr(before)
+
+    return tuple(path for path in experiment.held if path not in seen and moves(path))
 
 
 def _arguments_of(experiment: Experiment) -> list[Expression]:

@@ -581,30 +581,86 @@ def _experiment(
     if binding.certain and arguments.tier < 3:
         case.ran.add(candidate.name)
     if side.penalty is not None and binding.cotangents:
-        steps = side.penalty.steps(result_of(ready.steps)[1] + 1)
+        penalty = side.penalty.steps(result_of(ready.steps)[1] + 1)
         base = replace(
             base,
-            forward=(*base.forward, *steps),
-            outputs=(*base.outputs, result_of((*base.forward, *steps))),
+            forward=(*base.forward, *penalty),
+            outputs=(*base.outputs, result_of((*base.forward, *penalty))),
             weights="fixed",
             fixed=(*drawn.values(), np.ones(())),
         )
     leaves = [
         *leaves_of(after[0], result_of(back), returned(candidate.node)),
-        *kept_of(ready.answer, after, side.given),
+        *(
+            leaf
+            for leaf in kept_of(ready.answer, after, side.given)
+            if not any(np.array_equal(leaf.value, given) for given in drawn.values())
+        ),
     ]
     gradients = match(leaves, ready.given, base.main)
-    stepped_along, moved = steps_of(candidate, side, ready.answer, after, gradients)
-    gradients += stepped_along
-    if not gradients:
+    steps, moved = steps_of(candidate.node, side, ready.answer, after, gradients)
+    if not gradients + steps:
         case.note(candidate, "returns nothing that has the shape of an input")
         return None
-    unmatched = unmatched_of(leaves, gradients)
-    return replace(base, gradients=gradients, unmatched=unmatched, moved=moved)
+    found = replace(
+        base,
+        gradients=gradients + steps,
+        unmatched=unmatched_of(leaves, gradients),
+        held=held_by(side),
+        moved=moved,
+    )
+    return _with_update(case, candidate, side, found, {**ready.given, **drawn})
+
+
+def held_by(side: Side) -> tuple[str, ...]:
+    """Return what is called as parameters are among what an object is given."""
+    return tuple(path for path in side.given if _HELD.match(path)) if side.owner else ()
+
+
+_HELD = re.compile(
+    r"(?:params?|parameters|weights?|bias(?:es)?|gamma|beta|kernel|filters?|[Ww](?:_\w+|[a-z]{1,2})?|"
+    r"b(?:_\w+|[a-z])?)(?:\.|\d|$)"
+)
+
+
+def _with_update(
+    case: Case, candidate: Candidate, side: Side, experiment: Experiment, given: Mapping[str, Any]
+) -> Experiment:
+    """Let the method follow that moves the parameters of which a pass gives no gradient.
+
+    One that raises, or that changes a gradient that the pass gave, is left out.
+    """
+    seen = {gradient.of for gradient in experiment.gradients} | {*experiment.moved}
+    left = {*experiment.held} - seen
+    wanted = tuple(gradient.where for gradient in experiment.gradients)
+    methods = methods_of(case.found, candidate.owner) if candidate.owner and left else {}
+    for name, node in methods.items():
+        rates = {step.argument for path, step in descents(node).items() if path in left}
+        required = {n for n, default in parameters(node, True) if not default}
+        if not rates or name == candidate.function or not required <= rates:
+            continue
+        keywords = {rate: ("value", RATE) for rate in rates if rate}
+        update: Step = ("call", side.target(name), [], keywords)
+        followed = (*experiment.backward, update)
+        asked = (*wanted, *state_of(side))
+        before = case.door.run(Recipe(experiment.backward, asked), given)
+        after = case.door.run(Recipe(followed, asked), given)
+        if isinstance(before, Raised) or isinstance(after, Raised):
+            continue
+        if repr(before[:-1]) == repr(after[:-1]):
+            states = ((None, before[-1]), (None, after[-1]))
+            steps, moved = steps_of(node, side, states[0], states[1], experiment.gradients)
+            return replace(
+                experiment,
+                backward=followed,
+                gradients=experiment.gradients + steps,
+                moved=(*experiment.moved, *moved),
+            )
+    return experiment
 
 
 def steps_of(
-    candidate: Candidate,
+    node: ast.FunctionDef,
     side: Side,
     before: Sequence[Any],
     after: Sequence[Any],
@@ -620,7 +676,7 @@ def steps_of(
     left = [path for path in side.given if path not in {gradient.of for gradient in known}]
     here = {path: value for path, _, value in attributes(before[1])}
     there = {path: (where, value) for path, where, value in attributes(after[1])}
-    steps, moved = stepped(candidate.node, left, here, there, downwards)
+    steps, moved = stepped(node, left, here, there, downwards)
     return tuple(steps), tuple(moved)
 
 
