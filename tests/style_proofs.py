@@ -1434,3 +1434,27 @@ def _(m, rng):
     z = np.log(a / (1 - a))
     total = lambda: np.sum(m.sigmoid(z))
     yield from gradients("sigmoid_derivative", total, [m.sigmoid_derivative(a)], [z])
+
+
+@proof("plain_update_after.py")
+def _(m, rng):
+    layer, x = m.Affine(5, 3), rng.randn(4, 5)
+    c = rng.randn(*layer.forward(x).shape)
+
+    def step():
+        dx = layer.backward(c)
+        layer.update(0.2)
+        return dx
+
+    dx, found = _descended(vars(layer), ["W", "b"], step, 0.2)
+    loss = lambda: np.sum(c * layer.forward(x))
+    yield from gradients("Affine.backward", loss, [dx, *found], [x, layer.W, layer.b])
+
+
+@proof("plain_bias_forgotten.py")
+def _(m, rng):
+    layer, x = m.Affine(5, 3), rng.randn(4, 5)
+    c = rng.randn(*layer.forward(x).shape)
+    dx = layer.backward(c)
+    loss = lambda: np.sum(c * layer.forward(x))
+    yield from gradients("Affine.backward", loss, [dx, layer.dW], [x, layer.W])

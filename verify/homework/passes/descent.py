@@ -27,6 +27,7 @@ class Descent:
 
     gradient: str
     ascends: bool
+    line: int
     argument: str = ""
     """The argument that is the rate, if one is."""
     attribute: str = ""
@@ -68,7 +69,7 @@ def descents(node: ast.FunctionDef) -> Mapping[str, Descent]:
             text = ast.unparse(rates[0]) if rates else ""
             attribute = text.removeprefix("self.") if text.startswith("self.") else ""
             argument = "" if attribute else text
-            found[path] = Descent(name, isinstance(sign, ast.Add), argument, attribute)
+            found[path] = Descent(name, isinstance(sign, ast.Add), part.lineno, argument, attribute)
     return found
 
 
@@ -128,13 +129,14 @@ def stepped(
     ]
     if not downwards and all(found[path].ascends for path in moved if path in found):
         return [], moved
-    return (
-        [
-            Gradient(
-                found[path].gradient or f"d{path}", path, found[path].down(path, after[path][0])
-            )
-            for path in moved
-            if path in found
-        ],
-        [path for path in moved if path not in found],
-    )
+    steps = [
+        Gradient(
+            found[path].gradient or f"d{path}",
+            path,
+            found[path].down(path, after[path][0]),
+            found[path].line,
+        )
+        for path in moved
+        if path in found
+    ]
+    return steps, [path for path in moved if path not in found]

@@ -13,6 +13,7 @@ import numpy as np
 from verify.diagnose.search import extent
 from verify.findings import Extent, Finding
 from verify.homework.passes.engine import TWICE
+from verify.homework.passes.experiment import Gradient
 from verify.homework.passes.measure import Measured, Measurement
 from verify.homework.passes.repair import Edit, family, repairs
 from verify.homework.passes.verdicts import Outcome, Wrong, gaps, shaped
@@ -67,7 +68,7 @@ def _finding(
     """Return the finding of one gradient, in the line that last assigns it."""
     label = wrong.tensor.gradient.label
     bug, says = named if named is not None else ("unknown", "")
-    line = _line(found, candidate, label)
+    line = _line(found, candidate, wrong.tensor.gradient)
     extents = tuple(_extents(wrong))
     return Finding(
         bug,
@@ -129,11 +130,14 @@ def _values(wrong: Wrong) -> dict[str, Any]:
     return {"shape": str(wrong.tensor.found_shape), "due": str(wrong.tensor.shape)}
 
 
-def _line(found: Extract, candidate: Candidate, label: str) -> Line:
+def _line(found: Extract, candidate: Candidate, gradient: Gradient) -> Line:
+    label = gradient.label
     for name in dict.fromkeys((label, label.rsplit(".", 1)[-1], label.split(".")[0])):
         line = locate(found, candidate.owner or candidate.function, candidate.node, name)
         if line is not NOWHERE:
             return line
+    if gradient.line is not None:
+        return line_of(found, candidate.owner or candidate.function, gradient.line)
     returns = [n for n in ast.walk(candidate.node) if isinstance(n, ast.Return)]
     place = returns[-1].lineno if returns else candidate.node.lineno
     return line_of(found, candidate.owner or candidate.function, place)

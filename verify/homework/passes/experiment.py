@@ -27,11 +27,15 @@ def cotangent_name(number: int) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Gradient:
-    """A gradient that a pass returns or keeps: its name there, of which input, and where it is."""
+    """A gradient that a pass returns or keeps: its name there, of which input, and where it is.
+
+    `line` is that of the step along it, where it is read off one.
+    """
 
     label: str
     of: str
     where: Expression
+    line: int | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -594,7 +594,7 @@ def _experiment(
         *(
             leaf
             for leaf in kept_of(ready.answer, after, side.given)
-            if not any(np.array_equal(leaf.value, given) for given in drawn.values())
+            if not _is_handed_on(leaf, ready.given, drawn.values())
         ),
     ]
     gradients = match(leaves, ready.given, base.main)
@@ -610,6 +610,12 @@ def _experiment(
         moved=moved,
     )
     return _with_update(case, candidate, side, found, {**ready.given, **drawn})
+
+
+def _is_handed_on(leaf: Leaf, given: Collection[str], cotangents: Collection[np.ndarray]) -> bool:
+    """Say whether an attribute only keeps a cotangent, under the name of no input's gradient."""
+    kept = any(np.array_equal(leaf.value, cotangent) for cotangent in cotangents)
+    return kept and not any(_keys(leaf.label) & _keys(name) for name in given)
 
 
 def held_by(side: Side) -> tuple[str, ...]:
