@@ -11,9 +11,6 @@ partial sums wander by about T from these. Where all terms have one sign, every 
 any order is at most the sum itself, and T is left out. An inner product rounds each product
 too, once, which is less than one further term.
 
-Where a bound is asked for and not a deviation, the sum of the absolute values bounds every
-partial sum: the error is at most k u sqrt(n) sum |t|, but for a chance of 2 exp(-k^2 / 2).
-
 Terms that are all there c times are not rounded independently: each may make the same error c
 times, and in another order equal terms meet. That is a random walk of n / c steps, each c times as
 long, for the roundings as for the terms:
@@ -62,14 +59,6 @@ def deviation(u: float, n: int | float, partial: Any, terms: Any = 0.0) -> Any:
     where all have one sign: numbers, or arrays of one value a sum.
     """
     return u * np.sqrt(n) * (partial + terms)
-
-
-def bound(u: float, n: int, absolute: Any, k: float) -> Any:
-    """Return k u sqrt(n) sum |t|, which the error exceeds with a chance of 2 exp(-k^2 / 2).
-
-    `absolute` is the sum of the absolute values of the n terms, or of roundings on the way.
-    """
-    return k * u * np.sqrt(n) * absolute
 
 
 def product_deviation(

@@ -225,10 +225,7 @@ def _largest(values: np.ndarray, count: int) -> np.ndarray:
 
 def copy(params: Mapping[str, np.ndarray]) -> Params:
     """Return the parameters as float64 arrays of their own, contiguous."""
-    return {
-        name: np.array(value, dtype=np.float64, order="C", ndmin=1).reshape(np.shape(value))
-        for name, value in params.items()
-    }
+    return {name: np.array(value, dtype=np.float64, order="C") for name, value in params.items()}
 
 
 def _differences(
