@@ -1458,3 +1458,19 @@ def _(m, rng):
     dx = layer.backward(c)
     loss = lambda: np.sum(c * layer.forward(x))
     yield from gradients("Affine.backward", loss, [dx, layer.dW], [x, layer.W])
+
+
+@proof("plain_signal.py")
+def _(m, rng):
+    layer, x = m.Convolution((2, 6, 7), 3, 4), rng.randn(2, 6, 7)
+    c = rng.randn(*layer.forward(x).shape)
+    keys = ["kernels", "biases"]
+    dx, found = _descended(vars(layer), keys, lambda: layer.backward(c, 0.1), 0.1)
+    loss = lambda: np.sum(c * layer.forward(x))
+    wrt = [x, layer.kernels, layer.biases]
+    yield from gradients("Convolution.backward", loss, [dx, *found], wrt)
+    tanh, z = m.Tanh(), rng.randn(4, 3)
+    g = rng.randn(4, 3)
+    tanh.forward(z)
+    total = lambda: np.sum(g * tanh.forward(z))
+    yield from gradients("Tanh.backward", total, [tanh.backward(g, 0.1)], [z])

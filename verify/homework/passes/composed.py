@@ -11,13 +11,14 @@ import itertools
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import starmap
 from typing import Any
 
 import numpy as np
 
 from verify.homework.passes.descent import RATE, descents
 from verify.homework.passes.experiment import Experiment, Gradient
-from verify.homework.passes.inputs import REG, Arguments, argument_sets, draw, main_of
+from verify.homework.passes.inputs import REG, Arguments, argument_sets, draw, main_of, said
 from verify.homework.passes.objects import Side, sides
 from verify.homework.passes.plans import (
     Case,
@@ -66,13 +67,29 @@ def composed(case: Case, candidate: Candidate) -> Iterator[list[Experiment]]:
     ]
     for forward in forwards:
         for side, arguments in _called(case, candidate, forward):
-            steps = forward_steps(side, forward.name, arguments)
-            given = {**side.given, **arguments.given}
-            answer = case.door.run(Recipe(steps, (result_of(steps), *state_of(side))), given)
-            if isinstance(answer, Raised):
+            made = _made(case, candidate, side, forward, arguments)
+            if made is None:
                 continue
-            made = _Made(case, candidate, side, forward, arguments, steps, given, answer)
-            yield from made.experiments(others)
+            variants = [
+                list(other.experiments(others))
+                for variant in side.variants
+                if (other := _made(case, candidate, variant, forward, arguments)) is not None
+            ]
+            for place, experiments in enumerate(made.experiments(others)):
+                same = [found[place] for found in variants if len(found) > place]
+                yield experiments + list(itertools.chain.from_iterable(same))
+
+
+def _made(
+    case: Case, candidate: Candidate, side: Side, forward: Forward, arguments: Arguments
+) -> _Made | None:
+    """Call a forward pass; None where it raises."""
+    steps = forward_steps(side, forward.name, arguments)
+    given = {**side.given, **arguments.given}
+    answer = case.door.run(Recipe(steps, (result_of(steps), *state_of(side))), given)
+    if isinstance(answer, Raised):
+        return None
+    return _Made(case, candidate, side, forward, arguments, steps, given, answer)
 
 
 def _called(case: Case, candidate: Candidate, forward: Forward) -> Iterator[tuple[Side, Arguments]]:
@@ -328,7 +345,8 @@ class _Made:
             fixed=fixed,
             forward_name=self.forward.name,
             main=next((n for n in inputs if _INPUT.fullmatch(n)), main_of(inputs)),
-            settings=self.arguments.settings,
+            setting=", ".join(starmap(said, self.side.settings.items())),
+            settings={**self.side.settings, **self.arguments.settings},
             tier=max(self.arguments.tier, 2),
             certain=False,
             accuses=self.side.sure,
@@ -344,10 +362,8 @@ class _Made:
                 yield [replace(base, certain=self.side.sure)]
             return
         case.ran.add(candidate.name)
-        leaves = [
-            *leaves_of(after[0], result_of(backward), returned(candidate.node)),
-            *kept_of(self.answer, after, self.side.given),
-        ]
+        results = leaves_of(after[0], result_of(backward), returned(candidate.node))
+        leaves = [*results, *kept_of(self.answer, after, self.side.given, results)]
         gradients = match(leaves, given, key_of(""))
         steps, moved = steps_of(
             candidate.node, self.side, self.answer, after, gradients, downwards=True
@@ -532,7 +548,7 @@ _APPLY = ("fn", "forward", "__call__")
 
 
 def _labels(output: np.ndarray) -> Iterator[list[np.ndarray]]:
-    """Yield labels of every kind for an output: one-hot by rows and columns, 0/1, any, numbers."""
+    """Yield labels of every kind for an output: one-hot, also transposed, 0/1, any, numbers."""
     shape = output.shape
     matrix = len(shape) == 2 and min(shape) > 1
     if matrix:
@@ -540,6 +556,7 @@ def _labels(output: np.ndarray) -> Iterator[list[np.ndarray]]:
         rows[np.arange(shape[0]), np.arange(shape[0]) % shape[1]] = 1
         columns[np.arange(shape[1]) % shape[0], np.arange(shape[1])] = 1
         yield [rows, columns]
+        yield [rows.T.copy(), columns.T.copy()]
     yield [(np.arange(output.size).reshape(shape) % 3 == 1).astype(float)]
     yield [draw(shape, np.random.default_rng(23))]
     if matrix:

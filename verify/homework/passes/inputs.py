@@ -116,14 +116,16 @@ def _forms(
         yield 1, usual | own
     used = usage(node, functions)
     shown = {n: f for n, k in used.items() if n not in usual and (f := _used(n, k)) is not None}
-    shown |= _shown(names, [ast.get_docstring(node) or "", *texts])
+    elsewhere = shown | own | _shown([name for name in names if name not in own], texts)
     flat = next((name for name in names if used.get(name) == FLAT and name not in usual), None)
     if flat is None:
-        yield from _by_trial(open_, usual, shown, layouts)
+        yield from _by_trial(open_, usual, shown | own, layouts)
+        if elsewhere != shown | own:
+            yield from _by_trial(open_, usual, elsewhere, layouts)
         return
-    if complete(usual | shown | {flat: ()}):
+    if complete(usual | elsewhere | {flat: ()}):
         for size in range(4, LONGEST):
-            yield 2, usual | shown | {flat: ("small", (size,))}
+            yield 2, usual | elsewhere | {flat: ("small", (size,))}
 
 
 LONGEST = 130
@@ -242,6 +244,7 @@ LAYOUTS: tuple[Mapping[str, tuple[int, ...]], ...] = (
     {"x": (2, 3, 6, 8), "w": (5, 3, 4, 2), "b": (5,), "gamma": (3,), "beta": (3,)},
     {"x": (2, 3, 6, 8), "w": (5, 3, 3, 3), "b": (5,), "gamma": (1, 3, 1, 1), "beta": (1, 3, 1, 1)},
     {"x": (2, 6, 8, 3), "w": (4, 4, 3, 5), "b": (1, 1, 1, 5), "gamma": (3,), "beta": (3,)},
+    {"x": (3, 6, 8), "w": (5, 3, 4, 2), "b": (5,)},
     {"x": (6, 8), "w": (3, 2), "b": ()},
     {"x": (2, 4, 5), "w": (5, 3), "b": (3,), "gamma": (5,), "beta": (5,)},
     {"x": (2, 5, 7), "w": (3, 5, 2), "b": (3,), "gamma": (7,), "beta": (7,)},
@@ -441,7 +444,8 @@ def docstring_shapes(
             parts = re.split(r",|\s+x\s+|\s*×\s*", inside)
             symbols = [part.strip() for part in parts if part.strip()]
             symbols = [s for s in symbols if s not in ("...", "…")]
-            if _TYPES & set(symbols):
+            known = len(parts) > 1 or all(s.isdigit() or s in SIZES for s in symbols)
+            if _TYPES & set(symbols) or not known:
                 continue
             if symbols and all(_SYMBOL.fullmatch(symbol) for symbol in symbols):
                 found[name] = symbols

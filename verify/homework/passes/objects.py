@@ -89,7 +89,7 @@ def sides(found: Extract, door: Door, owner: str | None) -> Iterator[Side]:
                 if side is not None:
                     made.append(replace(side, sure=sure, settings=settings, penalty=kept))
         for place, side in enumerate(made):
-            yield replace(side, variants=tuple(made[place + 1 :]))
+            yield replace(side, variants=(*made[:place], *made[place + 1 :]))
 
 
 _REGULARISER = re.compile(r"\w*regulari[sz]er\w*")
@@ -319,11 +319,13 @@ def _values(name: str, default: bool, sizes: Mapping[str, Any]) -> Sequence[Any]
     if kind in ("W", "b", "norm", "Wx", "Wh"):
         return [None] if default else [("array", sizes[kind])]
     if kind == "sizes":
-        return [[5, 4, 3]]
+        return [[5, 6, 3]]
     if kind == "hidden_list":
         return [[6, 4]]
     if name == "dtype":
         return ["float64", None] if default else ["float64"]
+    if kind == "in" and name.endswith("shape") and not default:
+        return [sizes[kind], (3, 6, 8)]
     if kind in ("in", "out", "hidden"):
         return [sizes[kind], (3, 6, 8), None] if default and "input" in name else [sizes[kind]]
     if kind == "reg":

@@ -432,8 +432,10 @@ def _bindings(candidate: Candidate, forward: Forward, ready: _Ready) -> Iterator
     names = returned(forward.node) or []
     has_output_array = bool(outputs) and outputs[0].value.size > 1
     rates = {descent.argument for descent in descents(candidate.node).values()}
+    used = {part.id for part in ast.walk(candidate.node) if isinstance(part, ast.Name)}
     for place, (name, default) in enumerate(own):
-        if name in rates and name not in arguments.expressions:
+        idle = name in rates or (name not in used and len(own) > 1)
+        if idle and name not in arguments.expressions:
             options.append([(name, ("named", ("value", RATE)))])
             continue
         found: list[tuple[str, Any]] = _options(
@@ -589,13 +591,10 @@ def _experiment(
             weights="fixed",
             fixed=(*drawn.values(), np.ones(())),
         )
-    leaves = [
-        *leaves_of(after[0], result_of(back), returned(candidate.node)),
-        *(
-            leaf
-            for leaf in kept_of(ready.answer, after, side.given)
-            if not _is_handed_on(leaf, ready.given, drawn.values())
-        ),
+    results = leaves_of(after[0], result_of(back), returned(candidate.node))
+    kept = kept_of(ready.answer, after, side.given, results)
+    leaves = results + [
+        leaf for leaf in kept if not _is_handed_on(leaf, ready.given, drawn.values())
     ]
     gradients = match(leaves, ready.given, base.main)
     steps, moved = steps_of(candidate.node, side, ready.answer, after, gradients)
@@ -706,13 +705,19 @@ def leaves_of(result: Any, where: Expression, names: Sequence[str] | None) -> li
     return leaves
 
 
-def kept_of(before: Sequence[Any], after: Sequence[Any], parameters: Collection[str]) -> list[Leaf]:
+def kept_of(
+    before: Sequence[Any],
+    after: Sequence[Any],
+    parameters: Collection[str],
+    results: Sequence[Leaf],
+) -> list[Leaf]:
     """Return the arrays that a backward pass puts into its object, under its attributes' names.
 
-    Parameters that it moves are none of them.
+    Parameters that it moves are none of them, nor what it returns under the same name.
     """
     if len(before) < 2:
         return []
+    known = [(leaf.label, leaf.value) for leaf in results]
     old = {path: value for path, _, value in attributes(before[1])}
     return [
         Leaf(path, where, value)
@@ -722,6 +727,10 @@ def kept_of(before: Sequence[Any], after: Sequence[Any], parameters: Collection[
             path not in old
             or not np.array_equal(old[path], value)
             or (value.ndim and is_gradient(path.split(".")[0]))
+        )
+        and not any(
+            label == path.rpartition(".")[2] and np.array_equal(value, result)
+            for label, result in known
         )
     ]
 

@@ -40,6 +40,7 @@ from verify.homework.run.substitute_modules import (
     Hollow,
     NumpyModule,
     math_module,
+    signal_module,
     special_module,
 )
 
@@ -160,7 +161,7 @@ class Workspace:
             if isinstance(module, Hollow):
                 for part in (p for p in fromlist if p not in module.__dict__):
                     found = self._find(f"{name}.{part}".lstrip("."))
-                    if not isinstance(found, Hollow):
+                    if not isinstance(found, Hollow) or "__all__" in found.__dict__:
                         module.__dict__[part] = found
             return module
         top, *rest = name.split(".")
@@ -197,6 +198,8 @@ class Workspace:
             return helper
         if name == "scipy.special":
             return special_module()
+        if name == "scipy.signal":
+            return signal_module()
         if name == "scipy":
             scipy = Hollow("scipy")
             scipy.__dict__["special"] = self._module("scipy.special")

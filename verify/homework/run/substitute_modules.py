@@ -1,7 +1,7 @@
 """Modules that a file gets in the place of real ones.
 
 NumPy and `math` with what older files expect of them, modules that can be imported and not used,
-and scipy.special.
+scipy.special and scipy.signal.
 """
 
 from __future__ import annotations
@@ -140,3 +140,11 @@ def special_module() -> Hollow:
 
     names = "expit logit xlogy xlog1py log_expit entr softmax log_softmax logsumexp".split()
     return filled("scipy.special", {name: getattr(special, name) for name in names})
+
+
+def signal_module() -> Hollow:
+    """Return the part of scipy.signal that convolutions use."""
+    from scipy import signal
+
+    names = "convolve convolve2d correlate correlate2d fftconvolve oaconvolve".split()
+    return filled("scipy.signal", {name: getattr(signal, name) for name in names})
