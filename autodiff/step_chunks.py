@@ -15,9 +15,12 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
+from autodiff.mesh import by_examples, everywhere
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from jax.sharding import Mesh
     from jaxtyping import Array, Bool
 
     from autodiff.network import Masks, Params
@@ -27,27 +30,49 @@ if TYPE_CHECKING:
 
 
 def run(
-    chunk: Chunk, params: Params, masks: Schedule, *, n: int, start: int, length: int
+    chunk: Chunk,
+    params: Params,
+    masks: Schedule,
+    *,
+    n: int,
+    start: int,
+    length: int,
+    mesh: Mesh | None = None,
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Take n steps from iteration `start`; return the new parameters and the n losses.
 
     `chunk(params, masks, count)` takes `count` steps, at most `length`, and returns the new
     parameters and `length` losses, of which the first `count` are meant. It owns the parameters
     that it is given, and may donate them. Its masks are one array (n_l, m) a hidden layer, or,
-    if `masks` is a function, one array (length, n_l, m).
+    if `masks` is a function, one array (length, n_l, m). On a mesh it is given parameters that
+    lie on every device, and masks by examples.
     """
     dtype = params["W1"].dtype
-    # Copied: a donated array may share its memory with the NumPy one that it was put from.
-    state = {name: jax.device_put(np.array(value)) for name, value in params.items()}
+    state = {name: _put(np.asarray(value), mesh) for name, value in params.items()}
     costs = []
+    fixed = None if masks is None or callable(masks) else _shared_out(masks, mesh)
     for first, count in _cuts(start, start + n, length):
-        drawn = _stack(masks, first, count, length) if callable(masks) else masks
+        drawn = fixed
+        if callable(masks):
+            drawn = _shared_out(_stack(masks, first, count, length), mesh)
         state, losses = chunk(state, drawn, count)
         costs.append((losses, count))
     return (
         {name: np.array(state[name]) for name in params},
         np.concatenate([np.empty(0, dtype), *(np.asarray(part)[:n] for part, n in costs)]),
     )
+
+
+def _put(array: np.ndarray, mesh: Mesh | None) -> Array:
+    """Return a copy on the device, or on every device of the mesh.
+
+    A donated array may share its memory with the NumPy one that it was put from.
+    """
+    return jax.device_put(np.array(array)) if mesh is None else everywhere(array, mesh)
+
+
+def _shared_out(masks: Sequence[Any], mesh: Mesh | None) -> Sequence[Any]:
+    return masks if mesh is None else [by_examples(np.asarray(mask), mesh) for mask in masks]
 
 
 def _cuts(start: int, stop: int, length: int) -> Iterator[tuple[int, int]]:

@@ -19,11 +19,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from autodiff import span_descent, step_chunks
+from autodiff.mesh import by_examples, kept_everywhere, mesh_under
 from autodiff.network import _loss, full_precision, per_layer, require_masks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from jax.sharding import Mesh
     from jaxtyping import Float
 
     from autodiff.network import Array, Masks, Params
@@ -51,7 +53,8 @@ def steps(
     l2: float = 0.0,
     keep_prob: float | Sequence[float] = 1.0,
     strategy: str | None = None,
-    gram: Float[Array, "m m"] | None = None,
+    gram: Float[Array, "columns columns"] | None = None,
+    m: int | None = None,
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Take n steps of gradient descent; return the new parameters and the n losses.
 
@@ -60,7 +63,9 @@ def steps(
 
     `strategy` is "loop", "span" or, by default, the one that `choose_strategy` names. `gram` is
     XᵀX where the caller has it from `span.gram`. X and Y may be JAX arrays already, which
-    saves their transfer.
+    saves their transfer. Where `on_device` has shared them out over a mesh, the steps are taken
+    there, by all of its devices together; `m` is then the number of examples, without the
+    columns that fill up.
 
     A run cut into several calls, each from the `start` where the last one ended, gives the
     bits of one: with "loop" wherever it is cut, with "span" at multiples of `span.BLOCK`.
@@ -76,12 +81,15 @@ def steps(
     dtype = params["W1"].dtype
     with full_precision():
         X, Y = on_device(X, dtype), on_device(Y, dtype)
+        mesh = mesh_under(X)
         rates = np.array([learning_rate, l2, *keep_probs], dtype)
         static = {
             "hidden": hidden,
             "output": output,
             "scheduled": callable(masks),
             "penalised": l2 != 0,  # a penalty of 0 would be summed up all the same
+            "m": m,
+            "mesh": mesh,
         }
         if strategy == "span":
             K = span_descent.gram(X) if gram is None else gram
@@ -92,15 +100,21 @@ def steps(
         else:
             length = _length(masks, start)
             chunk = partial(_chunk, X, Y, rates, **static, length=length)
-        return step_chunks.run(chunk, params, masks, n=n, start=start, length=length)
+        return step_chunks.run(chunk, params, masks, n=n, start=start, length=length, mesh=mesh)
 
 
-def on_device(array: Float[Array, "..."], dtype: np.dtype | None = None) -> Float[jax.Array, "..."]:
-    """Return the array on JAX's device, in its own dtype or in this one."""
-    if isinstance(array, jax.Array) and dtype in (None, array.dtype):
+def on_device(
+    array: Float[Array, "..."], dtype: np.dtype | None = None, *, mesh: Mesh | None = None
+) -> Float[jax.Array, "..."]:
+    """Return the array on JAX's device, in its own dtype or in this one.
+
+    On a mesh its columns are shared out, filled up to a multiple of the devices.
+    """
+    if isinstance(array, jax.Array) and dtype in (None, array.dtype) and mesh is None:
         return array
     with full_precision():
-        placed: jax.Array = jax.device_put(np.asarray(array, dtype))
+        host = np.asarray(array, dtype)
+        placed: jax.Array = jax.device_put(host) if mesh is None else by_examples(host, mesh)
         return placed
 
 
@@ -124,12 +138,13 @@ def _length(masks: Masks | Callable[[int], Masks] | None, start: int) -> int:
 
 @partial(
     jax.jit,
-    static_argnames=("hidden", "output", "scheduled", "penalised", "length"),
+    static_argnames=("hidden", "output", "scheduled", "penalised", "length", "m", "mesh"),
     donate_argnames="params",
 )
 def _chunk(
     X: Any, Y: Any, rates: Any, params: dict[str, Any], masks: Any, count: Any,
     *, hidden: Sequence[str], output: str, scheduled: bool, penalised: bool, length: int,
+    m: int | None = None, mesh: Mesh | None = None,
 ) -> tuple[dict[str, jax.Array], jax.Array]:  # fmt: skip
     rate, l2, *keep_probs = rates
     penalty = l2 if penalised else None
@@ -138,10 +153,11 @@ def _chunk(
         params, losses = state
         drawn = [layer[i] for layer in masks] if scheduled else masks
         loss, grads = jax.value_and_grad(_loss)(
-            params, {}, X, Y, drawn, hidden, output, penalty, keep_probs
+            params, {}, X, Y, drawn, hidden, output, penalty, keep_probs, m
         )
         params = {name: params[name] - rate * grads[name] for name in params}
         return params, losses.at[i].set(loss)
 
     params, losses = jax.lax.fori_loop(0, count, step, (params, jnp.zeros(length, X.dtype)))
+    params, losses = kept_everywhere((params, losses), mesh)
     return params, losses

@@ -14,6 +14,8 @@ from verify.course.problems import DTYPES, build_problem, parse_init
 from verify.problem import HIDDEN, OUTPUTS
 
 if TYPE_CHECKING:
+    from jax.sharding import Mesh
+
     from verify.course.datasets import Dataset
     from verify.problem import Problem
 
@@ -96,6 +98,31 @@ def problem_from(options: dict[str, Any]) -> tuple[Dataset, Problem]:
         seed=options["seed"],
     )
     return dataset, problem
+
+
+def devices_option(command: Command) -> Command:
+    """Add the option of how many devices work together."""
+    return click.option(
+        "--devices", type=click.IntRange(1), metavar="N",
+        help="Use N of JAX's devices together; by default all, where there are several.",
+    )(command)  # fmt: skip
+
+
+def mesh_from(devices: int | None, backend: str = "autodiff") -> Mesh | None:
+    """Return a mesh of so many devices, by default of all; None where one works alone.
+
+    Raises ValueError if there are fewer, or for another backend than JAX.
+    """
+    if backend != "autodiff":
+        if devices is not None:
+            raise ValueError(
+                f"devices: got {devices} with the backend {backend}, expected it with autodiff"
+            )
+        return None
+    from autodiff import example_mesh
+
+    mesh = example_mesh(devices)
+    return None if mesh.size == 1 else mesh
 
 
 def one_or_each(values: tuple[Any, ...]) -> Any:

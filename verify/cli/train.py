@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from verify.cli.options import problem_options, sizes
+from verify.cli.options import devices_option, mesh_from, problem_options, sizes
 from verify.cli.output import output_options, write, write_json
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     help="loop, or span, which keeps the first layer in the span of the data; by default "
     "the faster one.",
 )
+@devices_option
 @click.option(
     "--record-every",
     "every",
@@ -111,6 +112,7 @@ if TYPE_CHECKING:
 def command(
     ctx: click.Context,
     /,
+    devices: int | None,
     print_every: int | None,
     save_path: Path | None,
     save_every: float,
@@ -134,7 +136,7 @@ def command(
             raise ValueError(
                 "sweep: expected neither --save nor --resume nor --check nor --print-costs with it"
             )
-        return swept(settings, sweep, folder, baseline, format_, output_file)
+        return swept(settings, devices, sweep, folder, baseline, format_, output_file)
 
     from verify.cli.training_report import draw
     from verify.cli.training_session import begin, keep
@@ -151,6 +153,7 @@ def command(
     with interruptible() as caught:
         training_report = trained(
             session,
+            devices,
             caught,
             lambda training: [callback(training) for callback in callbacks],
             progress=False if print_every else None,
@@ -232,6 +235,7 @@ def printing(session: Session, every: int, *, to_stderr: bool) -> Callable[[Trai
 
 def trained(
     session: Session,
+    devices: int | None,
     caught: Sequence[int],
     callback: Callable[[Training], Any],
     *,
@@ -241,13 +245,17 @@ def trained(
     from verify.cli.training_report import report_training
     from verify.cli.training_session import model_of, run
 
+    mesh = mesh_from(devices, session.settings["backend"])
     began = perf_counter()
-    training = run(session, stop=lambda: bool(caught), callback=callback, progress=progress)
+    training = run(
+        session, mesh=mesh, stop=lambda: bool(caught), callback=callback, progress=progress
+    )
     return report_training(session, training, model_of(session, training), perf_counter() - began)
 
 
 def swept(
     settings: Mapping[str, Any],
+    devices: int | None,
     sizes: Sequence[int],
     folder: Path | None,
     baseline: bool,
@@ -265,7 +273,7 @@ def swept(
     reports = {}
     with interruptible() as caught:
         for size, session in sessions.items():
-            reports[size] = trained(session, caught, lambda training: None)
+            reports[size] = trained(session, devices, caught, lambda training: None)
             if caught:
                 click.echo(interruption(reports[size], None), err=True)
                 return 128 + caught[0]

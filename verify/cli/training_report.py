@@ -58,7 +58,9 @@ class TrainingReport:
     @property
     def method(self) -> str:
         """How the steps were taken, in words."""
-        return METHODS[self.session.settings["backend"], self.training.strategy]
+        method = METHODS[self.session.settings["backend"], self.training.strategy]
+        devices = self.training.devices
+        return method if devices == 1 else f"{method}, on {devices} devices"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain data; numbers that are not finite are None."""
@@ -76,6 +78,7 @@ class TrainingReport:
                     {"iteration": index * settings["every"], "cost": float(cost)}
                     for index, cost in enumerate(model.costs)
                 ],
+                "devices": self.training.devices,
                 "diverged_at": self.training.diverged_at,
                 "seconds": self.seconds,
                 **{part: scored.to_dict() for part, scored in self.scores.items()},

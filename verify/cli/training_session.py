@@ -23,6 +23,8 @@ from verify.masks import mask_schedule
 from verify.problem import check_whole
 
 if TYPE_CHECKING:
+    from jax.sharding import Mesh
+
     from verify.course.datasets import Dataset
     from verify.problem import Problem
 
@@ -83,6 +85,7 @@ def resume(model: Model, path: Path, iterations: int | None) -> Session:
 def run(
     session: Session,
     *,
+    mesh: Mesh | None,
     stop: Callable[[], bool],
     callback: Callable[[Training], Any] = lambda training: None,
     progress: bool | None = None,
@@ -96,6 +99,7 @@ def run(
         backend=settings["backend"],
         strategy=settings["strategy"],
         masks=mask_schedule(settings["seed"], problem.layers[1:-1], problem.m, problem.keep_prob),
+        mesh=mesh,
         start=session.start,
         every=settings["every"],
         callback=callback,

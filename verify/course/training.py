@@ -26,6 +26,7 @@ import manual
 from verify.problem import check_choice, check_learning_rate, check_problem, check_whole
 
 if TYPE_CHECKING:
+    from jax.sharding import Mesh
     from jaxtyping import Bool, Float
 
     from verify.problem import Problem
@@ -54,7 +55,7 @@ class Training:
     2 every, ... from the run's start to before `iteration`. The run continues to the same bits
     from `checkpoint`, which is at `iteration` or a little before. `diverged_at` is the first
     iteration whose loss is not finite; the parameters are then the last whose loss was finite,
-    or, if none was, those of the start.
+    or, if none was, those of the start. `devices` took the steps together.
     """
 
     iteration: int
@@ -65,6 +66,7 @@ class Training:
     checkpoint: Checkpoint
     strategy: str
     diverged_at: int | None = None
+    devices: int = 1
 
 
 def train(
@@ -75,6 +77,7 @@ def train(
     backend: str = "autodiff",
     strategy: str | None = None,
     masks: Masks | Callable[[int], Masks] | None = None,
+    mesh: Mesh | None = None,
     start: int = 0,
     every: int = 100,
     callback: Callable[[Training], Any] = lambda training: None,
@@ -86,10 +89,11 @@ def train(
     Gradient descent runs until iteration `iterations`, counted from 0, or until `stop()` is true
     or the loss is not finite. `masks` are the problem's own in every iteration unless
     given: a list, or a function of the iteration such as `mask_schedule` returns. `strategy`
-    is that of either `steps`: "loop", "span", or by default the cheaper. `every` is the
-    number of iterations from one recorded cost to the next. `callback` is given a `Training`
-    several times a second and at the end. `progress` shows a bar on stderr, by default if that
-    is a terminal.
+    is that of either `steps`: "loop", "span", or by default the cheaper. On a `mesh`, such as
+    `autodiff.example_mesh` returns, its devices take the steps together: the examples are shared
+    out, and the results differ by rounding. `every` is the number of iterations from one recorded
+    cost to the next. `callback` is given a `Training` several times a second and at the end.
+    `progress` shows a bar on stderr, by default if that is a terminal.
 
     Raises ValueError, naming the argument, for any other value.
 
@@ -106,8 +110,10 @@ def train(
     check_whole("start", start, 0)
     check_whole("iterations", iterations, start)
     check_whole("every", every, 1)
+    check_mesh(mesh, backend)
     steps = BACKENDS[backend](
         problem,
+        mesh,
         problem.masks if masks is None else masks,
         float(learning_rate),
         strategy,
@@ -127,6 +133,7 @@ def train(
                 every=every,
                 checkpoint=_resumable(steps, chunk.begin, since),
                 strategy=steps.strategy,
+                devices=steps.devices,
             )
             callback(training)
             show(training)
@@ -145,6 +152,7 @@ class Steps(NamedTuple):
     advance: Advance
     granule: int
     strategy: str
+    devices: int
 
 
 class Chunk(NamedTuple):
@@ -197,6 +205,7 @@ def _diverged(
         every=every,
         checkpoint=_resumable(steps, good, known),
         strategy=steps.strategy,
+        devices=steps.devices,
         diverged_at=at,
     )
 
@@ -206,22 +215,40 @@ def _resumable(steps: Steps, state: Checkpoint, since: Chunk) -> Checkpoint:
     return since.begin if state.iteration % steps.granule else state
 
 
-def _manual_steps(problem: Problem, *how: Any) -> Steps:
-    return _bound(manual, problem.X, problem.Y, problem, *how)
+def check_mesh(mesh: Any, backend: str) -> None:
+    """Raise ValueError unless mesh is None, or a mesh of JAX for a backend that has one."""
+    if mesh is None:
+        return
+    from jax.sharding import Mesh
+
+    if not isinstance(mesh, Mesh):
+        raise ValueError(
+            f"mesh: got {type(mesh).__name__}, expected a jax.sharding.Mesh, "
+            "as autodiff.example_mesh returns one"
+        )
+    if backend != "autodiff":
+        raise ValueError(f"mesh: got one with the backend {backend}, expected it with autodiff")
 
 
-def _autodiff_steps(problem: Problem, *how: Any) -> Steps:
-    """Send the data to JAX's device once."""
+def _manual_steps(problem: Problem, mesh: None, *how: Any) -> Steps:
+    return _bound(manual, problem.X, problem.Y, {}, 1, problem, *how)
+
+
+def _autodiff_steps(problem: Problem, mesh: Mesh | None, *how: Any) -> Steps:
+    """Send the data to JAX's devices once."""
     import autodiff
 
-    X, Y = autodiff.on_device(problem.X), autodiff.on_device(problem.Y)
-    return _bound(autodiff, X, Y, problem, *how)
+    X, Y = (autodiff.on_device(array, mesh=mesh) for array in (problem.X, problem.Y))
+    devices = 1 if mesh is None else mesh.size
+    return _bound(autodiff, X, Y, {"m": problem.m}, devices, problem, *how)
 
 
 def _bound(
     package: Any,
     X: Any,
     Y: Any,
+    size: Mapping[str, int],
+    devices: int,
     problem: Problem,
     masks: Any,
     learning_rate: float,
@@ -237,14 +264,15 @@ def _bound(
         stepped, costs = package.steps(
             params, X, Y, masks,
             n=n, start=start, learning_rate=learning_rate, strategy=strategy, gram=gram,
-            **problem.options,
+            **size, **problem.options,
         )  # fmt: skip
         return stepped, costs
 
-    return Steps(advance, package.span_descent.BLOCK if strategy == "span" else 1, strategy)
+    granule = package.span_descent.BLOCK if strategy == "span" else 1
+    return Steps(advance, granule, strategy, devices)
 
 
-BACKENDS = {"autodiff": _autodiff_steps, "manual": _manual_steps}
+BACKENDS: dict[str, Callable[..., Steps]] = {"autodiff": _autodiff_steps, "manual": _manual_steps}
 
 
 @contextmanager

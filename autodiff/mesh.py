@@ -1,0 +1,108 @@
+"""Examples shared out over the devices of a mesh: where the arrays of a run lie.
+
+Parameters lie whole on every device; X, Y and masks by columns. XLA does the rest: each device
+computes its own examples, and the gradients are added up over all devices once a step. A process
+is asked only for the columns of its own devices, so that nothing here knows how many processes
+there are.
+
+Where the examples cannot be divided evenly, the columns are filled up with copies of the first
+ones, and the loss is told how many columns count. They are copies because the loss of any other
+column might overflow before that of the data does.
+
+`docs/mesh.md` has what it costs.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+if TYPE_CHECKING:
+    from jaxtyping import Array, Float, Shaped
+
+AXIS = "examples"
+
+
+def example_mesh(count: int | None = None) -> Mesh:
+    """Return a mesh of the first `count` devices of every process, by default of all.
+
+    Raises ValueError if this process has fewer.
+    """
+    most = jax.local_device_count()
+    count = most if count is None else count
+    if not 1 <= count <= most:
+        raise ValueError(
+            f"devices: got {count}, expected 1 to {most}, as JAX has them here (of a processor it "
+            "makes more with the environment variable XLA_FLAGS="
+            f"--xla_force_host_platform_device_count={max(count, 1)})"
+        )
+    processes = range(jax.process_count())
+    devices = [each for process in processes for each in jax.local_devices(process)[:count]]
+    return Mesh(np.array(devices), (AXIS,))
+
+
+def mesh_under(array: Any) -> Mesh | None:
+    """Return the mesh that an array is shared out over, or None if it is not."""
+    sharding = getattr(array, "sharding", None)
+    mesh = sharding.mesh if isinstance(sharding, NamedSharding) else None
+    return mesh if isinstance(mesh, Mesh) else None
+
+
+def by_examples(
+    array: Shaped[np.ndarray, "*rest m"], mesh: Mesh
+) -> Shaped[Array, "*rest filled_up"]:
+    """Return the array with its last axis shared out, filled up with copies of the first columns.
+
+    The mesh may have any axes: its devices are taken in their order.
+    """
+    m, mesh = array.shape[-1], Mesh(mesh.devices.ravel(), (AXIS,))
+    shape = (*array.shape[:-1], -(-m // mesh.size) * mesh.size)
+    spec = PartitionSpec(*[None] * (array.ndim - 1), AXIS)
+
+    def columns(index: Any) -> np.ndarray:
+        start, stop, _ = index[-1].indices(shape[-1])
+        own = array[..., start:stop] if stop <= m else array[..., np.arange(start, stop) % m]
+        return np.array(own)
+
+    return jax.make_array_from_callback(shape, NamedSharding(mesh, spec), columns)
+
+
+def everywhere(array: Shaped[np.ndarray, "..."], mesh: Mesh) -> Shaped[Array, "..."]:
+    """Return copies of the array, one a device."""
+    return jax.make_array_from_callback(
+        array.shape, NamedSharding(mesh, PartitionSpec()), lambda index: np.array(array)
+    )
+
+
+def kept_everywhere(tree: Any, mesh: Mesh | None) -> Any:
+    """Tell XLA, within a compiled function, that each device holds the whole of these arrays."""
+    if mesh is None:
+        return tree
+    return jax.lax.with_sharding_constraint(tree, NamedSharding(mesh, PartitionSpec()))
+
+
+@partial(jax.jit, static_argnames="mesh")
+def gram(X: Float[Array, "n_0 m"], mesh: Mesh) -> Float[Array, "m m"]:
+    """Return K = XᵀX by columns, where X lies by columns on the mesh.
+
+    The parts of X go round, so that no device ever holds more than two of them.
+    """
+    count = mesh.size
+    onwards = [(device, (device + 1) % count) for device in range(count)]
+
+    def own_columns(own: Any) -> Any:
+        def turn(passing: Any, _: None) -> tuple[Any, Any]:
+            return jax.lax.ppermute(passing, AXIS, onwards), passing.T @ own
+
+        _, products = jax.lax.scan(turn, own, length=count)
+        whose = (jax.lax.axis_index(AXIS) - jnp.arange(count)) % count
+        return products[whose].reshape(-1, own.shape[1])
+
+    spec = PartitionSpec(None, AXIS)
+    result: Array = jax.shard_map(own_columns, mesh=mesh, in_specs=spec, out_specs=spec)(X)
+    return result
