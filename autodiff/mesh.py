@@ -1,9 +1,9 @@
-"""Examples shared out over the devices of a mesh: where the arrays of a run lie.
+"""Where arrays lie on a mesh of devices.
 
-Parameters lie whole on every device; X, Y and masks by columns. XLA does the rest: each device
-computes its own examples, and the gradients are added up over all devices once a step. A process
-is asked only for the columns of its own devices, so that nothing here knows how many processes
-there are.
+In a training, parameters lie whole on every device; X, Y and masks by columns. XLA does the rest:
+each device computes its own examples, and the gradients are added up over all devices once a
+step. A process is asked only for the columns of its own devices, so that nothing here knows how
+many processes there are.
 
 Where the examples cannot be divided evenly, the columns are filled up with copies of the first
 ones, and the loss is told how many columns count. They are copies because the loss of any other
@@ -25,7 +25,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 if TYPE_CHECKING:
     from jaxtyping import Array, Float, Shaped
 
-AXIS = "examples"
+AXIS = "columns"
 
 
 def example_mesh(count: int | None = None) -> Mesh:
@@ -53,7 +53,7 @@ def mesh_under(array: Any) -> Mesh | None:
     return mesh if isinstance(mesh, Mesh) else None
 
 
-def by_examples(
+def by_columns(
     array: Shaped[np.ndarray, "*rest m"], mesh: Mesh
 ) -> Shaped[Array, "*rest filled_up"]:
     """Return the array with its last axis shared out, filled up with copies of the first columns.
@@ -77,6 +77,18 @@ def everywhere(array: Shaped[np.ndarray, "..."], mesh: Mesh) -> Shaped[Array, ".
     return jax.make_array_from_callback(
         array.shape, NamedSharding(mesh, PartitionSpec()), lambda index: np.array(array)
     )
+
+
+def gathered(array: Shaped[Array, "..."]) -> Shaped[np.ndarray, "..."]:
+    """Return the whole of an array that lies in parts, in every process."""
+    mesh = mesh_under(array)
+    whole = array if mesh is None else _replicated(array, mesh)
+    return np.asarray(whole)
+
+
+@partial(jax.jit, static_argnames="mesh")
+def _replicated(array: Any, mesh: Mesh) -> Any:
+    return kept_everywhere(array, mesh)
 
 
 def kept_everywhere(tree: Any, mesh: Mesh | None) -> Any:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from autodiff.mesh import by_examples, everywhere
+from autodiff.mesh import by_columns, everywhere
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -72,7 +72,7 @@ def _put(array: np.ndarray, mesh: Mesh | None) -> Array:
 
 
 def _shared_out(masks: Sequence[Any], mesh: Mesh | None) -> Sequence[Any]:
-    return masks if mesh is None else [by_examples(np.asarray(mask), mesh) for mask in masks]
+    return masks if mesh is None else [by_columns(np.asarray(mask), mesh) for mask in masks]
 
 
 def _cuts(start: int, stop: int, length: int) -> Iterator[tuple[int, int]]:

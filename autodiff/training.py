@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from autodiff import span_descent, step_chunks
-from autodiff.mesh import by_examples, kept_everywhere, mesh_under
+from autodiff.mesh import by_columns, kept_everywhere, mesh_under
 from autodiff.network import _loss, full_precision, per_layer, require_masks
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def on_device(
         return array
     with full_precision():
         host = np.asarray(array, dtype)
-        placed: jax.Array = jax.device_put(host) if mesh is None else by_examples(host, mesh)
+        placed: jax.Array = jax.device_put(host) if mesh is None else by_columns(host, mesh)
         return placed
 
 

@@ -1,8 +1,8 @@
 """Trainings and checks on simulated devices, each in a process of its own.
 
-How many devices a processor pretends to be is fixed when JAX starts. A test calls `on_devices`, which
-starts this file with so many; there the function of that name runs, and its result comes back as
-JSON, to the last bit of every number.
+How many devices a processor pretends to be is fixed when JAX starts. A test calls `on_devices`,
+which starts this file with so many; there the function of that name runs, and its result comes
+back as JSON, to the last bit of every number.
 """
 
 from __future__ import annotations
@@ -85,6 +85,50 @@ def grams(m: int) -> dict[str, Any]:
         "wrong": float(np.abs(np.asarray(K)[:m, :m] - X.T @ X).max()),
         "shapes": [list(shard.data.shape) for shard in K.addressable_shards],
     }
+
+
+def differences(sizes: list[int], m: int, output: str, hidden: list[str]) -> dict[str, Any]:
+    """Difference every weight on one device and on all; return how the two compare.
+
+    Values and bars in units of the bars of one, and whether the same entries are smooth.
+    """
+    import autodiff
+    from verify.evidence.differences.exhaustive import exhaustive_differences
+
+    problem = random_problem(sizes=sizes, m=m, output=output, hidden=hidden, keep_prob=0.8)
+    alone = exhaustive_differences(problem)
+    together = exhaustive_differences(problem, mesh=autodiff.example_mesh())
+    pairs = [(alone[name], together[name]) for name in alone]
+    return {
+        "order": list(alone) == list(together),
+        "value": max(float((np.abs(a.value - b.value) / a.bar).max()) for a, b in pairs),
+        "bar": max(float(np.abs(b.bar / a.bar - 1).max()) for a, b in pairs),
+        "smooth": all(np.array_equal(a.smooth, b.smooth) for a, b in pairs),
+    }
+
+
+def planted(size: float) -> dict[str, Any]:
+    """Plant an error in a weight of each unit of the first layer in turn; return what is found.
+
+    The verdict of the right gradient, and of each wrong one the verdict and the entry.
+    """
+    import autodiff
+    import manual
+    from verify.evidence.built_in_network import call_witnesses, evidence_on
+    from verify.verdict import decide
+
+    sizes, m, output = SIZES["cats"]
+    problem = random_problem(sizes=sizes, m=m, output=output, hidden="relu")
+    loss, grads = manual.loss_and_grads(*problem.arguments, **problem.options)
+    witnesses, found = call_witnesses(problem, mesh=autodiff.example_mesh()), []
+    for unit in range(0, sizes[1], 3):
+        wrong = grads["W1"].copy()
+        wrong[unit, 600 * unit] += size
+        report = decide({"": evidence_on(witnesses, float(loss), grads | {"W1": wrong})})
+        (worst,) = (each.worst for each in report.tensors if each.name == "W1")
+        found.append([report.verdict, unit, *divmod(worst.index, sizes[0])])
+    right = decide({"": evidence_on(witnesses, float(loss), grads)}).verdict
+    return {"right": right, "wrong": found}
 
 
 if __name__ == "__main__":

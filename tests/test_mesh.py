@@ -15,6 +15,7 @@ from problems import random_problem
 import autodiff
 from verify import mask_schedule, train
 from verify.course.model_files import load
+from verify.evidence.differences.exhaustive import exhaustive_differences, on_mesh
 
 EPS = np.finfo(float).eps
 
@@ -147,3 +148,52 @@ def test_the_command_says_how_many_devices_there_are():
     refused = command(4, *small, "--devices", 2, "--backend", "manual")
     assert refused.returncode == 2
     assert "devices: got 2 with the backend manual, expected it with autodiff" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("sizes", "output", "hidden"),
+    [
+        ((4, 9, 5, 1), "sigmoid", ("tanh", "relu")),
+        ((4, 3, 2, 5, 3), "softmax", ("sigmoid", "leaky-relu", "relu")),
+        ((4, 3), "softmax", ()),
+    ],
+)
+@pytest.mark.slow
+def test_differences_of_every_weight_on_eight_devices_are_those_of_one(sizes, output, hidden):
+    found = on_devices(8, "differences", sizes=sizes, m=11, output=output, hidden=hidden)
+    assert found["order"]
+    assert found["smooth"]
+    # Bars hold for whatever order of summation; their truncation is itself a rounded difference.
+    assert found["value"] < 1
+    assert found["bar"] < 1e-6
+
+
+@pytest.mark.slow
+def test_blocks_of_examples_add_up_on_a_mesh(monkeypatch):
+    problem = random_problem(sizes=(4, 5, 3), m=23, output="softmax", hidden="relu")
+    whole = exhaustive_differences(problem)
+    monkeypatch.setattr(on_mesh, "ELEMENTS", 100)
+    in_blocks = exhaustive_differences(problem, mesh=autodiff.example_mesh(1))
+    for name, found in whole.items():
+        assert (np.abs(in_blocks[name].value - found.value) < found.bar).all()
+
+
+@pytest.mark.slow
+def test_a_wrong_weight_is_found_on_whichever_device_it_lies():
+    found = on_devices(8, "planted", size=1e-9)
+    assert found["right"] == "agree"
+    assert len(found["wrong"]) == 7
+    for verdict, unit, row, column in found["wrong"]:
+        assert (verdict, row, column) == ("disagree", unit, 600 * unit)
+
+
+@pytest.mark.slow
+def test_verify_says_the_same_on_eight_devices_as_on_one():
+    how = ("verify", "--data", "digits", "--examples", 100, "--train", 20, "--format", "json")
+    one, eight = (json.loads(command(8, *how, "--devices", n).stdout) for n in (1, 8))
+    assert (one["settings"]["devices"], eight["settings"]["devices"]) == (1, 8)
+    assert one["verdict"] == eight["verdict"] == "agree"
+    for a, b in zip(one["tensors"], eight["tensors"], strict=True):
+        assert (a["name"], a["entries_checked"], a["kinks"]) == (
+            b["name"], b["entries_checked"], b["kinks"],
+        )  # fmt: skip
