@@ -1,6 +1,6 @@
 """The functional mirror: the same loss in JAX, differentiated by JAX."""
 
-from autodiff.mesh import example_mesh
+from autodiff.mesh import example_mesh, least
 from autodiff.network import intermediate_grads, loss, loss_and_grads
 from autodiff.training import STRATEGIES, choose_strategy, on_device, steps
 
@@ -9,6 +9,7 @@ __all__ = [
     "choose_strategy",
     "example_mesh",
     "intermediate_grads",
+    "least",
     "loss",
     "loss_and_grads",
     "on_device",

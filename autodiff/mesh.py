@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 if TYPE_CHECKING:
@@ -44,6 +45,13 @@ def example_mesh(count: int | None = None) -> Mesh:
     processes = range(jax.process_count())
     devices = [each for process in processes for each in jax.local_devices(process)[:count]]
     return Mesh(np.array(devices), (AXIS,))
+
+
+def least(value: int) -> int:
+    """Return the least of the values that all processes call this with."""
+    if jax.process_count() == 1:
+        return value
+    return int(np.min(multihost_utils.process_allgather(np.array(value))))
 
 
 def mesh_under(array: Any) -> Mesh | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from verify.cli.output import Command, offering
+from verify.cli.processes import is_one_of_several
 from verify.course.datasets import NAMES as DATA_SETS
 from verify.course.datasets import load
 from verify.course.problems import DTYPES, build_problem, parse_init
@@ -118,6 +119,8 @@ def mesh_from(devices: int | None, backend: str = "autodiff") -> Mesh | None:
             raise ValueError(
                 f"devices: got {devices} with the backend {backend}, expected it with autodiff"
             )
+        if is_one_of_several():
+            raise ValueError(f"backend: got {backend} in several processes, expected autodiff")
         return None
     from autodiff import example_mesh
 

@@ -12,6 +12,7 @@ from click.core import ParameterSource
 
 from verify.cli.options import devices_option, mesh_from, problem_options, sizes
 from verify.cli.output import output_options, write, write_json
+from verify.cli.processes import across_processes, first_alone, in_any_process
 
 if TYPE_CHECKING:
     from verify.cli.training_report import TrainingReport
@@ -108,6 +109,7 @@ if TYPE_CHECKING:
     help="Train a network of one hidden layer for each of these sizes, as in 1,2,3,4,5,10,20.",
 )
 @output_options("table", "json")
+@across_processes
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -131,6 +133,7 @@ def command(
     same result as a training that was not stopped. Exit status 0 if it trained, 1 if it diverged
     (or --check disagrees), 130 or 143 if it was stopped.
     """  # fmt: skip
+    output_file, folder = first_alone(output_file), first_alone(folder)
     if sweep is not None:
         if save_path or resume_path or check or print_every:
             raise ValueError(
@@ -146,7 +149,7 @@ def command(
     if print_every and ctx.get_parameter_source("every") is ParameterSource.DEFAULT:
         settings["every"] = print_every
     session = begin(settings) if resume_path is None else resumed(ctx, resume_path)
-    save_path = save_path or resume_path
+    save_path = first_alone(save_path or resume_path)
     callbacks = [keep(session, save_path, save_every)]
     if print_every:
         callbacks.append(printing(session, print_every, to_stderr=format_ == "json"))
@@ -236,7 +239,7 @@ def printing(session: Session, every: int, *, to_stderr: bool) -> Callable[[Trai
 def trained(
     session: Session,
     devices: int | None,
-    caught: Sequence[int],
+    caught: list[int],
     callback: Callable[[Training], Any],
     *,
     progress: bool | None = None,
@@ -248,7 +251,11 @@ def trained(
     mesh = mesh_from(devices, session.settings["backend"])
     began = perf_counter()
     training = run(
-        session, mesh=mesh, stop=lambda: bool(caught), callback=callback, progress=progress
+        session,
+        mesh=mesh,
+        stop=lambda: in_any_process(caught),
+        callback=callback,
+        progress=progress,
     )
     return report_training(session, training, model_of(session, training), perf_counter() - began)
 

@@ -10,6 +10,7 @@ import click
 
 from verify.cli.options import devices_option, mesh_from, problem_from, problem_options
 from verify.cli.output import offering, output_options, write, write_json
+from verify.cli.processes import across_processes, first_alone
 
 if TYPE_CHECKING:
     from jax.sharding import Mesh
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 )
 @devices_option
 @output_options("table", "json", "html")
+@across_processes
 def command(
     iterations: int,
     learning_rate: float,
@@ -82,6 +84,7 @@ def command(
             "devices": 1 if mesh is None else mesh.size,
         },
     )
+    output_file = first_alone(output_file)
     if format_ == "json":
         write_json(report.to_dict(), output_file)
     else:

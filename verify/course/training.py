@@ -146,13 +146,15 @@ class Steps(NamedTuple):
     """A backend bound to a problem.
 
     advance(params, n, start) takes n steps from iteration `start` and returns the parameters
-    and the n losses. A run divided at multiples of `granule` gives the same bits.
+    and the n losses. A run divided at multiples of `granule` gives the same bits. `agreed` returns
+    the least of what the processes of a mesh call it with.
     """
 
     advance: Advance
     granule: int
     strategy: str
     devices: int
+    agreed: Callable[[int], int]
 
 
 class Chunk(NamedTuple):
@@ -174,7 +176,7 @@ def _chunks(
         pace = min(PATIENCE / (perf_counter() - began), 8)
         yield Chunk(state, costs)
         state = Checkpoint(state.iteration + count, params)
-        length = max(1, int(pace * length) // steps.granule) * steps.granule
+        length = steps.agreed(max(1, int(pace * length) // steps.granule)) * steps.granule
     yield Chunk(state, _advance(steps, state, 1)[1])
 
 
@@ -231,7 +233,7 @@ def check_mesh(mesh: Any, backend: str) -> None:
 
 
 def _manual_steps(problem: Problem, mesh: None, *how: Any) -> Steps:
-    return _bound(manual, problem.X, problem.Y, {}, 1, problem, *how)
+    return _bound(manual, problem.X, problem.Y, {}, 1, int, problem, *how)
 
 
 def _autodiff_steps(problem: Problem, mesh: Mesh | None, *how: Any) -> Steps:
@@ -240,7 +242,7 @@ def _autodiff_steps(problem: Problem, mesh: Mesh | None, *how: Any) -> Steps:
 
     X, Y = (autodiff.on_device(array, mesh=mesh) for array in (problem.X, problem.Y))
     devices = 1 if mesh is None else mesh.size
-    return _bound(autodiff, X, Y, {"m": problem.m}, devices, problem, *how)
+    return _bound(autodiff, X, Y, {"m": problem.m}, devices, autodiff.least, problem, *how)
 
 
 def _bound(
@@ -249,6 +251,7 @@ def _bound(
     Y: Any,
     size: Mapping[str, int],
     devices: int,
+    agreed: Callable[[int], int],
     problem: Problem,
     masks: Any,
     learning_rate: float,
@@ -269,7 +272,7 @@ def _bound(
         return stepped, costs
 
     granule = package.span_descent.BLOCK if strategy == "span" else 1
-    return Steps(advance, granule, strategy, devices)
+    return Steps(advance, granule, strategy, devices, agreed)
 
 
 BACKENDS: dict[str, Callable[..., Steps]] = {"autodiff": _autodiff_steps, "manual": _manual_steps}
