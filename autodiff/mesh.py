@@ -23,7 +23,11 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from autodiff.network import full_precision
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jaxtyping import Array, Float, Shaped
 
 AXIS = "columns"
@@ -64,20 +68,31 @@ def mesh_under(array: Any) -> Mesh | None:
 def by_columns(
     array: Shaped[np.ndarray, "*rest m"], mesh: Mesh
 ) -> Shaped[Array, "*rest filled_up"]:
-    """Return the array with its last axis shared out, filled up with copies of the first columns.
+    """Return the array with its last axis shared out, filled up with copies of its columns."""
+    return read_by_columns(lambda columns: np.array(array[..., columns]), array.shape, mesh)
 
-    The mesh may have any axes: its devices are taken in their order.
+
+def read_by_columns(
+    read: Callable[[slice], np.ndarray], shape: tuple[int, ...], mesh: Mesh
+) -> Shaped[Array, "*rest filled_up"]:
+    """Return an array of which each device holds some columns, read where they are held.
+
+    `read` returns some columns of an array of this shape, in memory of their own. The mesh may
+    have any axes: its devices are taken in their order.
     """
-    m, mesh = array.shape[-1], Mesh(mesh.devices.ravel(), (AXIS,))
-    shape = (*array.shape[:-1], -(-m // mesh.size) * mesh.size)
-    spec = PartitionSpec(*[None] * (array.ndim - 1), AXIS)
+    m, mesh = shape[-1], Mesh(mesh.devices.ravel(), (AXIS,))
+    filled_up = (*shape[:-1], -(-m // mesh.size) * mesh.size)
+    spec = PartitionSpec(*[None] * (len(shape) - 1), AXIS)
 
     def columns(index: Any) -> np.ndarray:
-        start, stop, _ = index[-1].indices(shape[-1])
-        own = array[..., start:stop] if stop <= m else array[..., np.arange(start, stop) % m]
-        return np.array(own)
+        start, stop, _ = index[-1].indices(filled_up[-1])
+        own = [slice(start, min(stop, m))] if start < m else []
+        copies = [slice(column % m, column % m + 1) for column in range(max(start, m), stop)]
+        parts = [read(each) for each in (*own, *copies)]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
 
-    return jax.make_array_from_callback(shape, NamedSharding(mesh, spec), columns)
+    with full_precision():
+        return jax.make_array_from_callback(filled_up, NamedSharding(mesh, spec), columns)
 
 
 def everywhere(array: Shaped[np.ndarray, "..."], mesh: Mesh) -> Shaped[Array, "..."]:

@@ -131,5 +131,36 @@ def planted(size: float) -> dict[str, Any]:
     return {"right": right, "wrong": found}
 
 
+def within(megabytes: int, arguments: list[str]) -> dict[str, Any]:
+    """Run a command with so much memory beyond what importing takes; return how much it took."""
+    import contextlib
+    import io
+    import re
+    import resource
+
+    import jax
+
+    from verify.cli import app
+    from verify.course import datasets, stored, training  # noqa: F401
+    from verify.network import three_way  # noqa: F401
+
+    jax.devices()
+
+    def held(what: str) -> int:
+        status = Path("/proc/self/status").read_text()
+        return int(re.search(rf"{what}:\s+(\d+) kB", status)[1]) * 1024
+
+    before = held("VmRSS")
+    most = held("VmData") + megabytes * 10**6
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+    with contextlib.redirect_stdout(io.StringIO()) as shown:
+        status = app.app.main(arguments, standalone_mode=False)
+    return {
+        "status": status or 0,
+        "megabytes": (held("VmHWM") - before) / 1e6,
+        "report": json.loads(shown.getvalue()),
+    }
+
+
 if __name__ == "__main__":
     print(json.dumps(globals()[sys.argv[1]](**json.loads(sys.argv[2]))))

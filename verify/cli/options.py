@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +14,15 @@ from verify.course.datasets import NAMES as DATA_SETS
 from verify.course.datasets import load
 from verify.course.problems import DTYPES, build_problem, parse_init
 from verify.problem import HIDDEN, OUTPUTS
+from verify.report import Fact
 
 if TYPE_CHECKING:
     from jax.sharding import Mesh
 
     from verify.course.datasets import Dataset
+    from verify.course.stored import Stored
     from verify.problem import Problem
+    from verify.report import Report
 
 
 def listed(item: Callable[[str], Any], expected: str) -> Callable[..., tuple[Any, ...] | None]:
@@ -85,7 +89,12 @@ def problem_options(*, l2: float = 0.0, keep_prob: float = 1.0) -> Callable[[Com
 
 def problem_from(options: dict[str, Any]) -> tuple[Dataset, Problem]:
     """Return the data set and the problem that the options of `problem_options` describe."""
-    dataset = load(options["data"])
+    stored = stored_from(options)
+    dataset = (
+        load(options["data"])
+        if stored is None
+        else stored.sample(options["sample"], options["seed"])
+    )
     problem = build_problem(
         dataset,
         layers=options["layers"],
@@ -99,6 +108,37 @@ def problem_from(options: dict[str, Any]) -> tuple[Dataset, Problem]:
         seed=options["seed"],
     )
     return dataset, problem
+
+
+def sample_option(use: str) -> Callable[[Command], Command]:
+    """Return a decorator that adds the option to read a file in parts, and for what."""
+    return click.option(
+        "--sample", type=click.IntRange(1), metavar="N",
+        help=f"Read an HDF5 file in parts, never whole: {use} N examples drawn from all.",
+    )  # fmt: skip
+
+
+def stored_from(options: dict[str, Any]) -> Stored | None:
+    """Return the file that is to be read in parts, or None where the data are read whole."""
+    if options.get("sample") is None:
+        return None
+    if options["examples"] is not None:
+        raise ValueError(
+            f"examples: got {options['examples']} with a sample of {options['sample']}, "
+            "expected one of the two"
+        )
+    from verify.course.stored import open_stored
+
+    return open_stored(options["data"])
+
+
+def sampled(report: Report, options: dict[str, Any]) -> Report:
+    """Return a report that says of how many examples its own were drawn, if they were."""
+    stored = stored_from(options)
+    if stored is None:
+        return report
+    drawn = {"count": options["sample"], "of": stored.m, "seed": options["seed"]}
+    return dataclasses.replace(report, notes=(*report.notes, Fact("examples-drawn", drawn)))
 
 
 def devices_option(command: Command) -> Command:

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from verify.cli.options import devices_option, mesh_from, problem_options, sizes
+from verify.cli.options import (
+    devices_option,
+    mesh_from,
+    problem_options,
+    sample_option,
+    sampled,
+    sizes,
+)
 from verify.cli.output import output_options, write, write_json
 from verify.cli.processes import across_processes, first_alone, in_any_process
 
@@ -47,6 +54,7 @@ if TYPE_CHECKING:
     help="loop, or span, which keeps the first layer in the span of the data; by default "
     "the faster one.",
 )
+@sample_option("train on all, and --check")
 @devices_option
 @click.option(
     "--record-every",
@@ -335,7 +343,8 @@ def add_check(result: dict[str, Any], training_report: TrainingReport) -> Report
 
     session = training_report.session
     problem = session.problem.with_params(training_report.training.params)
-    report = three_way(problem, seed=session.settings["seed"])
+    settings = dict(session.settings)
+    report = sampled(three_way(problem, seed=settings["seed"]), settings)
     result["check"] = report.to_dict()
     return report
 

@@ -94,7 +94,7 @@ class TrainingReport:
         activations = ", ".join([*dict.fromkeys(model.hidden), model.output])
         first = f"cost {model.costs[0]:.6f} at the start, " if len(model.costs) else "cost "
         lines = [
-            f"{model.data}: {problem.m} examples; network {network} ({activations}), "
+            f"{model.data}: {self.session.m} examples; network {network} ({activations}), "
             f"{problem.dtype}",
             f"{self.method}: {taken} iterations in {self.seconds:.2f} s"
             + (f", {self.training.iteration} in all" if self.session.start else ""),
@@ -113,10 +113,14 @@ def report_training(
 ) -> TrainingReport:
     """Return the report of a training, its model scored on the training and the test examples."""
     dataset, problem = session.dataset, session.problem
-    scores = {
-        part: score(model.predict(X), labels, len(model.classes))
-        for part, X, labels in parts(dataset, problem.m)
-    }
+    classes, stored = len(model.classes), session.stored
+    if stored is not None:
+        scores = {"train": score(stored.predicted(model.predict), stored.labels, classes)}
+    else:
+        scores = {
+            part: score(model.predict(X), labels, classes)
+            for part, X, labels in parts(dataset, problem.m)
+        }
     return TrainingReport(session, training, model, seconds, scores)
 
 

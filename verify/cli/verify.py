@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from verify.cli.options import devices_option, mesh_from, problem_from, problem_options
+from verify.cli.options import (
+    devices_option,
+    mesh_from,
+    problem_from,
+    problem_options,
+    sample_option,
+    sampled,
+)
 from verify.cli.output import offering, output_options, write, write_json
 from verify.cli.processes import across_processes, first_alone
 
@@ -45,6 +52,7 @@ if TYPE_CHECKING:
     help="exhaustive, sampled or directional; by default exhaustive, which takes a few "
     "training steps.",
 )
+@sample_option("check")
 @devices_option
 @output_options("table", "json", "html")
 @across_processes
@@ -73,7 +81,7 @@ def command(
         problem, finite_difference=finite_difference, mesh=mesh, seed=options["seed"]
     )
     report = dataclasses.replace(
-        report,
+        sampled(report, options),
         settings={
             "data": dataset.name,
             **report.settings,

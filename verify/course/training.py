@@ -17,8 +17,9 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -38,6 +39,20 @@ if TYPE_CHECKING:
 
 PATIENCE = 0.25
 """Seconds that a chunk should take: the longest that a progress bar and Ctrl-C wait."""
+
+
+class Examples(Protocol):
+    """m examples that are not all in memory, and are read some columns at a time."""
+
+    @property
+    def m(self) -> int:
+        """The number of examples."""
+
+    def X(self, columns: slice, dtype: Any) -> Float[Array, "n_0 k"]:
+        """Return X of some examples."""
+
+    def Y(self, columns: slice, output: str, dtype: Any) -> Float[Array, "n_L k"]:
+        """Return Y of some examples."""
 
 
 class Checkpoint(NamedTuple):
@@ -78,6 +93,7 @@ def train(
     strategy: str | None = None,
     masks: Masks | Callable[[int], Masks] | None = None,
     mesh: Mesh | None = None,
+    examples: Examples | None = None,
     start: int = 0,
     every: int = 100,
     callback: Callable[[Training], Any] = lambda training: None,
@@ -91,9 +107,11 @@ def train(
     given: a list, or a function of the iteration such as `mask_schedule` returns. `strategy`
     is that of either `steps`: "loop", "span", or by default the cheaper. On a `mesh`, such as
     `autodiff.example_mesh` returns, its devices take the steps together: the examples are shared
-    out, and the results differ by rounding. `every` is the number of iterations from one recorded
-    cost to the next. `callback` is given a `Training` several times a second and at the end.
-    `progress` shows a bar on stderr, by default if that is a terminal.
+    out, and the results differ by rounding. `examples` are trained on in the place of the
+    problem's own, which are then only a sample; each process reads what its devices need, and
+    `masks`, if any, is a function of the iteration. `every` is the number of iterations from one
+    recorded cost to the next. `callback` is given a `Training` several times a second and at the
+    end. `progress` shows a bar on stderr, by default if that is a terminal.
 
     Raises ValueError, naming the argument, for any other value.
 
@@ -111,9 +129,14 @@ def train(
     check_whole("iterations", iterations, start)
     check_whole("every", every, 1)
     check_mesh(mesh, backend)
+    if examples is not None and backend != "autodiff":
+        raise ValueError(f"examples: got some with the backend {backend}, expected autodiff")
+    if examples is not None and problem.masks is not None and not callable(masks):
+        raise ValueError("masks: got those of a sample, expected a function of the iteration")
     steps = BACKENDS[backend](
         problem,
         mesh,
+        examples,
         problem.masks if masks is None else masks,
         float(learning_rate),
         strategy,
@@ -232,17 +255,27 @@ def check_mesh(mesh: Any, backend: str) -> None:
         raise ValueError(f"mesh: got one with the backend {backend}, expected it with autodiff")
 
 
-def _manual_steps(problem: Problem, mesh: None, *how: Any) -> Steps:
+def _manual_steps(problem: Problem, mesh: None, examples: None, *how: Any) -> Steps:
     return _bound(manual, problem.X, problem.Y, {}, 1, int, problem, *how)
 
 
-def _autodiff_steps(problem: Problem, mesh: Mesh | None, *how: Any) -> Steps:
+def _autodiff_steps(
+    problem: Problem, mesh: Mesh | None, examples: Examples | None, *how: Any
+) -> Steps:
     """Send the data to JAX's devices once."""
     import autodiff
 
-    X, Y = (autodiff.on_device(array, mesh=mesh) for array in (problem.X, problem.Y))
     devices = 1 if mesh is None else mesh.size
-    return _bound(autodiff, X, Y, {"m": problem.m}, devices, autodiff.least, problem, *how)
+    if examples is None:
+        m = problem.m
+        X, Y = (autodiff.on_device(array, mesh=mesh) for array in (problem.X, problem.Y))
+    else:
+        m, mesh = examples.m, mesh or autodiff.example_mesh(1)
+        read_X = partial(examples.X, dtype=problem.dtype)
+        read_Y = partial(examples.Y, output=problem.output, dtype=problem.dtype)
+        X = autodiff.read_by_columns(read_X, (problem.layers[0], m), mesh)
+        Y = autodiff.read_by_columns(read_Y, (problem.layers[-1], m), mesh)
+    return _bound(autodiff, X, Y, {"m": m}, devices, autodiff.least, problem, *how)
 
 
 def _bound(
@@ -260,7 +293,7 @@ def _bound(
 ) -> Steps:
     """Bind a package's `steps` to a problem whose data are multiplied out once, if at all."""
     check_choice("strategy", strategy or "loop", package.STRATEGIES)
-    strategy = strategy or package.choose_strategy(problem.layers, problem.m, n)
+    strategy = strategy or package.choose_strategy(problem.layers, X.shape[1], n)
     gram = package.span_descent.gram(X) if strategy == "span" else None
 
     def advance(params: Params, n: int, start: int) -> tuple[Params, np.ndarray]:
