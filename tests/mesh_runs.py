@@ -131,6 +131,13 @@ def planted(size: float) -> dict[str, Any]:
     return {"right": right, "wrong": found}
 
 
+def costs() -> list[dict[str, Any]]:
+    """Return what steps cost, by the model and by XLA."""
+    from mesh_cost import measure
+
+    return measure()
+
+
 def within(megabytes: int, arguments: list[str]) -> dict[str, Any]:
     """Run a command with so much memory beyond what importing takes; return how much it took."""
     import contextlib

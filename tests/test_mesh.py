@@ -197,3 +197,12 @@ def test_verify_says_the_same_on_eight_devices_as_on_one():
         assert (a["name"], a["entries_checked"], a["kinks"]) == (
             b["name"], b["entries_checked"], b["kinks"],
         )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_the_model_of_the_cost_is_within_a_fifth_of_xla_s_own_analysis():
+    rows = on_devices(8, "costs")
+    assert len(rows) == 16
+    for row in rows:
+        for name, analysed in row["analysed"].items():
+            assert row["predicted"][name] == pytest.approx(analysed, rel=0.2), (row, name)
