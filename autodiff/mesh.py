@@ -69,7 +69,7 @@ def by_columns(
     array: Shaped[np.ndarray, "*rest m"], mesh: Mesh
 ) -> Shaped[Array, "*rest filled_up"]:
     """Return the array with its last axis shared out, filled up with copies of its columns."""
-    return read_by_columns(lambda columns: np.array(array[..., columns]), array.shape, mesh)
+    return read_by_columns(lambda columns: array[..., columns], array.shape, mesh)
 
 
 def read_by_columns(
@@ -77,8 +77,8 @@ def read_by_columns(
 ) -> Shaped[Array, "*rest filled_up"]:
     """Return an array of which each device holds some columns, read where they are held.
 
-    `read` returns some columns of an array of this shape, in memory of their own. The mesh may
-    have any axes: its devices are taken in their order.
+    `read` returns some columns of an array of this shape; JAX may keep what it returns. The mesh
+    may have any axes: its devices are taken in their order.
     """
     m, mesh = shape[-1], Mesh(mesh.devices.ravel(), (AXIS,))
     filled_up = (*shape[:-1], -(-m // mesh.size) * mesh.size)
