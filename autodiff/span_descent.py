@@ -43,6 +43,7 @@ import numpy as np
 from autodiff.mesh import gram as gram_on_mesh
 from autodiff.mesh import kept_everywhere, mesh_under
 from autodiff.network import _loss, full_precision
+from autodiff.step_chunks import of_step
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,9 +96,9 @@ def chunk(
     """Take at most `BLOCK` steps; return the new parameters and the losses.
 
     `rates` holds learning rate, l2 and one keep_prob a hidden layer; `masks` holds one array
-    (n_1, m) a hidden layer, or (BLOCK, n_1, m) if `scheduled`. ‖W1‖² is followed if `penalised`.
-    `m` examples count, by default all columns. On a `mesh`, what has a column for each example lies
-    by columns, all else on every device.
+    (n_1, m) a hidden layer, or is one (BLOCK, n_1 + ..., m) if `scheduled`. ‖W1‖² is followed if
+    `penalised`. `m` examples count, by default all columns. On a `mesh`, what has a column for each
+    example lies by columns, all else on every device.
     """
     rate, l2, *keep_probs = rates
     m = X.shape[1] if m is None else m
@@ -108,7 +109,7 @@ def chunk(
 
     def step(i: Any, state: Any) -> Any:
         params, P, S, power, norm, losses = state
-        drawn = [layer[i] for layer in masks] if scheduled else masks
+        drawn = of_step(masks, i, params) if scheduled else masks
         loss, (grads, at_Z1) = jax.value_and_grad(_loss, argnums=(0, 1))(
             params, {"Z1": P}, no_inputs, Y, drawn, hidden, output, penalty, keep_probs, m
         )

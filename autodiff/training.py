@@ -21,6 +21,7 @@ import numpy as np
 from autodiff import span_descent, step_chunks
 from autodiff.mesh import by_columns, kept_everywhere, mesh_under
 from autodiff.network import _loss, full_precision, per_layer, require_masks
+from autodiff.step_chunks import of_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -59,7 +60,8 @@ def steps(
     """Take n steps of gradient descent; return the new parameters and the n losses.
 
     Each loss is that of the parameters before its step, with that step's masks. `masks` is one
-    list for all steps, or a NumPy function of the iteration, which counts from `start`.
+    list for all steps, or a NumPy function of the iteration, which counts from `start`; where
+    several processes take the steps, of the iteration and of a slice of the examples.
 
     `strategy` is "loop", "span" or, by default, the one that `choose_strategy` names. `gram` is
     XᵀX where the caller has it from `span.gram`. X and Y may be JAX arrays already, which
@@ -81,7 +83,7 @@ def steps(
     dtype = params["W1"].dtype
     with full_precision():
         X, Y = on_device(X, dtype), on_device(Y, dtype)
-        mesh = mesh_under(X)
+        mesh, count = mesh_under(X), X.shape[1] if m is None else m
         rates = np.array([learning_rate, l2, *keep_probs], dtype)
         static = {
             "hidden": hidden,
@@ -98,9 +100,11 @@ def steps(
                 span_descent.BLOCK,
             )
         else:
-            length = _length(masks, start)
+            length = _length(params, count) if callable(masks) else CHUNK
             chunk = partial(_chunk, X, Y, rates, **static, length=length)
-        return step_chunks.run(chunk, params, masks, n=n, start=start, length=length, mesh=mesh)
+        return step_chunks.run(
+            chunk, params, masks, n=n, start=start, length=length, m=count, mesh=mesh
+        )
 
 
 def on_device(
@@ -129,11 +133,10 @@ def choose_strategy(layers: Sequence[int], m: int, n: int) -> str:
     return "span" if 2 * span_descent.operations(n_0, n_1, m, n) < loop else "loop"
 
 
-def _length(masks: Masks | Callable[[int], Masks] | None, start: int) -> int:
-    if not callable(masks):
-        return CHUNK
-    size: int = sum(mask.nbytes for mask in masks(start))
-    return max(1, min(CHUNK, MASK_BYTES // size))
+def _length(params: Params, m: int) -> int:
+    """Return of how many steps the masks take no more than they may."""
+    units = sum(len(params[f"b{layer}"]) for layer in range(1, len(params) // 2))
+    return max(1, min(CHUNK, MASK_BYTES // max(1, units * m)))
 
 
 @partial(
@@ -151,7 +154,7 @@ def _chunk(
 
     def step(i: Any, state: Any) -> Any:
         params, losses = state
-        drawn = [layer[i] for layer in masks] if scheduled else masks
+        drawn = of_step(masks, i, params) if scheduled else masks
         loss, grads = jax.value_and_grad(_loss)(
             params, {}, X, Y, drawn, hidden, output, penalty, keep_probs, m
         )

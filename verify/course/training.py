@@ -109,9 +109,9 @@ def train(
     `autodiff.example_mesh` returns, its devices take the steps together: the examples are shared
     out, and the results differ by rounding. `examples` are trained on in the place of the
     problem's own, which are then only a sample; each process reads what its devices need, and
-    `masks`, if any, is a function of the iteration. `every` is the number of iterations from one
-    recorded cost to the next. `callback` is given a `Training` several times a second and at the
-    end. `progress` shows a bar on stderr, by default if that is a terminal.
+    `masks`, if any, is a function as `mask_schedule` returns. `every` is the number of iterations
+    from one recorded cost to the next. `callback` is given a `Training` several times a second and
+    at the end. `progress` shows a bar on stderr, by default if that is a terminal.
 
     Raises ValueError, naming the argument, for any other value.
 
