@@ -102,9 +102,7 @@ def _stream_by_rows(
     first = 0
     for width in widths:
         rows = range(first, first + width)
-        yield np.stack(
-            [_uniform(seed, iteration, row * m + start, stop - start) for row in rows]
-        )
+        yield np.stack([_uniform(seed, iteration, row * m + start, stop - start) for row in rows])
         first += width
 
 
