@@ -42,11 +42,13 @@ ACTIVATIONS: dict[str, Callable[[Any], jax.Array]] = {
 }
 """Every hidden activation by its name."""
 
-LOSSES = {
-    "sigmoid": lambda Z, Y: jnp.sum(jax.nn.softplus(Z) - Y * Z),
-    "softmax": lambda Z, Y: jnp.sum(jax.nn.logsumexp(Z, axis=0)) - jnp.sum(Y * Z),
+LOSSES: dict[str, Callable[[Any, Any, Any], jax.Array]] = {
+    "sigmoid": lambda Z, Y, counted: jnp.sum(jax.nn.softplus(Z) - Y * Z, where=counted),
+    "softmax": lambda Z, Y, counted: (
+        jnp.sum(jax.nn.logsumexp(Z, axis=0), where=counted) - jnp.sum(Y * Z, where=counted)
+    ),
 }
-"""The summed cross-entropy of each output, from its logits."""
+"""The cross-entropy of each output, from its logits, summed over the examples that count."""
 
 
 def loss(
@@ -147,9 +149,15 @@ def _loss(
     output: str,
     l2: Any,
     keep_probs: Sequence[Any],
+    m: int | None = None,
 ) -> Float[jax.Array, ""]:
-    """Return the loss. An l2 of None is no penalty: no square is added."""
-    m = X.shape[1]
+    """Return the loss. An l2 of None is no penalty: no square is added.
+
+    m is the number of examples, where X has more columns than that: the others do not count.
+    """
+    columns = X.shape[1]
+    m = columns if m is None else m
+    counted = None if m == columns else jnp.arange(columns) < m
     A = X
     for layer, activation in enumerate((*hidden, None), start=1):
         Z = params[f"W{layer}"] @ A + params[f"b{layer}"] + probes.get(f"Z{layer}", 0)
@@ -159,7 +167,7 @@ def _loss(
         if masks is not None:
             A = A * masks[layer - 1] / keep_probs[layer - 1]
         A = A + probes.get(f"A{layer}", 0)
-    mean: jax.Array = LOSSES[output](Z, Y) / m
+    mean: jax.Array = LOSSES[output](Z, Y, counted) / m
     if l2 is None:
         return mean
     squares = sum(jnp.sum(jnp.square(value)) for name, value in params.items() if name[0] == "W")

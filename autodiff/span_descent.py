@@ -40,11 +40,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from autodiff.mesh import gram as gram_on_mesh
+from autodiff.mesh import kept_everywhere, mesh_under
 from autodiff.network import _loss, full_precision
+from autodiff.step_chunks import of_step
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from jax.sharding import Mesh
     from jaxtyping import Array, Float
 
 BLOCK = 250
@@ -57,9 +61,12 @@ def gram(X: Float[Array | np.ndarray, "n_0 m"]) -> Float[Array, "m m"]:
     In main memory NumPy multiplies: its BLAS knows that K is symmetric, which halves the work,
     and there is nothing to compile.
     """
+    mesh = mesh_under(X)
     with full_precision():
-        if isinstance(X, jax.Array) and any(each.platform != "cpu" for each in X.devices()):
-            K: Array = _gram(X)
+        if mesh is not None:
+            K: Array = gram_on_mesh(X, mesh)
+        elif isinstance(X, jax.Array) and any(each.platform != "cpu" for each in X.devices()):
+            K = _gram(X)
         else:
             X = np.asarray(X)
             K = jax.device_put(X.T @ X)
@@ -78,20 +85,23 @@ def operations(n_0: int, n_1: int, m: int, n: int) -> int:
 
 @partial(
     jax.jit,
-    static_argnames=("hidden", "output", "scheduled", "penalised"),
+    static_argnames=("hidden", "output", "scheduled", "penalised", "m", "mesh"),
     donate_argnames="params",
 )
 def chunk(
     X: Any, Y: Any, K: Any, rates: Any, params: dict[str, Any], masks: Any, count: Any,
     *, hidden: Sequence[str], output: str, scheduled: bool, penalised: bool,
+    m: int | None = None, mesh: Mesh | None = None,
 ) -> tuple[dict[str, Array], Array]:  # fmt: skip
     """Take at most `BLOCK` steps; return the new parameters and the losses.
 
     `rates` holds learning rate, l2 and one keep_prob a hidden layer; `masks` holds one array
-    (n_1, m) a hidden layer, or (BLOCK, n_1, m) if `scheduled`. ‖W1‖² is followed if `penalised`.
+    (n_1, m) a hidden layer, or is one (BLOCK, n_1 + ..., m) if `scheduled`. ‖W1‖² is followed if
+    `penalised`. `m` examples count, by default all columns. On a `mesh`, what has a column for each
+    example lies by columns, all else on every device.
     """
     rate, l2, *keep_probs = rates
-    m = X.shape[1]
+    m = X.shape[1] if m is None else m
     penalty = l2 if penalised else None
     shrink = 1 - rate * l2 / m
     W1 = params["W1"]
@@ -99,9 +109,9 @@ def chunk(
 
     def step(i: Any, state: Any) -> Any:
         params, P, S, power, norm, losses = state
-        drawn = [layer[i] for layer in masks] if scheduled else masks
+        drawn = of_step(masks, i, params) if scheduled else masks
         loss, (grads, at_Z1) = jax.value_and_grad(_loss, argnums=(0, 1))(
-            params, {"Z1": P}, no_inputs, Y, drawn, hidden, output, penalty, keep_probs
+            params, {"Z1": P}, no_inputs, Y, drawn, hidden, output, penalty, keep_probs, m
         )
         G = at_Z1["Z1"]
         P_next = shrink * P - rate * (G @ K)
@@ -126,4 +136,6 @@ def chunk(
         jnp.zeros(BLOCK, X.dtype),
     )
     params, _, S, power, _, losses = jax.lax.fori_loop(0, count, step, start)
-    return {**params, "W1": power * W1 - rate * (S @ X.T)}, losses
+    params = {**params, "W1": power * W1 - rate * (S @ X.T)}
+    params, losses = kept_everywhere((params, losses), mesh)
+    return params, losses

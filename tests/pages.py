@@ -3,8 +3,8 @@
     python -m tests.pages
 
 Between `<!-- written: WHAT -->` and `<!-- end -->` a document holds what WHAT gives: the output of
-a command that begins with `$`, or the figures of the committed runs of `backproof speed` and of
-`python -m tests.device`.
+a command that begins with `$`, or the figures of the committed runs of `backproof speed`, of
+`python -m tests.device` and of `python -m tests.mesh_cost`.
 `tests/test_documents.py` asks that writing would change nothing but numbers.
 """
 
@@ -21,6 +21,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import mesh_cost
 from device import page as device_page
 
 from verify.show import speed
@@ -60,6 +61,8 @@ def content(what: str) -> str:
         return output(what[2:])
     if what == "gpu":
         return device_page.tables() + "\n"
+    if what == "mesh costs":
+        return mesh_cost.tables() + "\n"
     return figures({"speed summary": speed.summary, "speed tables": speed.markdown}[what])
 
 

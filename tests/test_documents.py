@@ -98,5 +98,5 @@ def test_every_derivation_has_a_sign_in_the_code_that_it_explains():
         for package in PACKAGES
         for path in (ROOT / package).rglob("*.py")
     )
-    for page in ("diagnosis", "differences", "every-weight", "rounding", "speed"):
+    for page in ("diagnosis", "differences", "every-weight", "mesh", "rounding", "speed"):
         assert f"docs/{page}.md" in sources, page

@@ -81,3 +81,11 @@ def test_the_global_random_state_is_left_alone():
 def test_masks_that_do_not_fit_in_memory_are_refused_by_name():
     with pytest.raises(MemoryError, match=f"widths: got 20, {2**40} for 30 examples, expected mas"):
         draw_masks(1, 0, (20, 2**40), 30, (0.5, 0.5))
+
+
+@pytest.mark.parametrize("columns", [slice(0, 11), slice(3, 4), slice(2, 9), slice(8, 11)], ids=str)
+def test_some_examples_have_the_masks_that_they_have_among_all(columns):
+    masks = mask_schedule(5, (6, 3, 4), 11, (0.5, 1.0, 0.7))
+    for iteration in (0, 12):
+        for own, whole in zip(masks(iteration, columns), masks(iteration), strict=True):
+            assert np.array_equal(own, whole[:, columns])

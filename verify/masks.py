@@ -1,12 +1,13 @@
 """Dropout masks as a function of a seed and the iteration, so that all witnesses share them.
 
 The generator is counter-based (Philox; Salmon et al., 2011): the masks of an iteration are drawn
-without those before it, so that a resumed run has the masks of an uninterrupted one.
+without those before it, so that a resumed run has the masks of an uninterrupted one, and those of
+some examples without the others, so that each host draws its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,10 +15,14 @@ import numpy as np
 from verify.problem import check_keep_prob, check_seed, check_whole
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool
+    from jaxtyping import Bool, Float
 
     Array = np.ndarray
     Masks = tuple[Bool[Array, "_ m"], ...]
+
+
+BLOCK = 4
+"""Numbers that Philox draws at each value of its counter."""
 
 
 def draw_masks(
@@ -39,6 +44,8 @@ def mask_schedule(
 ) -> Callable[[int], Masks] | None:
     """Return the function from an iteration to its masks, or None where nothing is dropped.
 
+    With a slice of the examples as its second argument it draws the columns of these alone.
+
     Raises ValueError, naming the argument, for what is no seed, size or probability; the function
     raises MemoryError for masks that do not fit in memory.
 
@@ -59,12 +66,17 @@ def mask_schedule(
     if all(keep == 1 for keep in keep_prob):
         return None
 
-    def draw(iteration: int) -> Masks:
+    def draw(iteration: int, columns: slice = slice(None)) -> Masks:
         check_whole("iteration", iteration, 0)
-        rng = np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, 0, iteration]))
-        layers = zip(widths, keep_prob, strict=True)
+        start, stop, _ = columns.indices(m)
+        whole = (start, stop) == (0, m)
         try:
-            return tuple(rng.random((width, m)) < keep for width, keep in layers)
+            drawn = (
+                _stream(seed, iteration, widths, m)
+                if whole
+                else _stream_by_rows(seed, iteration, widths, m, start, stop)
+            )
+            return tuple(layer < keep for layer, keep in zip(drawn, keep_prob, strict=True))
         except MemoryError:
             raise MemoryError(
                 f"widths: got {', '.join(map(str, widths))} for {m} examples, "
@@ -72,3 +84,34 @@ def mask_schedule(
             ) from None
 
     return draw
+
+
+def _stream(
+    seed: int, iteration: int, widths: Sequence[int], m: int
+) -> Iterator[Float[Array, "_ m"]]:
+    """Yield the uniform numbers of an iteration, layer by layer."""
+    rng = np.random.Generator(_philox(seed, iteration, 0))
+    for width in widths:
+        yield rng.random((width, m))
+
+
+def _stream_by_rows(
+    seed: int, iteration: int, widths: Sequence[int], m: int, start: int, stop: int
+) -> Iterator[Float[Array, "_ columns"]]:
+    """Yield some columns of the same, without drawing the others."""
+    first = 0
+    for width in widths:
+        rows = range(first, first + width)
+        yield np.stack([_uniform(seed, iteration, row * m + start, stop - start) for row in rows])
+        first += width
+
+
+def _uniform(seed: int, iteration: int, skipped: int, count: int) -> Float[Array, " count"]:
+    """Return numbers of the stream of an iteration, without drawing those before them."""
+    blocks, rest = divmod(skipped, BLOCK)
+    rng = np.random.Generator(_philox(seed, iteration, blocks))
+    return rng.random(rest + count)[rest:]
+
+
+def _philox(seed: int, iteration: int, blocks: int) -> np.random.Philox:
+    return np.random.Philox(key=seed, counter=[blocks, 0, 0, iteration])

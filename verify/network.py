@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,6 +28,9 @@ from verify.problem import Problem, check_choice, check_problem, check_unmasked
 from verify.report import Report
 from verify.verdict import decide
 
+if TYPE_CHECKING:
+    from jax.sharding import Mesh
+
 
 def three_way(
     problem: Problem,
@@ -36,6 +39,7 @@ def three_way(
     grads: Arrays | Callable[..., Arrays] | None = None,
     intermediates: Arrays | None = None,
     finite_difference: str = "auto",
+    mesh: Mesh | None = None,
     seed: int = 0,
 ) -> Report:
     """Check a hand-written backward pass against JAX and finite differences on one problem.
@@ -44,7 +48,9 @@ def three_way(
     parameters or a function of the same arguments, are the pass under test; by default those of
     `manual`. `intermediates` are its dZ and dA, which help the diagnosis where they are known.
     `finite_difference` is "exhaustive", "sampled", "directional" or "auto": exhaustive, but
-    for a `loss` of your own of which every entry would take more than ten seconds.
+    for a `loss` of your own of which every entry would take more than ten seconds. On a `mesh`,
+    such as `autodiff.example_mesh` returns, the differences of every weight of the built-in loss
+    are shared out over its devices.
 
     Raises ValueError if `problem` is no `Problem`, if `grads` has other keys or shapes than the
     parameters, or for an unknown `finite_difference`.
@@ -65,7 +71,9 @@ def three_way(
     check_choice("finite_difference", finite_difference, ("auto", *METHODS))
     by_hand, hand_grads = _by_hand(problem, loss, grads)
     hand_seconds = perf_counter() - start
-    witnesses = call_witnesses(problem, loss=loss, finite_difference=finite_difference, seed=seed)
+    witnesses = call_witnesses(
+        problem, loss=loss, finite_difference=finite_difference, mesh=mesh, seed=seed
+    )
     report = weigh(problem, witnesses, float(by_hand), hand_grads, intermediates=intermediates)
     seconds = {"manual": hand_seconds, **witnesses.seconds, "total": perf_counter() - start}
     repeat = call(

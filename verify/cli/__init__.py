@@ -59,7 +59,8 @@ def _status(arguments: list[str] | None) -> int:
 
     try:
         with _interruptible():
-            return app.main(arguments, standalone_mode=False) or AGREES
+            given = sys.argv[1:] if arguments is None else arguments
+            return app.main(given, standalone_mode=False, obj=given) or AGREES
     except SystemExit as exited:
         # click ends so when it has completed a word for the shell, with status 0; both click and
         # rich do with status 1 when standard output is a closed pipe.

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from verify.cli.output import Command, offering
+from verify.cli.processes import is_one_of_several
 from verify.course.datasets import NAMES as DATA_SETS
 from verify.course.datasets import load
 from verify.course.problems import DTYPES, build_problem, parse_init
 from verify.problem import HIDDEN, OUTPUTS
+from verify.report import Fact
 
 if TYPE_CHECKING:
+    from jax.sharding import Mesh
+
     from verify.course.datasets import Dataset
+    from verify.course.stored import Stored
     from verify.problem import Problem
+    from verify.report import Report
 
 
 def listed(item: Callable[[str], Any], expected: str) -> Callable[..., tuple[Any, ...] | None]:
@@ -82,7 +89,12 @@ def problem_options(*, l2: float = 0.0, keep_prob: float = 1.0) -> Callable[[Com
 
 def problem_from(options: dict[str, Any]) -> tuple[Dataset, Problem]:
     """Return the data set and the problem that the options of `problem_options` describe."""
-    dataset = load(options["data"])
+    stored = stored_from(options)
+    dataset = (
+        load(options["data"])
+        if stored is None
+        else stored.sample(options["sample"], options["seed"])
+    )
     problem = build_problem(
         dataset,
         layers=options["layers"],
@@ -96,6 +108,64 @@ def problem_from(options: dict[str, Any]) -> tuple[Dataset, Problem]:
         seed=options["seed"],
     )
     return dataset, problem
+
+
+def sample_option(use: str) -> Callable[[Command], Command]:
+    """Return a decorator that adds the option to read a file in parts, and for what."""
+    return click.option(
+        "--sample", type=click.IntRange(1), metavar="N",
+        help=f"Read an HDF5 file in parts, never whole: {use} N examples drawn from all.",
+    )  # fmt: skip
+
+
+def stored_from(options: dict[str, Any]) -> Stored | None:
+    """Return the file that is to be read in parts, or None where the data are read whole."""
+    if options.get("sample") is None:
+        return None
+    if options["examples"] is not None:
+        raise ValueError(
+            f"examples: got {options['examples']} with a sample of {options['sample']}, "
+            "expected one of the two"
+        )
+    from verify.course.stored import open_stored
+
+    return open_stored(options["data"])
+
+
+def sampled(report: Report, options: dict[str, Any]) -> Report:
+    """Return a report that says of how many examples its own were drawn, if they were."""
+    stored = stored_from(options)
+    if stored is None:
+        return report
+    drawn = {"count": options["sample"], "of": stored.m, "seed": options["seed"]}
+    return dataclasses.replace(report, notes=(*report.notes, Fact("examples-drawn", drawn)))
+
+
+def devices_option(command: Command) -> Command:
+    """Add the option of how many devices work together."""
+    return click.option(
+        "--devices", type=click.IntRange(1), metavar="N",
+        help="Use N of JAX's devices together; by default all, where there are several.",
+    )(command)  # fmt: skip
+
+
+def mesh_from(devices: int | None, backend: str = "autodiff") -> Mesh | None:
+    """Return a mesh of so many devices, by default of all; None where one works alone.
+
+    Raises ValueError if there are fewer, or for another backend than JAX.
+    """
+    if backend != "autodiff":
+        if devices is not None:
+            raise ValueError(
+                f"devices: got {devices} with the backend {backend}, expected it with autodiff"
+            )
+        if is_one_of_several():
+            raise ValueError(f"backend: got {backend} in several processes, expected autodiff")
+        return None
+    from autodiff import example_mesh
+
+    mesh = example_mesh(devices)
+    return None if mesh.size == 1 else mesh
 
 
 def one_or_each(values: tuple[Any, ...]) -> Any:

@@ -10,8 +10,16 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from verify.cli.options import problem_options, sizes
+from verify.cli.options import (
+    devices_option,
+    mesh_from,
+    problem_options,
+    sample_option,
+    sampled,
+    sizes,
+)
 from verify.cli.output import output_options, write, write_json
+from verify.cli.processes import across_processes, first_alone, in_any_process
 
 if TYPE_CHECKING:
     from verify.cli.training_report import TrainingReport
@@ -46,6 +54,8 @@ if TYPE_CHECKING:
     help="loop, or span, which keeps the first layer in the span of the data; by default "
     "the faster one.",
 )
+@sample_option("train on all, and --check")
+@devices_option
 @click.option(
     "--record-every",
     "every",
@@ -107,10 +117,12 @@ if TYPE_CHECKING:
     help="Train a network of one hidden layer for each of these sizes, as in 1,2,3,4,5,10,20.",
 )
 @output_options("table", "json")
+@across_processes
 @click.pass_context
 def command(
     ctx: click.Context,
     /,
+    devices: int | None,
     print_every: int | None,
     save_path: Path | None,
     save_every: float,
@@ -129,12 +141,13 @@ def command(
     same result as a training that was not stopped. Exit status 0 if it trained, 1 if it diverged
     (or --check disagrees), 130 or 143 if it was stopped.
     """  # fmt: skip
+    output_file, folder = first_alone(output_file), first_alone(folder)
     if sweep is not None:
         if save_path or resume_path or check or print_every:
             raise ValueError(
                 "sweep: expected neither --save nor --resume nor --check nor --print-costs with it"
             )
-        return swept(settings, sweep, folder, baseline, format_, output_file)
+        return swept(settings, devices, sweep, folder, baseline, format_, output_file)
 
     from verify.cli.training_report import draw
     from verify.cli.training_session import begin, keep
@@ -144,13 +157,14 @@ def command(
     if print_every and ctx.get_parameter_source("every") is ParameterSource.DEFAULT:
         settings["every"] = print_every
     session = begin(settings) if resume_path is None else resumed(ctx, resume_path)
-    save_path = save_path or resume_path
+    save_path = first_alone(save_path or resume_path)
     callbacks = [keep(session, save_path, save_every)]
     if print_every:
         callbacks.append(printing(session, print_every, to_stderr=format_ == "json"))
     with interruptible() as caught:
         training_report = trained(
             session,
+            devices,
             caught,
             lambda training: [callback(training) for callback in callbacks],
             progress=False if print_every else None,
@@ -232,7 +246,8 @@ def printing(session: Session, every: int, *, to_stderr: bool) -> Callable[[Trai
 
 def trained(
     session: Session,
-    caught: Sequence[int],
+    devices: int | None,
+    caught: list[int],
     callback: Callable[[Training], Any],
     *,
     progress: bool | None = None,
@@ -241,13 +256,21 @@ def trained(
     from verify.cli.training_report import report_training
     from verify.cli.training_session import model_of, run
 
+    mesh = mesh_from(devices, session.settings["backend"])
     began = perf_counter()
-    training = run(session, stop=lambda: bool(caught), callback=callback, progress=progress)
+    training = run(
+        session,
+        mesh=mesh,
+        stop=lambda: in_any_process(caught),
+        callback=callback,
+        progress=progress,
+    )
     return report_training(session, training, model_of(session, training), perf_counter() - began)
 
 
 def swept(
     settings: Mapping[str, Any],
+    devices: int | None,
     sizes: Sequence[int],
     folder: Path | None,
     baseline: bool,
@@ -265,7 +288,7 @@ def swept(
     reports = {}
     with interruptible() as caught:
         for size, session in sessions.items():
-            reports[size] = trained(session, caught, lambda training: None)
+            reports[size] = trained(session, devices, caught, lambda training: None)
             if caught:
                 click.echo(interruption(reports[size], None), err=True)
                 return 128 + caught[0]
@@ -320,7 +343,8 @@ def add_check(result: dict[str, Any], training_report: TrainingReport) -> Report
 
     session = training_report.session
     problem = session.problem.with_params(training_report.training.params)
-    report = three_way(problem, seed=session.settings["seed"])
+    settings = dict(session.settings)
+    report = sampled(three_way(problem, seed=settings["seed"]), settings)
     result["check"] = report.to_dict()
     return report
 

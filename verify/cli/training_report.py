@@ -58,7 +58,9 @@ class TrainingReport:
     @property
     def method(self) -> str:
         """How the steps were taken, in words."""
-        return METHODS[self.session.settings["backend"], self.training.strategy]
+        method = METHODS[self.session.settings["backend"], self.training.strategy]
+        devices = self.training.devices
+        return method if devices == 1 else f"{method}, on {devices} devices"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain data; numbers that are not finite are None."""
@@ -76,6 +78,7 @@ class TrainingReport:
                     {"iteration": index * settings["every"], "cost": float(cost)}
                     for index, cost in enumerate(model.costs)
                 ],
+                "devices": self.training.devices,
                 "diverged_at": self.training.diverged_at,
                 "seconds": self.seconds,
                 **{part: scored.to_dict() for part, scored in self.scores.items()},
@@ -91,7 +94,7 @@ class TrainingReport:
         activations = ", ".join([*dict.fromkeys(model.hidden), model.output])
         first = f"cost {model.costs[0]:.6f} at the start, " if len(model.costs) else "cost "
         lines = [
-            f"{model.data}: {problem.m} examples; network {network} ({activations}), "
+            f"{model.data}: {self.session.m} examples; network {network} ({activations}), "
             f"{problem.dtype}",
             f"{self.method}: {taken} iterations in {self.seconds:.2f} s"
             + (f", {self.training.iteration} in all" if self.session.start else ""),
@@ -110,10 +113,14 @@ def report_training(
 ) -> TrainingReport:
     """Return the report of a training, its model scored on the training and the test examples."""
     dataset, problem = session.dataset, session.problem
-    scores = {
-        part: score(model.predict(X), labels, len(model.classes))
-        for part, X, labels in parts(dataset, problem.m)
-    }
+    classes, stored = len(model.classes), session.stored
+    if stored is not None:
+        scores = {"train": score(stored.predicted(model.predict), stored.labels, classes)}
+    else:
+        scores = {
+            part: score(model.predict(X), labels, classes)
+            for part, X, labels in parts(dataset, problem.m)
+        }
     return TrainingReport(session, training, model, seconds, scores)
 
 

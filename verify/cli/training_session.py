@@ -16,18 +16,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from verify.cli.options import problem_from
+from verify.cli.options import problem_from, stored_from
 from verify.course.model_files import Model, is_model, save
 from verify.course.training import Training, train
 from verify.masks import mask_schedule
 from verify.problem import check_whole
 
 if TYPE_CHECKING:
+    from jax.sharding import Mesh
+
     from verify.course.datasets import Dataset
+    from verify.course.stored import Stored
     from verify.problem import Problem
 
 KEPT = (
-    "data", "layers", "hidden", "output", "init", "l2", "keep_prob", "examples", "dtype", "seed",
+    "data", "layers", "hidden", "output", "init", "l2", "keep_prob", "examples", "sample", "dtype",
+    "seed",
     "learning_rate", "backend", "strategy", "every",
 )  # fmt: skip
 """The settings that do not change during a training."""
@@ -37,7 +41,8 @@ KEPT = (
 class Session:
     """A training that is about to run.
 
-    `problem` is at the parameters of iteration `start`; `costs` were recorded before it.
+    `problem` is at the parameters of iteration `start`; `costs` were recorded before it. Where the
+    data are `stored`, `dataset` and `problem` hold a sample of them.
     """
 
     settings: Mapping[str, Any]
@@ -45,13 +50,21 @@ class Session:
     problem: Problem
     start: int
     costs: np.ndarray
+    stored: Stored | None = None
+
+    @property
+    def m(self) -> int:
+        """The number of examples that are trained on."""
+        return self.problem.m if self.stored is None else self.stored.m
 
 
 def begin(settings: Mapping[str, Any]) -> Session:
     """Return the session of a new training: `KEPT`, and how many `iterations`."""
     dataset, problem = problem_from(dict(settings))
     kept = {name: settings[name] for name in (*KEPT, "iterations")}
-    return Session({**kept, "data_sha256": fingerprint(problem)}, dataset, problem, 0, np.empty(0))
+    stored = stored_from(dict(settings))
+    kept["data_sha256"] = fingerprint(problem, stored)
+    return Session(kept, dataset, problem, 0, np.empty(0), stored)
 
 
 def resume(model: Model, path: Path, iterations: int | None) -> Session:
@@ -60,7 +73,7 @@ def resume(model: Model, path: Path, iterations: int | None) -> Session:
     Raises ValueError if the model has no training to continue, if it is past `iterations`
     already, or if its data have changed.
     """
-    settings = dict(model.settings)
+    settings = {"sample": None, **model.settings}  # models of before it have none
     missing = {*KEPT, "iterations", "data_sha256"} - set(settings)
     if missing:
         raise ValueError(
@@ -70,19 +83,21 @@ def resume(model: Model, path: Path, iterations: int | None) -> Session:
         settings["iterations"] = iterations
     check_whole("iterations", settings["iterations"], model.iteration)
     dataset, problem = problem_from(settings)
-    if fingerprint(problem) != settings["data_sha256"]:
+    stored = stored_from(settings)
+    if fingerprint(problem, stored) != settings["data_sha256"]:
         raise ValueError(
             f"{path}: got a model of other data than {settings['data']} has now, "
             "expected the same; restore the old data, or train again"
         )
     start, params = model.checkpoint
     recorded = model.costs[: -(-start // settings["every"])]
-    return Session(settings, dataset, problem.with_params(params), start, recorded)
+    return Session(settings, dataset, problem.with_params(params), start, recorded, stored)
 
 
 def run(
     session: Session,
     *,
+    mesh: Mesh | None,
     stop: Callable[[], bool],
     callback: Callable[[Training], Any] = lambda training: None,
     progress: bool | None = None,
@@ -95,7 +110,9 @@ def run(
         iterations=settings["iterations"],
         backend=settings["backend"],
         strategy=settings["strategy"],
-        masks=mask_schedule(settings["seed"], problem.layers[1:-1], problem.m, problem.keep_prob),
+        masks=mask_schedule(settings["seed"], problem.layers[1:-1], session.m, problem.keep_prob),
+        mesh=mesh,
+        examples=session.stored,
         start=session.start,
         every=settings["every"],
         callback=callback,
@@ -148,8 +165,10 @@ def keep(session: Session, path: Path | None, seconds: float) -> Callable[[Train
     return callback
 
 
-def fingerprint(problem: Problem) -> str:
+def fingerprint(problem: Problem, stored: Stored | None) -> str:
     """Return the SHA-256 of the data that a problem trains on."""
+    if stored is not None:
+        return stored.fingerprint()
     digest = hashlib.sha256(problem.X.tobytes())
     digest.update(problem.Y.tobytes())
     return digest.hexdigest()

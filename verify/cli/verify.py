@@ -8,10 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from verify.cli.options import problem_from, problem_options
+from verify.cli.options import (
+    devices_option,
+    mesh_from,
+    problem_from,
+    problem_options,
+    sample_option,
+    sampled,
+)
 from verify.cli.output import offering, output_options, write, write_json
+from verify.cli.processes import across_processes, first_alone
 
 if TYPE_CHECKING:
+    from jax.sharding import Mesh
+
     from verify.problem import Problem
 
 
@@ -42,11 +52,15 @@ if TYPE_CHECKING:
     help="exhaustive, sampled or directional; by default exhaustive, which takes a few "
     "training steps.",
 )
+@sample_option("check")
+@devices_option
 @output_options("table", "json", "html")
+@across_processes
 def command(
     iterations: int,
     learning_rate: float,
     finite_difference: str,
+    devices: int | None,
     format_: str,
     output_file: Path | None,
     **options: Any,
@@ -57,14 +71,17 @@ def command(
     parameters, data and dropout masks. Exit status 0 if all three agree, 1 if not.
     """  # fmt: skip
     dataset, problem = problem_from(options)
+    mesh = mesh_from(devices)
     if iterations:
-        problem = trained(problem, iterations, learning_rate)
+        problem = trained(problem, iterations, learning_rate, mesh)
 
     from verify.network import three_way
 
-    report = three_way(problem, finite_difference=finite_difference, seed=options["seed"])
+    report = three_way(
+        problem, finite_difference=finite_difference, mesh=mesh, seed=options["seed"]
+    )
     report = dataclasses.replace(
-        report,
+        sampled(report, options),
         settings={
             "data": dataset.name,
             **report.settings,
@@ -72,8 +89,10 @@ def command(
             "seed": options["seed"],
             "train": iterations,
             "learning_rate": learning_rate,
+            "devices": 1 if mesh is None else mesh.size,
         },
     )
+    output_file = first_alone(output_file)
     if format_ == "json":
         write_json(report.to_dict(), output_file)
     else:
@@ -81,14 +100,17 @@ def command(
     return 0 if report.ok else 1
 
 
-def trained(problem: Problem, iterations: int, learning_rate: float) -> Problem:
+def trained(problem: Problem, iterations: int, learning_rate: float, mesh: Mesh | None) -> Problem:
     """Return the problem after some steps of gradient descent with its own masks."""
     import autodiff
     from verify.problem import check_learning_rate, check_whole
 
     check_whole("train", iterations, 0)
     check_learning_rate(learning_rate)
+    params, _, _, masks = problem.arguments
+    X, Y = (autodiff.on_device(array, mesh=mesh) for array in (problem.X, problem.Y))
     params, _ = autodiff.steps(
-        *problem.arguments, n=iterations, learning_rate=learning_rate, **problem.options
-    )
+        params, X, Y, masks,
+        n=iterations, m=problem.m, learning_rate=learning_rate, **problem.options,
+    )  # fmt: skip
     return problem.with_params(params)

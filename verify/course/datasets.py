@@ -440,6 +440,14 @@ def _classes(file: h5py.File) -> tuple[str, ...]:
 def _read_pictures(file: h5py.File, part: str, classes: int) -> Pictures:
     found = _dataset_in(file, f"{part}_set_x")
     where = f"{file.filename}: {part}_set_x"
+    check_pictures(where, found)
+    pixels = check_pixels(where, read_array(where, found))
+    labels = _array(file, f"{part}_set_y")
+    return Pictures(pixels, _labels(f"{file.filename}: {part}_set_y", labels, len(pixels), classes))
+
+
+def check_pictures(where: str, found: h5py.Dataset) -> None:
+    """Raise ValueError, beginning with `where`, unless it can hold pictures."""
     if found.ndim != 4 or 0 in found.shape:
         raise ValueError(
             f"{where}: got the shape {found.shape}, expected (m, rows, columns, "
@@ -447,12 +455,14 @@ def _read_pictures(file: h5py.File, part: str, classes: int) -> Pictures:
         )
     if found.dtype.kind not in "iu":
         raise ValueError(f"{where}: got {found.dtype}, expected whole-number pixels from 0 to 255")
-    pixels = read_array(where, found)
+
+
+def check_pixels(where: str, pixels: np.ndarray) -> np.ndarray:
+    """Return pixels if they are whole numbers from 0 to 255."""
     if pixels.min() < 0 or pixels.max() > 255:
         strange = pixels[(pixels < 0) | (pixels > 255)][0]
         raise ValueError(f"{where}: got the pixel {strange}, expected whole numbers from 0 to 255")
-    labels = _array(file, f"{part}_set_y")
-    return Pictures(pixels, _labels(f"{file.filename}: {part}_set_y", labels, len(pixels), classes))
+    return pixels
 
 
 def _array(file: h5py.File, name: str) -> np.ndarray:
@@ -479,10 +489,16 @@ SQUEEZED = 2000
 
 
 def read_array(where: str, found: h5py.Dataset) -> np.ndarray:
-    """Return a dataset of an HDF5 file, after a look at where its bytes are and how many.
+    """Return a dataset of an HDF5 file, after a look at where its bytes are and how many."""
+    check_held(where, found)
+    return np.asarray(found[()])
 
-    Raises ValueError, beginning with `where`, for one whose bytes are in another file, or which is
-    declared far larger than its file, and would fill the memory with zeros.
+
+def check_held(where: str, found: h5py.Dataset) -> None:
+    """Raise ValueError, beginning with `where`, unless a dataset is in its file.
+
+    Its bytes may be in another one, or it is declared far larger than its file, and would fill the
+    memory with zeros.
     """
     if found.external or found.is_virtual:
         raise ValueError(f"{where}: got an array in another file, expected it in this one")
@@ -491,7 +507,6 @@ def read_array(where: str, found: h5py.Dataset) -> np.ndarray:
         raise ValueError(
             f"{where}: got the shape {found.shape}, which a file of {held} bytes cannot hold"
         )
-    return np.asarray(found[()])
 
 
 def _labels(where: str, labels: np.ndarray, m: int, classes: int) -> np.ndarray:

@@ -17,8 +17,9 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -26,6 +27,7 @@ import manual
 from verify.problem import check_choice, check_learning_rate, check_problem, check_whole
 
 if TYPE_CHECKING:
+    from jax.sharding import Mesh
     from jaxtyping import Bool, Float
 
     from verify.problem import Problem
@@ -37,6 +39,20 @@ if TYPE_CHECKING:
 
 PATIENCE = 0.25
 """Seconds that a chunk should take: the longest that a progress bar and Ctrl-C wait."""
+
+
+class Examples(Protocol):
+    """m examples that are not all in memory, and are read some columns at a time."""
+
+    @property
+    def m(self) -> int:
+        """The number of examples."""
+
+    def X(self, columns: slice, dtype: Any) -> Float[Array, "n_0 k"]:
+        """Return X of some examples."""
+
+    def Y(self, columns: slice, output: str, dtype: Any) -> Float[Array, "n_L k"]:
+        """Return Y of some examples."""
 
 
 class Checkpoint(NamedTuple):
@@ -54,7 +70,7 @@ class Training:
     2 every, ... from the run's start to before `iteration`. The run continues to the same bits
     from `checkpoint`, which is at `iteration` or a little before. `diverged_at` is the first
     iteration whose loss is not finite; the parameters are then the last whose loss was finite,
-    or, if none was, those of the start.
+    or, if none was, those of the start. `devices` took the steps together.
     """
 
     iteration: int
@@ -65,6 +81,7 @@ class Training:
     checkpoint: Checkpoint
     strategy: str
     diverged_at: int | None = None
+    devices: int = 1
 
 
 def train(
@@ -75,6 +92,8 @@ def train(
     backend: str = "autodiff",
     strategy: str | None = None,
     masks: Masks | Callable[[int], Masks] | None = None,
+    mesh: Mesh | None = None,
+    examples: Examples | None = None,
     start: int = 0,
     every: int = 100,
     callback: Callable[[Training], Any] = lambda training: None,
@@ -86,10 +105,13 @@ def train(
     Gradient descent runs until iteration `iterations`, counted from 0, or until `stop()` is true
     or the loss is not finite. `masks` are the problem's own in every iteration unless
     given: a list, or a function of the iteration such as `mask_schedule` returns. `strategy`
-    is that of either `steps`: "loop", "span", or by default the cheaper. `every` is the
-    number of iterations from one recorded cost to the next. `callback` is given a `Training`
-    several times a second and at the end. `progress` shows a bar on stderr, by default if that
-    is a terminal.
+    is that of either `steps`: "loop", "span", or by default the cheaper. On a `mesh`, such as
+    `autodiff.example_mesh` returns, its devices take the steps together: the examples are shared
+    out, and the results differ by rounding. `examples` are trained on in the place of the
+    problem's own, which are then only a sample; each process reads what its devices need, and
+    `masks`, if any, is a function as `mask_schedule` returns. `every` is the number of iterations
+    from one recorded cost to the next. `callback` is given a `Training` several times a second and
+    at the end. `progress` shows a bar on stderr, by default if that is a terminal.
 
     Raises ValueError, naming the argument, for any other value.
 
@@ -106,8 +128,15 @@ def train(
     check_whole("start", start, 0)
     check_whole("iterations", iterations, start)
     check_whole("every", every, 1)
+    check_mesh(mesh, backend)
+    if examples is not None and backend != "autodiff":
+        raise ValueError(f"examples: got some with the backend {backend}, expected autodiff")
+    if examples is not None and problem.masks is not None and not callable(masks):
+        raise ValueError("masks: got those of a sample, expected a function of the iteration")
     steps = BACKENDS[backend](
         problem,
+        mesh,
+        examples,
         problem.masks if masks is None else masks,
         float(learning_rate),
         strategy,
@@ -127,6 +156,7 @@ def train(
                 every=every,
                 checkpoint=_resumable(steps, chunk.begin, since),
                 strategy=steps.strategy,
+                devices=steps.devices,
             )
             callback(training)
             show(training)
@@ -139,12 +169,15 @@ class Steps(NamedTuple):
     """A backend bound to a problem.
 
     advance(params, n, start) takes n steps from iteration `start` and returns the parameters
-    and the n losses. A run divided at multiples of `granule` gives the same bits.
+    and the n losses. A run divided at multiples of `granule` gives the same bits. `agreed` returns
+    the least of what the processes of a mesh call it with.
     """
 
     advance: Advance
     granule: int
     strategy: str
+    devices: int
+    agreed: Callable[[int], int]
 
 
 class Chunk(NamedTuple):
@@ -166,7 +199,7 @@ def _chunks(
         pace = min(PATIENCE / (perf_counter() - began), 8)
         yield Chunk(state, costs)
         state = Checkpoint(state.iteration + count, params)
-        length = max(1, int(pace * length) // steps.granule) * steps.granule
+        length = steps.agreed(max(1, int(pace * length) // steps.granule)) * steps.granule
     yield Chunk(state, _advance(steps, state, 1)[1])
 
 
@@ -197,6 +230,7 @@ def _diverged(
         every=every,
         checkpoint=_resumable(steps, good, known),
         strategy=steps.strategy,
+        devices=steps.devices,
         diverged_at=at,
     )
 
@@ -206,22 +240,51 @@ def _resumable(steps: Steps, state: Checkpoint, since: Chunk) -> Checkpoint:
     return since.begin if state.iteration % steps.granule else state
 
 
-def _manual_steps(problem: Problem, *how: Any) -> Steps:
-    return _bound(manual, problem.X, problem.Y, problem, *how)
+def check_mesh(mesh: Any, backend: str) -> None:
+    """Raise ValueError unless mesh is None, or a mesh of JAX for a backend that has one."""
+    if mesh is None:
+        return
+    from jax.sharding import Mesh
+
+    if not isinstance(mesh, Mesh):
+        raise ValueError(
+            f"mesh: got {type(mesh).__name__}, expected a jax.sharding.Mesh, "
+            "as autodiff.example_mesh returns one"
+        )
+    if backend != "autodiff":
+        raise ValueError(f"mesh: got one with the backend {backend}, expected it with autodiff")
 
 
-def _autodiff_steps(problem: Problem, *how: Any) -> Steps:
-    """Send the data to JAX's device once."""
+def _manual_steps(problem: Problem, mesh: None, examples: None, *how: Any) -> Steps:
+    return _bound(manual, problem.X, problem.Y, {}, 1, int, problem, *how)
+
+
+def _autodiff_steps(
+    problem: Problem, mesh: Mesh | None, examples: Examples | None, *how: Any
+) -> Steps:
+    """Send the data to JAX's devices once."""
     import autodiff
 
-    X, Y = autodiff.on_device(problem.X), autodiff.on_device(problem.Y)
-    return _bound(autodiff, X, Y, problem, *how)
+    devices = 1 if mesh is None else mesh.size
+    if examples is None:
+        m = problem.m
+        X, Y = (autodiff.on_device(array, mesh=mesh) for array in (problem.X, problem.Y))
+    else:
+        m, mesh = examples.m, mesh or autodiff.example_mesh(1)
+        read_X = partial(examples.X, dtype=problem.dtype)
+        read_Y = partial(examples.Y, output=problem.output, dtype=problem.dtype)
+        X = autodiff.read_by_columns(read_X, (problem.layers[0], m), mesh)
+        Y = autodiff.read_by_columns(read_Y, (problem.layers[-1], m), mesh)
+    return _bound(autodiff, X, Y, {"m": m}, devices, autodiff.least, problem, *how)
 
 
 def _bound(
     package: Any,
     X: Any,
     Y: Any,
+    size: Mapping[str, int],
+    devices: int,
+    agreed: Callable[[int], int],
     problem: Problem,
     masks: Any,
     learning_rate: float,
@@ -230,21 +293,22 @@ def _bound(
 ) -> Steps:
     """Bind a package's `steps` to a problem whose data are multiplied out once, if at all."""
     check_choice("strategy", strategy or "loop", package.STRATEGIES)
-    strategy = strategy or package.choose_strategy(problem.layers, problem.m, n)
+    strategy = strategy or package.choose_strategy(problem.layers, X.shape[1], n)
     gram = package.span_descent.gram(X) if strategy == "span" else None
 
     def advance(params: Params, n: int, start: int) -> tuple[Params, np.ndarray]:
         stepped, costs = package.steps(
             params, X, Y, masks,
             n=n, start=start, learning_rate=learning_rate, strategy=strategy, gram=gram,
-            **problem.options,
+            **size, **problem.options,
         )  # fmt: skip
         return stepped, costs
 
-    return Steps(advance, package.span_descent.BLOCK if strategy == "span" else 1, strategy)
+    granule = package.span_descent.BLOCK if strategy == "span" else 1
+    return Steps(advance, granule, strategy, devices, agreed)
 
 
-BACKENDS = {"autodiff": _autodiff_steps, "manual": _manual_steps}
+BACKENDS: dict[str, Callable[..., Steps]] = {"autodiff": _autodiff_steps, "manual": _manual_steps}
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,6 +31,9 @@ from verify.evidence.sight import ZERO, depends, largest_away
 from verify.evidence.witnesses import Array, Arrays, Differences, Evidence, Witness
 from verify.problem import Problem
 from verify.report import Fact
+
+if TYPE_CHECKING:
+    from jax.sharding import Mesh
 
 METHODS = ("exhaustive", "sampled", "directional")
 BUDGET = 10.0
@@ -84,6 +87,7 @@ def call_witnesses(
     *,
     loss: Loss | None = None,
     finite_difference: str = "auto",
+    mesh: Mesh | None = None,
     seed: int = 0,
 ) -> Witnesses:
     """Differentiate a problem by JAX and its `loss` (by default `manual`'s) by differences."""
@@ -98,7 +102,7 @@ def call_witnesses(
 
     rounding = analyse(problem)
     before = perf_counter()
-    quotients = difference(problem, loss, finite_difference, rounding.kinked, seed)
+    quotients = difference(problem, loss, finite_difference, rounding.kinked, seed, mesh)
     seconds = {"autodiff": jax_seconds, "finite_difference": perf_counter() - before}
     elsewhere, independent = _nearby(problem, grads, rounding, seed)
     return Witnesses(float(by_jax), grads, rounding, quotients, seconds, elsewhere, independent)
@@ -191,7 +195,12 @@ def with_measured_bars(evidence: Evidence, problem: Problem, seed: int = 0) -> E
 
 
 def difference(
-    problem: Problem, loss: Loss | None, method: str, kinked: list[Array], seed: int
+    problem: Problem,
+    loss: Loss | None,
+    method: str,
+    kinked: list[Array],
+    seed: int,
+    mesh: Mesh | None = None,
 ) -> Quotients:
     """Take finite differences of a loss on a problem, in float64 at its parameters.
 
@@ -200,7 +209,7 @@ def difference(
     all of it an entry. "auto" is exhaustive unless that would take too long.
     """
     if loss is None and method in ("auto", "exhaustive"):
-        return _by_structure(problem, kinked)
+        return _by_structure(problem, kinked, mesh)
     loss, problem = loss or manual.loss, problem.astype(np.float64)
     if method != "auto":
         return _black_box(problem, loss, method, seed)
@@ -219,11 +228,11 @@ def _seconds_of_every_entry(problem: Problem, loss: Loss) -> float:
     return evaluations * (perf_counter() - start)
 
 
-def _by_structure(problem: Problem, kinked: list[Array]) -> Quotients:
+def _by_structure(problem: Problem, kinked: list[Array], mesh: Mesh | None) -> Quotients:
     """Difference every entry; on a kink, on the piece that the convention selects."""
     from verify.evidence.differences.exhaustive import exhaustive_differences
 
-    found = exhaustive_differences(problem, kinked=kinked)
+    found = exhaustive_differences(problem, kinked=kinked, mesh=mesh)
     return Quotients(
         "exhaustive",
         entries={k: replace(f, smooth=np.ones_like(f.smooth)) for k, f in found.items()},

@@ -241,6 +241,10 @@ SENTENCES: Mapping[str, Callable[..., str]] = {
     "sampled": _sampled,
     "out-of-time": _out_of_time,
     "kinks": _kinks,
+    "examples-drawn": lambda count, of, seed: (
+        f"The check was made on {count:,} of {of:,} examples, drawn with seed {seed}; any other "
+        "set of so many was as likely."
+    ),
     "exhaustive-too-slow": lambda seconds: (
         "Of a loss of your own every entry takes several evaluations, which would be about "
         f"{seconds:.0f} s for all, so a sample was taken."

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -31,9 +31,9 @@ FEW = 4
 """Blocks that are not worth a thread each."""
 
 
-def _atanh(x: Array) -> Array:
+def _atanh(x: Any) -> Any:
     """Return atanh(x) for |x| <= 2^-16; the next term is below 2^-66 of it."""
-    return np.asarray(x * (1 + x * x * (1 / 3)))
+    return x * (1 + x * x * (1 / 3))
 
 
 CARRY = {name: row.carried for name, row in ACTIVATIONS.items()} | {"logit": carried_straight}
@@ -41,12 +41,12 @@ STRAIGHT = KINKED | {"logit"}
 """The activations whose changes are in proportion, on one piece."""
 
 
-def _against_the_label(logits: Array, side: Array) -> Array:
-    return np.asarray(side * logits)
+def _against_the_label(logits: Any, side: Any) -> Any:
+    return side * logits
 
 
-def _against_the_right_class(logits: Array, side: Array) -> Array:
-    return np.asarray(logits - (side * logits).sum(axis=0))
+def _against_the_right_class(logits: Any, side: Any) -> Any:
+    return logits - (side * logits).sum(axis=0)
 
 
 WRONG = {"sigmoid": _against_the_label, "softmax": _against_the_right_class}
@@ -67,7 +67,8 @@ def differences(
     def work(block: Block) -> None:
         index, units, examples = block
         step = steps[index][units, examples]
-        halves = _half_differences(layers[index:], output, step, units, examples)
+        tail = cut(layers[index:], output, units, examples)
+        halves = half_differences(*activations(layers[index:]), output.kind, step, tail)
         for result, half, scale in zip(results[index], halves, (1, FAR), strict=True):
             result[units, examples] = half / (scale * step)
 
@@ -75,48 +76,87 @@ def differences(
     return results
 
 
-def _half_differences(
-    layers: Sequence[Layer], output: Output, step: Array, units: slice, examples: slice
-) -> tuple[Array, Array]:
+def activations(layers: Sequence[Layer]) -> tuple[tuple[str, ...], bool]:
+    """Return the activations before the logits, and whether all changes are in proportion."""
+    names = tuple(layer.activation for layer in layers)
+    return names[:-1], STRAIGHT.issuperset(names)
+
+
+class Tail(NamedTuple):
+    """What some units u of a layer, on some examples e, send their changes through.
+
+    Slope and level of the units (u, e); column (n, u), the weights from the units to the next
+    layer, or where the logits are; `later`, the slope (n, e), level (n, e) and following W of every
+    hidden layer behind; side and odds of the output (classes, e).
+    """
+
+    slope: Any
+    level: Any
+    column: Any
+    later: Sequence[tuple[Any, Any, Any]]
+    side: Any
+    odds: Any
+
+
+def cut(layers: Sequence[Layer], output: Output, units: slice, examples: slice) -> Tail:
+    """Return the tail of some units of the first of these layers, on some examples."""
+    own, *later = layers
+    return Tail(
+        own.slope[units, examples],
+        own.level[units, examples],
+        (later[0].W if later else np.eye(len(own.Z)))[:, units],
+        [
+            (layer.slope[:, examples], layer.level[:, examples], above.W)
+            for layer, above in pairwise(later)
+        ],
+        output.side[:, examples],
+        output.odds[:, examples],
+    )
+
+
+def half_differences(
+    names: Sequence[str], straight: bool, kind: str, step: Any, tail: Tail
+) -> tuple[Any, Any]:
     """Return (L(+d) - L(-d)) / 2 of each example's loss L, for d = step and for d = FAR step.
 
-    One unit moves at a time: changes of a later layer are arrays (n_l, units, examples).
+    One unit moves at a time: changes of a later layer are arrays (n_l, units, examples). The arrays
+    may be NumPy's or JAX's.
     """
-    own, *later = layers
-    column = later[0].W if later else np.eye(len(own.Z))
-    side, odds = output.side[:, None, examples], output.odds[:, None, examples]
+    side, odds = tail.side[:, None], tail.odds[:, None]
 
-    def logits(delta: Array) -> Array:
-        dA = CARRY[own.activation](delta, own.slope[units, examples], own.level[units, examples])
-        dZ: Array = column[:, units, None] * dA
-        for layer, above in pairwise(later):
-            slope, level = layer.slope[:, None, examples], layer.level[:, None, examples]
-            dA = CARRY[layer.activation](dZ, slope, level)
-            dZ = (above.W @ dA.reshape(len(dA), -1)).reshape(len(above.W), *step.shape)
+    def logits(delta: Any) -> Any:
+        own, *others = names or ("logit",)
+        dZ = tail.column[:, :, None] * CARRY[own](delta, tail.slope, tail.level)
+        for name, (slope, level, W) in zip(others, tail.later, strict=True):
+            dA = CARRY[name](dZ, slope[:, None], level[:, None])
+            dZ = (W @ dA.reshape(len(dA), -1)).reshape(len(W), *step.shape)
         return dZ
 
-    def moments(delta: Array) -> Array:
+    def moments(delta: Any) -> tuple[Any, Any, Any]:
         """Return the sums of p x^k / k!, for k = 1, 2 and 3, that add up to those of p expm1(x)."""
-        x = WRONG[output.kind](logits(delta), side)
+        x = WRONG[kind](logits(delta), side)
         first = odds * x
         second = first * x / 2
-        return np.stack([first.sum(axis=0), second.sum(axis=0), (second * x / 3).sum(axis=0)])
+        return first.sum(axis=0), second.sum(axis=0), (second * x / 3).sum(axis=0)
 
-    if STRAIGHT.issuperset(layer.activation for layer in layers):
-        once = moments(step)
+    once = moments(step) if straight else None
 
-        def excess(scale: float) -> Array:
-            return np.tensordot((scale, scale**2, scale**3), once, axes=1)
-    else:
+    def excess(scale: float) -> Any:
+        if once is None:
+            return sum(moments(scale * step))
+        first, second, third = once
+        return scale * first + scale**2 * second + scale**3 * third
 
-        def excess(scale: float) -> Array:
-            return np.asarray(moments(scale * step).sum(axis=0))
-
-    def half(scale: float) -> Array:
+    def half(scale: float) -> Any:
         up, down = excess(scale), excess(-scale)
         return _atanh((up - down) / (2 + up + down))
 
     return half(1.0), half(FAR)
+
+
+def truncation(near: Any, far: Any) -> Any:
+    """Return the bar of the truncation in the differences by the near step."""
+    return 2 * abs(far - near) / (FAR**2 - 1)
 
 
 def _blocks(layers: Sequence[Layer]) -> list[tuple[slice, slice]]:
