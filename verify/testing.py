@@ -102,8 +102,8 @@ def tensors(
         check_choice("layouts", layout, ("contiguous", "strided", "transposed"))
         numbers = PRECISIONS[check_choice("dtypes", dtype, [*PRECISIONS])].dtype
         rng = np.random.default_rng(seed)
-        drawn = {str(k): rng.standard_normal(x).astype(numbers) for k, x in enumerate(each)}
-        args = tuple(tensor_of(x, device) for x in laid_out(drawn, layout).values())
+        drawn = [rng.standard_normal(x).astype(numbers) for x in each]
+        args = tuple(tensor_of(laid_out(layout, x), device) for x in drawn)
         sizes = " ".join("x".join(map(str, x)) or "scalar" for x in each)
         found.append(pytest.param(args, id=f"{sizes}-{dtype}-{layout}"))
     return found
