@@ -51,7 +51,7 @@ class Tree:
     def build(
         self,
         arrays: Mapping[str, np.ndarray],
-        lay: Callable[[np.ndarray], np.ndarray] = lambda array: array,
+        lay: Callable[[np.ndarray], np.ndarray] | None = None,
     ) -> Any:
         """Return the tree with the floating leaves replaced, in whatever dtype they come.
 
@@ -59,25 +59,35 @@ class Tree:
         """
         import jax
 
-        values = [
-            _like(leaf, lay(self._whole(name, arrays[name]))) if name in arrays else leaf
-            for name, leaf in self.leaves.items()
-        ]
+        built = dict(self.leaves)
+        for name, array in arrays.items():
+            whole = self._whole(name, array)
+            built[name] = _like(built[name], lay(whole) if lay else whole)
         if self._flat:
-            built = dict(zip(self.leaves, values, strict=True))
             return {name: built[name] for name in self.original}
+        values = [*built.values()]
+        if self._bare:
+            return values[0]
         return _in_order_of(self.original, jax.tree_util.tree_unflatten(self.structure, values))
 
     def replaced(self, tree: Any, leaves: Mapping[str, Any]) -> Any:
         """Return a tree of the same structure with some leaves replaced, as `pick` has them."""
         import jax
 
-        leaves = {name: self._whole(name, leaf) for name, leaf in leaves.items()}
+        if self.complex:
+            leaves = {name: self._whole(name, leaf) for name, leaf in leaves.items()}
         if self._flat:
             return {**tree, **leaves}
         values, structure = jax.tree_util.tree_flatten(tree)
         new = [leaves.get(k, x) for k, x in zip(self.leaves, values, strict=True)]
         return _in_order_of(tree, jax.tree_util.tree_unflatten(structure, new))
+
+    @cached_property
+    def _bare(self) -> bool:
+        """Whether the tree is its only leaf."""
+        from jax.tree_util import treedef_is_leaf
+
+        return bool(treedef_is_leaf(self.structure))
 
     @cached_property
     def complex(self) -> frozenset[str]:
@@ -112,7 +122,7 @@ class Tree:
 
     def under(self, branch: str) -> list[str]:
         """Return the names of the floating leaves below a top-level branch."""
-        return under(self.arrays, [branch])
+        return [branch] if self._flat and branch in self.arrays else under(self.arrays, [branch])
 
     def read(self, argument: str, tree: Any, kinds: str = "fiu") -> dict[str, np.ndarray]:
         """Return the leaves of a tree of the same structure, as arrays of the same shapes.
@@ -122,7 +132,7 @@ class Tree:
         the kinds.
         """
         return {
-            name: self._as_here(argument, name, widened(leaf, f"{argument}: {name}"), kinds)
+            name: self._as_here(argument, name, leaf, kinds)
             for name, leaf in self._picked(argument, tree).items()
         }
 
@@ -131,14 +141,18 @@ class Tree:
 
         Where this one is complex they are parts, as `arrays` are.
         """
-        return {
-            name: parted(leaf) if name in self.complex else leaf
-            for name, leaf in self._picked(argument, tree).items()
-        }
+        found = self._picked(argument, tree)
+        return found | {name: parted(found[name]) for name in self.complex}
 
     def _picked(self, argument: str, tree: Any) -> dict[str, Any]:
         import jax
 
+        # Nearly every call is of a few plain arrays, of which this is quicker than all below.
+        if self._flat and type(tree) is dict and all(map(_is_plain, tree.values())):
+            if tree.keys() == self.leaves.keys():
+                return {name: tree[name] for name in self.arrays}
+        elif self._bare and _is_plain(tree):
+            return dict.fromkeys(self.arrays, tree)
         leaves, structure = jax.tree_util.tree_flatten(tree)
         if structure == self.structure:
             named = dict(zip(self.leaves, leaves, strict=True))
@@ -156,7 +170,8 @@ class Tree:
             )
         return {name: named[theirs[name]] for name in self.arrays}
 
-    def _as_here(self, argument: str, name: str, array: np.ndarray, kinds: str) -> np.ndarray:
+    def _as_here(self, argument: str, name: str, leaf: Any, kinds: str) -> np.ndarray:
+        array = widened(leaf, f"{argument}: {name}")
         shape, parts = self.shape(name), name in self.complex
         if array.dtype.kind not in kinds + "c" * parts or array.shape != shape:
             raise ValueError(
@@ -245,7 +260,7 @@ def has_strides(leaf: Any) -> bool:
 
 def widened(leaf: Any, name: str) -> np.ndarray:
     """Return a number or an array as NumPy's, bfloat16 as float32, which holds it exactly."""
-    array = as_array(leaf, name)
+    array = leaf if type(leaf) is np.ndarray else as_array(leaf, name)
     return array.astype(np.float32) if array.dtype == BFLOAT16 else array
 
 
@@ -316,6 +331,11 @@ def as_array(leaf: Any, name: str) -> np.ndarray:
     if tensor.dtype == torch.bfloat16:
         return np.asarray(tensor.view(torch.int16)).view(BFLOAT16)
     return np.asarray(tensor)
+
+
+def _is_plain(leaf: Any) -> bool:
+    """Say whether a leaf is an array of NumPy's own type, without a mask, or of PyTorch."""
+    return type(leaf) is np.ndarray or _is_tensor(leaf)
 
 
 def _is_tensor(leaf: Any) -> bool:
@@ -434,10 +454,10 @@ def _kind(leaf: Any) -> str:
 
 def _like(leaf: Any, array: np.ndarray) -> Any:
     """Return the array as the kind of thing that the leaf is: a number, NumPy's or JAX's."""
-    if isinstance(leaf, (float, complex, np.generic)):
-        return array[()]
     if isinstance(leaf, np.ndarray):
         return array
+    if isinstance(leaf, (float, complex, np.generic)):
+        return array[()]
     if _is_tensor(leaf):
         # What JAX traces stays what it is.
         plain = isinstance(array, (np.ndarray, np.generic))

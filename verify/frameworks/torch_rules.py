@@ -290,6 +290,8 @@ def _leaves(tree: Any, *kept: None) -> list[Any]:
 
 def _complete(tree: Tree, leaves: Tensors, found: Tensors) -> Tensors:
     """Return gradients with 0 for what has none in an argument of which something has one."""
+    if found.keys() == leaves.keys():
+        return found
     some = {k for name in tree.original for k in tree.under(name) if k in found}
     branches = [tree.under(name) for name in tree.original]
     beside = [k for branch in branches if some & {*branch} for k in branch if k not in found]
