@@ -258,6 +258,17 @@ class TestTorch:
 
         assert check(Turned(), (torch.tensor(drawn(3, 2, dtype=np.complex64)),)).ok
 
+    @pytest.mark.parametrize("layout", ["contiguous", "strided", "transposed"])
+    def test_tensors_of_a_test_may_be_complex(self, torch, layout):
+        from verify.testing import assert_check, tensors
+
+        ((z, w),) = tensors([(3, 2), ()], dtypes=["complex64"], layouts=[layout])[0].values
+        assert (z.dtype, w.dtype) == (torch.complex64, torch.complex64)
+        assert tuple(w.shape) == ()
+        assert z.imag.any()
+        assert z.is_contiguous() == (layout == "contiguous")
+        assert_check(lambda z, w: z * w.conj(), (z, w))
+
     def test_16_bits_are_refused_by_name(self, torch):
         with pytest.warns(UserWarning, match="ComplexHalf"):
             z = torch.zeros(2, dtype=torch.complex32)

@@ -83,10 +83,9 @@ def check_vjp(
     about how many times forward may be called, and `seconds` how long all of it may take: what was
     left out for lack of time is stated.
 
-    A third of the `cotangents` are random, and at most as many as there are outputs; the others are
-    1 at one output and 0 elsewhere. By default two are random, and every output is shown alone
-    where they are not too many.
-    `compute_dtype` is as in `compare`.
+    A third of the `cotangents` are random, the others are 1 at one output and 0 elsewhere. By
+    default two are random, and every output is shown alone where they are not too many. At most as
+    many are random as there are outputs. `compute_dtype` is as in `compare`.
 
     Raises ValueError as `compare` does.
 
@@ -293,6 +292,7 @@ def _claims(
         wanted = {
             name: layer.zeros(name, arrays) if gradient is None else gradient
             for name, gradient in zip(layer.names, gradients, strict=True)
+            if name not in constants
         }
         return layer.tree.read("backward", wanted | constants)
 
@@ -362,7 +362,7 @@ def _cotangents(
     The random ones are the first, those in other forms next; each of the others is 1 at one output.
     """
     size = sum(value.size for value in heard.arrays.values())
-    random = RANDOM if count is None else max(1, min(count // 3, size))
+    random = min(RANDOM if count is None else max(1, count // 3), size)
     if count is not None and size * min(count, random + size) > MOST:
         raise ValueError(
             f"cotangents: got {count}, expected at most {max(1, MOST // size)}: "

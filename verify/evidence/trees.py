@@ -330,7 +330,7 @@ def as_array(leaf: Any, name: str) -> np.ndarray:
     tensor = leaf.detach().resolve_conj().resolve_neg().cpu()
     if tensor.dtype == torch.bfloat16:
         return np.asarray(tensor.view(torch.int16)).view(BFLOAT16)
-    return np.asarray(tensor)
+    return np.asarray(tensor.numpy())
 
 
 def _is_plain(leaf: Any) -> bool:

@@ -154,7 +154,7 @@ def against_itself(
         at = _beside(arrays, max(NEARBY, UNITS_APART * unit), rng)
         at = {k: at.pop(k).astype(dtypes[k]).astype(float) for k in dtypes}
         try:
-            rounded, exact = narrow(at), wide(at)
+            rounded, exact = dict(narrow(at)), dict(wide(at))
         except (ArithmeticError, ValueError):
             continue
         del at
