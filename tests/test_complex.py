@@ -131,6 +131,12 @@ def test_a_layer_from_real_and_complex_to_complex_agrees():
     assert check_vjp(transform, transform_backward, ARGS, mirror).ok
 
 
+def test_a_mirror_of_another_shape_is_refused_by_the_shape_that_it_has():
+    sentence = r"mirror: it returned the shape \(2, 2\) for forward, expected \(3, 2\), as forward"
+    with pytest.raises(ValueError, match=sentence):
+        check_vjp(transform, transform_backward, ARGS, lambda x, z: (x * z)[:2])
+
+
 def test_a_layer_without_its_adjoint_disagrees_under_named_cotangents():
     report = check_vjp(transform, without_conjugate, ARGS)
     assert report.verdict == "disagree"

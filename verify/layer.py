@@ -344,10 +344,11 @@ def mirrored(
 
         found = heard.pick(argument, function(*(args[name] for name in names)))
         for name, value in found.items():
-            if jnp.shape(value) != cotangent[name].shape:
+            shape = jnp.shape(value)[: jnp.ndim(value) - (name in heard.complex)]
+            if shape != heard.shape(name):
                 raise ValueError(
-                    f"{argument}: it returned the shape {jnp.shape(value)} for {name}, "
-                    f"expected {cotangent[name].shape}, as forward returns it"
+                    f"{argument}: it returned the shape {shape} for {name}, "
+                    f"expected {heard.shape(name)}, as forward returns it"
                 )
         return sum(jnp.vdot(cotangent[name], value) for name, value in found.items())
 
