@@ -57,8 +57,7 @@ settings.register_profile("backproof", deadline=None)
 settings.load_profile("backproof")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "unchecked: annotations are not enforced, to save time")
+def pytest_configure() -> None:
     # What a shell starts in the background ignores Ctrl-C, and so would all that the tests start.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

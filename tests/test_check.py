@@ -279,7 +279,6 @@ def test_arguments_are_not_moved_to_where_the_function_fails():
 @pytest.mark.parametrize(
     ("function", "args", "options", "sentence"),
     [
-        (torch.sin, (X.to(torch.complex64),), {}, "args: got complex64 for"),
         (
             torch.sin,
             (X.to_sparse(),),

@@ -354,13 +354,6 @@ def test_a_layer_that_draws_its_mask_inside_is_found_out():
             {},
             "args: got int64 for x, expected an array of floating",
         ),
-        (lambda dy, x: dy, np.ones(2) + 1j, {}, "args: got complex128 for x"),
-        (
-            lambda dy, x, y: (dy, dy),
-            (np.ones(2), np.ones(2) + 1j),
-            {},
-            "args: got complex128 for y, expected real numbers",
-        ),
         (lambda dy, x: dy, np.ones(0), {}, "args: got an empty array of float64 for x"),
         (lambda dy, x: dy, np.ones(2), {"constants": ("z",)}, "constants: got 'z', expected some"),
         (lambda dy, x: dy, np.ones(2), {"constants": "x"}, "constants: got every argument"),

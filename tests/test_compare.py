@@ -507,7 +507,10 @@ def test_a_mirror_that_is_another_function_is_told_from_a_wrong_gradient():
             (np.sum, np.ones_like, {"a": np.ones(2), 1: np.ones(2)}),
             "params: got a dict whose keys cannot be sorted, expected keys of one type",
         ),
-        ((np.sum, np.ones_like, np.ones(2) + 1j), "params: got complex128 for params"),
+        (
+            (np.sum, np.ones_like, np.ones(2) + 1j),
+            "loss: it returned complex128, expected a function that returns one real number",
+        ),
         (
             (lambda x: x.sum() + 0j, np.ones_like, np.ones(2)),
             "loss: it returned complex128, expected a function that returns one real number",

@@ -29,14 +29,14 @@ from verify.evidence.precisions import PRECISIONS
 from verify.evidence.trees import (
     Tree,
     as_array,
-    flatten_parameters,
+    flatten,
     integers_as_numbers,
     is_floating,
     nameless,
     widened,
 )
-from verify.report import Fact, Report
-from verify.verdict import decide
+from verify.report import Fact, Report, over_bar
+from verify.verdict import HAND_DIFFERENCE, decide
 
 
 @door
@@ -54,17 +54,17 @@ def compare(
 ) -> Report:
     """Check a hand-written gradient of any loss against differences of that loss, and JAX.
 
-    `loss(params)` returns one number, and `grads(params)` a tree like params: dicts, lists,
-    tuples, named tuples, dataclasses registered with JAX, or one array. Where grads is None, loss
-    returns both, as a function for `scipy.optimize.minimize(jac=True)` or of `jax.value_and_grad`
-    does. Integers in params are constants, unless there is nothing else. `mirror(params)` is the
-    same loss in JAX. `budget` is about how many times the loss may be called, and `seconds` how
-    long all of it may take: what was left out for lack of time is stated. `names` are what the
-    report calls the elements of params, where these are a tuple, a list or one array. Loss and
-    gradient are called in the dtype of params; differences are taken in float64 at the same
-    values, where the loss takes those. `compute_dtype` says in what type they compute inside,
-    "float32", "float16" or "bfloat16", if that is not the type of params; otherwise it is found
-    out.
+    `loss(params)` returns one number, and `grads(params)` a tree like params: dicts, lists, tuples,
+    named tuples, dataclasses registered with JAX, or one array. Where grads is None, loss returns
+    both, as a function for `scipy.optimize.minimize(jac=True)` or of `jax.value_and_grad` does.
+    Integers in params are constants, unless there is nothing else. Where params are complex, the
+    gradient is df/dRe + i df/dIm, as PyTorch has it. `mirror(params)` is the same loss in JAX.
+    `budget` is about how many times the loss may be called, and `seconds` how long all of it may
+    take: what was left out for lack of time is stated. `names` are what the report calls the
+    elements of params, where these are a tuple, a list or one array. Loss and gradient are called
+    in the dtype of params; differences are taken in float64 at the same values, where the loss
+    takes those. `compute_dtype` says in what type they compute inside, "float32", "float16" or
+    "bfloat16", if that is not the type of params; otherwise it is found out.
 
     Raises ValueError if params is no tree of finite floating-point arrays, if the gradients
     have another structure or other shapes, if the loss is not one number, if either function
@@ -87,7 +87,7 @@ def compare(
     seconds, unit = check_seconds(seconds), stated_unit(compute_dtype)
     numbers = integers_as_numbers("params", params)
     names = check_names(names, nameless(numbers))
-    tree = flatten_parameters(numbers, names)
+    tree = flatten("params", numbers, names)
     claim = Claim(
         tree,
         lambda arrays: _one_number("loss", value(tree.build(arrays)), arrays),
@@ -100,7 +100,7 @@ def compare(
     converted = [] if numbers is params else [Fact("integers-as-numbers", {"argument": "params"})]
     return replace(
         report,
-        notes=(*report.notes, *special_points(tree), *converted),
+        notes=(*report.notes, *_conjugated(report), *special_points(tree), *converted),
         repeat=call(
             "compare",
             {"loss": loss, "grads": grads, "params": params, "mirror": mirror},
@@ -111,6 +111,19 @@ def compare(
             compute_dtype=compute_dtype,
         ),
     )
+
+
+def _conjugated(report: Report) -> list[Fact]:
+    """Return which gradients are the complex conjugates of what differences expect."""
+    names = []
+    for tensor in report.tensors:
+        pair = tensor.pairs[HAND_DIFFERENCE]
+        if not tensor.complex or pair.agree or not pair.index.size:
+            continue
+        other = np.where(pair.index % 2, -pair.value, pair.value) - pair.value + pair.difference
+        if (over_bar(other, pair.bar) <= 1).all():
+            names.append(tensor.name)
+    return [Fact("conjugated", {"tensors": names})] if names else []
 
 
 def check_claims(
@@ -126,7 +139,7 @@ def check_claims(
     report = decide(found.cases, claims.leading, found.forms, claims.peer)
     settings: dict[str, Any] = {
         "parameters": sum(value.size for value in arrays.values()),
-        "dtype": ", ".join(sorted({str(value.dtype) for value in arrays.values()})),
+        "dtype": ", ".join(claims.tree.dtypes),
         "budget": budget,
         "seed": seed,
         "evaluations": found.evaluations,
@@ -137,6 +150,7 @@ def check_claims(
             settings["forms"] = list(found.forms.values())
     return replace(
         report,
+        tensors=[replace(x, complex=x.name in claims.tree.complex) for x in report.tensors],
         conclusion=_of_all(report.conclusion, found),
         notes=(*report.notes, *_hurried(report, found, seconds)),
         settings=settings,

@@ -25,7 +25,6 @@ from verify.evidence.trees import (
     flatten,
     has_strides,
     integers_as_numbers,
-    refuse_complex,
     under,
 )
 from verify.function import (
@@ -41,7 +40,7 @@ from verify.function import (
     special_points,
     stated_unit,
 )
-from verify.report import Fact, Report
+from verify.report import Fact, Report, entry
 
 ByFramework = Callable[[Params, Params], tuple[float, Params]]
 """<c, outputs> and its gradients, of the arguments and of c, both by name."""
@@ -74,19 +73,19 @@ def check_vjp(
     """Check the backward pass of a layer or a fused kernel, which has no loss of its own.
 
     `forward(*args)` returns an array or a tree of arrays; `backward(cotangent, *args)`, its
-    cotangent of the same kind, one gradient an argument: a tuple, or for one argument its
-    gradient. `names` are what the report calls the arguments, by default as the signature of
-    forward does. Arguments without floating-point numbers are constants, and so are those that
-    `constants` names or numbers; what backward returns for them is not checked. For any other
-    argument None is taken as zero, as PyTorch takes it. Outputs that `aux` names or numbers are
+    cotangent of the same kind, one gradient an argument: a tuple, or for one argument its gradient.
+    `names` are what the report calls the arguments, by default as the signature of forward does.
+    Arguments without floating-point numbers are constants, and so are those that `constants` names
+    or numbers; what backward returns for them is not checked. For any other argument None is taken
+    as zero, as PyTorch takes it. Complex ones are differentiated as PyTorch does: the gradient of a
+    real loss is df/dRe + i df/dIm, and so is a cotangent. Outputs that `aux` names or numbers are
     not differentiated: their cotangent is 0. `mirror(*args)` is the same layer in JAX. `budget` is
     about how many times forward may be called, and `seconds` how long all of it may take: what was
     left out for lack of time is stated.
 
-    A third of the `cotangents` are random, and at most as many as there are outputs; the others are
-    1 at one output and 0 elsewhere. By default two are random, and every output is shown alone
-    where they are not too many.
-    `compute_dtype` is as in `compare`.
+    A third of the `cotangents` are random, the others are 1 at one output and 0 elsewhere. By
+    default two are random, and every output is shown alone where they are not too many. At most as
+    many are random as there are outputs. `compute_dtype` is as in `compare`.
 
     Raises ValueError as `compare` does.
 
@@ -120,7 +119,6 @@ def check_vjp(
     numbers = integers_as_numbers("args", named)
     fixed = chosen("constants", constants, names)
     tree = flatten("args", numbers, fixed=lambda leaves: under(leaves, fixed))
-    refuse_complex("args", tree, fixed)
     with jax.enable_x64(True):
         witness = mirror and partial(mirrored, mirror, "mirror", names, tree)
         layer = Layer(names, forward, backward, witness, tree, aux, unit)
@@ -288,11 +286,13 @@ def _claims(
         # A backward pass may use the memory of its cotangent: each call gets its own.
         native = all(arrays[k].dtype == x.dtype for k, x in layer.tree.arrays.items())
         every = _shaped(outputs, cotangent, silent)
-        own = outputs.build(laid_out(outputs.native(every) if native else copy(every), form))
+        every = outputs.native(every) if native else copy(every)
+        own = outputs.build(every, partial(laid_out, form))
         gradients = layer.gradients(arrays, _without_zeros(own) if form == ABSENT else own)
         wanted = {
             name: layer.zeros(name, arrays) if gradient is None else gradient
             for name, gradient in zip(layer.names, gradients, strict=True)
+            if name not in constants
         }
         return layer.tree.read("backward", wanted | constants)
 
@@ -344,10 +344,11 @@ def mirrored(
 
         found = heard.pick(argument, function(*(args[name] for name in names)))
         for name, value in found.items():
-            if jnp.shape(value) != cotangent[name].shape:
+            shape = jnp.shape(value)[: jnp.ndim(value) - (name in heard.complex)]
+            if shape != heard.shape(name):
                 raise ValueError(
-                    f"{argument}: it returned the shape {jnp.shape(value)} for {name}, "
-                    f"expected {cotangent[name].shape}, as forward returns it"
+                    f"{argument}: it returned the shape {shape} for {name}, "
+                    f"expected {heard.shape(name)}, as forward returns it"
                 )
         return sum(jnp.vdot(cotangent[name], value) for name, value in found.items())
 
@@ -362,7 +363,7 @@ def _cotangents(
     The random ones are the first, those in other forms next; each of the others is 1 at one output.
     """
     size = sum(value.size for value in heard.arrays.values())
-    random = RANDOM if count is None else max(1, min(count // 3, size))
+    random = min(RANDOM if count is None else max(1, count // 3), size)
     if count is not None and size * min(count, random + size) > MOST:
         raise ValueError(
             f"cotangents: got {count}, expected at most {max(1, MOST // size)}: "
@@ -388,8 +389,8 @@ def _in_other_forms(
     heard: Tree, random: np.ndarray, *, absent: bool
 ) -> dict[str, tuple[str, np.ndarray]]:
     """Return the form and the cotangent of each other form in which a caller may hand one over."""
-    layouts = layouts_of([x for k, x in heard.arrays.items() if has_strides(heard.leaves[k])])
-    ones, zeros = np.ones(random.size), np.zeros(random.size)
+    layouts = layouts_of([heard.shape(k) for k in heard.arrays if has_strides(heard.leaves[k])])
+    ones, zeros = _ones(heard), np.zeros(random.size)
     handed = {}
     for form in layouts:
         name, cotangent = ("ones", ones) if form == "expanded" else ("random 1", random)
@@ -411,15 +412,24 @@ def _drawn(heard: Tree, rng: np.random.Generator) -> np.ndarray:
     return np.concatenate([part.astype(float) for part in parts])
 
 
+def _ones(heard: Tree) -> np.ndarray:
+    """Return the flat cotangent that is 1 at every output; the imaginary part of 1 is 0."""
+    ones = {k: np.ones_like(x, float) for k, x in heard.arrays.items()}
+    for name in heard.complex:
+        ones[name][..., 1] = 0
+    return np.concatenate([x.reshape(-1) for x in ones.values()])
+
+
 def _labels(heard: Tree) -> Callable[[int], str]:
     """Return how outputs are called, by their place among all that are differentiated."""
     names, ends = list(heard.arrays), np.cumsum([value.size for value in heard.arrays.values()])
 
     def label(place: int) -> str:
         which = int(np.searchsorted(ends, place, side="right"))
-        value = heard.arrays[names[which]]
+        name = names[which]
+        value = heard.arrays[name]
         flat = place - int(ends[which]) + value.size
-        index = ", ".join(map(str, np.unravel_index(flat, value.shape)))
-        return f"[{index}]" if len(heard.leaves) == 1 else f"{names[which]}[{index}]"
+        index = entry(flat, value.shape, parts=name in heard.complex)
+        return index if len(heard.leaves) == 1 else f"{name}{index}"
 
     return label

@@ -311,7 +311,7 @@ def check_finite(name: str, array: Array) -> Array:
 
 def check_unmasked(name: str, array: Any) -> None:
     """Raise ValueError for a masked array, whose mask NumPy's functions would ignore."""
-    parts = array if isinstance(array, (list, tuple)) else [array]
+    parts = array if isinstance(array, (list, tuple)) else (array,)
     if any(isinstance(part, np.ma.MaskedArray) for part in parts):
         raise ValueError(
             f"{name}: got a masked array, expected an array without a mask: "

@@ -106,7 +106,8 @@ class Tensor:
     included; directions_checked the random directions. `pairs` is keyed by `PAIRS`; a witness
     that was not asked has none. `value` is the gradient under test. `verdict` is "agree",
     "disagree", or "undecided" where an error of a tenth would not have been seen. `worst` is
-    where the gradient is furthest from what is expected, None if it was compared nowhere.
+    where the gradient is furthest from what is expected, None if it was compared nowhere. Where it
+    is `complex`, the last axis of `shape` and `value` is that of real and imaginary parts.
     """
 
     name: str
@@ -119,11 +120,32 @@ class Tensor:
     resolution: Resolution
     directions_checked: int = 0
     worst: Worst | None = None
+    complex: bool = False
 
     @property
     def agree(self) -> bool:
         """Whether every two witnesses agree, however wide their error bars are."""
         return all(pair.agree for pair in self.pairs.values())
+
+    @property
+    def size(self) -> str:
+        """The shape as the user has it, as text."""
+        shape = "×".join(map(str, self.shape[:-1] if self.complex else self.shape)) or "scalar"
+        return f"{shape} complex" if self.complex else shape
+
+    def entry(self, index: int) -> str:
+        """Return how an entry is called, by its flat index: [2, 0], or [2].imag of a complex."""
+        return entry(index, self.shape, parts=self.complex)
+
+
+def entry(index: int, shape: tuple[int, ...], *, parts: bool = False) -> str:
+    """Return how an entry of an array is called, by its flat index; "" for the only one.
+
+    With `parts` the last axis is that of real and imaginary parts.
+    """
+    place = [str(each) for each in np.unravel_index(index, shape)] if shape else []
+    part = (".real", ".imag")[int(place.pop())] if parts else ""
+    return (f"[{', '.join(place)}]" if place else "") + part
 
 
 @dataclass(frozen=True)
@@ -262,6 +284,7 @@ def _tensor_dict(tensor: Tensor) -> dict[str, Any]:
     result: dict[str, Any] = {
         "name": tensor.name,
         "shape": list(tensor.shape),
+        "complex": tensor.complex,
         "entries_checked": tensor.entries_checked,
         "directions_checked": tensor.directions_checked,
         "kinks": tensor.kinks,

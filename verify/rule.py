@@ -17,14 +17,7 @@ from typing import Any
 import numpy as np
 
 from verify.door import door
-from verify.evidence.trees import (
-    Tree,
-    as_array,
-    flatten,
-    is_floating,
-    refuse_complex,
-    under,
-)
+from verify.evidence.trees import Tree, as_array, flatten, is_floating, under
 from verify.frameworks.rule import Rule, Subject
 from verify.function import call, check_functions, check_integers, check_seconds, stated_unit
 from verify.layer import Layer, checked_layer, chosen
@@ -63,7 +56,7 @@ def check(
     stay on their device, keep their strides, and are differentiated if they are floating; where
     some require a gradient, those alone. So are a module's parameters. Numbers that are no arrays
     are constants, and so is what `constants` names or numbers. Outputs that `aux` names or numbers
-    are not differentiated.
+    are not differentiated. Complex arguments and outputs are differentiated as the framework does.
 
     The gradient is compared with differences of the function, in float64 where it takes that, and
     with `reference`, the same function written plainly, which the framework differentiates in
@@ -181,12 +174,11 @@ def _differentiated(
         return [*named, *found]
 
     tree = flatten("args", subject.args, fixed=constant)
-    refuse_complex("args", tree, fixed)
     return tree, [Fact("requires-no-gradient", {"tensors": silent})] if silent else []
 
 
 def _is_array(leaf: Any) -> bool:
-    return is_floating(leaf) and not isinstance(leaf, (float, np.generic))
+    return is_floating(leaf) and not isinstance(leaf, (float, complex, np.generic))
 
 
 def _moved(rule: Rule, notes: list[Fact], rng: np.random.Generator) -> tuple[Tree, list[Fact]]:
@@ -195,11 +187,7 @@ def _moved(rule: Rule, notes: list[Fact], rng: np.random.Generator) -> tuple[Tre
     They stay where they are if the function is not finite elsewhere.
     """
     tree = rule.tree
-    special = [
-        name
-        for name, x in tree.arrays.items()
-        if x.size and (x == x.flat[0]).all() and (x.size > 1 or x.flat[0] in (-1, 0, 1))
-    ]
+    special = [name for name, x in tree.arrays.items() if x.size and _is_special(tree, name)]
     if not special:
         return tree, notes
     arrays = dict(tree.arrays)
@@ -212,12 +200,22 @@ def _moved(rule: Rule, notes: list[Fact], rng: np.random.Generator) -> tuple[Tre
 
     try:
         outputs = tree_leaves(rule.forward(*tree.build(tree.native(arrays)).values()))
-        finite = all(np.isfinite(as_array(y, "forward").astype(float)).all() for y in outputs)
+        finite = all(np.isfinite(as_array(y, "forward").astype(complex)).all() for y in outputs)
     except Exception:
         finite = False  # whatever it is that it refuses there: it is not checked there
     if not finite:
         return tree, notes
     return replace(tree, arrays=arrays), [*notes, Fact("moved", {"tensors": special})]
+
+
+def _is_special(tree: Tree, name: str) -> bool:
+    """Say whether an array is one number throughout, of a single number whether it is -1, 0 or 1.
+
+    A complex number is two, its parts.
+    """
+    x = tree.arrays[name]
+    rows = x.reshape(-1, 2 if name in tree.complex else 1)
+    return bool((rows == rows[0]).all() and (len(rows) > 1 or np.isin(rows, (-1, 0, 1)).all()))
 
 
 def _part(

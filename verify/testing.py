@@ -80,8 +80,9 @@ def tensors(
 ) -> list[Any]:
     """Return random tensors as the parameters of a test, for every shape, dtype and layout.
 
-    Each of `shapes` has the shapes of all arguments; `dtypes` are "float64", "float32", "float16"
-    and "bfloat16", `layouts` "contiguous", "strided" ([..., ::2]) and "transposed".
+    Each of `shapes` has the shapes of all arguments; `dtypes` are "float64", "float32", "float16",
+    "bfloat16", "complex128" and "complex64", `layouts` "contiguous", "strided" ([..., ::2]) and
+    "transposed".
 
         @pytest.mark.parametrize("args", tensors([(4, 6), (6,)], dtypes=["float32", "bfloat16"]))
         def test_norm(args):
@@ -93,17 +94,24 @@ def tensors(
     import pytest
 
     from verify.evidence.forms import laid_out
-    from verify.evidence.precisions import PRECISIONS
+    from verify.evidence.precisions import COMPLEX, PRECISIONS
     from verify.evidence.trees import tensor_of
     from verify.problem import check_choice
+
+    types = {name: each.dtype for name, each in PRECISIONS.items()}
+    types |= {each.name: each for each in COMPLEX}
+
+    def random(rng: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+        imaginary = 1j * rng.standard_normal(shape) if dtype in COMPLEX else 0.0
+        return np.asarray(rng.standard_normal(shape) + imaginary).astype(dtype)
 
     found = []
     for each, dtype, layout in product(shapes, dtypes, layouts):
         check_choice("layouts", layout, ("contiguous", "strided", "transposed"))
-        numbers = PRECISIONS[check_choice("dtypes", dtype, [*PRECISIONS])].dtype
+        numbers = types[check_choice("dtypes", dtype, [*types])]
         rng = np.random.default_rng(seed)
-        drawn = {str(k): rng.standard_normal(x).astype(numbers) for k, x in enumerate(each)}
-        args = tuple(tensor_of(x, device) for x in laid_out(drawn, layout).values())
+        drawn = [random(rng, x, numbers) for x in each]
+        args = tuple(tensor_of(laid_out(layout, x), device) for x in drawn)
         sizes = " ".join("x".join(map(str, x)) or "scalar" for x in each)
         found.append(pytest.param(args, id=f"{sizes}-{dtype}-{layout}"))
     return found

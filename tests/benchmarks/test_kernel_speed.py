@@ -1,8 +1,9 @@
 """What `check_vjp` costs beside torch.autograd.gradcheck in its slow mode, on the same function.
 
-Not in the default run: `pytest tests/benchmarks/test_kernel_speed.py -s -n0`. One process, one
-thread, warm; the least processor time of several runs, as a busy machine can only add to it.
-Both compare the whole Jacobian; ours has an error bar for each entry. Ratios are printed.
+Not in the default run: `pytest tests/benchmarks/test_kernel_speed.py -s -n0 --noconftest`, as the
+tests' own conftest has annotations enforced, which takes time. One process, one thread, warm; the
+least processor time of several runs, as a busy machine can only add to it. Both compare the whole
+Jacobian; ours has an error bar for each entry. Ratios are printed.
 """
 
 from __future__ import annotations

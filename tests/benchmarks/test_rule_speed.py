@@ -1,9 +1,10 @@
 """What `check` costs beside torch.autograd.gradcheck, on the same function and the same entries.
 
-Not in the default run: `pytest tests/benchmarks/test_rule_speed.py -s -n0`. One process, one
-thread, warm; the least processor time of several runs, as a busy machine can only add to it. Ours
-hands every cotangent over in all layouts, and has an error bar for each entry. Ratios are printed;
-beside them is what each checker says of the mistakes.
+Not in the default run: `PYTHONPATH=tests pytest tests/benchmarks/test_rule_speed.py -s -n0
+--noconftest`, as the tests' own conftest has annotations enforced, which takes time. One process,
+one thread, warm; the least processor time of several runs, as a busy machine can only add to it.
+Ours hands every cotangent over in all layouts, and has an error bar for each entry. Ratios are
+printed; beside them is what each checker says of the mistakes.
 """
 
 from __future__ import annotations

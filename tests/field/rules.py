@@ -4,6 +4,7 @@
 
 The kernels and rules of the test suite, in float64, float32 and bfloat16, to `check` with a
 reference and without, and to what the frameworks have for it, as their documentation shows them.
+To second order, a rule that saves what its forward pass computed is wrong.
 Prints the table of the README.
 """
 
@@ -26,7 +27,7 @@ from verify import check
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from test_check_jax import RULES, arguments
-from torch_kernels import KERNELS
+from torch_kernels import KERNELS, SAVES_RESULTS, Kernel
 
 PRECISIONS = ("float64", "float32", "bfloat16")
 
@@ -42,10 +43,7 @@ def of_torch() -> Iterator[Case]:
     for kernel in KERNELS.values():
         for mistake in ("", *kernel.mistakes):
             for precision in PRECISIONS:
-                args = tuple(
-                    x.requires_grad_() if x.is_floating_point() and k not in kernel.constants else x
-                    for k, x in enumerate(kernel.args(getattr(torch, precision)))
-                )
+                args = asked(kernel, precision)
                 function = kernel.rule(mistake).apply
                 yield Case(
                     not mistake,
@@ -62,6 +60,38 @@ def of_torch() -> Iterator[Case]:
                         ),
                     },
                 )
+
+
+def of_torch_twice() -> Iterator[Case]:
+    """Return the kernels as `check` with order 2 and gradgradcheck take them."""
+    rules = [(True, k, k.twice_differentiable()) for k in KERNELS.values()]
+    rules += [(False, KERNELS[name], KERNELS[name].rule()) for name in SAVES_RESULTS]
+    for right, kernel, rule in rules:
+        for precision in PRECISIONS:
+            args = asked(kernel, precision)
+            yield Case(
+                right,
+                {
+                    "check, order=2, with reference": lambda f=rule.apply, a=args, k=kernel: (
+                        check(f, a, k.plain, order=2, seconds=math.inf).ok
+                    ),
+                    "check, order=2": lambda f=rule.apply, a=args: (
+                        check(f, a, order=2, seconds=math.inf).ok
+                    ),
+                    "torch gradcheck, gradgradcheck": lambda f=rule.apply, a=args: (
+                        torch.autograd.gradcheck(f, a) and torch.autograd.gradgradcheck(f, a)
+                    ),
+                },
+            )
+
+
+def asked(kernel: Kernel, precision: str) -> tuple[torch.Tensor, ...]:
+    """Return arguments as gradcheck takes them."""
+    args = kernel.args(getattr(torch, precision))
+    return tuple(
+        x.requires_grad_() if x.is_floating_point() and k not in kernel.constants else x
+        for k, x in enumerate(args)
+    )
 
 
 def check_grads(function: Callable[..., Any], args: Sequence[Any], others: Sequence[Any]) -> bool:
@@ -112,7 +142,8 @@ def table(title: str, cases: list[Case]) -> str:
 def main() -> None:
     warnings.filterwarnings("ignore")
     torch.set_num_threads(1)
-    print(table("PyTorch", list(of_torch())), table("JAX", list(of_jax())), sep="\n\n")
+    groups = {"PyTorch": of_torch, "PyTorch, second order": of_torch_twice, "JAX": of_jax}
+    print("\n\n".join(table(title, list(cases())) for title, cases in groups.items()))
 
 
 if __name__ == "__main__":

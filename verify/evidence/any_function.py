@@ -121,22 +121,24 @@ def _measured(claims: Claims, stated: float | None, clock: Clock, seed: int) -> 
     claims = _with_arithmetic(claims, stated, rng)
     leads = [claims.under(label) for label in list(claims.cotangents)[: claims.leading]]
     before = time.perf_counter()
-    value, _ = by_hand(leads[0])(arrays)
+    here = [by_hand(leads[0])(arrays)]
     seconds = {"manual": time.perf_counter() - before, "autodiff": 0.0}
+    here += [by_hand(lead)(arrays) for lead in leads[1:]]
     if leads[0].mirror is not None:
         leads[0].mirror(arrays)  # that it is compiled now is no measure of what it takes
     before = time.perf_counter()
-    sizes = _sizes(leads[0], arrays, rng)
+    sizes = _sizes(leads[0], arrays, here[0], rng)
     each = (time.perf_counter() - before) / measured.ATTEMPTS
-    reason = obstacle(leads[0], arrays, value, sizes, claims.unit)
+    reason = obstacle(leads[0], arrays, here[0], sizes, claims.unit)
     if reason is not None:
-        case = Evidence(Witness(value, math.inf, {}, {}, {}), obstacle=reason)
+        case = Evidence(Witness(here[0][0], math.inf, {}, {}, {}), obstacle=reason)
         return Measurement({next(iter(claims.cotangents)): case}, cotangents=[*claims.cotangents])
     draws = _draws(clock, each * len(leads), claims.unit)
-    every = [sizes, *(_sizes(lead, arrays, rng) for lead in leads[1:])]
+    others = zip(leads[1:], here[1:], strict=True)
+    every = [sizes, *(_sizes(lead, arrays, each, rng) for lead, each in others)]
     found = [
-        _found(claims, lead, arrays, size, draws, seconds, rng)
-        for lead, size in zip(leads, every, strict=True)
+        _found(claims, lead, arrays, each, size, draws, seconds, rng)
+        for lead, each, size in zip(leads, here, every, strict=True)
     ]
     before = time.perf_counter()
     pulled = _pulled_back(claims, found, clock)
@@ -280,6 +282,7 @@ def _found(
     claims: Claims,
     claim: Claim,
     arrays: Params,
+    here: tuple[float, Params],
     sizes: Sizes,
     draws: int,
     seconds: dict[str, float],
@@ -287,7 +290,7 @@ def _found(
 ) -> Found:
     """Return the gradient by hand, and by JAX if there is a mirror, each with its bars."""
     unit = claims.unit
-    hand = witness(claim, arrays, by_hand(claim)(arrays), sizes, unit, draws, rng)
+    hand = witness(claim, arrays, here, sizes, unit, draws, rng)
     if seconds["manual"] < WIDENING_SECONDS and not carries_float64(claim):
         hand = measured.with_wider(hand, wider(claim, arrays), sizes, unit)
     before = time.perf_counter()
@@ -296,10 +299,11 @@ def _found(
     return Found(hand, jax, sizes, unit, claims.steps)
 
 
-def _sizes(claim: Claim, arrays: Params, rng: np.random.Generator) -> Sizes:
-    """Return the natural sizes that any witness finds."""
-    call = by_hand(claim)
-    sizes = measured.natural_sizes(call, arrays, *call(arrays), rng)
+def _sizes(
+    claim: Claim, arrays: Params, here: tuple[float, Params], rng: np.random.Generator
+) -> Sizes:
+    """Return the natural sizes that any witness finds; `here` is what the claim gave."""
+    sizes = measured.natural_sizes(by_hand(claim), arrays, *here, rng)
     if claim.mirror is None:
         return sizes
     return measured.larger(

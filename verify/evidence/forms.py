@@ -8,6 +8,7 @@ backward pass that reads memory without regard to strides is right for contiguou
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import prod
 
 import numpy as np
 
@@ -45,14 +46,14 @@ _LAID_OUT: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-def laid_out(arrays: Mapping[str, np.ndarray], form: str) -> dict[str, np.ndarray]:
-    """Return arrays of the same values in the memory of a form."""
+def laid_out(form: str, array: np.ndarray) -> np.ndarray:
+    """Return an array of the same values in the memory of a form."""
     lay = _LAID_OUT.get(form)
-    return {k: lay(x) if lay and x.size > 1 else x for k, x in arrays.items()}
+    return lay(array) if lay and array.size > 1 else array
 
 
-def layouts_of(arrays: Sequence[np.ndarray]) -> list[str]:
+def layouts_of(shapes: Sequence[tuple[int, ...]]) -> list[str]:
     """Return which layouts are others than contiguous for arrays of these shapes, of some."""
-    long = any(x.size > 1 for x in arrays)
-    wide = any(sum(n > 1 for n in x.shape) > 1 for x in arrays)
+    long = any(prod(shape) > 1 for shape in shapes)
+    wide = any(sum(n > 1 for n in shape) > 1 for shape in shapes)
     return [form for form in LAYOUTS if (wide if form == "transposed" else long)]

@@ -29,6 +29,7 @@ PRECISIONS = {
     "bfloat16": Precision(BFLOAT16, 2.0**-8, 2.0**-119),
 }
 FLOATS = tuple(precision.dtype for precision in PRECISIONS.values())
+COMPLEX = (np.dtype(np.complex64), np.dtype(np.complex128))
 DOUBLE, SINGLE, HALF, BRAIN = (precision.u for precision in PRECISIONS.values())
 """The unit roundoffs."""
 

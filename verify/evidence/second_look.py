@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from verify.evidence.bars import measured
 from verify.evidence.bars.measured import DRAWS, Sizes
-from verify.evidence.claims import Claim, by_hand, carries_float64
+from verify.evidence.claims import Claim, by_hand, carries_float64, gradient_by_hand
 from verify.evidence.differences import budgeted
 from verify.evidence.differences.bends import (
     REACH,
@@ -76,17 +77,23 @@ def witness(
     rng: np.random.Generator,
 ) -> Witness:
     """Return the gradient under test at some arrays, with its error bars."""
-    call = by_hand(claim)
-    hand = measured.measure(call, arrays, *value_and_grads, sizes, unit, rng, draws)
+    value, _ = value_and_grads
+
+    def alone(at: Params) -> tuple[float, Params]:
+        return value, gradient_by_hand(claim, at)
+
+    # The rounding of a loss matters only where another is compared with it.
+    way = alone if claim.mirror is None else by_hand(claim)
+    hand = measured.measure(way, arrays, *value_and_grads, sizes, unit, rng, draws)
     carries = carries_float64(claim)
     if unit < SINGLE or (unit == SINGLE and not carries):
         return hand
     dtypes = {k: x.dtype for k, x in claim.tree.arrays.items()}
 
     def narrow(at: Params) -> Params:
-        return call(at)[1]
+        return claim.grads(claim.tree.native(at))
 
-    wide = claim.grads if carries else narrow
+    wide = claim.grads if carries else partial(gradient_by_hand, claim)
     return measured.against_itself(hand, narrow, wide, arrays, dtypes, sizes, unit, rng, draws)
 
 

@@ -5,6 +5,10 @@ registered with JAX, nested in any way. Its leaves are named by their path, "lay
 sole leaf of a bare array is named by the argument itself. JAX sorts the keys of dicts; a tree
 that is put together again has them in the order in which its owner put them. Tensors of PyTorch
 are arrays like others; it is imported only where one comes in.
+
+A complex leaf is taken out as its real and imaginary parts, along a last axis of two, and put
+together again, so that all that lies between computes with real numbers. The gradient of a real
+loss is then df/dRe + i df/dIm, which is PyTorch's convention.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from verify.evidence.precisions import BFLOAT16, FLOATS
+from verify.evidence.precisions import BFLOAT16, COMPLEX, FLOATS
 from verify.problem import as_array as numpy_array
 from verify.problem import check_finite, check_unmasked
 
@@ -33,8 +37,8 @@ class Tree:
 
     `original` is the tree as it was given. `leaves` are all leaves in JAX's order, by name;
     those in `arrays` are floating and may be replaced, the others (integers, booleans, text) are
-    constants; `arrays` are in the order in which the owner has them. `names` are the owner's for
-    the elements of a tuple or a list, or for a bare array.
+    constants; `arrays` are in the order in which the owner has them, complex ones as their parts
+    (..., 2). `names` are the owner's for the elements of a tuple or a list, or for a bare array.
     """
 
     argument: str
@@ -44,23 +48,34 @@ class Tree:
     arrays: Mapping[str, np.ndarray]
     names: Sequence[str] = ()
 
-    def build(self, arrays: Mapping[str, np.ndarray]) -> Any:
-        """Return the tree with the floating leaves replaced, in whatever dtype they come."""
+    def build(
+        self,
+        arrays: Mapping[str, np.ndarray],
+        lay: Callable[[np.ndarray], np.ndarray] | None = None,
+    ) -> Any:
+        """Return the tree with the floating leaves replaced, in whatever dtype they come.
+
+        `lay` puts an array into the memory in which its leaf is to lie.
+        """
         import jax
 
-        values = [
-            _like(leaf, arrays[name]) if name in arrays else leaf
-            for name, leaf in self.leaves.items()
-        ]
+        built = dict(self.leaves)
+        for name, array in arrays.items():
+            whole = self._whole(name, array)
+            built[name] = _like(built[name], lay(whole) if lay else whole)
         if self._flat:
-            built = dict(zip(self.leaves, values, strict=True))
             return {name: built[name] for name in self.original}
+        values = [*built.values()]
+        if self._bare:
+            return values[0]
         return _in_order_of(self.original, jax.tree_util.tree_unflatten(self.structure, values))
 
     def replaced(self, tree: Any, leaves: Mapping[str, Any]) -> Any:
-        """Return a tree of the same structure with some leaves replaced, by name."""
+        """Return a tree of the same structure with some leaves replaced, as `pick` has them."""
         import jax
 
+        if self.complex:
+            leaves = {name: self._whole(name, leaf) for name, leaf in leaves.items()}
         if self._flat:
             return {**tree, **leaves}
         values, structure = jax.tree_util.tree_flatten(tree)
@@ -68,12 +83,37 @@ class Tree:
         return _in_order_of(tree, jax.tree_util.tree_unflatten(structure, new))
 
     @cached_property
+    def _bare(self) -> bool:
+        """Whether the tree is its only leaf."""
+        from jax.tree_util import treedef_is_leaf
+
+        return bool(treedef_is_leaf(self.structure))
+
+    @cached_property
+    def complex(self) -> frozenset[str]:
+        """The names of the arrays that are the parts of complex numbers."""
+        return frozenset(name for name in self.arrays if is_complex(self.leaves[name]))
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Return the shape of a floating leaf, as its owner has it."""
+        shape = self.arrays[name].shape
+        return shape[:-1] if name in self.complex else shape
+
+    @property
+    def dtypes(self) -> list[str]:
+        """The dtypes of the floating leaves, each once."""
+        return sorted({str(_dtype(self.leaves[name])) for name in self.arrays})
+
+    def _whole(self, name: str, leaf: Any) -> Any:
+        return _joined(leaf) if name in self.complex else leaf
+
+    @cached_property
     def _flat(self) -> bool:
         """Whether the tree is a dict of leaves, as the arguments of most functions are."""
         return type(self.original) is dict and self.original.keys() == self.leaves.keys()
 
     def native(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Return copies of the arrays in the dtypes that the leaves had."""
+        """Return copies of the arrays in the dtypes that the leaves had, or their parts."""
         return {name: np.array(value, self.arrays[name].dtype) for name, value in arrays.items()}
 
     def without(self, names: Collection[str]) -> Tree:
@@ -82,7 +122,7 @@ class Tree:
 
     def under(self, branch: str) -> list[str]:
         """Return the names of the floating leaves below a top-level branch."""
-        return under(self.arrays, [branch])
+        return [branch] if self._flat and branch in self.arrays else under(self.arrays, [branch])
 
     def read(self, argument: str, tree: Any, kinds: str = "fiu") -> dict[str, np.ndarray]:
         """Return the leaves of a tree of the same structure, as arrays of the same shapes.
@@ -92,14 +132,27 @@ class Tree:
         the kinds.
         """
         return {
-            name: self._as_here(argument, name, widened(leaf, f"{argument}: {name}"), kinds)
-            for name, leaf in self.pick(argument, tree).items()
+            name: self._as_here(argument, name, leaf, kinds)
+            for name, leaf in self._picked(argument, tree).items()
         }
 
     def pick(self, argument: str, tree: Any) -> dict[str, Any]:
-        """Return the leaves of a tree of the same structure where this one is floating."""
+        """Return the leaves of a tree of the same structure where this one is floating.
+
+        Where this one is complex they are parts, as `arrays` are.
+        """
+        found = self._picked(argument, tree)
+        return found | {name: parted(found[name]) for name in self.complex}
+
+    def _picked(self, argument: str, tree: Any) -> dict[str, Any]:
         import jax
 
+        # Nearly every call is of a few plain arrays, of which this is quicker than all below.
+        if self._flat and type(tree) is dict and all(map(_is_plain, tree.values())):
+            if tree.keys() == self.leaves.keys():
+                return {name: tree[name] for name in self.arrays}
+        elif self._bare and _is_plain(tree):
+            return dict.fromkeys(self.arrays, tree)
         leaves, structure = jax.tree_util.tree_flatten(tree)
         if structure == self.structure:
             named = dict(zip(self.leaves, leaves, strict=True))
@@ -117,14 +170,15 @@ class Tree:
             )
         return {name: named[theirs[name]] for name in self.arrays}
 
-    def _as_here(self, argument: str, name: str, array: np.ndarray, kinds: str) -> np.ndarray:
-        shape = self.arrays[name].shape
-        if array.dtype.kind not in kinds or array.shape != shape:
+    def _as_here(self, argument: str, name: str, leaf: Any, kinds: str) -> np.ndarray:
+        array = widened(leaf, f"{argument}: {name}")
+        shape, parts = self.shape(name), name in self.complex
+        if array.dtype.kind not in kinds + "c" * parts or array.shape != shape:
             raise ValueError(
                 f"{argument}: got {array.dtype} of the shape {array.shape} for {name}, "
-                f"expected real numbers of the shape {shape}"
+                f"expected {'complex' if parts else 'real'} numbers of the shape {shape}"
             )
-        return array
+        return parted(array) if parts else array
 
     def _listed(self) -> str:
         names = list(self.arrays)
@@ -178,29 +232,6 @@ def flatten(
     return Tree(argument, tree, structure, dict(named), arrays, names)
 
 
-def flatten_parameters(tree: Any, names: Sequence[str] = ()) -> Tree:
-    """Take a tree of parameters apart, of which integers are constants.
-
-    `names` are as in `Tree`. Raises ValueError, naming the leaf, for complex numbers.
-    """
-    for name, leaf in _leaves("params", tree)[0]:
-        dtype = _dtype(leaf)
-        if dtype is not None and dtype.kind == "c":
-            raise ValueError(f"params: got {dtype} for {name}, expected real numbers")
-    return flatten("params", tree, names)
-
-
-def refuse_complex(argument: str, tree: Tree, fixed: Sequence[str]) -> None:
-    """Raise ValueError for complex leaves that are not below one of the fixed branches."""
-    for name, leaf in tree.leaves.items():
-        dtype = _dtype(leaf)
-        if dtype is not None and dtype.kind == "c" and name not in under(tree.leaves, fixed):
-            raise ValueError(
-                f"{argument}: got {dtype} for {name}, expected real numbers, or its name in "
-                "constants"
-            )
-
-
 def nameless(tree: Any) -> int:
     """Return how many elements of a tree have no names of their own, if the tree is one array 1."""
     from jax.tree_util import all_leaves
@@ -229,17 +260,58 @@ def has_strides(leaf: Any) -> bool:
 
 def widened(leaf: Any, name: str) -> np.ndarray:
     """Return a number or an array as NumPy's, bfloat16 as float32, which holds it exactly."""
-    array = as_array(leaf, name)
+    array = leaf if type(leaf) is np.ndarray else as_array(leaf, name)
     return array.astype(np.float32) if array.dtype == BFLOAT16 else array
 
 
 def _floating(leaf: Any, name: str) -> np.ndarray:
-    """Return a copy of a leaf that says that it is floating; raise ValueError if it is not."""
+    """Return a copy of a leaf that says that it is floating; raise ValueError if it is not.
+
+    A complex one is its parts.
+    """
     array = np.array(as_array(leaf, name), order="C")
-    if array.dtype not in FLOATS:
+    if array.dtype not in FLOATS + COMPLEX:
         got = f"{type(leaf).__name__} that NumPy reads as {array.dtype}"
         raise ValueError(f"{name}: got a {got}, expected an array of floating-point numbers")
-    return array
+    return array if array.dtype in FLOATS else parted(array)
+
+
+def parted(leaf: Any) -> Any:
+    """Return the real and imaginary parts of numbers along a last axis of two.
+
+    Those of a tensor or of an array of JAX may be differentiated.
+    """
+    if _is_tensor(leaf):
+        import torch
+
+        whole = leaf if leaf.is_complex() else torch.complex(leaf, torch.zeros_like(leaf))
+        return torch.view_as_real(whole.resolve_conj())
+    if isinstance(leaf, (np.ndarray, np.generic, int, float, complex)):
+        return np.stack([np.real(leaf), np.imag(leaf)], axis=-1)
+    import jax.numpy as jnp
+
+    return jnp.stack([jnp.real(leaf), jnp.imag(leaf)], axis=-1)
+
+
+def _joined(parts: Any) -> Any:
+    """Return the complex numbers whose parts lie along the last axis, in the same memory.
+
+    Those of a tensor or of an array of JAX may be differentiated. Raises TypeError for parts that
+    are complex: a complex step along a part is no complex number.
+    """
+    if _is_tensor(parts):
+        import torch
+
+        adjacent = parts.stride(-1) == 1 and not any(s % 2 for s in parts.stride()[:-1])
+        return torch.view_as_complex(parts if adjacent else parts.contiguous())
+    if isinstance(parts, np.ndarray):
+        if parts.dtype.kind == "c":
+            raise TypeError("the parts of complex numbers are complex")
+        whole = np.ascontiguousarray(parts)
+        return whole.view(np.result_type(whole, np.complex64))[..., 0]
+    import jax
+
+    return jax.lax.complex(parts[..., 0], parts[..., 1])
 
 
 def as_array(leaf: Any, name: str) -> np.ndarray:
@@ -255,10 +327,15 @@ def as_array(leaf: Any, name: str) -> np.ndarray:
         return numpy_array(name, leaf)
     import torch
 
-    tensor = leaf.detach().cpu()
+    tensor = leaf.detach().resolve_conj().resolve_neg().cpu()
     if tensor.dtype == torch.bfloat16:
         return np.asarray(tensor.view(torch.int16)).view(BFLOAT16)
-    return np.asarray(tensor)
+    return np.asarray(tensor.numpy())
+
+
+def _is_plain(leaf: Any) -> bool:
+    """Say whether a leaf is an array of NumPy's own type, without a mask, or of PyTorch."""
+    return type(leaf) is np.ndarray or _is_tensor(leaf)
 
 
 def _is_tensor(leaf: Any) -> bool:
@@ -345,9 +422,15 @@ def _is_dict(node: Any) -> bool:
 
 
 def is_floating(leaf: Any) -> bool:
-    """Return whether a leaf is a number or an array of floating point."""
+    """Return whether a leaf is a number or an array of floating point, real or complex."""
     dtype = _dtype(leaf)
-    return dtype is not None and dtype in FLOATS  # None is equal to float64
+    return dtype is not None and dtype in FLOATS + COMPLEX  # None is equal to float64
+
+
+def is_complex(leaf: Any) -> bool:
+    """Return whether a leaf is a complex number or an array of them."""
+    dtype = _dtype(leaf)
+    return dtype is not None and dtype in COMPLEX
 
 
 def _dtype(leaf: Any) -> np.dtype | None:
@@ -371,17 +454,17 @@ def _kind(leaf: Any) -> str:
 
 def _like(leaf: Any, array: np.ndarray) -> Any:
     """Return the array as the kind of thing that the leaf is: a number, NumPy's or JAX's."""
-    if isinstance(leaf, (float, np.generic)):
-        return array[()]
     if isinstance(leaf, np.ndarray):
         return array
+    if isinstance(leaf, (float, complex, np.generic)):
+        return array[()]
     if _is_tensor(leaf):
         # What JAX traces stays what it is.
         plain = isinstance(array, (np.ndarray, np.generic))
         if not plain:
             return array
         return tensor_of(np.asarray(array), leaf.device).requires_grad_(leaf.requires_grad)
-    if array.dtype not in FLOATS:
+    if array.dtype not in FLOATS and not is_complex(leaf):
         return array
     import jax.numpy as jnp
 

@@ -1,7 +1,7 @@
 """Functions of JAX: any that it can differentiate, also by a rule of their own.
 
-Called as they are, compiled where they can be. In JAX's own convention the gradient of a complex
-number is the conjugate of that of PyTorch; complex arguments are not taken here.
+Called as they are, compiled where they can be. In JAX's own convention gradients and cotangents of
+complex numbers are the conjugates of those of PyTorch, which are the convention elsewhere here.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from verify.evidence.trees import Tree
-from verify.frameworks.rule import Rule, Subject, by_name, one_each
+from verify.evidence.trees import Tree, is_complex, parted
+from verify.frameworks.rule import Rule, Subject, by_name, drawn, one_each
 from verify.function import argument_names, differentiated
 
 Floats = Mapping[str, Any]
@@ -26,7 +26,8 @@ def subject_of(function: Callable[..., Any], args: Sequence[Any]) -> Subject:
 
 def undifferentiated(leaves: Mapping[str, Any]) -> list[str]:
     """Return the leaves that are plain numbers."""
-    return [name for name, leaf in leaves.items() if isinstance(leaf, (float, np.generic))]
+    numbers = (float, complex, np.generic)
+    return [name for name, leaf in leaves.items() if isinstance(leaf, numbers)]
 
 
 def rule_of(function: Callable[..., Any], tree: Tree, mode: str = "reverse") -> Rule:
@@ -67,17 +68,17 @@ def second_of(function: Callable[..., Any], tree: Tree, rng: np.random.Generator
     import jax
     import jax.numpy as jnp
 
-    def drawn(y: Any) -> Any:
+    def random(y: Any) -> Any:
         y = jnp.asarray(y)
-        floating = jnp.issubdtype(y.dtype, jnp.floating)
-        return jnp.asarray(rng.standard_normal(y.shape), y.dtype) if floating else y
+        inexact = jnp.issubdtype(y.dtype, jnp.inexact)
+        return jnp.asarray(drawn(y, rng), y.dtype) if inexact else y
 
     def gradients(*args: Any) -> Any:
         *arguments, cotangent = args
         floats = tree.pick("args", by_name(tree, arguments))
         return _pulled(lambda x: function(*tree.build(x).values()), floats, cotangent)
 
-    cotangent = jax.tree_util.tree_map(drawn, function(*tree.original.values()))
+    cotangent = jax.tree_util.tree_map(random, function(*tree.original.values()))
     return Subject(gradients, {**tree.original, "cotangent": cotangent})
 
 
@@ -95,9 +96,12 @@ def _pushed(outputs: Callable[[Floats], Any], floats: Floats, cotangent: Any) ->
     import jax.numpy as jnp
     from jax.tree_util import tree_leaves
 
-    jacobian = jax.jacfwd(lambda x: tree_leaves(outputs(x)))(dict(floats))
+    def real(tree: Any) -> list[Any]:
+        return [parted(y) if is_complex(y) else y for y in tree_leaves(tree)]
+
+    jacobian = jax.jacfwd(lambda x: real(outputs(x)))(dict(floats))
     gradients = {name: jnp.zeros(jnp.shape(x), x.dtype) for name, x in floats.items()}
-    for row, c in zip(jacobian, tree_leaves(cotangent), strict=True):
+    for row, c in zip(jacobian, real(cotangent), strict=True):
         for name, part in row.items():
             if jnp.issubdtype(part.dtype, jnp.floating):
                 along = jnp.tensordot(jnp.asarray(c, part.dtype), part, jnp.ndim(c))
@@ -110,9 +114,9 @@ def _tangent_like(output: Any, cotangent: Any) -> Any:
     import jax
     import jax.numpy as jnp
 
-    if not jnp.issubdtype(jnp.result_type(output), jnp.floating):
+    if not jnp.issubdtype(jnp.result_type(output), jnp.inexact):
         return np.zeros(jnp.shape(output), jax.dtypes.float0)
-    return jnp.asarray(cotangent, jnp.result_type(output))
+    return jnp.conj(jnp.asarray(cotangent, jnp.result_type(output)))
 
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:

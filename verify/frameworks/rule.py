@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from verify.evidence.differences.central import Params
-from verify.evidence.trees import Tree
+from verify.evidence.trees import Tree, is_complex
 
 ByFramework = Callable[[Params, Params], tuple[float, Params]]
 """<c, outputs> and its gradients, of the arguments and of c, both by name."""
@@ -46,6 +48,13 @@ class Subject:
 def by_name(tree: Tree, args: Sequence[Any]) -> Mapping[str, Any]:
     """Return positional arguments by their names."""
     return dict(zip(tree.original, args, strict=True))
+
+
+def drawn(output: Any, rng: np.random.Generator) -> np.ndarray:
+    """Return random numbers, one each of an output's, complex where that is."""
+    numbers = np.asarray(rng.standard_normal(tuple(output.shape)))
+    more = 1j * rng.standard_normal(numbers.shape) if is_complex(output) else 0.0
+    return np.asarray(numbers + more)
 
 
 def one_each(tree: Tree, args: Sequence[Any], gradients: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 
 from verify.evidence.differences.central import Params
-from verify.evidence.trees import Tree, as_array, is_floating
+from verify.evidence.trees import Tree, as_array, is_floating, parted
 from verify.frameworks.rule import (
     ByFramework,
     Rule,
     Subject,
     by_name,
+    drawn,
     one_each,
 )
 from verify.function import argument_names
@@ -78,10 +79,17 @@ def _with_parameters(module: Any, *args: Any) -> Any:
     *inputs, parameters = args
     dtype = next(iter(parameters.values())).dtype
     buffers = {
-        name: buffer.to(dtype, copy=True) if buffer.is_floating_point() else buffer.clone()
+        name: buffer.to(_in_precision(buffer, dtype), copy=True)
         for name, buffer in module.named_buffers()
     }
     return torch.func.functional_call(module, {**parameters, **buffers}, tuple(inputs))
+
+
+def _in_precision(buffer: Tensor, dtype: Any) -> Any:
+    """Return the type of a buffer in the precision of another type, if it is floating."""
+    if buffer.is_complex():
+        return dtype.to_complex()
+    return dtype.to_real() if buffer.is_floating_point() else buffer.dtype
 
 
 def _refuse_strangers(named: Mapping[str, Any]) -> None:
@@ -92,6 +100,7 @@ def _refuse_strangers(named: Mapping[str, Any]) -> None:
                 str(leaf.layout): leaf.layout != torch.strided,
                 "quantised": leaf.is_quantized,
                 "meta": leaf.is_meta,
+                "complex in 16 bits": leaf.dtype == torch.complex32,
             }
             for kind, found in strange.items():
                 if found:
@@ -113,7 +122,8 @@ def undifferentiated(leaves: Mapping[str, Any]) -> list[str]:
 
 def rule_of(function: Callable[..., Any], tree: Tree, mode: str = "reverse") -> Rule:
     """Return a function as a rule whose backward pass is by the mode, "reverse" or "forward"."""
-    strides = {k: x.stride() for k, x in tree.leaves.items() if k in tree.arrays and _odd(x)}
+    own = tree.pick("args", tree.original)
+    strides = {k: x.stride() for k, x in own.items() if _odd(x)}
 
     def restrided(args: Sequence[Any]) -> dict[str, Any]:
         named = dict(by_name(tree, args))
@@ -193,10 +203,17 @@ def second_of(function: Callable[..., Any], tree: Tree, rng: np.random.Generator
     with torch.no_grad():
         found = function(*tree.original.values())
     cotangent = [
-        torch.tensor(rng.standard_normal(tuple(y.shape))).to(y) if y.is_floating_point() else y
-        for y in _leaves(found)
+        torch.from_numpy(drawn(y, rng)).to(y) if _is_inexact(y) else y for y in _leaves(found)
     ]
     return Subject(gradients, {**tree.original, "cotangent": cotangent})
+
+
+def _is_inexact(tensor: Tensor) -> bool:
+    return bool(tensor.is_floating_point() or tensor.is_complex())
+
+
+def _real(tensor: Tensor) -> Tensor:
+    return parted(tensor) if tensor.is_complex() else tensor
 
 
 def _pulled(function: Callable[..., Any], leaves: Tensors, cotangent: Any) -> Tensors:
@@ -222,11 +239,15 @@ class _Pushed:
         if place != self.place:
             self.jacobian = {k: [*_columns(function, leaves, k)] for k in leaves}
             self.place = place
-        heard = [c for c in _leaves(cotangent, None) if c is None or c.is_floating_point()]
+        heard = [c for c in _leaves(cotangent, None) if c is None or _is_inexact(c)]
         gradients = {}
         for name, x in leaves.items():
             entries = [
-                sum((t * c).sum() for t, c in zip(column, heard, strict=True) if c is not None)
+                sum(
+                    (t * _real(c)).sum()
+                    for t, c in zip(column, heard, strict=True)
+                    if c is not None
+                )
                 for column in self.jacobian[name]
             ]
             gradients[name] = torch.stack(entries).reshape(x.shape).to(x.dtype)
@@ -246,8 +267,8 @@ def _columns(function: Callable[..., Any], leaves: Tensors, name: str) -> Iterat
         tangent[tuple(np.unravel_index(i, tuple(x.shape)))] = 1
         with forward_ad.dual_level():
             found = function({**leaves, name: forward_ad.make_dual(x, tangent)})
-            pairs = [forward_ad.unpack_dual(y) for y in _leaves(found) if y.is_floating_point()]
-            yield [torch.zeros_like(y) if t is None else t.clone() for y, t in pairs]
+            pairs = [forward_ad.unpack_dual(y) for y in _leaves(found) if _is_inexact(y)]
+            yield [_real(torch.zeros_like(y) if t is None else t.clone()) for y, t in pairs]
 
 
 def _heard(found: Any, cotangent: Any) -> tuple[list[Tensor], list[Tensor]]:
@@ -269,6 +290,8 @@ def _leaves(tree: Any, *kept: None) -> list[Any]:
 
 def _complete(tree: Tree, leaves: Tensors, found: Tensors) -> Tensors:
     """Return gradients with 0 for what has none in an argument of which something has one."""
+    if found.keys() == leaves.keys():
+        return found
     some = {k for name in tree.original for k in tree.under(name) if k in found}
     branches = [tree.under(name) for name in tree.original]
     beside = [k for branch in branches if some & {*branch} for k in branch if k not in found]

@@ -8,8 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
 from verify.report import Report, Tensor, Worst
 
 PLACES = {
@@ -45,7 +43,8 @@ def failure(tensor: Tensor, peer: str = "JAX") -> tuple[str, str, str]:
     )
     under = f", for the cotangent {worst.cotangent}" if worst.cotangent else ""
     return (
-        f"d{tensor.name}{_index(worst, tensor.shape)}{PLACES[worst.place]}",
+        f"d{tensor.name}{'' if worst.index is None else tensor.entry(worst.index)}"
+        f"{PLACES[worst.place]}",
         number(worst.found),
         f"{expected} by {WITNESSES.get(worst.witness, peer)}{under}",
     )
@@ -60,12 +59,6 @@ def circumstances(report: Report) -> str:
     where = f" on {device}" if device else ""
     of = "".join(f", {name} with {layout}" for name, layout in layouts.items())
     return f"Checked in {dtype}{where}{of}{'' if seed is None else f', with seed {seed}'}."
-
-
-def _index(worst: Worst, shape: tuple[int, ...]) -> str:
-    if worst.index is None or not shape:
-        return ""
-    return f"[{', '.join(map(str, np.unravel_index(worst.index, shape)))}]"
 
 
 def _interval(worst: Worst) -> str:

@@ -133,7 +133,7 @@ def _table(tensors: Sequence[Tensor], peer: str) -> Table:
     for tensor in tensors:
         table.add_row(
             f"d{tensor.name}",
-            "×".join(map(str, tensor.shape)) or "scalar",
+            tensor.size,
             *([_checked(tensor)] if sampled else []),
             *([str(tensor.kinks)] if bent else []),
             "" if tensor.verdict == "disagree" else _sees(tensor.resolution),

@@ -291,6 +291,11 @@ SENTENCES: Mapping[str, Callable[..., str]] = {
         f"{_listed([PARTS[tuple(part)] for part in parts])} "
         f"{'agrees' if len(parts) == 1 else 'agree'}."
     ),
+    "conjugated": lambda tensors: (
+        f"{_gradients(tensors)} {'is' if len(tensors) == 1 else 'are'} the complex conjugate of "
+        "what is expected. The gradient is df/dRe + i df/dIm, as PyTorch has it; JAX's is its "
+        "conjugate."
+    ),
     "writes-cotangent": lambda: (
         "backward writes into its cotangent. Where that is used again, as in x + f(x), another "
         "gradient comes out wrong."

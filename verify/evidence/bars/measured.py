@@ -76,15 +76,22 @@ ATTEMPTS = len(SHRINKS) + FAR
 
 @dataclass(frozen=True, eq=False)
 class Sizes:
-    """The natural sizes of a loss and of every entry of its gradient, and those far away."""
+    """The natural sizes of a loss and of every entry of its gradient.
+
+    `away` has the size of each tensor's largest entry far away.
+    """
 
     value: float
     grads: Params
-    far: Params
+    away: Mapping[str, float]
+
+    def far(self, name: str) -> np.ndarray:
+        """Return the size that the entries of a tensor's gradient have here or far away."""
+        return np.maximum(self.grads[name], self.away[name])
 
     def floor(self, name: str, unit: float) -> np.ndarray:
         """Return how far off a tensor's gradient may be in every draw alike."""
-        near, far = FLOOR * unit * self.grads[name], FLOOR * unit * self.far[name]
+        near, far = FLOOR * unit * self.grads[name], FLOOR * unit * self.far(name)
         floor = np.maximum(near, np.minimum(far, math.sqrt(unit) * self.grads[name]))
         return floor + lost_to_underflow(unit)
 
@@ -137,20 +144,23 @@ def against_itself(
     rounding: a fault of the narrow function alone does not widen its own bars. Entries that
     depend on an accident keep the bars that they have.
     """
-    sums = {k: _Errors.none(x.shape) for k, x in arrays.items()}
-    for _ in range(draws):
-        there = _beside(arrays, max(NEARBY, UNITS_APART * unit), rng)
-        at = {k: x.astype(dtypes[k]).astype(float) for k, x in there.items()}
-        try:
-            rounded, exact = narrow(at), wide(at)
-        except (ArithmeticError, ValueError):
-            continue
-        for k, each in sums.items():
-            each.add(rounded[k] - exact[k], exact[k], math.sqrt(unit) * sizes.far[k])
     if unit <= SINGLE:
         noise = _noise(wide, arrays, CLOSE, rng, lines=1)
     else:
         noise = _noise(wide, arrays, STRIDE * unit, rng, LINES)
+    sums = {k: _Errors.none(x.shape) for k, x in arrays.items()}
+    for _ in range(draws):
+        # Large arrays are held no longer than need be.
+        at = _beside(arrays, max(NEARBY, UNITS_APART * unit), rng)
+        at = {k: at.pop(k).astype(dtypes[k]).astype(float) for k in dtypes}
+        try:
+            rounded, exact = dict(narrow(at)), dict(wide(at))
+        except (ArithmeticError, ValueError):
+            continue
+        del at
+        for k, each in sums.items():
+            exact_k = exact.pop(k)
+            each.add(rounded.pop(k) - exact_k, exact_k, math.sqrt(unit) * sizes.far(k))
     quantile = _quantile(sum(g.size for g in measured.grads.values()), draws)
     bars = {}
     for k, g in measured.grads.items():
@@ -309,7 +319,7 @@ def with_wider(
     for name, exact in wider.items():
         change = np.abs(np.asarray(exact - measured.grads[name], float))
         bars[name] = np.asarray(
-            bars[name] + 2 * np.minimum(change, math.sqrt(unit) * sizes.far[name])
+            bars[name] + 2 * np.minimum(change, math.sqrt(unit) * sizes.far(name))
         )
     return replace(measured, bars=bars)
 
@@ -359,8 +369,7 @@ def natural_sizes(
         found = _attempt(way, _far_away(arrays, rng))
         if found is not None:
             away = {k: max(size, _finite_max(np.abs(found[1][k]))) for k, size in away.items()}
-    far = {k: np.maximum(size, away[k]) for k, size in near.items()}
-    return Sizes(value=value_size, grads=near, far=far)
+    return Sizes(value=value_size, grads=near, away=away)
 
 
 def _largest_effect(grads: Params, arrays: Params) -> float:
@@ -374,7 +383,7 @@ def larger(one: Sizes, other: Sizes) -> Sizes:
     return Sizes(
         max(one.value, other.value),
         {k: np.maximum(size, other.grads[k]) for k, size in one.grads.items()},
-        {k: np.maximum(size, other.far[k]) for k, size in one.far.items()},
+        {k: max(size, other.away[k]) for k, size in one.away.items()},
     )
 
 
@@ -403,7 +412,7 @@ def _spread(
             change = np.abs(new_grads[k] - g)
             squares[k] += change**2
             np.maximum(largest[k], change, out=largest[k])
-    spread = {k: np.sqrt(square / draws) for k, square in squares.items()}
+    spread = {k: np.sqrt(squares.pop(k) / draws) for k in grads}
     return math.sqrt(value_squares / draws), spread, largest
 
 

@@ -77,18 +77,22 @@ def noise_levels(
 
     Lines are taken as close together as the first function needs it.
     """
-    work = copy(params)
+    work = {name: np.asarray(value, float) for name, value in params.items()}
     rng = np.random.default_rng(seed)
     here = np.abs(f(work)) * DOUBLE
     least = np.maximum(np.where(np.isfinite(here), here, 0.0), np.finfo(float).tiny)
     for _ in range(NOISE_LINES):
-        scale = {name: scales(value) for name, value in work.items()}
         centre = {
             name: value
-            + BESIDE * scale[name] * rng.choice((-1.0, 1.0), value.shape) * _half_to_one(value, rng)
+            + BESIDE
+            * scales(value)
+            * rng.choice((-1.0, 1.0), value.shape)
+            * _half_to_one(value, rng)
             for name, value in work.items()
         }
-        direction = {name: scale[name] * rng.standard_normal(scale[name].shape) for name in work}
+        direction = {
+            k: scales(value) * rng.standard_normal(value.shape) for k, value in work.items()
+        }
         found = _noise_on_line(f, centre, direction)
         least = np.maximum(least, np.where(np.isfinite(found), found, 0.0))
     return np.asarray(least)
@@ -328,8 +332,9 @@ def _noise_on_line(f: Functions, centre: Params, direction: Params) -> np.ndarra
         values = np.array([f(along(centre, direction, spacing * k)) for k in range(-3, 4)])
         if not np.isfinite(values[:, 0]).all():
             break
-        flat = (values[1:] == values[:-1]).sum(axis=0) >= len(values) // 2
         size = np.abs(values).max(axis=0)  # squares of values of 1e-160 would be 0
+        # What is 0 throughout, as under a cotangent of zeros, is so at any spacing.
+        flat = ((values[1:] == values[:-1]).sum(axis=0) >= len(values) // 2) & (size > 0)
         level, settled = _noise_from_table(values / np.where(size > 0, size, 1))
         least = np.where(flat, least, np.fmin(least, size * level))
         found = np.where(flat | ~settled | ~np.isnan(found), found, size * level)

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from verify.evidence.claims import RANDOM
-from verify.evidence.trees import Tree, flatten_parameters
+from verify.evidence.trees import Tree, flatten
 from verify.findings import Extent, Finding
 from verify.homework.passes.own_differences import compare_with_differences, is_derivative
 from verify.homework.read.extract import UnreadableError, extract
@@ -68,7 +68,7 @@ def _judged(workspace: Workspace, named: NamedFunctions, shown: str) -> FileRepo
     params = workspace.names[named.params]
     if callable(params):
         params = guarded(workspace, named.params, params)
-    tree = flatten_parameters(params)
+    tree = flatten("params", params)
 
     def loss(arrays: Mapping[str, np.ndarray]) -> Any:
         value = number_of(

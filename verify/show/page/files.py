@@ -5,13 +5,14 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from verify.homework.marks import Rubric, mark, total
 from verify.homework.report import AGREE, DISAGREE
-from verify.report import versions
+from verify.report import entry, versions
 from verify.show.files import fence_and_faults
 from verify.show.graders import of, why
 from verify.show.page.findings import badge, box, notes
@@ -134,11 +135,12 @@ def _entries(gradient: Gradient) -> Html:
         np.array(rows, float) for rows in (gradient.found, gradient.expected, gradient.bar)
     )
     name, index = f"d{gradient.name}", np.arange(found.size)
+    called = partial(entry, shape=found.shape)
     numbers = (index, found.ravel(), (found - expected).ravel(), bar.ravel())
     return element(
         "figure",
         element("figcaption", f"{name} by {gradient.function}, and as it should be"),
-        worst_entries(Entries(name, found.shape, ("found", "right"), *numbers)),
+        worst_entries(Entries(name, found.shape, called, ("found", "right"), *numbers)),
     )
 
 

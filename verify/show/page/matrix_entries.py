@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,11 +23,13 @@ RINGED = 3
 class Entries:
     """Entries of one gradient, of this name and shape, by two witnesses.
 
-    Of each entry, (k,): its flat index, the first witness's value, the difference, its error bar.
+    `called` returns how an entry is called, by its flat index. Of each entry, (k,): that index,
+    the first witness's value, the difference, its error bar.
     """
 
     name: str
     shape: tuple[int, ...]
+    called: Callable[[int], str]
     witnesses: tuple[str, str]
     index: np.ndarray
     value: np.ndarray
@@ -68,11 +71,10 @@ def _table(entries: Entries, worst: np.ndarray) -> Html:
     rows = []
     for rank, place in enumerate(worst, start=1):
         off, bar = entries.difference[place], entries.bar[place]
-        index = np.unravel_index(entries.index[place], entries.shape)
         value = entries.value[place] + 0.0  # -0 is 0
         rows.append(
             [
-                f"{rank}: [{', '.join(map(str, index)) or 'scalar'}]",
+                f"{rank}: {entries.called(int(entries.index[place])) or '[scalar]'}",
                 f"{value:.9g}",
                 f"{value - off:.9g}",
                 f"{off:.1e}" if off else "0",

@@ -181,7 +181,7 @@ def _summary(report: Report, facts: Mapping[str, Any]) -> Html:
         cells: list[Any] = [
             f"d{tensor.name}",
             _tensor_word(tensor),
-            _shape(tensor),
+            tensor.size,
             _differenced(tensor),
             number(row["kinks"]),
             "none" if row["resolution"]["entry"] is None else number(row["resolution"]["entry"]),
@@ -201,10 +201,6 @@ def _summary(report: Report, facts: Mapping[str, Any]) -> Html:
         class_="numbers",
         groups=groups,
     )
-
-
-def _shape(tensor: Tensor) -> str:
-    return "×".join(map(str, tensor.shape)) or "scalar"
 
 
 def _differenced(tensor: Tensor) -> str:
@@ -234,13 +230,13 @@ def _entry_by_entry(report: Report, heading: str, *, opened: bool) -> list[Html]
 def _details(report: Report, tensor: Tensor, heading: str, *, opened: bool) -> Html:
     shown = _shown(tensor)
     name = f"d{tensor.name}"
-    title = element(heading, name, f" ({_shape(tensor)}) ", _tensor_word(tensor))
+    title = element(heading, name, f" ({tensor.size}) ", _tensor_word(tensor))
     if shown is None:
         content: Any = element("p", "No entry by entry comparison was made.")
     else:
         pair, witnesses = tensor.pairs[shown], _compared(report)[shown]
         numbers = (pair.index, pair.value, pair.difference, pair.bar)
-        content = worst_entries(Entries(name, tensor.shape, witnesses, *numbers))
+        content = worst_entries(Entries(name, tensor.shape, tensor.entry, witnesses, *numbers))
     return element("details", element("summary", title), content, open=opened)
 
 
