@@ -217,7 +217,7 @@ def _measured(
     for step in SINGLE_STEPS if single else STEPS:
         if not open_.size:
             break
-        rows = _rows(door, recipe, experiment.given, gradient.of, value, index[open_], step)
+        rows = _rows(door, recipe, experiment.given, gradient.of, index[open_], step)
         if rows is None:
             break
         values, bars = _differences(rows @ weights.T, base, step, noise)
@@ -249,17 +249,11 @@ def _rows(
     recipe: Recipe,
     given: Mapping[str, Any],
     name: str,
-    value: np.ndarray,
     index: np.ndarray,
     step: float,
 ) -> np.ndarray | None:
     """Return the outputs at ± h and ± 2h of each entry: (entries, 4, outputs)."""
-    moves = []
-    for i in index:
-        for factor in (1, -1, 2, -2):
-            delta = np.zeros(value.shape, np.asarray(given[name]).dtype)
-            delta.flat[i] = factor * step
-            moves.append((name, delta))
+    moves = [(name, int(i), factor * step) for i in index for factor in (1, -1, 2, -2)]
     rows = door.sweep(recipe, given, moves, seconds=60.0)
     if rows.shape[0] != len(moves):
         return None

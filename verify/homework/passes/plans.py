@@ -907,10 +907,11 @@ def _has_its_loss(case: Case, candidate: Candidate, raised: Raised, experiment: 
     if not names or not names[0] or raised.kind in ("NameError", "AttributeError"):
         return False
     for place, part in enumerate(ast.walk(candidate.node)):
+        if not isinstance(part, STATEMENTS) or part.lineno != raised.line:
+            continue
         holder = ast.unparse(getattr(part, "target", None) or getattr(part, "targets", [part])[0])
         makes = isinstance(part, ast.Return) or is_gradient(target_of(part))
-        makes |= "grad" in holder or re.fullmatch(r"d\d", holder) is not None
-        if isinstance(part, STATEMENTS) and part.lineno == raised.line and makes:
+        if makes or "grad" in holder or re.fullmatch(r"d\d", holder):
             loss = ast.Return(ast.Name(names[0], ast.Load()))
             text = Source(candidate.node).replaced(place, loss)
             define: Step = ("define", candidate.owner, candidate.function, text)

@@ -171,9 +171,11 @@ def _places(workspace: Workspace, fault: BaseException) -> list[Place]:
     found = workspace.extract
     cells = {found.label(statement.cell): statement.cell for statement in found.statements}
     return [
-        Place(cells[frame.filename], frame.lineno, frame.name)
-        for frame in traceback.extract_tb(fault.__traceback__)
-        if frame.filename in cells and frame.lineno is not None
+        Place(cells[code.co_filename], line, code.co_name)
+        for code, line in (
+            (frame.f_code, line) for frame, line in traceback.walk_tb(fault.__traceback__)
+        )
+        if code.co_filename in cells and line is not None
     ]
 
 

@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import os
 import select
 import signal
@@ -33,7 +34,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -129,19 +130,22 @@ class Door:
         self,
         recipe: Recipe,
         given: Arrays,
-        moves: Sequence[tuple[str, np.ndarray]],
+        moves: Sequence[tuple[str, int, float]],
         seconds: float,
     ) -> np.ndarray:
-        """Return a row of numbers for each move: what is wanted, with one array moved by it.
+        """Return a row of numbers for each move: what is wanted, with one entry of an array moved.
 
+        A move is the array's name, the entry's flat index, and by how much it is moved.
         A move that raises or that gives another number of numbers is a row of nan; fewer rows
         come back where the time is up.
         """
-        names = [name for name, _ in moves]
-        moved = [delta for _, delta in moves]
+        names = [name for name, _, _ in moves]
+        entries = np.array([entry for _, entry, _ in moves], int)
+        steps = np.array([step for _, _, step in moves], float)
         rows = self._ask(
-            "sweep", recipe=recipe, given=given, names=names, moved=moved, seconds=seconds
-        )["rows"]
+            "sweep", recipe=recipe, given=given, names=names, entries=entries, steps=steps,
+            seconds=seconds,
+        )["rows"]  # fmt: skip
         return np.asarray(rows, float)
 
     def about(self) -> dict[str, Any]:
@@ -338,16 +342,18 @@ def _observed(
 
 def _answer_sweep(workspace: Workspace, question: Mapping[str, Any]) -> dict[str, Any]:
     recipe, given = Recipe(*question["recipe"]), question["given"]
-    names, moved = question["names"], question["moved"]
+    moves = zip(question["names"], question["entries"], question["steps"], strict=True)
     deadline = time.monotonic() + float(question["seconds"])
     rows: list[np.ndarray] = []
     try:
         width = _numbers(_Run(workspace, given).results(recipe)).size
     except _StepError:
         return {"rows": np.zeros((0, 0))}
-    for name, delta in zip(names, moved, strict=True):
+    for name, entry, step in moves:
         if time.monotonic() > deadline:
             break
+        delta = np.zeros_like(given[name])
+        delta.flat[entry] = step
         try:
             at = {**given, name: given[name] + delta}
             row = _numbers(_Run(workspace, at).results(recipe))
@@ -424,7 +430,7 @@ class _Run:
 
     def _define(self, owner: str | None, name: str, source: str) -> None:
         names, made = self.workspace.names, dict[str, Any]()
-        exec(compile(source, "<another definition>", "exec", dont_inherit=True), names, made)
+        exec(_compiled(source), names, made)
         if owner is None:
             names[name] = made[name]
             return
@@ -466,6 +472,12 @@ class _Run:
         if kind == "vars":
             return _attributes(self._value(rest[0]))
         raise WireError(f"no expression is called {kind}")
+
+
+@functools.lru_cache(maxsize=4096)
+def _compiled(source: str) -> CodeType:
+    """Return the code of a definition, which is tried in several settings."""
+    return compile(source, "<another definition>", "exec", dont_inherit=True)
 
 
 def _part(holder: Any, key: Any) -> Any:
