@@ -296,8 +296,9 @@ def test_the_door_gives_every_call_fresh_copies_and_the_names_as_they_were():
         count = np.zeros(1)
         def spoil(x):
             count[0] += 1
+            total = x.sum()
             x *= 0
-            return np.random.rand() + count[0] + x.sum()
+            return np.random.rand() + count[0] + total
         """
     )
     door = open_door(lambda: open_workspace(found))
@@ -309,10 +310,37 @@ def test_the_door_gives_every_call_fresh_copies_and_the_names_as_they_were():
         assert first == again
         missing = Recipe((("call", ("name", "nobody"), [], {}),), ())
         assert isinstance(door.run(missing, {}), Raised)
-        rows_ = door.sweep(recipe, {"x": np.ones(3)}, [("x", np.zeros(3))] * 4, 5.0)
-        assert rows_.shape == (4, 1)
+        rows_ = door.sweep(recipe, {"x": np.ones(3)}, [("x", 0, 0.5), ("x", 2, -2.0)] * 2, 5.0)
+        np.testing.assert_allclose(rows_ - first[0], [[0.5], [-2.0]] * 2, atol=1e-12)
     finally:
         door.close()
+
+
+def test_how_long_a_pass_takes_is_the_processors_time_and_not_how_busy_the_machine_is():
+    door = open_door(
+        lambda: open_workspace(read("import time\ndef f(x): time.sleep(0.1); return x"))
+    )
+    try:
+        recipe = Recipe((("call", ("name", "f"), [("in", "x")], {}),), (("slot", 0),))
+        assert door.seconds(recipe, {"x": 1.0}) < 0.05
+    finally:
+        door.close()
+
+
+def test_two_runs_say_the_same_whatever_the_order_of_a_set(tmp_path, monkeypatch):
+    path = tmp_path / "homework.py"
+    path.write_text(
+        "LETTERS = list(set('abcdefghijklmnop'))\n"
+        "def scale(x): return x * (2 + LETTERS.index('a'))\n"
+        "def scale_backward(dx): return dx * (3 + LETTERS.index('a'))\n"
+    )
+    texts = []
+    for seed in ("1", "2"):
+        monkeypatch.setenv("PYTHONHASHSEED", seed)
+        [report] = judge_all([path], Limits(), 1)
+        assert report.verdict == "disagree"
+        texts.append(str(report))
+    assert texts[0] == texts[1]
 
 
 def test_a_report_has_the_kind_and_the_line_of_each_row(tmp_path):

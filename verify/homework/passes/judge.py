@@ -75,14 +75,10 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
             continue
         experiments = [stirred(experiment, seed) for experiment in planned]
         number += 1
-        share = max((deadline - time.monotonic()) / 4, 0.2)
         averages = experiments[0].weights in ("drawn", "fixed") or is_summed(
             case.door, experiments[0]
         )
-        outcomes = [
-            weigh(each, measure(case.door, each, share / len(experiments), seed), averages)
-            for each in experiments
-        ]
+        outcomes = [weigh(each, measure(case.door, each, seed), averages) for each in experiments]
         judged = [outcome for outcome in outcomes if outcome.judged]
         tier = experiments[0].tier
         if judged and all(outcome.agrees for outcome in judged):
@@ -101,7 +97,7 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
                 continue
             if judged[0].experiment.weights != "fixed":
                 again = redrawn(judged[0].experiment, seed + number)
-                other = weigh(again, measure(case.door, again, share, seed), averages)
+                other = weigh(again, measure(case.door, again, seed), averages)
                 if other.wrong and not partial:
                     wrong = [other]
                     break
@@ -110,7 +106,7 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
                 and candidate.owner is None
                 and (several := with_several(judged[0].experiment)) is not None
             ):
-                other = weigh(several, measure(case.door, several, share, seed), averages)
+                other = weigh(several, measure(case.door, several, seed), averages)
                 if other.wrong:
                     return _of_several(case, candidate, [other])
             tried.add(called)

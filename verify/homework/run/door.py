@@ -47,6 +47,9 @@ from verify.homework.run.wire import WireError, receive, send
 PATIENCE = 5.0
 """Seconds beyond its own time that a recording may take to answer."""
 
+TIMED = 3
+"""How often a recipe is run to see how long it takes."""
+
 Expression = tuple[Any, ...]
 Step = tuple[Any, ...]
 Arrays = Mapping[str, Any]
@@ -105,6 +108,10 @@ class Door:
         """Return what a recipe's wanted expressions are, as trees, or what it raised."""
         answer = self._ask("run", recipe=recipe, given=given)
         return Raised(*answer["raised"]) if "raised" in answer else tuple(answer["results"])
+
+    def seconds(self, recipe: Recipe, given: Arrays) -> float:
+        """Return for how long the processor runs a recipe, the least of a few times."""
+        return float(self._ask("seconds", recipe=recipe, given=given)["seconds"])
 
     def lines(self, recipe: Recipe, given: Arrays) -> set[tuple[int | None, int]]:
         """Return the lines of the file, each with its cell, that run in a recipe."""
@@ -281,6 +288,16 @@ def _answer_run(workspace: Workspace, question: Mapping[str, Any]) -> dict[str, 
         return {"results": _Run(workspace, question["given"]).results(recipe)}
     except _StepError as fault:
         return {"raised": fault.raised}
+
+
+def _answer_seconds(workspace: Workspace, question: Mapping[str, Any]) -> dict[str, Any]:
+    def taken() -> float:
+        start = time.process_time()
+        with contextlib.suppress(_StepError):
+            _Run(workspace, question["given"]).results(Recipe(*question["recipe"]))
+        return time.process_time() - start
+
+    return {"seconds": min(taken() for _ in range(TIMED))}
 
 
 def _answer_with_each(workspace: Workspace, question: Mapping[str, Any]) -> dict[str, Any]:
@@ -533,6 +550,7 @@ def _shown(function: Sequence[Any]) -> str:
 _ANSWERS: dict[str, Callable[[Workspace, Mapping[str, Any]], dict[str, Any]]] = {
     "about": _about,
     "run": _answer_run,
+    "seconds": _answer_seconds,
     "with_each": _answer_with_each,
     "lines": _answer_lines,
     "shapes": _answer_shapes,
