@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -145,7 +146,7 @@ def _described(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     try:
-        return repr(value)
+        return re.sub(r" at 0x[0-9A-Fa-f]+", "", repr(value))
     except BaseException:
         return f"a {type(value).__name__}"
 

@@ -15,6 +15,7 @@ global names as they were.
                 ("at", expression, key)  an item of a sequence or a dict, or an attribute
                 ("tuple", [...])  ("list", [...])  ("dict", [[key, expression], ...])
                 ("vars", expression)  the attributes of an object, as a dict
+                ("generator", seed)  a new generator of random numbers
                 ("softmax", expression)  of the rows of an array
                 ("step", before, after, rate)  along which an array moved: (before - after) / rate
                 ("bare", class)  an object of a class, made without its constructor
@@ -473,6 +474,8 @@ class _Run:
             return [self._value(item) for item in rest[0]]
         if kind == "dict":
             return {key: self._value(item) for key, item in rest[0]}
+        if kind == "generator":
+            return np.random.default_rng(rest[0])
         if kind == "softmax":
             scores = np.exp(self._value(rest[0]))
             return scores / scores.sum(axis=-1, keepdims=True)
