@@ -148,10 +148,10 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
         return Verdict(candidate, CRASHED, crashed.says)
     if guessed is not None and not partial:
         # Where a loss is implied, one gradient that is right shows that it was guessed right.
-        share, implied = _wrongness(guessed)[0], guessed[0].experiment.implied is not None
+        share, known = _wrongness(guessed)[0], guessed[0].experiment.implied is not None
         findings = findings_of(case.found, case.door, candidate, guessed) if share < 1 else []
         explained = all(finding.right and finding.bug not in _RENAMED for finding in findings)
-        if share < 1 and (implied or (share < 0.5 and explained)):
+        if share < 1 and (known or (share < 0.5 and explained)):
             return Verdict(candidate, DISAGREE, "", findings)
     return Verdict(candidate, UNDECIDED, _obstacle(case, candidate, unseen, late, seconds))
 
