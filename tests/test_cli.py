@@ -67,6 +67,22 @@ def test_a_command_that_is_misspelt_is_answered_with_the_nearest(capsys):
 
 
 @pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ("check x.py --timeout soon", "timeout: got 'soon', expected a number"),
+        ("check x.py --jobs 1.5", "jobs: got '1.5', expected a whole number"),
+        ("train --print-costs 0", "print-costs: got 0, expected x>=1"),
+        ("speed --seconds 61", "seconds: got 61.0, expected 0<x<=60"),
+    ],
+)
+def test_an_option_of_a_wrong_kind_is_refused_by_its_name(arguments, says, capsys):
+    with pytest.raises(SystemExit) as exit:
+        main(arguments.split())
+    assert exit.value.code == 2
+    assert capsys.readouterr().err == f"Error: {says}\n"
+
+
+@pytest.mark.parametrize(
     ("words", "offered"),
     [
         ("backproof che", ["check"]),

@@ -296,8 +296,9 @@ def test_the_door_gives_every_call_fresh_copies_and_the_names_as_they_were():
         count = np.zeros(1)
         def spoil(x):
             count[0] += 1
+            total = x.sum()
             x *= 0
-            return np.random.rand() + count[0] + x.sum()
+            return np.random.rand() + count[0] + total
         """
     )
     door = open_door(lambda: open_workspace(found))
@@ -309,10 +310,37 @@ def test_the_door_gives_every_call_fresh_copies_and_the_names_as_they_were():
         assert first == again
         missing = Recipe((("call", ("name", "nobody"), [], {}),), ())
         assert isinstance(door.run(missing, {}), Raised)
-        rows_ = door.sweep(recipe, {"x": np.ones(3)}, [("x", np.zeros(3))] * 4, 5.0)
-        assert rows_.shape == (4, 1)
+        rows_ = door.sweep(recipe, {"x": np.ones(3)}, [("x", 0, 0.5), ("x", 2, -2.0)] * 2, 5.0)
+        np.testing.assert_allclose(rows_ - first[0], [[0.5], [-2.0]] * 2, atol=1e-12)
     finally:
         door.close()
+
+
+def test_how_long_a_pass_takes_is_the_processors_time_and_not_how_busy_the_machine_is():
+    door = open_door(
+        lambda: open_workspace(read("import time\ndef f(x): time.sleep(0.1); return x"))
+    )
+    try:
+        recipe = Recipe((("call", ("name", "f"), [("in", "x")], {}),), (("slot", 0),))
+        assert door.seconds(recipe, {"x": 1.0}) < 0.05
+    finally:
+        door.close()
+
+
+def test_two_runs_say_the_same_whatever_the_order_of_a_set(tmp_path, monkeypatch):
+    path = tmp_path / "homework.py"
+    path.write_text(
+        "LETTERS = list(set('abcdefghijklmnop'))\n"
+        "def scale(x): return x * (2 + LETTERS.index('a'))\n"
+        "def scale_backward(dx): return dx * (3 + LETTERS.index('a'))\n"
+    )
+    texts = []
+    for seed in ("1", "2"):
+        monkeypatch.setenv("PYTHONHASHSEED", seed)
+        [report] = judge_all([path], Limits(), 1)
+        assert report.verdict == "disagree"
+        texts.append(str(report))
+    assert texts[0] == texts[1]
 
 
 def test_a_report_has_the_kind_and_the_line_of_each_row(tmp_path):
@@ -590,3 +618,122 @@ def sigmoid_prime(z):
 def test_a_loss_that_returns_gradients_without_names_is_judged(tmp_path, positive, verdict):
     report = judged(tmp_path, TRIPLET.format(positive=positive))
     assert (rows(report)["triplet_loss"], report.verdict) == (verdict, verdict)
+
+
+def test_a_layer_whose_name_has_norm_in_it_is_not_overlooked(tmp_path):
+    text = """
+    import numpy as np
+
+    def relu(z):
+        return np.maximum(z, 0)
+
+    def relu_backward(d, z):
+        return d * (z > 0)
+
+    def layer_norm_forward(x, weight):
+        rstd = 1 / np.sqrt((x**2).mean(axis=-1, keepdims=True))
+        return weight * x * rstd, (x, rstd, weight)
+
+    def layer_norm_backward(dout, cache):
+        x, rstd, weight = cache
+        return dout * weight * rstd, (dout * x * rstd).sum(0)
+    """
+    assert rows(judged(tmp_path, text)) == {
+        "relu_backward": "agree",
+        "layer_norm_backward": "disagree",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("layer_norm_backward", True),
+        ("average_pool_backward", True),
+        ("layer_norm_grad", False),
+        ("grad_norm", False),
+        ("clip_gradients", False),
+        ("update_grad", False),
+        ("average_gradients", False),
+    ],
+)
+def test_a_word_of_what_only_uses_gradients_hides_no_layer(name, found):
+    text = f"def {name}(dout, x):\n    dx = dout * x\n    return dx"
+    assert bool(discover(read(text))) is found
+
+
+ATTENTION = """
+    import numpy as np
+
+    def {forward}(q, k, v):
+        e = np.exp(q @ k.T)
+        return e / e.sum(axis=-1, keepdims=True) @ v
+
+    def attention_vjp(q, k, v, {cotangent}):
+        e = np.exp(q @ k.T)
+        p = e / e.sum(axis=-1, keepdims=True)
+        dp = {cotangent} @ v.T
+        ds = p * (dp - (dp * p).sum(axis=-1, keepdims=True))
+        return ds @ k, ds.T @ {query}, p.T @ {cotangent}
+"""
+
+
+@pytest.mark.parametrize("forward", ["attention", "attention_forward"])
+@pytest.mark.parametrize("cotangent", ["g", "ct", "cotangent"])
+@pytest.mark.parametrize(("query", "verdict"), [("q", "agree"), ("q * 2", "disagree")])
+def test_a_vjp_is_the_derivative_of_the_function_of_its_name(
+    tmp_path, forward, cotangent, query, verdict
+):
+    text = ATTENTION.format(forward=forward, cotangent=cotangent, query=query)
+    assert rows(judged(tmp_path, text)) == {"attention_vjp": verdict}
+
+
+OBJECT = """
+    import numpy as np
+
+    class Net:
+        def __init__(self, {arguments}):
+            self.W = {weights}
+
+        def forward(self, x):
+            self.x = x
+            return x @ self.W
+
+        def backward(self, dout):
+            self.dW = self.x.T @ dout
+            return dout @ self.W.T
+"""
+
+
+def test_an_object_that_wants_a_size_and_a_generator_is_made(tmp_path):
+    text = OBJECT.format(arguments="size, rng", weights="rng.standard_normal((size, size))")
+    assert rows(judged(tmp_path, text)) == {"Net.backward": "agree"}
+
+
+UNJUDGED = {
+    "no object of its class could be made (the last try: Net raised AttributeError": OBJECT.format(
+        arguments="config", weights="np.zeros((config.n, config.n))"
+    ),
+    "called with config 3, rng Generator(PCG64)); one that the file makes": OBJECT.format(
+        arguments="config, rng", weights="config.n"
+    ),
+    "warp_forward looks like its forward pass, but it was not found out": """
+    def warp_forward(kk, zz, table):
+        return zz @ table[kk]
+
+    def warp_backward(g, kk, zz, table):
+        return g * 2
+    """,
+    "no forward pass that belongs to it was found": """
+    def warp_backward(dout, cache):
+        x, w = cache
+        return dout @ w.T, x.T @ dout
+    """,
+}
+
+
+@pytest.mark.parametrize("says", UNJUDGED)
+def test_what_stood_in_the_way_of_a_pass_is_said_as_it_is(tmp_path, says):
+    [row] = judged(tmp_path, UNJUDGED[says]).functions
+    assert row.verdict == "undecided"
+    assert says in row.message
+    assert " at 0x" not in row.message

@@ -9,11 +9,16 @@ importing them takes a while.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import click
 
 AGREES, BAD_INPUT, INTERRUPTED, TERMINATED = 0, 2, 130, 143
 
@@ -71,13 +76,35 @@ def _status(arguments: list[str] | None) -> int:
         print(fault.format_message(), file=sys.stderr)
         return BAD_INPUT
     except click.ClickException as fault:
-        return _refuse(fault.format_message())
+        return _refuse(_in_our_words(fault))
     except click.Abort as fault:
         raise KeyboardInterrupt from fault
     except (ValueError, OSError) as fault:
         return _refuse(str(fault))
     except MemoryError as fault:
         return _refuse(f"not enough memory: {fault}")
+
+
+def _in_our_words(fault: click.ClickException) -> str:
+    """Return what click refuses as all else is refused: what it got, and what is expected."""
+    import click
+
+    says = fault.format_message()
+    if not isinstance(fault, click.BadParameter) or fault.param is None:
+        return says
+    name = max(fault.param.opts, key=len).lstrip("-")
+    for pattern, kinds in _REFUSALS.items():
+        if found := re.search(pattern, says):
+            got, expected = found.groups()
+            return f"{name}: got {got}, expected {kinds.get(expected, expected)}"
+    return says
+
+
+_REFUSALS: dict[str, dict[str, str]] = {
+    r": (\S+) is not a valid (float|integer)": {"float": "a number", "integer": "a whole number"},
+    r": (\S+) is not in the range (\S+)\.$": {},
+}
+"""What click says, with what it got and what it expects, and these in our words."""
 
 
 @contextmanager

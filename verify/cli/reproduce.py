@@ -39,6 +39,9 @@ def command(
 ) -> int:
     """Recompute the figures that are printed in the course documents: all, or those named.
 
+    They are named as the first column of the table names them. Those of the cats and of the
+    football field need the course's files, in the folder that BACKPROOF_DATA names.
+
     Exit status 0 if all that could be computed agree, 1 if any differs.
     """  # fmt: skip
     chosen = choose(figures)

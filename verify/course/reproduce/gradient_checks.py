@@ -64,6 +64,19 @@ def false_alarm(figure: Figure) -> Computed:
     )
 
 
+def check_of_line(figure: Figure) -> Computed:
+    """Check the derivative of J = theta x, a layer of one unit, by the course's rule."""
+    A, theta = np.full((1, 1), float(figure["x"])), np.full((1, 1), float(figure["theta"]))
+    zero, one = np.zeros((1, 1)), np.ones((1, 1))
+
+    def loss(W: Float[Array, "1 1"]) -> float:
+        return float(manual.linear(A, W, zero).item())
+
+    _, dtheta, _ = manual.linear_backward(one, A, theta)
+    difference = gradient_check(loss, dtheta, theta, epsilon=figure["epsilon"])
+    return Computed({"J": loss(theta), "dtheta": dtheta.item(), "difference": difference})
+
+
 def planted(figure: Figure) -> Computed:
     """Plant the course's two mistakes, and report what the three-way check finds."""
     import autodiff

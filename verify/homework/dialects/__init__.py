@@ -14,11 +14,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from verify.homework.dialects import cs231n, deep_learning_ai, layers, octave_course
+from verify.homework.dialects import (
+    attention,
+    cs231n,
+    deep_learning_ai,
+    layers,
+    octave_course,
+)
 
 Form = tuple[Any, ...]
 
-_COURSES = (cs231n, deep_learning_ai, layers, octave_course)
+_COURSES = (cs231n, deep_learning_ai, layers, octave_course, attention)
 
 ARGUMENTS: dict[str, tuple[dict[str, Form], ...]] = {}
 for _course in _COURSES:

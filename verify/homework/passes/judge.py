@@ -25,10 +25,11 @@ from verify.homework.passes.experiment import (
 )
 from verify.homework.passes.inputs import is_label
 from verify.homework.passes.measure import Measured, Measurement, Obstacle, is_summed, measure
-from verify.homework.passes.plans import Case, plans
+from verify.homework.passes.plans import Case, forwards, is_cost, plans
 from verify.homework.passes.verdicts import Outcome, relative_error, shaped, weigh
 from verify.homework.read.discover import Candidate, methods_of
 from verify.homework.read.extract import Extract
+from verify.homework.read.syntax import returned
 from verify.homework.read.usage import axes_of
 from verify.homework.report import AGREE, CRASHED, DISAGREE, UNDECIDED
 from verify.homework.run.door import Expression, Raised, Recipe
@@ -80,14 +81,10 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
             continue
         experiments = [stirred(experiment, seed) for experiment in planned]
         number += 1
-        share = max((deadline - time.monotonic()) / 4, 0.2)
         averages = experiments[0].weights in ("drawn", "fixed") or is_summed(
             case.door, experiments[0]
         )
-        outcomes = [
-            weigh(each, measure(case.door, each, share / len(experiments), seed), averages)
-            for each in experiments
-        ]
+        outcomes = [weigh(each, measure(case.door, each, seed), averages) for each in experiments]
         judged = [outcome for outcome in outcomes if outcome.judged]
         tier = experiments[0].tier
         if judged and all(outcome.agrees for outcome in judged):
@@ -106,7 +103,7 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
                 continue
             if judged[0].experiment.weights != "fixed":
                 again = redrawn(judged[0].experiment, seed + number)
-                other = weigh(again, measure(case.door, again, share, seed), averages)
+                other = weigh(again, measure(case.door, again, seed), averages)
                 if other.wrong and not partial:
                     wrong = [other]
                     break
@@ -115,7 +112,7 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
                 and candidate.owner is None
                 and (several := with_several(judged[0].experiment)) is not None
             ):
-                other = weigh(several, measure(case.door, several, share, seed), averages)
+                other = weigh(several, measure(case.door, several, seed), averages)
                 if other.wrong:
                     return _of_several(case, candidate, [other])
             tried.add(called)
@@ -154,10 +151,10 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
         return Verdict(candidate, CRASHED, crashed.says)
     if guessed is not None and not partial:
         # Where a loss is implied, one gradient that is right shows that it was guessed right.
-        share, implied = _wrongness(guessed)[0], guessed[0].experiment.implied is not None
+        share, known = _wrongness(guessed)[0], guessed[0].experiment.implied is not None
         findings = findings_of(case.found, case.door, candidate, guessed) if share < 1 else []
         explained = all(finding.right and finding.bug not in _RENAMED for finding in findings)
-        if share < 1 and (implied or (share < 0.5 and explained)):
+        if share < 1 and (known or (share < 0.5 and explained)):
             return Verdict(candidate, DISAGREE, "", findings)
         if start is not None:
             case.note(candidate, _UNKNOWN_LOSS.format(start[0]))
@@ -438,12 +435,37 @@ def _obstacle(
     notes = case.obstacles.get(name, [])
     raised = [note for note in notes if isinstance(note, Raised)]
     said = [note for note in notes if isinstance(note, str)]
+    unmade = case.unmade.get(candidate.owner or "")
+    forward = next((each.name for each in forwards(case.found, candidate)), None)
     if said:
-        return f"It was not judged: {said[0]}. {case.next_step}"
-    if raised:
-        furthest = max(raised, key=lambda r: (r.kind == "NameError", r.step, r.line or 0))
-        return (
-            "It was not judged: no inputs were found on which its forward pass runs (the furthest "
-            f"try: {furthest.sentence.rstrip('.')[:160]}). {case.next_step}"
+        says = said[0]
+    elif unmade is not None:
+        says = (
+            f"no object of its class could be made (the last try: {_short(unmade)}); one that the "
+            "file makes and calls by itself would be taken"
         )
-    return f"It was not judged: no forward pass that belongs to it was found. {case.next_step}"
+    elif forward is None and all(_is_own(note, candidate) for note in raised):
+        says = "no forward pass that belongs to it was found"
+    elif raised:
+        furthest = max(raised, key=lambda r: (r.kind == "NameError", r.step, r.line or 0))
+        says = (
+            "no inputs were found on which its forward pass runs (the furthest try: "
+            f"{_short(furthest)})"
+        )
+    else:
+        says = (
+            f"{forward} looks like its forward pass, but it was not found out with what "
+            f"{forward} and {candidate.function} are to be called"
+        )
+    return f"It was not judged: {says}. {case.next_step}"
+
+
+def _short(raised: Raised) -> str:
+    return raised.sentence.rstrip(".")[:160]
+
+
+def _is_own(raised: Raised, candidate: Candidate) -> bool:
+    """Say whether a pass raised itself, where it was tried as one that returns its loss too."""
+    names = returned(candidate.node) or []
+    has_loss = is_cost(candidate.function) or any(map(is_cost, names))
+    return not has_loss and raised.sentence.startswith(f"{candidate.function} ")

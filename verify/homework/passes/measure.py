@@ -9,7 +9,6 @@ bend or a curvature is seen, the step is cut.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,12 +27,12 @@ ROUNDING = 64.0
 """Units of rounding of the largest output that one evaluation may be off."""
 STEADY = 1e-3
 """A bar, over the size of the gradient, beyond which the step is cut."""
-MOST_ENTRIES = 96
-"""Entries of one tensor that are differenced; of larger ones a sample is."""
+ENTRIES = ((0.002, 96), (0.01, 48), (0.02, 12), (np.inf, 4))
+"""Of a forward pass that takes fewer seconds, how many entries of a tensor are differenced.
 
-
-QUICK, QUICK_ENTRIES, SLOW_ENTRIES = 0.01, 48, 4
-"""Of a forward pass that takes fewer seconds, how many entries are differenced at least."""
+Of larger tensors a sample is. The seconds are the processor's, so that what is said of a file does
+not depend on what else its machine does.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,23 +77,17 @@ class Obstacle:
     raised: Raised | None = None
 
 
-def measure(
-    door: Door, experiment: Experiment, seconds: float, seed: int
-) -> Measurement | Obstacle:
-    """Return what an experiment gives, in about this many seconds."""
+def measure(door: Door, experiment: Experiment, seed: int) -> Measurement | Obstacle:
+    """Return what an experiment gives."""
     rng = np.random.default_rng(seed)
     forward = Recipe(experiment.forward, experiment.outputs)
-    start = time.monotonic()
     answer = door.run(forward, experiment.given)
-    took = time.monotonic() - start
     if isinstance(answer, Raised):
         return Obstacle(answer.sentence, raised=answer)
     outputs = _arrays(answer)
     if outputs is None or not all(np.isfinite(output).all() for output in outputs):
         return Obstacle("its forward pass gives nothing finite for the inputs that were tried")
-    start = time.monotonic()
     again = _arrays(door.run(forward, experiment.given))
-    took = min(took, time.monotonic() - start)  # of two, so that one pause does not count
     if again is None or any(not np.array_equal(a, b) for a, b in zip(outputs, again, strict=False)):
         return Obstacle("its forward pass gives another result at each call")
     cotangents = (
@@ -109,11 +102,11 @@ def measure(
             return gradients
         found.append(gradients)
     single = all(_is_single(output) for output in outputs)
-    budget = seconds / max(took, 1e-4) / max(len(experiment.gradients), 1)
-    least = QUICK_ENTRIES if took < QUICK else SLOW_ENTRIES
+    took = door.seconds(forward, experiment.given)
+    most = next(count for bound, count in ENTRIES if took < bound)
     tensors = tuple(
         _measured(door, experiment, gradient, [each[i] for each in found], outputs, cotangents,
-                  single, int(budget), least, rng)
+                  single, most, rng)
         for i, gradient in enumerate(experiment.gradients)
     )  # fmt: skip
     return Measurement(tensors, tuple(cotangents), tuple(outputs), single)
@@ -199,12 +192,11 @@ def _measured(
     outputs: Sequence[np.ndarray],
     cotangents: Sequence[Sequence[np.ndarray]],
     single: bool,
-    budget: int,
-    least: int,
+    most: int,
     rng: np.random.Generator,
 ) -> Measured:
     value = np.asarray(experiment.given[gradient.of], float)
-    count = max(min(value.size, MOST_ENTRIES, budget // 4), min(value.size, least))
+    count = min(value.size, most)
     index = np.sort(rng.permutation(value.size)[:count])
     weights = np.array([np.concatenate([c.ravel() for c in each]) for each in cotangents])
     recipe = Recipe(experiment.forward, experiment.outputs)
@@ -217,7 +209,7 @@ def _measured(
     for step in SINGLE_STEPS if single else STEPS:
         if not open_.size:
             break
-        rows = _rows(door, recipe, experiment.given, gradient.of, value, index[open_], step)
+        rows = _rows(door, recipe, experiment.given, gradient.of, index[open_], step)
         if rows is None:
             break
         values, bars = _differences(rows @ weights.T, base, step, noise)
@@ -249,17 +241,11 @@ def _rows(
     recipe: Recipe,
     given: Mapping[str, Any],
     name: str,
-    value: np.ndarray,
     index: np.ndarray,
     step: float,
 ) -> np.ndarray | None:
     """Return the outputs at ± h and ± 2h of each entry: (entries, 4, outputs)."""
-    moves = []
-    for i in index:
-        for factor in (1, -1, 2, -2):
-            delta = np.zeros(value.shape, np.asarray(given[name]).dtype)
-            delta.flat[i] = factor * step
-            moves.append((name, delta))
+    moves = [(name, int(i), factor * step) for i in index for factor in (1, -1, 2, -2)]
     rows = door.sweep(recipe, given, moves, seconds=60.0)
     if rows.shape[0] != len(moves):
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -61,8 +61,16 @@ class Side:
         return ("name", name) if self.owner is None else ("at", ("slot", 0), name)
 
 
-def sides(found: Extract, door: Door, owner: str | None) -> Iterator[Side]:
-    """Yield the objects of a class that can be made, the likeliest first; or the file itself."""
+def sides(
+    found: Extract,
+    door: Door,
+    owner: str | None,
+    failed: Callable[[Raised], None] = lambda raised: None,
+) -> Iterator[Side]:
+    """Yield the objects of a class that can be made, the likeliest first; or the file itself.
+
+    `failed` is told of each attempt to make one that raised.
+    """
     if owner is None:
         yield Side()
         return
@@ -84,7 +92,7 @@ def sides(found: Extract, door: Door, owner: str | None) -> Iterator[Side]:
             said = repr((arguments, {name: np.shape(value) for name, value in given.items()}))
             if said not in seen:
                 seen.add(said)
-                side = _made(door, owner, methods, arguments, given)
+                side = _made(door, owner, methods, arguments, given, failed)
                 kept = penalty if _REGULARISER.search(" ".join(settings)) else None
                 if side is not None:
                     made.append(replace(side, sure=sure, settings=settings, penalty=kept))
@@ -111,11 +119,13 @@ def _made(
     methods: Mapping[str, ast.FunctionDef],
     arguments: Mapping[str, Expression],
     given: Mapping[str, Any],
+    failed: Callable[[Raised], None],
 ) -> Side | None:
     """Return an object with parameters that are drawn anew, or None where it cannot be made."""
     made: Step = ("call", ("name", owner), [], arguments)
     answer = door.run(Recipe((made,), (("vars", ("slot", 0)),)), given)
     if isinstance(answer, Raised):
+        failed(answer)
         return None
     rng = np.random.default_rng(17)
     steps: list[Step] = [made]
@@ -138,7 +148,7 @@ def _initialised(
         if not _INITIALISES.search(name) or name == "__init__":
             continue
         arguments = {
-            argument: ("value", _values(argument, default, _SIZES[0])[0])
+            argument: _expression(_values(argument, default, _SIZES[0])[0])
             for argument, default in parameters(node, True)
             if not default
         }
@@ -238,6 +248,7 @@ _KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("keep", re.compile(r"keep\w*|dropout\w*|p|prob|rate|drop\w*|ratio")),
     ("rate", re.compile(r"lr|learning_?rate|alpha|eta|step_size")),
     ("seed", re.compile(r"\w*seed|random_state")),
+    ("generator", re.compile(r"\w*rng|generator")),
     ("scale", re.compile(r"weight_(?:scale|init_std)|std|scale|init_std")),
 )  # fmt: skip
 
@@ -248,6 +259,7 @@ _DATA = {
 }
 """The examples and their labels, of a network that is made with both."""
 
+GENERATOR: Expression = ("generator", 3)
 
 Constructor = tuple[dict[str, Expression], dict[str, Any], dict[str, Any]]
 """A constructor's arguments, the arrays among them, and the settings among them."""
@@ -304,8 +316,12 @@ def _constructor(chosen: Sequence[tuple[str, Any]], settings: dict[str, Any]) ->
             given[name] = draw(option[1], rng)
             arguments[name] = ("in", name)
         elif option is not None:
-            arguments[name] = ("value", option)
+            arguments[name] = _expression(option)
     return arguments, given, settings
+
+
+def _expression(option: Any) -> Expression:
+    return GENERATOR if option == GENERATOR else ("value", option)
 
 
 def _values(name: str, default: bool, sizes: Mapping[str, Any]) -> Sequence[Any]:
@@ -336,6 +352,8 @@ def _values(name: str, default: bool, sizes: Mapping[str, Any]) -> Sequence[Any]
         return [None] if default else [0.1]
     if kind == "seed":
         return [3]
+    if kind == "generator":
+        return [None] if default else [GENERATOR]
     if kind == "scale":
         return [0.5]
     return [None] if default else [3]

@@ -30,6 +30,7 @@ from verify.homework.passes.objects import Side, parameters_in, sides
 from verify.homework.passes.recordings import arguments_of, globals_of, side_of
 from verify.homework.passes.repair import STATEMENTS, Source, target_of
 from verify.homework.read.discover import (
+    BACK,
     Candidate,
     is_gradient,
     is_hinted,
@@ -55,6 +56,8 @@ class Case:
     found: Extract
     door: Door
     obstacles: dict[str, list[Raised | str]] = field(default_factory=dict)
+    unmade: dict[str, Raised] = field(default_factory=dict)
+    """The classes of which no object could be made, and what was raised last."""
     calls: dict[str, dict[str, Any]] | None = None
     """The file's own calls, by the qualified name of the function, once they were recorded."""
     ran: set[str] = field(default_factory=set)
@@ -101,16 +104,27 @@ def plans(case: Case, candidate: Candidate) -> Iterator[list[Experiment]]:
     """Yield the ways to judge a candidate, the likeliest first: the experiments of each."""
     if case.observed:
         yield from _of_recorded(case, candidate)
-    for side in sides(case.found, case.door, candidate.owner):
+    for side in _sides(case, candidate.owner):
         others = (
             methods_of(case.found, candidate.owner) if candidate.owner else (case.found.functions)
         )
         if is_hinted(candidate.function, others):
-            for forward in _forwards(case.found, candidate):
+            for forward in forwards(case.found, candidate):
                 yield from _of_pair(case, candidate, side, forward, None)
         yield from _of_loss_and_gradient(case, candidate, side, None)
     if not case.observed:
         yield from _of_recorded(case, candidate)
+
+
+def _sides(case: Case, owner: str | None) -> Iterator[Side]:
+    """Yield the objects of a class that can be made, and note where there are none."""
+    raised: list[Raised] = []
+    made = 0
+    for side in sides(case.found, case.door, owner, raised.append):
+        made += 1
+        yield side
+    if owner is not None and raised and not made:
+        case.unmade[owner] = raised[-1]
 
 
 def _of_recorded(case: Case, candidate: Candidate) -> Iterator[list[Experiment]]:
@@ -127,7 +141,7 @@ def _of_recorded(case: Case, candidate: Candidate) -> Iterator[list[Experiment]]
     if own is not None:
         known = _completed(case, own, candidate.node, candidate.owner)
         yield from _of_loss_and_gradient(case, candidate, side, known)
-    for forward in _forwards(case.found, candidate):
+    for forward in forwards(case.found, candidate):
         qualified = f"{candidate.owner}.{forward.name}" if candidate.owner else forward.name
         call = case.recorded(qualified)
         if call is None:
@@ -157,7 +171,7 @@ def _completed(
         yield from argument_sets(case.found, node, owner is not None, "", arguments)
 
 
-def _forwards(found: Extract, candidate: Candidate) -> list[Forward]:
+def forwards(found: Extract, candidate: Candidate) -> list[Forward]:
     """Return the functions whose derivative a candidate may be, the likeliest first."""
     others = found.functions if candidate.owner is None else methods_of(found, candidate.owner)
     own = stem(candidate.function)
@@ -411,11 +425,10 @@ class _Binding:
 
 _COTANGENT = re.compile(
     r"d_?[A-Z]\w*|d(?!iff|im|ist|at|ep|en|rop|ef|ay|ic|tyl|iv|ec|elay)\w{1,10}|\w*grad\w*|g|delta\w*|upstream\w*|\w*_?err(?:or)?\w*|top_?diff|out_?grad\w*|"
-    r"\w*nabla\w*|eta|gy|chain\w*|loss_?wrt\w*|back\w*|next_\w+|acc\w*|output_gradient|dJ\w*"
+    r"\w*nabla\w*|eta|gy|ct|\w*cotangent\w*|chain\w*|loss_?wrt\w*|back\w*|next_\w+|acc\w*|output_gradient|dJ\w*"
 )
 
 
-_BACK = frozenset("back backward backwards backprop bprop bwd backpropagation vjp".split())
 _DATA = re.compile(
     r"x|X|y|Y|t|inputs?|labels?|targets?|data|parameters|params|X_\w+|Y_\w+|y_true|"
     r"cache\w*|W\d?|b\d?|w\d?"
@@ -444,7 +457,7 @@ def _bindings(candidate: Candidate, forward: Forward, ready: _Ready) -> Iterator
         cotangent = _COTANGENT.fullmatch(name) is not None and name not in arguments.expressions
         if any(entry[1][0] == "cotangent" for one in options for entry in one[:1]):
             cotangent = cotangent and any(key_of(name) == key_of(leaf.label) for leaf in outputs)
-        backward = bool(_BACK & set(name_parts(candidate.function)))
+        backward = bool(BACK & set(name_parts(candidate.function)))
         alone = len(required) == 1 and place == 0 and has_output_array and backward
         alone = alone and name not in names[1:]  # what goes with the output: its cache
         maybe = len(required) == 1 and place == 0 and has_output_array and not backward
@@ -978,10 +991,11 @@ def _has_its_loss(case: Case, candidate: Candidate, raised: Raised, experiment: 
     if not names or not names[0] or raised.kind in ("NameError", "AttributeError"):
         return False
     for place, part in enumerate(ast.walk(candidate.node)):
+        if not isinstance(part, STATEMENTS) or part.lineno != raised.line:
+            continue
         holder = ast.unparse(getattr(part, "target", None) or getattr(part, "targets", [part])[0])
         makes = isinstance(part, ast.Return) or is_gradient(target_of(part))
-        makes |= "grad" in holder or re.fullmatch(r"d\d", holder) is not None
-        if isinstance(part, STATEMENTS) and part.lineno == raised.line and makes:
+        if makes or "grad" in holder or re.fullmatch(r"d\d", holder):
             loss = ast.Return(ast.Name(names[0], ast.Load()))
             text = Source(candidate.node).replaced(place, loss)
             define: Step = ("define", candidate.owner, candidate.function, text)

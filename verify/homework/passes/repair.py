@@ -13,6 +13,7 @@ import copy
 import itertools
 import re
 import time
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -81,8 +82,9 @@ def repairs(
     )
     left = {w.tensor.gradient.label for o in wrong for w in o.wrong}
     made: list[Edit] = []
+    contexts = _contexts(found, door, candidate, first)
     for whole in (True, False):
-        edits = _distinct(_edits(found, door, candidate, first), left if whole else set())
+        edits = _distinct(_edits(contexts, frozenset(left) if whole else frozenset()))
         while left and time.monotonic() < deadline and (some := list(islice(edits, BATCH))):
             for edit, mends in zip(some, _mending(door, some, first, 0), strict=True):
                 if mends and edit.mends & left and _mends(door, edit, [first, *others]):
@@ -95,11 +97,11 @@ BATCH = 24
 """Changes that are tried in one message."""
 
 
-def _distinct(edits: Iterable[Edit], mending: set[str]) -> Iterator[Edit]:
-    """Yield each change once, of those that reach all of the gradients that are to be mended."""
+def _distinct(edits: Iterable[Edit]) -> Iterator[Edit]:
+    """Yield each change once."""
     seen: set[str] = set()
     for edit in edits:
-        if edit.text not in seen and edit.mends >= mending:
+        if edit.text not in seen:
             seen.add(edit.text)
             yield edit
 
@@ -222,10 +224,10 @@ def _same(one: Any, other: Any) -> bool:
 # The changes.
 
 
-def _edits(found: Extract, door: Door, candidate: Candidate, outcome: Outcome) -> Iterator[Edit]:
-    """Yield changes of a pass and of the functions that it calls, the likeliest first.
+def _contexts(found: Extract, door: Door, candidate: Candidate, outcome: Outcome) -> list[_Context]:
+    """Return a pass and the functions that it calls, with what is known of their parts.
 
-    Only what reaches wrong gradients alone is changed.
+    Only what reaches wrong gradients alone may be changed.
     """
     everything = frozenset(gradient.label for gradient in outcome.experiment.gradients)
     wrong = frozenset(each.tensor.gradient.label for each in outcome.wrong)
@@ -253,17 +255,23 @@ def _edits(found: Extract, door: Door, candidate: Candidate, outcome: Outcome) -
             frozenset(possible),
             Source(node),
             _shapes(door, outcome, node),
+            defaultdict(lambda: everything, within),
         )
-        contexts.append((context, within))
+        contexts.append(context)
+    return contexts
+
+
+def _edits(contexts: Sequence[_Context], mending: frozenset[str]) -> Iterator[Edit]:
+    """Yield the changes that reach all of some gradients, the likeliest first."""
     for make in _MAKERS:
-        for context, within in contexts:
-            node = context.node
+        for context in contexts:
             for change in make(context):
-                text = context.text.replaced(change.place, change.new)
+                mends = context.reach[id(change.old)]
+                text = context.text.replaced(change.place, change.new) if mends >= mending else ""
                 if text:
                     yield Edit(
                         change.bug, change.line, change.target, change.old, change.new, text,
-                        node.name, context.owner, within.get(id(change.old), everything),
+                        context.node.name, context.owner, mends,
                     )  # fmt: skip
 
 
@@ -361,6 +369,8 @@ class _Context:
     text: Source
     shapes: Mapping[str, tuple[int, ...]]
     """The shapes of what the function names, where it returns."""
+    reach: Mapping[int, frozenset[str]]
+    """The gradients that a node reaches, by its id; all where that is not known."""
 
     def shape(self, node: ast.AST | None) -> tuple[int, ...] | None:
         """Return the shape of a name, an attribute or an item, None if it is not known."""

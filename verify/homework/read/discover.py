@@ -23,6 +23,8 @@ HINTS = frozenset(
     """back backward backwards backprop backpropagate backpropagation bprop bwd grad grads gradient
     gradients deriv derivative derivatives prime delta deltas vjp""".split()
 )
+BACK = frozenset("back backward backwards backprop bprop bwd backpropagation vjp".split())
+"""Those of the hints that only a backward pass has."""
 _NO_PASS = frozenset(
     """clip clipping check checks checking checker descent ascent numerical numeric numerically num
     approx estimate estimated finite plot test tests update updates apply zero print show norm norms
@@ -31,12 +33,14 @@ _NO_PASS = frozenset(
     vectors dictionary dict compare momentum adam adagrad rmsprop sgd public fit train
     training minimize accumulate average reset set vanishing exploding penalty""".split()
 )
+_LAYERS = frozenset({"norm", "average", "penalty"})
+"""Words of these that are in the names of layers too: layer_norm_backward, average_pool_grad."""
 _ACCESSORS = frozenset({"property", "setter", "deleter"})
 _STRONG = HINTS - {"deriv", "derivative", "derivatives", "prime", "delta", "deltas"}
 _CHECKS = re.compile(r"(?:grad|gradients?)_?check|check_?(?:grad|gradients?)(?![a-z])", re.I)
 _STEM = re.compile(
     r"_?(?:forward|fwd|fprop|backward|backwards|backprop|bprop|bwd|back|derivative|deriv|prime|"
-    r"gradients?|grads?)(?![a-z])",
+    r"gradients?|grads?|vjp)(?![a-z])",
     re.I,
 )
 _GRADIENT = re.compile(
@@ -167,7 +171,7 @@ def _candidate(
     if owner is not None and name == "backward" and any(map(is_operator, others.values())):
         return None  # it goes through the operators in order, and has no derivative of its own
     parts = set(name_parts(name))
-    if parts & _NO_PASS:
+    if parts & _NO_PASS and not _is_of_a_layer(name, others):
         inside = len(_kept(node, _SURE)) >= 2 and bool(parts & {"train", "training", "fit"})
         return Candidate(qualified, name, owner, BACKWARD, node, True) if inside else None
     returned, kept = _returned(node), _kept(node, _GRADIENT)
@@ -187,6 +191,20 @@ def _candidate(
         # The gradients are in a dict or an object that it returns, or they do not leave it.
         return Candidate(qualified, name, owner, BACKWARD, node, not _lets_out(node))
     return None
+
+
+def _is_of_a_layer(name: str, others: Mapping[str, ast.FunctionDef]) -> bool:
+    """Say whether a name is that of a layer or of a forward pass, and then says backward.
+
+    layer_norm_backward is, and gradient_norm and update_backward are not.
+    """
+    words = name_parts(name)
+    place = max((i for i, word in enumerate(words) if word in HINTS), default=0)
+    layer = words[:place]
+    forward = any(stem(other) == "_".join(layer) for other in others if other != name)
+    plain = bool(layer) and not set(layer) & (_NO_PASS - _LAYERS)
+    backward = bool(layer) and words[place] in BACK
+    return (plain and (backward or forward)) or (backward and forward)
 
 
 def is_operator(node: ast.FunctionDef) -> bool:

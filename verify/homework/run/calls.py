@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -145,7 +146,7 @@ def _described(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     try:
-        return repr(value)
+        return re.sub(r" at 0x[0-9A-Fa-f]+", "", repr(value))
     except BaseException:
         return f"a {type(value).__name__}"
 
@@ -171,9 +172,11 @@ def _places(workspace: Workspace, fault: BaseException) -> list[Place]:
     found = workspace.extract
     cells = {found.label(statement.cell): statement.cell for statement in found.statements}
     return [
-        Place(cells[frame.filename], frame.lineno, frame.name)
-        for frame in traceback.extract_tb(fault.__traceback__)
-        if frame.filename in cells and frame.lineno is not None
+        Place(cells[code.co_filename], line, code.co_name)
+        for code, line in (
+            (frame.f_code, line) for frame, line in traceback.walk_tb(fault.__traceback__)
+        )
+        if code.co_filename in cells and line is not None
     ]
 
 

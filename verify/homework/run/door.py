@@ -15,6 +15,7 @@ global names as they were.
                 ("at", expression, key)  an item of a sequence or a dict, or an attribute
                 ("tuple", [...])  ("list", [...])  ("dict", [[key, expression], ...])
                 ("vars", expression)  the attributes of an object, as a dict
+                ("generator", seed)  a new generator of random numbers
                 ("softmax", expression)  of the rows of an array
                 ("step", before, after, rate)  along which an array moved: (before - after) / rate
                 ("bare", class)  an object of a class, made without its constructor
@@ -26,6 +27,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import os
 import select
 import signal
@@ -33,7 +35,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -45,6 +47,9 @@ from verify.homework.run.wire import WireError, receive, send
 
 PATIENCE = 5.0
 """Seconds beyond its own time that a recording may take to answer."""
+
+TIMED = 3
+"""How often a recipe is run to see how long it takes."""
 
 Expression = tuple[Any, ...]
 Step = tuple[Any, ...]
@@ -105,6 +110,10 @@ class Door:
         answer = self._ask("run", recipe=recipe, given=given)
         return Raised(*answer["raised"]) if "raised" in answer else tuple(answer["results"])
 
+    def seconds(self, recipe: Recipe, given: Arrays) -> float:
+        """Return for how long the processor runs a recipe, the least of a few times."""
+        return float(self._ask("seconds", recipe=recipe, given=given)["seconds"])
+
     def lines(self, recipe: Recipe, given: Arrays) -> set[tuple[int | None, int]]:
         """Return the lines of the file, each with its cell, that run in a recipe."""
         return {
@@ -129,19 +138,22 @@ class Door:
         self,
         recipe: Recipe,
         given: Arrays,
-        moves: Sequence[tuple[str, np.ndarray]],
+        moves: Sequence[tuple[str, int, float]],
         seconds: float,
     ) -> np.ndarray:
-        """Return a row of numbers for each move: what is wanted, with one array moved by it.
+        """Return a row of numbers for each move: what is wanted, with one entry of an array moved.
 
+        A move is the array's name, the entry's flat index, and by how much it is moved.
         A move that raises or that gives another number of numbers is a row of nan; fewer rows
         come back where the time is up.
         """
-        names = [name for name, _ in moves]
-        moved = [delta for _, delta in moves]
+        names = [name for name, _, _ in moves]
+        entries = np.array([entry for _, entry, _ in moves], int)
+        steps = np.array([step for _, _, step in moves], float)
         rows = self._ask(
-            "sweep", recipe=recipe, given=given, names=names, moved=moved, seconds=seconds
-        )["rows"]
+            "sweep", recipe=recipe, given=given, names=names, entries=entries, steps=steps,
+            seconds=seconds,
+        )["rows"]  # fmt: skip
         return np.asarray(rows, float)
 
     def about(self) -> dict[str, Any]:
@@ -279,6 +291,16 @@ def _answer_run(workspace: Workspace, question: Mapping[str, Any]) -> dict[str, 
         return {"raised": fault.raised}
 
 
+def _answer_seconds(workspace: Workspace, question: Mapping[str, Any]) -> dict[str, Any]:
+    def taken() -> float:
+        start = time.process_time()
+        with contextlib.suppress(_StepError):
+            _Run(workspace, question["given"]).results(Recipe(*question["recipe"]))
+        return time.process_time() - start
+
+    return {"seconds": min(taken() for _ in range(TIMED))}
+
+
 def _answer_with_each(workspace: Workspace, question: Mapping[str, Any]) -> dict[str, Any]:
     recipe, found = Recipe(*question["recipe"]), list[list[Any] | None]()
     for definition in question["definitions"]:
@@ -338,16 +360,18 @@ def _observed(
 
 def _answer_sweep(workspace: Workspace, question: Mapping[str, Any]) -> dict[str, Any]:
     recipe, given = Recipe(*question["recipe"]), question["given"]
-    names, moved = question["names"], question["moved"]
+    moves = zip(question["names"], question["entries"], question["steps"], strict=True)
     deadline = time.monotonic() + float(question["seconds"])
     rows: list[np.ndarray] = []
     try:
         width = _numbers(_Run(workspace, given).results(recipe)).size
     except _StepError:
         return {"rows": np.zeros((0, 0))}
-    for name, delta in zip(names, moved, strict=True):
+    for name, entry, step in moves:
         if time.monotonic() > deadline:
             break
+        delta = np.zeros_like(given[name])
+        delta.flat[entry] = step
         try:
             at = {**given, name: given[name] + delta}
             row = _numbers(_Run(workspace, at).results(recipe))
@@ -424,7 +448,7 @@ class _Run:
 
     def _define(self, owner: str | None, name: str, source: str) -> None:
         names, made = self.workspace.names, dict[str, Any]()
-        exec(compile(source, "<another definition>", "exec", dont_inherit=True), names, made)
+        exec(_compiled(source), names, made)
         if owner is None:
             names[name] = made[name]
             return
@@ -450,6 +474,8 @@ class _Run:
             return [self._value(item) for item in rest[0]]
         if kind == "dict":
             return {key: self._value(item) for key, item in rest[0]}
+        if kind == "generator":
+            return np.random.default_rng(rest[0])
         if kind == "softmax":
             scores = np.exp(self._value(rest[0]))
             return scores / scores.sum(axis=-1, keepdims=True)
@@ -466,6 +492,12 @@ class _Run:
         if kind == "vars":
             return _attributes(self._value(rest[0]))
         raise WireError(f"no expression is called {kind}")
+
+
+@functools.lru_cache(maxsize=4096)
+def _compiled(source: str) -> CodeType:
+    """Return the code of a definition, which is tried in several settings."""
+    return compile(source, "<another definition>", "exec", dont_inherit=True)
 
 
 def _part(holder: Any, key: Any) -> Any:
@@ -521,6 +553,7 @@ def _shown(function: Sequence[Any]) -> str:
 _ANSWERS: dict[str, Callable[[Workspace, Mapping[str, Any]], dict[str, Any]]] = {
     "about": _about,
     "run": _answer_run,
+    "seconds": _answer_seconds,
     "with_each": _answer_with_each,
     "lines": _answer_lines,
     "shapes": _answer_shapes,

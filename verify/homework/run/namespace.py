@@ -65,16 +65,20 @@ class ObservedRandom:
         self.draws: list[np.ndarray] = []
         self.library = types.ModuleType("random")
         self._state = np.random.RandomState()
+        self._python = random.Random()
+        self._functions = {
+            name: getattr(self._python, name)
+            for name in dir(self._python)
+            if not name.startswith("_")
+        }
         self.restart()
 
     def restart(self) -> None:
         """Start again, so that every call of a function gets the same random numbers."""
         self.draws.clear()
         self._state.seed(_SEED)
-        python = random.Random(_SEED)
-        self.library.__dict__.update(
-            {name: getattr(python, name) for name in dir(python) if not name.startswith("_")}
-        )
+        self._python.seed(_SEED)
+        self.library.__dict__.update(self._functions)
 
     def __getattr__(self, name: str) -> Any:
         if name == "default_rng":

@@ -7,6 +7,7 @@ and hands on answers. A supervisor, one a file, watches. A worker, one a file, j
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -97,6 +98,8 @@ def _import_everything() -> None:
     for name in ("jax.numpy", "scipy.special"):
         importlib.import_module(name)
     one_blas_thread()
+    gc.collect()
+    gc.freeze()  # a collection in a worker would touch, and so copy, everything that is imported
 
 
 @dataclass

@@ -131,7 +131,8 @@ class NumpyModule(types.ModuleType):
         if name not in np.__dict__ and name in LEGACY:
             self.legacy.add(f"np.{name}")
             return LEGACY[name]
-        return getattr(np, name)
+        value = self.__dict__[name] = getattr(np, name)  # the next time it is found without this
+        return value
 
 
 def special_module() -> Hollow:
