@@ -97,15 +97,16 @@ def _factors(product: ast.expr) -> Iterator[ast.expr]:
             yield product
 
 
-_RATES = frozenset("lr alpha eta rate learning_rate learningrate learn_rate step_size".split())
+RATES = frozenset("lr alpha eta rate learning_rate learningrate learn_rate step_size".split())
+"""What a learning rate is called, in lower case."""
 
 
 def _is_rate(factor: ast.expr, arguments: Collection[str]) -> bool:
     match factor:
         case ast.Name(name):
-            return name in arguments and name.lower() in _RATES
+            return name in arguments and name.lower() in RATES
         case ast.Attribute(ast.Name("self"), name):
-            return name.lower() in _RATES
+            return name.lower() in RATES
     return False
 
 

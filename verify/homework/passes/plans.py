@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from verify.homework.passes.descent import RATE, descents, stepped
+from verify.homework.passes.descent import RATE, RATES, descents, stepped
 from verify.homework.passes.experiment import (
     Experiment,
     Gradient,
@@ -447,8 +447,8 @@ def _bindings(candidate: Candidate, forward: Forward, ready: _Ready) -> Iterator
     rates = {descent.argument for descent in descents(candidate.node).values()}
     used = {part.id for part in ast.walk(candidate.node) if isinstance(part, ast.Name)}
     for place, (name, default) in enumerate(own):
-        idle = name in rates or (name not in used and len(own) > 1)
-        if idle and name not in arguments.expressions:
+        is_rate = name in rates or (name not in used and name.lower() in RATES)
+        if is_rate and name not in arguments.expressions:
             options.append([(name, ("named", ("value", RATE)))])
             continue
         found: list[tuple[str, Any]] = _options(
