@@ -1,5 +1,6 @@
 """The fence: its modes, what is said where a wall is missing, and the private copies behind it."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -109,10 +110,17 @@ def test_what_lies_above_is_copied_from_its_own_folder_or_its_package_alone(tmp_
     assert copied == ["alice/homework.py", "helper.py", "nets/__init__.py", "nets/base.py"]
 
 
-def test_folders_that_are_no_packages_belong_together_where_a_file_above_imports_both(tmp_path):
+@pytest.mark.parametrize("root", ["main.py", "main.ipynb"])
+def test_folders_that_are_no_packages_belong_together_where_a_file_above_imports_both(
+    tmp_path, root
+):
+    text = "from layers.dense import Dense\nimport utilities.start\n"
+    cells = [{"cell_type": "code", "source": text.splitlines(keepends=True)}]
+    (tmp_path / root).write_text(
+        text if root == "main.py" else json.dumps({"cells": cells}, indent=1)
+    )
     for folder in ("layers", "utilities", "alice"):
         (tmp_path / folder).mkdir()
-    (tmp_path / "main.py").write_text("from layers.dense import Dense\nimport utilities.start\n")
     (tmp_path / "utilities" / "start.py").write_text("")
     for name in ("layers/dense.py", "alice/homework.py"):
         (tmp_path / name).write_text("from utilities.start import normal\nimport alice.homework\n")

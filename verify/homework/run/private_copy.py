@@ -89,5 +89,6 @@ def _may_enter(root: Path, name: str, importer: Path) -> bool:
     if root.joinpath(name, "__init__.py").is_file():
         return True
     own = importer.relative_to(root).parts[0]
-    imported = {parts[0] for source in root.glob("*.py") for parts in _named(source.read_bytes())}
+    files = (*root.glob("*.py"), *root.glob("*.ipynb"))
+    imported = {parts[0] for source in files for parts in _named(source.read_bytes())}
     return {own, name} <= imported
