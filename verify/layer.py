@@ -18,7 +18,7 @@ import numpy as np
 from verify.door import door
 from verify.evidence.claims import Claims
 from verify.evidence.differences.central import Params, copy
-from verify.evidence.forms import ABSENT, laid_out, layouts_of
+from verify.evidence.forms import ABSENT, LAYOUTS, laid_out, layouts_of
 from verify.evidence.trees import (
     Tree,
     as_array,
@@ -287,7 +287,7 @@ def _claims(
         native = all(arrays[k].dtype == x.dtype for k, x in layer.tree.arrays.items())
         every = _shaped(outputs, cotangent, silent)
         every = outputs.native(every) if native else copy(every)
-        own = outputs.build(every, partial(laid_out, form))
+        own = outputs.build(every, partial(laid_out, form) if form in LAYOUTS else None)
         gradients = layer.gradients(arrays, _without_zeros(own) if form == ABSENT else own)
         wanted = {
             name: layer.zeros(name, arrays) if gradient is None else gradient

@@ -40,16 +40,16 @@ def _expanded(array: np.ndarray) -> np.ndarray:
 
 
 _LAID_OUT: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
+    PLAIN: lambda array: array,
     "strided": _strided,
     "transposed": _transposed,
     "expanded": _expanded,
 }
 
 
-def laid_out(form: str, array: np.ndarray) -> np.ndarray:
-    """Return an array of the same values in the memory of a form."""
-    lay = _LAID_OUT.get(form)
-    return lay(array) if lay and array.size > 1 else array
+def laid_out(layout: str, array: np.ndarray) -> np.ndarray:
+    """Return an array of the same values in the memory of a layout."""
+    return _LAID_OUT[layout](array) if array.size > 1 else array
 
 
 def layouts_of(shapes: Sequence[tuple[int, ...]]) -> list[str]:

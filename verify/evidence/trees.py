@@ -59,10 +59,9 @@ class Tree:
         """
         import jax
 
-        built = dict(self.leaves)
-        for name, array in arrays.items():
-            whole = self._whole(name, array)
-            built[name] = _like(built[name], lay(whole) if lay else whole)
+        if lay or not self._of_numpy:
+            arrays = {name: self._made(name, array, lay) for name, array in arrays.items()}
+        built = {**self.leaves, **arrays}
         if self._flat:
             return {name: built[name] for name in self.original}
         values = [*built.values()]
@@ -103,6 +102,18 @@ class Tree:
     def dtypes(self) -> list[str]:
         """The dtypes of the floating leaves, each once."""
         return sorted({str(_dtype(self.leaves[name])) for name in self.arrays})
+
+    @cached_property
+    def _of_numpy(self) -> bool:
+        """Whether every array is its leaf: real, and of NumPy."""
+        leaves = [self.leaves[name] for name in self.arrays]
+        return not self.complex and all(isinstance(leaf, np.ndarray) for leaf in leaves)
+
+    def _made(
+        self, name: str, array: np.ndarray, lay: Callable[[np.ndarray], np.ndarray] | None
+    ) -> Any:
+        whole = self._whole(name, array)
+        return _like(self.leaves[name], lay(whole) if lay else whole)
 
     def _whole(self, name: str, leaf: Any) -> Any:
         return _joined(leaf) if name in self.complex else leaf
