@@ -737,3 +737,30 @@ def test_what_stood_in_the_way_of_a_pass_is_said_as_it_is(tmp_path, says):
     assert row.verdict == "undecided"
     assert says in row.message
     assert " at 0x" not in row.message
+
+
+def test_a_gradient_that_no_input_was_found_for_is_not_cleared_with_the_others(tmp_path):
+    text = """
+    def product_forward(u, v):
+        return u * v
+
+    def product_backward(dout, u, v):
+        du, dsecond = dout * v, dout * v
+        return du, dsecond
+    """
+    [row] = judged(tmp_path, text).functions
+    assert row.verdict != "agree"
+
+
+@pytest.mark.parametrize("suffix", ["_tmp", "_temp", "_new"])
+@pytest.mark.parametrize(("db", "verdict"), [("dout", "agree"), ("2 * dout", "disagree")])
+def test_a_gradient_may_be_called_new_or_temporary(tmp_path, suffix, db, verdict):
+    text = f"""
+    def affine_forward(x, w, b):
+        return x * w + b
+
+    def affine_backward(dout, x, w, b):
+        dx{suffix}, dw{suffix}, db{suffix} = dout * w, dout * x, {db}
+        return dx{suffix}, dw{suffix}, db{suffix}
+    """
+    assert rows(judged(tmp_path, text)) == {"affine_backward": verdict}

@@ -157,6 +157,9 @@ def test_results_are_read_as_dicts_tuples_and_in_any_order():
     for said in (role, None):
         grads, _ = read_grads(in_order, said, sizes)
         assert all(grads[name] is arrays[name] for name in sizes)
+    [role] = roles("def backward_propagation(X, Y, cache): return dW1_here, db1, it, db2").values()
+    grads, _ = read_grads(tuple(arrays.values()), role, sizes)
+    assert all(grads[name] is arrays[name] for name in sizes)
 
 
 def test_the_output_is_told_from_the_cache():

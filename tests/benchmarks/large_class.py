@@ -94,7 +94,7 @@ def renamed(text: str, rng: random.Random) -> str:
     for function in ast.walk(tree):
         if isinstance(function, ast.FunctionDef):
             names = {
-                name: f"{name}_{rng.choice(('new', 'here', 'tmp', '2'))}"
+                name: f"{name}_{rng.choice(('new', 'temp', 'tmp'))}"
                 for name in sorted(locals_of(function))
                 if rng.random() < 0.5
             }

@@ -614,10 +614,12 @@ def _experiment(
     if not gradients + steps:
         case.note(candidate, "returns nothing that has the shape of an input")
         return None
+    unmatched = unmatched_of(leaves, gradients)
+    unmatched += unread_of(results, gradients + steps, ready.given)
     found = replace(
         base,
         gradients=gradients + steps,
-        unmatched=unmatched_of(leaves, gradients),
+        unmatched=unmatched,
         held=held_by(side),
         moved=moved,
     )
@@ -779,6 +781,7 @@ def key_of(name: str) -> str:
     plain = name.rsplit("/", 1)[-1]
     plain = re.sub(r"^(?:d?[lLjJ]_?d_?|dloss_?d?_?|dcost_?d?_?)(?=[A-Za-z])", "", plain)
     plain = re.sub(r"^(?:(?:grads?|gradients?|nabla|delta)_?|g_|g(?=[A-Z]))(?=[A-Za-z])", "", plain)
+    plain = re.sub(r"_(?:new|te?mp)$", "", plain)
     plain = re.sub(r"_?(?:grads?|gradients?)$", "", plain) or plain
     plain = re.sub(r"^d_?(?=[A-Za-z])", "", plain)
     return re.sub(r"[^a-z0-9]", "", plain.lower())
@@ -889,6 +892,31 @@ def unmatched_of(leaves: Sequence[Leaf], gradients: Sequence[Gradient]) -> tuple
         if leaf.label not in matched
         and _PARAMETER.fullmatch(leaf.label.rsplit(".", 1)[-1])
         and any(map(is_gradient, leaf.label.split(".")))
+        and leaf.value.any()
+    )
+
+
+def unread_of(
+    results: Sequence[Leaf], gradients: Sequence[Gradient], given: Mapping[str, Any]
+) -> tuple[str, ...]:
+    """Return the results that may be the gradient of an input that has none among the others.
+
+    They are called as a gradient is, and have the input's shape.
+    """
+    matched = {gradient.label for gradient in gradients}
+    taken = {gradient.of for gradient in gradients}
+    open_ = {
+        value.shape
+        for name, value in given.items()
+        if isinstance(value, np.ndarray) and name not in taken
+    }
+    return tuple(
+        leaf.label
+        for leaf in results
+        if leaf.label not in matched
+        and not _PARAMETER.fullmatch(leaf.label)
+        and _COTANGENT.fullmatch(leaf.label)
+        and leaf.value.shape in open_
         and leaf.value.any()
     )
 

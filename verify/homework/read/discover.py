@@ -176,7 +176,9 @@ def _candidate(
         return Candidate(qualified, name, owner, BACKWARD, node, True) if inside else None
     returned, kept = _returned(node), _kept(node, _GRADIENT)
     made = {n for n in returned if is_gradient(n) and (n in kept or n in _given(node))}
-    made |= {n for n in returned if kept and n in ("grads", "gradients", "grad")}
+    made |= {
+        n for n in returned if kept and name_parts(n)[:1] in (["grads"], ["gradients"], ["grad"])
+    }
     if is_hinted(name, others):
         evidence = made or any(map(is_gradient, returned)) or kept or _belongs(name, owner, others)
         evidence = evidence or any(map(is_gradient, _given(node)))
@@ -345,7 +347,7 @@ def _is_loss(value: ast.expr, function: str) -> bool:
     return bool({"loss", "cost"} & set(name_parts(function))) and _computes(value)
 
 
-_LOSS = re.compile(r"(?:\w+_)?(?:loss|cost|err|error|objective)|J|L")
+_LOSS = re.compile(r"(?:(?:\w+_)?(?:loss|cost|err|error|objective)|J|L)(?:_new|_te?mp)?")
 
 
 def _own_walk(node: ast.FunctionDef) -> Iterator[ast.AST]:

@@ -73,13 +73,15 @@ def _module(name: Sequence[str], importer: Path, root: Path) -> Path | None:
     for folder in (beside, *beside.parents):
         if not folder.is_relative_to(root):
             return None
-        if folder != beside and len(name) > 1 and not _may_enter(folder, name[0], importer):
-            continue
         for module in (
             folder.joinpath(*name).with_suffix(".py"),
             folder.joinpath(*name, "__init__.py"),
         ):
-            if module.is_file() and module.resolve().is_relative_to(folder.resolve()):
+            if (
+                module.is_file()
+                and module.resolve().is_relative_to(folder.resolve())
+                and (folder == beside or len(name) == 1 or _may_enter(folder, name[0], importer))
+            ):
                 return module
     return None
 

@@ -120,6 +120,7 @@ def read_grads(
     the first dict.
     """
     wanted = list(sizes)
+    in_order: dict[str, Any] = {}
     if isinstance(result, tuple) and any(isinstance(x, dict) for x in result):
         result = next(x for x in result if isinstance(x, dict))
     if isinstance(result, dict):
@@ -131,15 +132,17 @@ def read_grads(
             by_name = {_plain(name): value for name, value in zip(said, items, strict=True)}
         else:
             by_name = {}
-        if not any(f"d{name}".lower() in by_name for name in wanted) and len(items) == len(wanted):
-            order = _order(items, sizes)
-            by_name = {f"d{name}".lower(): value for name, value in zip(order, items, strict=True)}
-    grads = {}
+        if len(items) == len(wanted):
+            in_order = dict(zip(_order(items, sizes), items, strict=True))
+    by_names = {}
     for name in wanted:
         for key in (f"d{name}", f"grad{name}", f"{name}", f"dldl{name}", f"djd{name}"):
             if key.lower() in by_name:
-                grads[name] = by_name[key.lower()]
+                by_names[name] = by_name[key.lower()]
                 break
+    # As many results as parameters are in order where their names do not say which they are.
+    known = in_order | by_names
+    grads = {name: known[name] for name in wanted if name in known}
     intermediates = {
         f"d{key[1].upper()}{key[2:]}": value
         for key, value in by_name.items()
