@@ -344,7 +344,10 @@ def resumed(
     check = Check(folder, output, *options)
     for moment in sorted(rng.sample(range(1, asked.count), asked.interruptions)):
         check.wait_for(moment)
-        time.sleep(rng.uniform(0, 1))
+        time.sleep(rng.uniform(0, 0.2))
+        if check.process.poll() is not None:
+            print("the check ended before it could be interrupted again")
+            break
         how = rng.choice((signal.SIGINT, signal.SIGKILL))
         check.process.send_signal(how)
         check.process.wait()
