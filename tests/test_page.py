@@ -62,7 +62,8 @@ def planted(**settings):
 
 @pytest.fixture(scope="module")
 def report():
-    return planted(data="flower", init="he", seed=1, train=0, learning_rate=0.0075)
+    from_command = {"data": "flower", "init": "he", "seed": 1, "train": 0, "learning_rate": 0.0075}
+    return planted(**from_command, devices=1)
 
 
 @pytest.mark.parametrize("render", [page, fragment])
@@ -107,6 +108,13 @@ def test_page_gives_settings_versions_and_the_command_that_repeats_the_check(rep
         "--l2 0.5 --keep-prob 1.0 --examples 60 --dtype float64 --seed 1 "
         "--finite-difference sampled"
     ) in text
+
+
+def test_the_printed_command_names_devices_where_there_are_several(report):
+    from verify.show.page.report import command
+
+    assert "--devices 8" in command({**report.settings, "devices": 8})
+    assert not any("devices" in word for word in command(report.settings))
 
 
 def test_printed_command_repeats_the_check(report):

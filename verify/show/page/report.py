@@ -101,6 +101,7 @@ def command(settings: Mapping[str, Any]) -> list[str]:
         "train": settings["train"] or None,
         "learning-rate": settings["learning_rate"] if settings["train"] else None,
         "finite-difference": settings.get("finite_difference"),
+        "devices": settings["devices"] if settings.get("devices", 1) > 1 else None,
     }
     return [
         "backproof verify",
