@@ -1474,3 +1474,55 @@ def _(m, rng):
     tanh.forward(z)
     total = lambda: np.sum(g * tanh.forward(z))
     yield from gradients("Tanh.backward", total, [tanh.backward(g, 0.1)], [z])
+
+
+@proof("plain_slope_kept.py")
+def _(m, rng):
+    for name in ("Rectifier", "Squashing"):
+        layer, x = getattr(m, name)(), rng.randn(4, 5)
+        c = rng.randn(4, 5)
+        layer.forward(x)
+        loss = lambda layer=layer, x=x, c=c: np.sum(c * layer.forward(x))
+        yield from gradients(f"{name}.backward", loss, [layer.backward(c)], [x])
+    layer, x = m.FullyConnected(5, 3), rng.randn(4, 5)
+    c = rng.randn(*layer.forward(x).shape)
+    found = [layer.backward(c), layer.d_weights, layer.d_bias]
+    loss = lambda: np.sum(c * layer.forward(x))
+    yield from gradients("FullyConnected.backward", loss, found, [x, layer.weights, layer.bias])
+
+
+@proof("plain_given_inputs.py")
+def _(m, rng):
+    for name in ("Rectifier", "Squashing"):
+        layer, x = getattr(m, name)(), rng.randn(4, 5)
+        c = rng.randn(4, 5)
+        loss = lambda layer=layer, x=x, c=c: np.sum(c * layer.forward(x.copy()))
+        yield from gradients(f"{name}.backward", loss, [layer.backward(x, c.copy())], [x])
+
+
+@proof("plain_losses_prefixed.py")
+def _(m, rng):
+    W, y, target = rng.randn(3, 4), rng.randn(5, 1), rng.randn(5)
+    yield from gradients("dl2_reg", lambda: m.l2_reg(W, 0.3), [m.dl2_reg(W, 0.3)], [W])
+    loss = lambda: m.l2_regression({}, y, target)
+    yield from gradients("dl2_regression", loss, [m.dl2_regression(y, target)], [y])
+
+
+@proof("plain_losses_before_sigmoid.py")
+def _(m, rng):
+    """The cross-entropy's by the scores, times the number of entries that its mean is over."""
+    label, z = (rng.rand(4, 3) > 0.5) * 1.0, rng.randn(4, 3)
+    out = 1 / (1 + np.exp(-z))
+    total = lambda: m.CrossEntropy().forward(label, 1 / (1 + np.exp(-z))) * z.size
+    yield from gradients(
+        "CrossEntropy.backward", total, [m.CrossEntropy().backward(label, out)], [z]
+    )
+    loss = lambda: m.SquaredError().forward(label, out)
+    found = [m.SquaredError().backward(label, out)]
+    yield from gradients("SquaredError.backward", loss, found, [out])
+
+
+@proof("plain_mean_of_squares.py")
+def _(m, rng):
+    x, y = rng.randn(5, 3), rng.randn(5, 3)
+    yield from gradients("cost_gradient", lambda: m.cost(x, y), [m.cost_gradient(x, y)], [x])

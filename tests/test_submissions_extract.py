@@ -165,7 +165,7 @@ def test_a_broken_line_costs_one_statement(tmp_path):
     assert names(found) == ["before", "after"]
     [broken] = found.broken
     assert broken.defines == {"broken"}
-    assert not broken.python2
+    assert not found.python2
 
 
 def test_line_numbers_are_those_of_the_cell(tmp_path):
@@ -181,37 +181,45 @@ def test_line_numbers_in_a_script_with_cells_are_those_of_the_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("line", "what"),
+    ("line", "as_python3"),
     [
-        ('print "cost", cost', "a print statement"),
-        ("print cost", "a print statement"),
-        ("raise ValueError, 'no'", "a raise statement"),
-        ("x = 0777", "an old integer literal"),
-        ("a <> b", "the operator <>"),
-        ("exec 'x = 1'", "an exec statement"),
+        ('print "cost", cost', "pass"),
+        ("print cost", "pass"),
+        ("print", "print"),
+        ("if cost: print cost", "if cost:\n    pass"),
+        ("raise ValueError, 'no'", "raise ValueError('no')"),
+        ("x = 0777", "x = 511"),
+        ("x = 10L", "x = 10"),
+        ("x = a <> b", "x = a != b"),
+        ("exec 'x = 1'", "pass"),
+        ("x = `a`", "x = repr(a)"),
+        ("try:\n        f()\n    except (IOError, OSError), e: pass",
+         "try:\n    f()\nexcept (IOError, OSError) as e:\n    pass"),
+        ('print "%d" % (cost,\n        1)', "pass"),
+        ('print "cost", \\\n        cost', "pass"),
     ],
-)
-def test_a_script_of_python_2_is_called_so_where_nothing_of_it_can_be_read(tmp_path, line, what):
-    with pytest.raises(UnreadableError, match=f"it is Python 2 .line 2: {what}"):
-        script(tmp_path, f"import numpy as np\n{line}\n")
+)  # fmt: skip
+def test_python_2_is_read_and_every_line_keeps_its_number(tmp_path, line, as_python3):
+    text = f"def f(cost, a, b):\n    print 'first'\n    {line}\n    return cost\n"
+    found = script(tmp_path, text)
+    assert found.python2
+    assert not found.broken
+    *_, statement, last = found.functions["f"].body
+    assert ast.unparse(statement) == as_python3
+    assert last.lineno == text.count("\n")
 
 
-def test_python_2_in_a_script_costs_that_statement_alone(tmp_path):
-    found = script(tmp_path, "def f(): pass\ndef g():\n    print 'cost'\n    return 1\n")
-    assert names(found) == ["f"]
-    assert [broken.defines for broken in found.broken] == [frozenset({"g"})]
+def test_python_2_is_known_by_the_names_that_went_with_it(tmp_path):
+    assert script(tmp_path, "def f(n):\n    return sum(xrange(n))\n").python2
+    assert script(tmp_path, "def f(d):\n    return [k for k, _ in d.iteritems()]\n").python2
+    brought_back = "from past.builtins import xrange\ndef f(n):\n    return sum(xrange(n))\n"
+    assert not script(tmp_path, brought_back).python2
 
 
-def test_python_2_in_one_cell_costs_that_statement_alone(tmp_path):
-    found = notebook(tmp_path, "def f(): pass\nprint 'cost'\n", "def g(): pass")
-    assert names(found) == ["f", "g"]
-    assert [broken.python2 for broken in found.broken] == [True]
-
-
-def test_a_broken_script_of_python_3_is_not_called_python_2(tmp_path):
+def test_a_broken_script_of_python_3_is_not_taken_for_python_2(tmp_path):
     found = script(tmp_path, "def f():\n    return 1\nx = (\nprint('print x')\n")
     assert names(found) == ["f"]
-    assert not any(broken.python2 for broken in found.broken)
+    assert not found.python2
 
 
 @pytest.mark.parametrize("version", [2, 3])

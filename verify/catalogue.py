@@ -99,6 +99,7 @@ _BACKWARD = _FACTORED | {
     "path-missing": "a gradient without one of the paths to the result",
     "term-scaled": "a gradient with one term times a constant",
     "wrong-array": "a gradient made with another array",
+    "whole-number-division": "a whole number divided by a whole number in Python 2",
     "input-overwritten": "an array that is overwritten before it is used again",
     # db.
     "bias-penalised": "an L2 term in db",

@@ -8,6 +8,7 @@ undecided, with the obstacle. The file's code runs in forks of this process, nev
 
 from __future__ import annotations
 
+import ast
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from verify import findings
-from verify.findings import listed
+from verify.findings import Finding, listed
 from verify.homework.passes.plans import Case
 from verify.homework.passes.user_named import judge_named
 from verify.homework.read.discover import (
@@ -24,12 +25,15 @@ from verify.homework.read.discover import (
     Candidate,
     discover,
     imports_framework,
+    methods_of,
 )
 from verify.homework.read.extract import Broken, Extract, UnreadableError, extract
+from verify.homework.read.gradient_lines import line_of
 from verify.homework.read.syntax import calls
 from verify.homework.report import (
     AGREE,
     CRASHED,
+    DISAGREE,
     NOTHING,
     UNDECIDED,
     UNREADABLE,
@@ -112,10 +116,50 @@ def judge_file(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            report = _judged(shown, extract(path), progress, start + seconds, seed)
+            found = extract(path)
+            report = _judged(shown, found, progress, start + seconds, seed)
+            if report.verdict == DISAGREE and found.divides:
+                as_3 = replace(found, divides=False)
+                other = _judged(shown, as_3, progress, start + seconds, seed)
+                report = _with_divisions(found, report, other)
     except UnreadableError as fault:
         report = FileReport(shown, UNREADABLE, _sentence(str(fault)))
     return replace(report, seconds=time.perf_counter() - start)
+
+
+def _with_divisions(found: Extract, report: FileReport, as_3: FileReport) -> FileReport:
+    """Name the division of whole numbers where a pass is right but for that."""
+    right = {f.name for f in as_3.functions if f.verdict == AGREE}
+    named: dict[str, Finding] = {}
+    for finding in report.diagnosis:
+        if finding.function in right:
+            named.setdefault(finding.function, _of_division(found, finding))
+    others = [f for f in report.diagnosis if f.function not in named]
+    return replace(report, diagnosis=tuple(by_line([*named.values(), *others])))
+
+
+def _of_division(found: Extract, finding: Finding) -> Finding:
+    """Return the finding that a function divides whole numbers, on its first such line."""
+    owner, _, name = finding.function.rpartition(".")
+    node = (methods_of(found, owner) if owner else found.functions)[name]
+    number = next(
+        (n.lineno for n in ast.walk(node) if isinstance(n, ast.BinOp | ast.AugAssign)
+         and isinstance(n.op, ast.Div)),
+        node.lineno,
+    )  # fmt: skip
+    line = line_of(found, owner or name, number)
+    return replace(
+        finding,
+        bug="whole-number-division",
+        says="Python 2 divides whole numbers to a whole number: 1 / 2 is 0, and 1.0 / 2 is 0.5.",
+        wrong="",
+        right="",
+        follows=(),
+        evidence=None,
+        equals=(),
+        also=(),
+        **line._asdict(),
+    )
 
 
 def _judged(

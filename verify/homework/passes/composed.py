@@ -24,6 +24,7 @@ from verify.homework.passes.plans import (
     Case,
     Forward,
     Leaf,
+    as_made,
     attributes,
     forward_steps,
     is_cost,
@@ -363,7 +364,8 @@ class _Made:
             return
         case.ran.add(candidate.name)
         results = leaves_of(after[0], result_of(backward), returned(candidate.node))
-        leaves = [*results, *kept_of(self.answer, after, self.side.given, results)]
+        made = as_made(case.door, self.side, given)
+        leaves = [*results, *kept_of(self.answer, after, made, self.side.given, results)]
         gradients = match(leaves, given, key_of(""))
         steps, moved = steps_of(
             candidate.node, self.side, self.answer, after, gradients, downwards=True

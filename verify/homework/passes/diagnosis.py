@@ -229,6 +229,7 @@ def _by_numbers(outcome: Outcome, wrong: Wrong) -> Named | None:
         *_elementwise(outcome, measurement, tensor, right),
         *_normalised(outcome, measurement, tensor),
         *_factors(outcome, tensor, right),
+        *_any_factor(tensor, found, right),
     ):
         if _fits(tensor, found, value):
             return bug, says
@@ -290,6 +291,14 @@ def _factors(outcome: Outcome, tensor: Measured, right: np.ndarray) -> Iterator[
                 "once too often."
             )
             yield f"{kind}-averaged-twice", says, right / size
+
+
+def _any_factor(tensor: Measured, found: np.ndarray, right: np.ndarray) -> Iterator[Formula]:
+    """Yield the multiple of the right gradient that is nearest to what was found."""
+    some, due = found[:, tensor.index][:, tensor.smooth], right[:, tensor.smooth]
+    times = float(np.vdot(due, some) / max(np.vdot(due, due), 1e-300))
+    says = f"{{tensor}} is {times:.4g} times what it should be, in every entry."
+    yield f"{family(tensor.gradient.label)}-scaled", says, times * right
 
 
 def _elementwise(

@@ -133,3 +133,33 @@ def with_several(experiment: Experiment) -> Experiment | None:
         return None
     columns = main * np.array([[1.0, -0.8, 0.6, 1.3]])
     return replace(experiment, given={**experiment.given, experiment.main: columns})
+
+
+def with_more(experiment: Experiment) -> Experiment | None:
+    """Return an experiment with each example a second time, a little moved; None if none can be.
+
+    Examples are along the first axis of the main input, or the last, if no input of another kind
+    has as many of anything, and labels are not one of as many classes.
+    """
+    main = np.asarray(experiment.given.get(experiment.main, 0.0))
+    arrays = {k: v for k, v in experiment.given.items() if isinstance(v, np.ndarray)}
+    for axis in (0, -1) if main.ndim else ():
+        size = main.shape[axis]
+        counted = {k for k, v in arrays.items() if v.ndim and v.shape[axis] == size}
+        elsewhere = any(
+            size in (np.delete(v.shape, axis % v.ndim) if k in counted else v.shape)
+            for k, v in arrays.items()
+            if v.ndim
+        )
+        classes = any(_is_one_hot(arrays[k], axis) for k in counted)
+        if not elsewhere and not classes and not experiment.fixed:
+            twice = {
+                k: np.concatenate([arrays[k], _stirred(arrays[k], 43)], axis) for k in counted
+            }
+            return replace(experiment, given={**experiment.given, **twice})
+    return None
+
+
+def _is_one_hot(value: np.ndarray, axis: int) -> bool:
+    """Say whether all is 0 but for a single 1 along an axis."""
+    return bool(np.isin(value, (0.0, 1.0)).all() and (value.sum(axis) == 1).all())

@@ -21,12 +21,19 @@ from verify.homework.passes.experiment import (
     cotangent_name,
     redrawn,
     stirred,
+    with_more,
     with_several,
 )
 from verify.homework.passes.inputs import is_label
 from verify.homework.passes.measure import Measured, Measurement, Obstacle, is_summed, measure
 from verify.homework.passes.plans import Case, forwards, is_cost, plans
-from verify.homework.passes.verdicts import Outcome, relative_error, shaped, weigh
+from verify.homework.passes.verdicts import (
+    Outcome,
+    relative_error,
+    shaped,
+    times_by_scores,
+    weigh,
+)
 from verify.homework.read.discover import Candidate, methods_of
 from verify.homework.read.extract import Extract
 from verify.homework.read.syntax import returned
@@ -107,6 +114,13 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
                 if other.wrong and not partial:
                     wrong = [other]
                     break
+            if wrong is not None or experiments[0].weights != "drawn":
+                more = with_more(judged[0].experiment)
+                if more is not None:
+                    other = weigh(more, measure(case.door, more, seed), averages)
+                    if other.wrong:  # it was right for so many examples by chance
+                        wrong = _better(wrong, [other])
+                        continue
             if (
                 tier >= 2
                 and candidate.owner is None
@@ -145,6 +159,8 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
     if agreed and (wrong is None or not _called_alike(wrong[0], agreed[0])):
         return Verdict(candidate, UNDECIDED, _not_run(case, candidate, unrun))
     if wrong is not None and not partial:
+        if (times := times_by_scores(wrong[0])) is not None:
+            return Verdict(candidate, UNDECIDED, _by_scores(case, candidate, times))
         findings = findings_of(case.found, case.door, candidate, wrong)
         return Verdict(candidate, DISAGREE, "", findings)
     if crashed is not None and unseen is None and candidate.name not in case.ran:
@@ -159,6 +175,15 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
         if start is not None:
             case.note(candidate, _UNKNOWN_LOSS.format(start[0]))
     return Verdict(candidate, UNDECIDED, _obstacle(case, candidate, unseen, late, seconds))
+
+
+def _by_scores(case: Case, candidate: Candidate, times: float) -> str:
+    factor = "" if abs(times - 1) < 1e-3 else f"{times:.4g} times "
+    return (
+        f"It was not judged: {candidate.name} is {factor}the derivative by what a sigmoid before "
+        "the loss is given, and it was not found where that sigmoid is. Check the function that "
+        f"calls both. {case.next_step}"
+    )
 
 
 _UNKNOWN_LOSS = (

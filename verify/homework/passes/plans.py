@@ -181,7 +181,10 @@ def forwards(found: Extract, candidate: Candidate) -> list[Forward]:
         if name == candidate.function or name.startswith("__init"):
             continue
         hinted = is_hinted(name, others)
-        same = own == stem(name) or own == name.lower().strip("_")
+        plain = name.lower().strip("_")
+        same = (
+            own in (stem(name), plain) or re.fullmatch(rf"d_?{re.escape(plain)}", own) is not None
+        )
         method = candidate.owner is not None and name in _FORWARDS and not own
         same_stem = bool(own) and same and not hinted
         cost = is_cost(name) and (
@@ -434,6 +437,11 @@ _DATA = re.compile(
     r"cache\w*|W\d?|b\d?|w\d?"
 )
 _LABELS = re.compile(r"y|Y|t|labels?|targets?|y_?true|Y_\w+|y_(?:batch|train)")
+_IN_HAND = re.compile(
+    rf"{_DATA.pattern}|{_LABELS.pattern}|a|A\d?|z|Z\d?|s|h|o|out\w*|output\w*|activations?\w*|"
+    r"\w*cache\w*|\w*mem\w*|y_?(?:hat|pred\w*)|pred\w*|logits|scores|probs?|mask\w*|state\w*"
+)
+"""What a pass may be given beside its cotangent: inputs, labels, what the way forward gives."""
 
 
 def _bindings(candidate: Candidate, forward: Forward, ready: _Ready) -> Iterator[_Binding]:
@@ -443,6 +451,8 @@ def _bindings(candidate: Candidate, forward: Forward, ready: _Ready) -> Iterator
     required = [name for name, default in own if not default]
     options: list[list[tuple[str, Any]]] = []
     names = returned(forward.node) or []
+    known = {name.lower() for name in (*arguments.expressions, *names)}
+    unknown = [name for name in required if name.lower() not in known]
     has_output_array = bool(outputs) and outputs[0].value.size > 1
     rates = {descent.argument for descent in descents(candidate.node).values()}
     used = {part.id for part in ast.walk(candidate.node) if isinstance(part, ast.Name)}
@@ -452,7 +462,7 @@ def _bindings(candidate: Candidate, forward: Forward, ready: _Ready) -> Iterator
             options.append([(name, ("named", ("value", RATE)))])
             continue
         found: list[tuple[str, Any]] = _options(
-            name, place, arguments, names, answer[0], outputs, result_of(ready.steps), own
+            name, place, arguments, names, answer[0], outputs, result_of(ready.steps), len(unknown)
         )
         cotangent = _COTANGENT.fullmatch(name) is not None and name not in arguments.expressions
         if any(entry[1][0] == "cotangent" for one in options for entry in one[:1]):
@@ -460,6 +470,8 @@ def _bindings(candidate: Candidate, forward: Forward, ready: _Ready) -> Iterator
         backward = bool(BACK & set(name_parts(candidate.function)))
         alone = len(required) == 1 and place == 0 and has_output_array and backward
         alone = alone and name not in names[1:]  # what goes with the output: its cache
+        if backward and has_output_array and unknown == [name] and len(required) > 1:
+            alone = not _IN_HAND.fullmatch(name)  # all else is known
         maybe = len(required) == 1 and place == 0 and has_output_array and not backward
         guessed = place == 0 and len(required) > 1 and not _DATA.fullmatch(name)
         per_example = any(_LABELS.fullmatch(other) for other, _ in own) and (
@@ -522,7 +534,7 @@ def _options(
     result: Any,
     outputs: Sequence[Leaf],
     slot: Expression,
-    own_arguments: Sequence[Any],
+    unknown: int,
 ) -> list[tuple[str, Any]]:
     """Return what an argument may be, the likeliest first."""
     found: list[tuple[str, Any]] = []
@@ -543,7 +555,7 @@ def _options(
         found += [("output", ("at", slot, 0)), ("cache", slot)]
     elif outputs:
         inputs = list(arguments.expressions.values())
-        said = "input" if len(own_arguments) <= 2 else "guess-input"
+        said = "input" if unknown <= 1 else "guess-input"
         found += [(said, each) for each in inputs[:1]]
         found.append((said, outputs[0].where))
         if len(inputs) > 1:
@@ -584,7 +596,7 @@ def _experiment(
         gradients=(),
         setting=", ".join(filter(None, (arguments.setting, *starmap(said, side.settings.items())))),
         forward_name=forward.name,
-        main=main_of(arguments.given),
+        main=main_of(_handed_over(binding, arguments.given) or arguments.given),
         settings={**side.settings, **arguments.settings},
         tier=arguments.tier,
         certain=binding.certain and side.sure,
@@ -605,7 +617,8 @@ def _experiment(
             fixed=(*drawn.values(), np.ones(())),
         )
     results = leaves_of(after[0], result_of(back), returned(candidate.node))
-    kept = kept_of(ready.answer, after, side.given, results)
+    made = as_made(case.door, side, ready.given)
+    kept = kept_of(ready.answer, after, made, side.given, results)
     leaves = results + [
         leaf for leaf in kept if not _is_handed_on(leaf, ready.given, drawn.values())
     ]
@@ -624,6 +637,14 @@ def _experiment(
         moved=moved,
     )
     return _with_update(case, candidate, side, found, {**ready.given, **drawn})
+
+
+def _handed_over(binding: _Binding, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the inputs that a loss's gradient is given, too: it is by one of them."""
+    if binding.cotangents:
+        return {}
+    names = {each[1] for each in binding.expressions.values() if each[0] == "in"}
+    return {n: v for n, v in given.items() if n in names and not is_label(n)}
 
 
 def _is_handed_on(leaf: Leaf, given: Collection[str], cotangents: Collection[np.ndarray]) -> bool:
@@ -720,15 +741,26 @@ def leaves_of(result: Any, where: Expression, names: Sequence[str] | None) -> li
     return leaves
 
 
+def as_made(door: Door, side: Side, given: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Return the arrays in an object before it goes forward."""
+    answer = door.run(Recipe(side.steps, state_of(side)), given)
+    if isinstance(answer, Raised) or not answer:
+        return {}
+    return {path: value for path, _, value in attributes(answer[0])}
+
+
 def kept_of(
     before: Sequence[Any],
     after: Sequence[Any],
+    made: Mapping[str, np.ndarray],
     parameters: Collection[str],
     results: Sequence[Leaf],
 ) -> list[Leaf]:
     """Return the arrays that a backward pass puts into its object, under its attributes' names.
 
-    Parameters that it moves are none of them, nor what it returns under the same name.
+    A gradient is one of them too that has been there since the object was `made`; what the forward
+    pass keeps for the way back is none, whatever it is called. Parameters that it moves are none,
+    nor what it returns under the same name.
     """
     if len(before) < 2:
         return []
@@ -741,7 +773,11 @@ def kept_of(
         and (
             path not in old
             or not np.array_equal(old[path], value)
-            or (value.ndim and is_gradient(path.split(".")[0]))
+            or (
+                value.ndim
+                and is_gradient(path.split(".")[0])
+                and np.array_equal(made.get(path, np.nan), value)
+            )
         )
         and not any(
             label == path.rpartition(".")[2] and np.array_equal(value, result)

@@ -173,6 +173,26 @@ def gaps(tensor: Measured, found: np.ndarray, scale: float) -> tuple[np.ndarray,
     return np.where(np.isfinite(gap), gap, np.inf), 2 * bar + SLIGHT * size
 
 
+def times_by_scores(outcome: Outcome) -> float | None:
+    """Return how many times a wrong gradient is the derivative by the scores before a sigmoid.
+
+    None where it is no multiple of that. Of L(s(z)) the derivative by z is s(z) (1 - s(z)) times
+    that by s(z): `out - y`, of a cross-entropy.
+    """
+    experiment = outcome.experiment
+    tensors = [wrong.tensor for wrong in outcome.wrong if wrong.tensor.whole]
+    found = shaped(tensors[0]) if len(tensors) == len(experiment.gradients) == 1 else None
+    if found is None or experiment.weights == "drawn" or not tensors[0].smooth.all():
+        return None
+    out = np.asarray(experiment.given[tensors[0].gradient.of], float).reshape(-1)
+    if ((out <= 0) | (out >= 1)).any():
+        return None
+    by_scores = out * (1 - out) * tensors[0].expected
+    times = float(np.vdot(by_scores, found) / max(np.vdot(by_scores, by_scores), 1e-300))
+    gap = np.abs(found - times * by_scores).max()
+    return times if times > 0 and gap <= SLIGHT * np.abs(found).max() else None
+
+
 def relative_error(wrong: Wrong) -> float:
     """Return how far off a gradient is, over the larger of it and what it should be."""
     tensor, found = wrong.tensor, shaped(wrong.tensor)

@@ -11,7 +11,7 @@ exported notebook), every cell is parsed, and of its top level are taken
 The rest, which is training, plotting and reading of files, is left where it is. Magics and
 shell lines are blanked. What does not parse is cut into its top-level statements, so that one
 broken line costs one statement; each is kept as `Broken` with the names it would have defined,
-for a judge to say whether it was needed. Code of Python 2 is told from code that is broken.
+for a judge to say whether it was needed. Python 2 is read as Python 3 (`python2`).
 
 Notebooks of every format version are plain JSON: version 4 has `cells` with `source`, versions
 2 and 3 have `worksheets` of cells with `input`.
@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from verify.findings import where
+from verify.homework.read.python2 import fault_of, speaks, stumbles, translated
 
 SUFFIXES = (".py", ".ipynb")
 
@@ -80,7 +81,6 @@ class Broken(NamedTuple):
 
     where: str
     why: str
-    python2: bool
     defines: frozenset[str]
 
 
@@ -100,6 +100,10 @@ class Extract:
     """The statements that are not taken: training, plotting, reading of files."""
     labels: Mapping[int | None, str] = field(default_factory=dict)
     """What the code of a cell is called in a traceback, where it runs already."""
+    python2: bool = False
+    """Whether it is meant for Python 2."""
+    divides: bool = False
+    """Whether whole numbers divide to whole numbers in it, as in Python 2."""
 
     def label(self, cell: int | None) -> str:
         """Return the name of a cell's code in a traceback."""
@@ -137,8 +141,7 @@ class Extract:
 def extract(path: Path) -> Extract:
     """Read a file and take from it what it defines.
 
-    Raises UnreadableError if it is no notebook, no text, or a script of Python 2 of which no
-    definition can be read, and OSError if it cannot be read.
+    Raises UnreadableError if it is no notebook or no text, and OSError if it cannot be read.
     """
     if path.suffix == ".ipynb":
         return _from_cells(path, *read_notebook(path.read_bytes()))
@@ -149,13 +152,7 @@ def extract(path: Path) -> Extract:
 
 def extract_script(path: Path, text: str) -> Extract:
     """Take from a script's text what it defines."""
-    cells = split_script(text)
-    found = _from_cells(path, cells, ())
-    is_lost = found.broken and not found.functions and not found.classes
-    if is_lost and (old := python2(_without_magics(text).expandtabs(8))):
-        line, what = old
-        raise UnreadableError(f"it is Python 2 (line {line}: {what}), and this reads Python 3")
-    return found
+    return _from_cells(path, split_script(text), False)
 
 
 def decode(data: bytes) -> str:
@@ -170,8 +167,8 @@ def decode(data: bytes) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def read_notebook(data: bytes) -> tuple[list[Cell], tuple[str, ...]]:
-    """Return the code cells of a notebook of any format version, and remarks on it."""
+def read_notebook(data: bytes) -> tuple[list[Cell], bool]:
+    """Return the code cells of a notebook of any format version, and if its kernel is Python 2."""
     try:
         notebook = json.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError:
@@ -209,10 +206,7 @@ def read_notebook(data: bytes) -> tuple[list[Cell], tuple[str, ...]]:
         text = "".join(map(str, source)) if isinstance(source, list) else str(source)
         text = text.replace("\r\n", "\n").replace("\r", "\n")
         cells.append(Cell(number, 1, text))
-    remarks: tuple[str, ...] = ()
-    if _kernel_is_python2(notebook):
-        remarks = ("The notebook's kernel is Python 2; it was read as Python 3.",)
-    return cells, remarks
+    return cells, _kernel_is_python2(notebook)
 
 
 def split_script(text: str) -> list[Cell]:
@@ -227,33 +221,6 @@ def split_script(text: str) -> list[Cell]:
         Cell(None, start + 1, "\n".join(lines[start:end]))
         for start, end in zip(starts, ends, strict=True)
     ]
-
-
-def python2(text: str) -> tuple[int, str] | None:
-    """Return the line on which Python 3 stumbles over Python 2, and what is on it."""
-    fault = _fault(text)
-    if fault is None:
-        return None
-    number = fault.lineno or 1
-    line = text.split("\n")[number - 1] if number <= text.count("\n") + 1 else ""
-    for pattern, what in _PYTHON_2:
-        if re.search(pattern, fault.msg or "") or (
-            fault.msg == "invalid syntax" and re.search(pattern, line)
-        ):
-            return number, what
-    return None
-
-
-_PYTHON_2 = (
-    (r"call to 'print'|^\s*print\s+[^=\s(.,)]", "a print statement"),
-    (r"call to 'exec'", "an exec statement"),
-    (r"exception types must be parenthesized", "an except clause with a comma"),
-    (r"^\s*raise\s+\w+\s*,", "a raise statement with a comma"),
-    (r"\w\s*<>\s*\w", "the operator <>"),
-    (r"leading zeros in decimal|hexadecimal literal.*L", "an old integer literal"),
-    (r"`[^`]+`", "a backtick"),
-)
-"""CPython's message for Python 2; where that is only "invalid syntax", what the line looks like."""
 
 
 def _language(notebook: dict[str, Any]) -> str:
@@ -275,7 +242,7 @@ def _kernel_is_python2(notebook: dict[str, Any]) -> bool:
     return str(version).startswith("2.") or name == "python2"
 
 
-def _from_cells(path: Path, cells: Iterable[Cell], remarks: tuple[str, ...]) -> Extract:
+def _from_cells(path: Path, cells: Iterable[Cell], python2: bool) -> Extract:
     statements: list[Statement] = []
     broken: list[Broken] = []
     written: dict[str, str] = {}
@@ -290,7 +257,9 @@ def _from_cells(path: Path, cells: Iterable[Cell], remarks: tuple[str, ...]) -> 
                 written[Path(argument).stem] = cell.text
             if name not in ("time", "timeit", "capture", "prun", "notify"):
                 continue
-        for piece in _pieces(cell):
+        text, is_old = translated(_without_magics(cell.text))
+        python2 = python2 or is_old
+        for piece in _pieces(cell, text):
             if isinstance(piece, Broken):
                 broken.append(piece)
             elif _is_taken(piece.node, taken):
@@ -302,9 +271,29 @@ def _from_cells(path: Path, cells: Iterable[Cell], remarks: tuple[str, ...]) -> 
                     for part in ast.walk(piece.node)
                     if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)
                 )
+    python2 = python2 or speaks(piece.node for piece in (*statements, *rest))
     return Extract(
-        path, tuple(statements), tuple(broken), remarks, written, frozenset(unrun), tuple(rest)
+        path,
+        tuple(statements),
+        tuple(broken),
+        (_PYTHON_2,) if python2 else (),
+        written,
+        frozenset(unrun),
+        tuple(rest),
+        python2=python2,
+        divides=python2 and not any(_imports_division(piece.node) for piece in statements),
     )
+
+
+def _imports_division(node: ast.stmt) -> bool:
+    return (
+        isinstance(node, ast.ImportFrom)
+        and node.module == "__future__"
+        and any(alias.name == "division" for alias in node.names)
+    )
+
+
+_PYTHON_2 = "It is Python 2, and was run as that."
 
 
 def _cell_magic(cell: Cell) -> tuple[tuple[str, str] | None, Cell]:
@@ -326,9 +315,8 @@ _MAGIC = re.compile(r"^(\s*)(?:[%!?].*|[\w.]+\?{1,2}\s*|[\w, ]+=\s*[%!].*)$")
 _RUN = re.compile(r"^(\s*)%run\s+(?:-\w+\s+)*[\"']?([\w./-]+?)(?:\.py)?[\"']?\s*$")
 
 
-def _pieces(cell: Cell) -> Iterator[Statement | Broken]:
+def _pieces(cell: Cell, text: str) -> Iterator[Statement | Broken]:
     """Parse a cell; where it does not parse as a whole, its top-level statements one by one."""
-    text = _without_magics(cell.text)
     tree = _parse(text)
     if tree is not None:
         yield from _statements(cell, text, tree)
@@ -364,7 +352,7 @@ def _without_magics(text: str) -> str:
     """Blank the lines that are IPython's and not Python's, where the parser stumbles on them."""
     lines = text.split("\n")
     for _ in range(sum(bool(_MAGIC.match(line)) for line in lines)):
-        fault = _fault("\n".join(lines))
+        fault = fault_of("\n".join(lines))
         if fault is None or fault.lineno is None:
             break
         # The parser may notice a magic only on the line after it.
@@ -386,23 +374,10 @@ def _is_magic(lines: list[str], at: int) -> bool:
     return 0 <= at < len(lines) and bool(_MAGIC.match(lines[at]))
 
 
-def _fault(text: str) -> SyntaxError | None:
-    """Return the first reason why the text does not parse, or None if it does."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            ast.parse(text)
-    except SyntaxError as fault:
-        return fault
-    except (ValueError, RecursionError, MemoryError) as fault:
-        return SyntaxError(str(fault) or "it is nested too deeply")
-    return None
-
-
 def _parse(text: str) -> ast.Module | None:
     """Return the syntax tree, also where tabs and blanks are mixed as Python 2 allowed."""
     for candidate in (text, text.expandtabs(8)):
-        if _fault(candidate) is None:
+        if fault_of(candidate) is None:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 return ast.parse(candidate)
@@ -441,15 +416,15 @@ def _named_lambda(node: ast.stmt) -> ast.stmt:
 
 
 def _broken(cell: Cell, text: str) -> Broken:
-    fault = _fault(text)
+    fault = fault_of(text)
     line = (fault.lineno if fault else None) or 1
     why = fault.msg if fault else "invalid syntax"
-    found = python2(text)
+    found = stumbles(text)
     if found:
-        line, what = found
-        why = f"{what}, which is Python 2"
+        line, rule = found
+        why = f"{rule.what}, which is Python 2"
     defines = frozenset(re.findall(r"^\s*(?:def|class)\s+(\w+)", text, re.MULTILINE))
-    return Broken(cell.where(line), why, found is not None, defines)
+    return Broken(cell.where(line), why, defines)
 
 
 def _is_taken(node: ast.stmt, taken: dict[str, float]) -> bool:

@@ -102,8 +102,6 @@ def _consequence(
         return f"ends the program (sys.exit){_where(workspace, fault)}", CRASHED
     text = f"raised {_raised(workspace, fault)}"
     if isinstance(fault, NameError):
-        if fault.name in PYTHON_2_NAMES:
-            return f"{text}: that is Python 2", UNREADABLE
         if fault.name in workspace.extract.unrun:
             return (
                 f"{text}. The file makes it outside of its functions, by code that is not run here",
@@ -113,10 +111,6 @@ def _consequence(
     named = (f"{key} {_described(value)}" for key, value in kwargs.items())
     given = ", ".join([*map(_described, args), *named])
     return (f"{text}. It was called with {echo(given)}" if given else text), CRASHED
-
-
-PYTHON_2_NAMES = frozenset(tuple("xrange unicode raw_input basestring reduce unichr long".split()))
-"""Builtins that went with Python 2."""
 
 
 def _raised(workspace: Workspace, fault: BaseException) -> str:

@@ -25,6 +25,7 @@ global names as they were.
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import copy
 import functools
@@ -40,6 +41,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from verify.homework.read import python2
+from verify.homework.read.extract import Extract
 from verify.homework.run.calls import CallError, attempted, fresh
 from verify.homework.run.namespace import Workspace
 from verify.homework.run.recorder import recorded
@@ -448,7 +451,7 @@ class _Run:
 
     def _define(self, owner: str | None, name: str, source: str) -> None:
         names, made = self.workspace.names, dict[str, Any]()
-        exec(_compiled(source), names, made)
+        exec(_compiled(source, self.workspace.extract), names, made)
         if owner is None:
             names[name] = made[name]
             return
@@ -495,9 +498,12 @@ class _Run:
 
 
 @functools.lru_cache(maxsize=4096)
-def _compiled(source: str) -> CodeType:
+def _compiled(source: str, found: Extract) -> CodeType:
     """Return the code of a definition, which is tried in several settings."""
-    return compile(source, "<another definition>", "exec", dont_inherit=True)
+    tree = ast.parse(source)
+    if found.python2:
+        tree.body = [python2.compiled_as(node, found.divides) for node in tree.body]
+    return compile(tree, "<another definition>", "exec", dont_inherit=True)
 
 
 def _part(holder: Any, key: Any) -> Any:

@@ -24,13 +24,21 @@ import random
 import sys
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import CodeType
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from verify.homework.read.extract import Extract, UnreadableError, extract, extract_script
+from verify.homework.read import python2
+from verify.homework.read.extract import (
+    Extract,
+    Statement,
+    UnreadableError,
+    extract,
+    extract_script,
+)
 from verify.homework.run.contents import Contents, random_numbers
 from verify.homework.run.faults import words
 from verify.homework.run.fence import seal
@@ -227,6 +235,8 @@ class Workspace:
             except UnreadableError as fault:
                 self.remark(f"{path.name}, next to the file, cannot be read: {fault}.")
                 return None
+        if self.extract.python2:
+            found = replace(found, python2=True, divides=self.extract.divides)
         module = Hollow(name)
         self.modules[name] = module  # before it is filled: two helpers may import each other
         inner = Workspace(
@@ -243,8 +253,14 @@ class Workspace:
 
     def run(self) -> None:
         """Run what was taken from the file, statement by statement."""
+        older = PYTHON_2 if self.extract.python2 else {}
         own = {
-            "__builtins__": {**vars(builtins), "__import__": self.importer, "float": FLOAT},
+            "__builtins__": {
+                **vars(builtins),
+                "__import__": self.importer,
+                "float": FLOAT,
+                **older,
+            },
             "__name__": "submission",
             "__file__": str(self.extract.path),
         }
@@ -257,16 +273,22 @@ class Workspace:
         self._fill_in()
 
     def _run_statements(self) -> None:
-        flags = _future_flags(self.extract)
         for statement in self.extract.statements:
-            where = self.extract.label(statement.cell)
             try:
-                tree = ast.Module([statement.node], [])
-                exec(compile(tree, where, "exec", flags, dont_inherit=True), self.names)
+                exec(self.compiled(statement), self.names)
             except BaseException as fault:
                 why = f"{type(fault).__name__}: {words(fault)}"
                 for name in _defined_by(statement.node):
                     self.failed[name] = f"{statement.where(statement.node.lineno)}: {why}"
+
+    def compiled(self, statement: Statement) -> CodeType:
+        """Return the code of a statement of the file, as the file's Python means it."""
+        flags, node = _future_flags(self.extract), statement.node
+        if self.extract.python2:
+            node = python2.compiled_as(node, self.extract.divides)
+        where = self.extract.label(statement.cell)
+        code: CodeType = compile(ast.Module([node], []), where, "exec", flags, dont_inherit=True)
+        return code
 
     def _fill_in(self) -> None:
         """Add the course's helpers that the file uses and never defines."""
@@ -331,6 +353,29 @@ def open_workspace(
     workspace = Workspace(found, numpy, random, helpers=helpers, everything=everything)
     workspace.run()
     return workspace
+
+
+def _divided(one: Any, other: Any) -> Any:
+    """Divide as Python 2 does."""
+    whole = all(np.asarray(each).dtype.kind in "iu" for each in (one, other))
+    return one // other if whole else one / other
+
+
+PYTHON_2: dict[str, Any] = {
+    python2.DIVIDED: _divided,
+    "xrange": range,
+    "range": lambda *bounds: list(range(*bounds)),
+    "zip": lambda *each: list(zip(*each, strict=False)),
+    "map": lambda *each: list(map(*each)),
+    "filter": lambda *each: list(filter(*each)),
+    "reduce": functools.reduce,
+    "unicode": str,
+    "basestring": str,
+    "unichr": chr,
+    "long": int,
+    "raw_input": input,
+}
+"""What Python 2 has under names that are gone, or means differently."""
 
 
 def _future_flags(found: Extract) -> int:

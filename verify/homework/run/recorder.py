@@ -8,7 +8,6 @@ types and values.
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import functools
 import inspect
@@ -104,8 +103,7 @@ def recorded(
         workspace.random.restart()
         for statement in workspace.extract.rest:
             try:
-                tree = ast.Module([statement.node], [])
-                exec(compile(tree, workspace.extract.label(statement.cell), "exec"), names)
+                exec(workspace.compiled(statement), names)
             except _EnoughError:
                 raise
             except BaseException:
