@@ -1526,3 +1526,12 @@ def _(m, rng):
 def _(m, rng):
     x, y = rng.randn(5, 3), rng.randn(5, 3)
     yield from gradients("cost_gradient", lambda: m.cost(x, y), [m.cost_gradient(x, y)], [x])
+
+
+@proof("cs231n_class_aliased.py")
+def _(m, rng):
+    net, x, y = m.TwoLayerNet(5, 6, 3, std=1.0), rng.randn(4, 5), np.array([0, 2, 1, 2])
+    net.params["b1"][:] = rng.randn(6)
+    _, found = net.loss(x, y, 0.3)
+    loss = lambda: net.loss(x, y, 0.3)[0]
+    yield from gradients("TwoLayerNet.loss", loss, found.values(), [net.params[k] for k in found])

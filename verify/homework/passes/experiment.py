@@ -153,9 +153,7 @@ def with_more(experiment: Experiment) -> Experiment | None:
         )
         classes = any(_is_one_hot(arrays[k], axis) for k in counted)
         if not elsewhere and not classes and not experiment.fixed:
-            twice = {
-                k: np.concatenate([arrays[k], _stirred(arrays[k], 43)], axis) for k in counted
-            }
+            twice = {k: np.concatenate([arrays[k], _stirred(arrays[k], 43)], axis) for k in counted}
             return replace(experiment, given={**experiment.given, **twice})
     return None
 

@@ -168,8 +168,16 @@ def _is_known(name: str) -> bool:
 
 
 def parameters_in(state: Mapping[str, Any]) -> Iterator[tuple[str, Expression, Any, np.ndarray]]:
-    """Yield the parameters in a new object: path, holder, key and value of each array."""
-    yield from _inside(state, ("slot", 0), "")
+    """Yield the parameters in a new object: path, holder, key and value of each array.
+
+    A second name of the same dict or list of them, `self.best = self.params`, is none of its own.
+    """
+    own: dict[str, Any] = {}
+    for name, value in state.items():
+        is_holder = isinstance(value, (Mapping, list)) and len(value) > 0
+        if not is_holder or all(repr(value) != repr(other) for other in own.values()):
+            own[name] = value
+    yield from _inside(own, ("slot", 0), "")
 
 
 def _inside(

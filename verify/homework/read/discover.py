@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from verify.homework.read.extract import Extract
@@ -338,7 +338,16 @@ def _returns_loss_and_formula(node: ast.FunctionDef) -> bool:
                 names = {n.id for n in ast.walk(second) if isinstance(n, ast.Name)}
                 if any(n == "d" or is_gradient(n) for n in names):
                     return True
+                if isinstance(second, ast.Dict) and any(map(_is_parameter, second.keys)):
+                    return True
     return False
+
+
+def _is_parameter(key: ast.expr | None) -> bool:
+    return isinstance(key, ast.Constant) and _PARAMETER.fullmatch(str(key.value)) is not None
+
+
+_PARAMETER = re.compile(r"[Wwb]\d?|W_?\w{1,3}|weights?\d?|bias(?:es)?\d?|gamma\d?|beta\d?|theta\d?")
 
 
 def _is_loss(value: ast.expr, function: str) -> bool:
@@ -362,14 +371,25 @@ def _own_walk(node: ast.FunctionDef) -> Iterator[ast.AST]:
 
 def _is_empty(node: ast.FunctionDef) -> bool:
     """Say whether a function has no body to judge: an abstract method, a blank exercise."""
-    body = [
-        n for n in node.body if not (isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant))
-    ]
-    return all(
-        isinstance(n, (ast.Pass, ast.Raise))
-        or (isinstance(n, ast.Return) and (n.value is None or isinstance(n.value, ast.Constant)))
-        for n in body
-    )
+    blank: set[str] = set()
+    for part in node.body:
+        match part:
+            case ast.Assign(targets, value) if _is_none(value, blank):
+                blank |= {name for target in targets for name in _target_names(target)}
+            case ast.Pass() | ast.Raise() | ast.Expr(ast.Constant()):
+                continue
+            case ast.Return(value) if value is None or _is_none(value, blank):
+                continue
+            case _:
+                return False
+    return True
+
+
+def _is_none(value: ast.expr, blank: Collection[str]) -> bool:
+    """Say whether an expression is a constant, or what has been given none but those."""
+    if isinstance(value, ast.Tuple):
+        return all(_is_none(item, blank) for item in value.elts)
+    return isinstance(value, ast.Constant) or getattr(value, "id", None) in blank
 
 
 def _frameworks(found: Extract) -> frozenset[str]:
