@@ -1335,8 +1335,11 @@ def _(m, rng):
     c = rng.randn(*layer.forward(x).shape)
     weights = layer.weights
     found = layer.backward(c)
-    layer.weights = weights
-    yield from gradients("Affine.backward", lambda: np.sum(c * layer.forward(x)), [found], [x])
+    moved, layer.weights = weights - layer.weights, weights
+    found = [found, moved / layer.optimiser.rate]
+    yield from gradients(
+        "Affine.backward", lambda: np.sum(c * layer.forward(x)), found, [x, weights]
+    )
 
 
 @proof("plain_implied_loss.py")
@@ -1535,3 +1538,137 @@ def _(m, rng):
     _, found = net.loss(x, y, 0.3)
     loss = lambda: net.loss(x, y, 0.3)[0]
     yield from gradients("TwoLayerNet.loss", loss, found.values(), [net.params[k] for k in found])
+class Down:
+    """An optimiser of one step down, for layers that are given theirs."""
+
+    def __init__(self, rate: float):
+        self.rate = rate
+
+    def update(self, w: np.ndarray, dw: np.ndarray) -> np.ndarray:
+        return w - self.rate * dw
+
+
+@proof("plain_prepared.py")
+def _(m, rng):
+    layer, x = m.Affine(3), away(rng, 4, 5)
+    layer.set_input_shape((5,))
+    layer.initialize(Down(0.1))
+    keys, c = ["weights", "offset"], rng.randn(4, 3)
+    layer.offset = rng.randn(1, 3)
+    loss = lambda: np.sum(c * layer.forward_pass(x))
+    loss()
+    dx, found = _descended(vars(layer), keys, lambda: layer.backward_pass(c), 0.1)
+    wrt = [x, *(vars(layer)[key] for key in keys)]
+    yield from gradients("Affine.backward_pass", loss, [dx, *found], wrt)
+    gate = m.Gate()
+    yield from vjp(
+        "Gate.backward_pass", lambda: gate.forward_pass(x), gate.backward_pass, [x], rng
+    )
+
+
+@proof("plain_marco.py")
+def _(m, rng):
+    layer, x, c = m.CapaDensa(5, 3), rng.randn(4, 5), rng.randn(4, 3)
+    loss = lambda: np.sum(c * layer.forward(x))
+    loss()
+    step = lambda: layer.backward(c, 0.1)
+    dx, found = _descended(vars(layer), ["W", "b"], step, 0.1)
+    yield from gradients("CapaDensa.backward", loss, [dx, *found], [x, layer.W, layer.b])
+
+
+class Mixing:
+    """A layer that does not commute with another one."""
+
+    def __init__(self, matrix: np.ndarray):
+        self.matrix = matrix
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        self.y = np.tanh(x @ self.matrix)
+        return self.y
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        return ((1 - self.y**2) * dy) @ self.matrix.T
+
+
+@proof("plain_chain.py")
+def _(m, rng):
+    net, x = m.Net(), rng.randn(4, 5)
+    for _ in range(2):
+        net.add(Mixing(rng.randn(5, 5) / 2))
+    yield from vjp("Net.backward", lambda: net.forward(x), net.backward, [x], rng)
+
+
+@proof("plain_held_twice.py")
+def _(m, rng):
+    layer, x = m.Linear(5, 3), rng.randn(4, 5)
+    after = lambda dx: [dx, layer.grad_w, layer.grad_b]
+    yield from of_object("Linear.backward", layer, (x,), (x, layer.w, layer.b), after, rng)
+
+
+@proof("plain_given_arrays.py")
+def _(m, rng):
+    layer, x, c = m.Row(5, 3, rng.randn(15), rng.randn(3)), rng.randn(4, 5), rng.randn(4, 3)
+    loss = lambda: np.sum(c * layer.remembering_forward(x))
+    loss()
+    keys, before = ["matrix", "offsets"], [layer.matrix.copy(), layer.offsets.copy()]
+    dx = layer.backward_propagate(c, 0.1)
+    found = [(b - vars(layer)[key]) / 0.1 for key, b in zip(keys, before, strict=True)]
+    layer.matrix[...], layer.offsets[...] = before
+    wrt = [x, layer.matrix, layer.offsets]
+    yield from gradients("Row.backward_propagate", loss, [dx, *found], wrt)
+
+
+@proof("plain_engine.py")
+def _(m, rng):
+    operators = [
+        lambda a, b, c: (a + c + a) * 1.5,
+        lambda a, b, c: a * c * (a * a),
+        lambda a, b, c: (a @ b + a @ b) * 1.5,
+        lambda a, b, c: (a.sigmoid() + a.sigmoid()) * 1.5,
+    ]
+    for make in operators:
+        data = [rng.randn(3, 4), rng.randn(4, 2), rng.randn(1, 4)]
+        nodes = [m.Tensor(x) for x in data]
+        make(*nodes).backward()
+        loss = lambda make=make, data=data: make(*map(m.Tensor, data)).valor.sum()
+        used = [node.grad if node.grad.any() else None for node in nodes]
+        wrt = [x if grad is not None else None for x, grad in zip(data, used, strict=True)]
+        yield from gradients("Tensor.backward", loss, used, wrt)
+
+
+@proof("plain_wrapped.py")
+def _(m, rng):
+    x = away(rng, 4, 5)
+    soft = lambda c: c * m.soft_deriv(x)
+    yield from vjp("soft_deriv", lambda: m.soft(x), soft, [x], rng)
+    layer = m.Centred()
+    layer._is_training = True
+    forward, backward = lambda: layer.forward(x), layer.backward
+    yield from vjp("Centred._backward", forward, backward, [x], rng)
+
+
+@proof("plain_activation_pair.py")
+def _(m, rng):
+    layer, x, c = m.Dense(5, 3), rng.randn(5, 1), rng.randn(3, 1)
+    loss = lambda: np.sum(c * layer.forward(x))
+    loss()
+    keys, before = ["weights", "bias"], [layer.weights.copy(), layer.bias.copy()]
+    dx = layer.backward(c, 0.1)
+    found = [(b - vars(layer)[key]) / 0.1 for key, b in zip(keys, before, strict=True)]
+    layer.weights[...], layer.bias[...] = before
+    yield from gradients("Dense.backward", loss, [dx, *found], [x, layer.weights, layer.bias])
+    given = m.Activation(np.tanh, lambda x: 1 - np.tanh(x) ** 2)
+    step = lambda c: given.backward(c, 0.1)
+    yield from vjp("Activation.backward", lambda: given.forward(x), step, [x], rng)
+
+
+@proof("plain_labels_outside.py")
+def _(m, rng):
+    scores, last = rng.randn(4, 5), m.SoftmaxClassifier((4, 5))
+    last.set_batch_labels(np.array([0, 3, 1, 1]))
+    loss = lambda: last.forward(scores)
+    loss()
+    found = [last.backward().copy()]
+    yield from gradients("SoftmaxClassifier.backward", loss, found, [scores])
+    layer, x = m.Rectifier(), away(rng, 4, 5)
+    yield from vjp("Rectifier.backward", lambda: layer.forward(x), layer.backward, [x], rng)

@@ -11,7 +11,7 @@ class Momentum:
 
 
 class Affine:
-    """Its weights are moved by an optimiser, where nobody sees their gradient."""
+    """Its weights are moved by an optimiser, which alone is given their gradient."""
 
     def __init__(self, input_size, output_size):
         self.weights = np.random.randn(input_size, output_size) * 0.1

@@ -1,21 +1,23 @@
 """A pass that applies its gradients itself, `W -= rate * dW`: they are read off the step.
 
-What the object's parameters have moved by, over the rate, is the gradient. A parameter that moves
-in another way (by an optimiser, with momentum) hides its gradient.
+What the object's parameters have moved by, over the rate, is the gradient. Where an optimiser
+moves them, that is so if they move twice as far at twice the rate, and for twice the cotangent. A
+parameter that moves in another way (with Adam, with weight decay) hides its gradient.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 
 from verify.homework.passes.experiment import Gradient
 from verify.homework.read.discover import is_gradient
-from verify.homework.run.door import Expression
+from verify.homework.run.door import Door, Expression, Raised, Recipe, Step
 
 RATE = 0.35
 """The learning rate that a pass is given where it asks for one."""
@@ -141,3 +143,84 @@ def stepped(
         if path in found
     ]
     return steps, [path for path in moved if path not in found]
+
+
+@dataclass(frozen=True, eq=False)
+class Moving:
+    """A pass that moves parameters through an optimiser: how it is called, and what moves."""
+
+    door: Door
+    steps: tuple[Step, ...]
+    given: Mapping[str, Any]
+    cotangents: Collection[str]
+    moved: Mapping[str, tuple[Expression, np.ndarray]]
+    """Where each parameter that moves is afterwards, and what it was before."""
+
+    def gradients(self, state: Any) -> list[Gradient]:
+        """Return the gradients down which the parameters moved, none where it is not known.
+
+        `state` has the attributes of the object, the rate may be one of them.
+        """
+        double = {name: 2 * np.asarray(self.given[name]) for name in self.cotangents}
+        once = self._steps_of(self.steps, self.given)
+        further = self._steps_of(self.steps, {**self.given, **double})
+        for rate, steps in self._at_twice_the_rate(state):
+            faster = self._steps_of(steps, self.given)
+            if _is_twice(further, once) and _is_twice(faster, once):
+                ours = any("descent" in repr(step) for step in steps)
+                return [
+                    Gradient(f"d{path}", path, ("step", ("in", path), where, rate), applied=not ours)
+                    for path, (where, _) in self.moved.items()
+                ]
+        return []
+
+    def _steps_of(self, steps: tuple[Step, ...], given: Mapping[str, Any]) -> list[np.ndarray]:
+        wanted = tuple(where for where, _ in self.moved.values())
+        answer = self.door.run(Recipe(steps, wanted), given)
+        if isinstance(answer, Raised):
+            return []
+        ends = [np.asarray(end, float) for end in answer]
+        starts = [start for _, start in self.moved.values()]
+        return [a - b for a, b in zip(starts, ends, strict=True) if np.shape(a) == np.shape(b)]
+
+    def _at_twice_the_rate(self, state: Any) -> Iterator[tuple[Expression, tuple[Step, ...]]]:
+        """Yield where the rate may be, and the same steps at twice of it."""
+        *before, (kind, function, arguments, keywords) = self.steps
+        for name, value in keywords.items():
+            if name.lower() in RATES and value[0] == "value":
+                twice = {**keywords, name: ("value", 2 * value[1])}
+                yield value, (*before, (kind, function, arguments, twice))
+        if (steps := tuple(map(_twice_as_fast, self.steps))) != self.steps:
+            yield ("value", RATE), steps
+        made = next((i for i, step in enumerate(self.steps) if step[0] == "call"), 0) + 1
+        for holder, name, value in _rates_in(state, ("slot", 0)):
+            faster: Step = ("put", holder, name, ("value", 2 * value))
+            yield ("value", value), (*self.steps[:made], faster, *self.steps[made:])
+
+
+def _twice_as_fast(part: Any) -> Any:
+    """Return a step with an optimiser of ours at twice the rate."""
+    if isinstance(part, tuple) and part[:2] == ("descent", RATE):
+        return ("descent", 2 * RATE, *part[2:])
+    if isinstance(part, dict):
+        return {key: _twice_as_fast(each) for key, each in part.items()}
+    if isinstance(part, (tuple, list)):
+        return type(part)(map(_twice_as_fast, part))
+    return part
+
+
+def _rates_in(state: Any, holder: Expression) -> Iterator[tuple[Expression, str, float]]:
+    """Yield the attributes that are called as a learning rate is, those of inner objects too."""
+    for name, value in state.items() if isinstance(state, Mapping) else ():
+        if isinstance(value, float) and str(name).lower().strip("_") in RATES and value:
+            yield holder, name, value
+        elif isinstance(value, Mapping):
+            yield from _rates_in(value, ("at", holder, name))
+
+
+def _is_twice(one: Sequence[np.ndarray], other: Sequence[np.ndarray]) -> bool:
+    """Say whether all steps are twice as long as others, none of which is 0."""
+    return len(one) == len(other) > 0 and all(
+        bool(b.any()) and np.allclose(a, 2 * b, rtol=1e-4, atol=1e-6 * float(np.abs(b).max()))
+        for a, b in zip(one, other, strict=True)
+    )

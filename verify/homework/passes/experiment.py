@@ -36,6 +36,8 @@ class Gradient:
     of: str
     where: Expression
     line: int | None = None
+    applied: bool = False
+    """Whether it is read off how an optimiser moved the parameter: it may be a multiple then."""
 
 
 @dataclass(frozen=True, eq=False)

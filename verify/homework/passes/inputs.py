@@ -257,7 +257,10 @@ LAYOUTS: tuple[Mapping[str, tuple[int, ...]], ...] = (
 
 def _layouts_of(held: Mapping[str, Any]) -> Iterator[Mapping[str, tuple[int, ...]]]:
     """Yield layouts that fit an object whose sizes are its own: rows and columns of examples."""
-    shapes = [np.shape(value) for value in held.values() if np.ndim(value) == 2]
+    for shape in (value for value in held.values() if isinstance(value, tuple)):
+        yield {"x": shape, "w": (5, 3), "b": (3,)}
+        yield {"x": (4, *shape), "w": (5, 3), "b": (3,)}
+    shapes = [np.shape(v) for v in held.values() if np.ndim(v) == 2 and not isinstance(v, tuple)]
     if shapes and 5 not in shapes[0]:
         (first, hidden), (last, out) = shapes[0], shapes[-1]
         yield {"x": (4, first), "w": (first, hidden), "b": (hidden,), "t": (4, out)}
@@ -443,6 +446,8 @@ def docstring_shapes(
         for inside in re.findall(r"\(([^()]*)\)", text_of):
             parts = re.split(r",|\s+x\s+|\s*×\s*", inside)
             symbols = [part.strip() for part in parts if part.strip()]
+            if len(symbols) > 1 and symbols[-1] in ("...", "…"):
+                continue  # (n_samples, ...) may be anything
             symbols = [s for s in symbols if s not in ("...", "…")]
             known = len(parts) > 1 or all(s.isdigit() or s in SIZES for s in symbols)
             if _TYPES & set(symbols) or not known:

@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -29,6 +30,7 @@ from verify.homework.passes.measure import Measured, Measurement, Obstacle, is_s
 from verify.homework.passes.plans import Case, forwards, is_cost, plans
 from verify.homework.passes.verdicts import (
     Outcome,
+    multiple,
     relative_error,
     shaped,
     times_by_scores,
@@ -93,6 +95,10 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
         )
         outcomes = [weigh(each, measure(case.door, each, seed), averages) for each in experiments]
         judged = [outcome for outcome in outcomes if outcome.judged]
+        if scaled := next(filter(None, map(multiple, judged)), ""):
+            case.note(candidate, scaled)
+            partial = partial or (wrong is None and guessed is None)
+            continue
         tier = experiments[0].tier
         if judged and all(outcome.agrees for outcome in judged):
             if wrong is not None and (
@@ -102,6 +108,8 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
                 break
             if wrong is not None and _hides(judged[0], wrong):
                 return _of_several(case, candidate, wrong)
+            if guessed is not None and _is_thin(judged[0]) and not _misshapen(guessed):
+                continue
             if (fault := next(filter(None, map(_fault, outcomes)), "")) and not partial:
                 return Verdict(candidate, CRASHED, fault)
             if missing := _missing(experiments[0]):
@@ -137,7 +145,8 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
                 return _agrees(case, candidate, agreed)
         if agreed and len(_still_unrun(case, unrun, judged)) == len(unrun):
             continue  # other inputs, of which it has shown already that it is right
-        if any(outcome.wrong for outcome in judged) and not experiments[0].accuses:
+        unfit = tier >= 3 and _misshapen([outcome for outcome in judged if outcome.wrong])
+        if any(outcome.wrong for outcome in judged) and (unfit or not experiments[0].accuses):
             guessed = _better(guessed, judged)
             start = experiments[0].implied or start
         elif any(outcome.wrong for outcome in judged):
@@ -276,6 +285,12 @@ def _hides(one: Outcome, wrong: Sequence[Outcome]) -> bool:
     return _called_alike(one, wrong[0]) and fewer and (layer or not _misshapen(wrong))
 
 
+def _is_thin(outcome: Outcome) -> bool:
+    """Say whether an input has an axis of one entry, in which mistakes do not show."""
+    shape = np.shape(outcome.experiment.given.get(outcome.experiment.main, 0.0))
+    return len(shape) > 1 and 1 in shape
+
+
 def _misshapen(outcomes: Sequence[Outcome]) -> list[Measured]:
     """Return the wrong gradients that have another shape than what they are of."""
     return [
@@ -396,6 +411,8 @@ def _agrees(case: Case, candidate: Candidate, outcomes: Sequence[Outcome]) -> Ve
             f"{name} has no loss beside it. It starts with `{start}`, which was taken for the "
             f"derivative of its loss by {by}."
         )
+    stand_ins = [said for kind, said in _STAND_INS if kind in _kinds(outcomes[0].experiment)]
+    remarks += [f"{name} was judged with {said}." for said in stand_ins]
     scores = [s for s in _arguments_of(outcomes[0].experiment) if s[0] == "softmax"]
     if scores:
         remarks.append(
@@ -418,6 +435,30 @@ def _unseen(case: Case, experiment: Experiment, seen: Collection[str]) -> tuple[
         return repr(case.door.run(recipe, {**experiment.given, path: moved})) != repr(before)
 
     return tuple(path for path in experiment.held if path not in seen and moves(path))
+
+
+_STAND_INS = (
+    ("descent", "an optimiser of ours, whose steps show the gradients that it is given"),
+    ("layer", "layers of ours in its network"),
+    ("activation", "tanh for the activation that it is given"),
+    ("tanh", "tanh for the function that it is given"),
+    ("tanh'", "the derivative of tanh for the one that it is given"),
+)
+"""What of ours an object may be made with, and how it is said."""
+
+
+def _kinds(experiment: Experiment) -> set[str]:
+    """Return the kinds of all expressions in how a pass is called."""
+    found: set[str] = set()
+    waiting: list[Any] = [*experiment.forward]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict):
+            waiting += part.values()
+        elif isinstance(part, (tuple, list)):
+            waiting += part
+            found |= {part[0]} if part and isinstance(part[0], str) else set()
+    return found
 
 
 def _arguments_of(experiment: Experiment) -> list[Expression]:

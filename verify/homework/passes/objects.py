@@ -5,16 +5,34 @@ from __future__ import annotations
 import ast
 import itertools
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import starmap
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from verify.homework.dialects import SETTINGS
 from verify.homework.passes.inputs import KEEP, REG, draw
-from verify.homework.read.discover import is_gradient, methods_of
+from verify.homework.passes.descent import RATE
+from verify.homework.read.construct import (
+    ARRAY,
+    FUNCTION,
+    OBJECT,
+    OBJECTS,
+    SHAPE,
+    SIZE,
+    SIZES,
+    Want,
+    chains,
+    optimisers,
+    unset,
+    wants,
+)
+from verify.homework.read.discover import is_gradient, is_hinted, lineage, methods_of
 from verify.homework.read.extract import Extract
+from verify.homework.read.modules import imported_names
 from verify.homework.read.syntax import null_defaults, parameters
 from verify.homework.read.usage import texts_compared
 from verify.homework.run.door import Door, Expression, Raised, Recipe, Step
@@ -53,8 +71,12 @@ class Side:
     settings: Mapping[str, Any] = field(default_factory=dict)
     variants: tuple[Side, ...] = ()
     """The same object in other settings: stride 2, another window."""
+    again: bool = False
+    """Whether it is among the variants of one before, which need no other one if that one ran."""
     penalty: Penalty | None = None
     """What its gradients are of too, beside its forward pass."""
+    shapes: tuple[tuple[int, ...], ...] = ()
+    """Shapes that its constructor was given: its input has one of them, the first at best."""
 
     def target(self, name: str) -> Expression:
         """Return the function or the method of this name."""
@@ -74,30 +96,37 @@ def sides(
     if owner is None:
         yield Side()
         return
-    methods = methods_of(found, owner)
-    init = methods.get("__init__")
+    init = methods_of(found, owner).get("__init__")
     sure = all(
-        default or (len(_values(name, True, _SIZES[0])) and _is_known(name))
+        default or _is_known(name)
         for name, default in (parameters(init, True) if init is not None else ())
     )
     seen: set[str] = set()
+    spent = 0.0
     penalty = _penalty(found)
-    texts = {
-        name: texts_compared(found.classes[owner], name)
-        for name, _ in (parameters(init, True) if init is not None else ())
-    }
-    for group in _constructors(init, texts, penalised=penalty is not None):
-        made = []
+    for group in _constructors(found, owner, "__init__", penalised=penalty is not None):
+        made: dict[bool, list[Side]] = {False: [], True: []}
+        if spent > MOST_SECONDS:
+            return
+        start = time.monotonic()
         for arguments, given, settings in group:
             said = repr((arguments, {name: np.shape(value) for name, value in given.items()}))
             if said not in seen:
                 seen.add(said)
-                side = _made(door, owner, methods, arguments, given, failed)
                 kept = penalty if _REGULARISER.search(" ".join(settings)) else None
-                if side is not None:
-                    made.append(replace(side, sure=sure, settings=settings, penalty=kept))
-        for place, side in enumerate(made):
-            yield replace(side, variants=(*made[:place], *made[place + 1 :]))
+                for chain in _filled(found, door, owner, arguments, given, failed):
+                    side = _made(found, door, chain, given)
+                    if side is not None:
+                        certain = sure and chain.sure
+                        of_file = not any("descent" in repr(step) for step in chain.steps)
+                        made[of_file].append(
+                            replace(side, sure=certain, settings=settings, penalty=kept)
+                        )
+        spent += time.monotonic() - start
+        for alike in made.values():
+            for place, side in enumerate(alike):
+                others = (*alike[:place], *alike[place + 1 :])
+                yield replace(side, variants=others, again=place > 0)
 
 
 _REGULARISER = re.compile(r"\w*regulari[sz]er\w*")
@@ -113,54 +142,179 @@ def _penalty(found: Extract) -> Penalty | None:
     return None
 
 
-def _made(
+def _filled(
+    found: Extract,
     door: Door,
     owner: str,
-    methods: Mapping[str, ast.FunctionDef],
     arguments: Mapping[str, Expression],
     given: Mapping[str, Any],
     failed: Callable[[Raised], None],
-) -> Side | None:
-    """Return an object with parameters that are drawn anew, or None where it cannot be made."""
+) -> Iterator[Side]:
+    """Yield a new object, its lists of layers filled where it has any that are empty."""
     made: Step = ("call", ("name", owner), [], arguments)
     answer = door.run(Recipe((made,), (("vars", ("slot", 0)),)), given)
     if isinstance(answer, Raised):
         failed(answer)
+        return
+    trains = tuple(
+        ("put", ("slot", 0), name, ("value", True))
+        for name, value in answer[0].items()
+        if value is False and _TRAINS.search(name)
+    )
+    if missing := sorted(unset(found, owner) - {n for n, v in answer[0].items() if v is not None}):
+        for labels in _LABELS:
+            puts = tuple(("put", ("slot", 0), name, ("value", labels)) for name in missing)
+            yield Side(owner, (made, *trains, *puts), sure=False)
+        return
+    steps: tuple[Step, ...] = (made, *trains)
+    if moves := optimisers(found, owner):
+        yield Side(owner, (*steps, *starmap(_descending, moves.items())), sure=False)
+    for name, methods in chains(found, owner).items():
+        value = answer[0].get(name)
+        if isinstance(value, list) and not value and methods & _FORWARD_METHODS:
+            for layers in _layers(found, owner, methods - {""}):
+                filled: Step = ("put", ("slot", 0), name, ("list", layers))
+                yield Side(owner, (*steps, filled), sure=False)
+            return
+    yield Side(owner, steps)
+
+
+_LABELS = (np.arange(4) % 3, np.eye(5)[np.arange(4) % 5])
+"""Labels of four examples, by number and one-hot, where code outside of a class sets them."""
+
+_TRAINS = re.compile(r"(?i:train(?!ed|able))")
+"""A switch that a layer has on while it learns: what it keeps for its way back is kept then."""
+
+
+def _descending(attribute: str, in_place: bool) -> Step:
+    """Return the step that gives an object an optimiser whose steps show its gradients."""
+    return ("put", ("slot", 0), attribute, _descent(in_place))
+
+
+def _descent(in_place: bool) -> Expression:
+    return ("descent", RATE, "here" if in_place else "anew")
+
+
+_FORWARD_METHODS = frozenset({"", "forward", "forward_pass", "feedforward", "fprop", "forward_propagation",
+                              "forwardPropagate", "feed_forward", "predict", "activate", "propagate"})  # fmt: skip
+
+
+def _layers(found: Extract, owner: str, methods: frozenset[str]) -> Iterator[list[Expression]]:
+    """Yield lists of layers for a network: of the classes at hand, else two that do for any."""
+    needed = frozenset(m for m in methods if "forw" in m.lower() or is_hinted(m, {}))
+    made = _objects(found, owner, Want(OBJECTS, methods=needed or methods), _SIZES[0])
+    sized = [each for each in made if each[0] == "new" and each[2]]
+    plain = [each for each in made if each[0] == "new" and not each[2]]
+    if sized and plain:
+        yield [sized[0], plain[0]]
+    yield from ([each] for each in (*sized[:1], *plain[:1]))
+    yield [("layer", 1.3), ("layer", 0.7)]
+
+
+def _made(found: Extract, door: Door, filled: Side, given: Mapping[str, Any]) -> Side | None:
+    """Return an object with parameters that are drawn anew, or None where it cannot be made."""
+    made, *others = filled.steps
+    answer = door.run(Recipe(filled.steps, (("vars", ("slot", 0)),)), given)
+    if isinstance(answer, Raised) or filled.owner is None:
         return None
-    rng = np.random.default_rng(17)
-    steps: list[Step] = [made]
-    values = dict(given)
+    kept = _kept_as(answer[0], given)
+    given = {kept.get(name, name): value for name, value in given.items()}
+    made = (*made[:3], {k: ("in", kept.get(e[1], e[1])) if e[0] == "in" else e
+                        for k, e in made[3].items()})  # fmt: skip
+    steps: list[Step] = [made, *others]
     if next(parameters_in(answer[0]), None) is None:
-        answer = _initialised(door, methods, steps, given) or answer
-    for path, holder, key, value in parameters_in(answer[0]):
-        if any(value is known or np.array_equal(value, known) for known in given.values()):
+        answer = _initialised(found, door, filled.owner, steps, given) or answer
+    known = list(parameters_in(answer[0]))
+    if sum(value.size for *_, value in known) > MOST_ENTRIES:
+        return None
+    puts, values = drawn_anew(door, steps, answer[0], given, known, 17)
+    shapes = [e[1] for e in made[3].values() if e[0] == "value" and _is_shape(e[1])]
+    return Side(filled.owner, (*steps, *puts), {**given, **values}, shapes=tuple(shapes))
+
+
+def _is_shape(value: Any) -> bool:
+    return isinstance(value, tuple) and all(type(size) is int for size in value)
+
+
+MOST_SECONDS = 4.0
+"""After which no other arguments are tried for the constructor of a class."""
+
+MOST_ENTRIES = 20_000
+"""Numbers in the parameters of an object that is tried."""
+
+
+def _kept_as(state: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, str]:
+    """Return under which attribute an object keeps each array that its constructor was given."""
+    found: dict[str, str] = {}
+    for path, _, _, value in parameters_in(state):
+        for name, array in given.items():
+            if name not in found and path not in given and np.array_equal(value, array):
+                found[name] = path
+    return {name: path for name, path in found.items() if name not in state}
+
+
+def drawn_anew(
+    door: Door,
+    steps: Sequence[Step],
+    state: Mapping[str, Any],
+    given: Mapping[str, Any],
+    wanted: Iterable[tuple[str, Expression, Any, np.ndarray]],
+    seed: int,
+) -> tuple[list[Step], dict[str, Any]]:
+    """Return the steps that put drawn values in the place of parameters, and these by path.
+
+    An array that an object has twice, `self.w` and in `self.params = [self.w]`, is one parameter.
+    """
+    rng = np.random.default_rng(seed)
+    values: dict[str, Any] = {}
+    puts: dict[str, Step] = {}
+    for path, holder, key, value in wanted:
+        if path in given or any(np.array_equal(value, known) for known in given.values()):
             continue
         values[path] = (0.6 * draw(value.shape, rng)).astype(value.dtype)
-        steps.append(("put", holder, key, ("in", path)))
-    return Side(owner, tuple(steps), values)
+        puts[path] = ("put", holder, key, ("in", path))
+    recipe = Recipe((*steps, *puts.values()), (("vars", ("slot", 0)),))
+    answer = door.run(recipe, {**given, **values})
+    after = {} if isinstance(answer, Raised) else {p: v for p, _, _, v in _all_in(answer[0])}
+    for path in list(values):
+        if path in values and path in after and not np.array_equal(after[path], values[path]):
+            for other in [n for n in values if n != path and n in after]:
+                if np.array_equal(after[other], after[path]):
+                    del values[other], puts[other]
+    return list(puts.values()), values
+
+
+def _all_in(state: Mapping[str, Any]) -> Iterator[tuple[str, Expression, Any, np.ndarray]]:
+    return _inside(state, ("slot", 0), "")
 
 
 def _initialised(
-    door: Door, methods: Mapping[str, ast.FunctionDef], steps: list[Step], given: Mapping[str, Any]
+    found: Extract, door: Door, owner: str, steps: list[Step], given: Mapping[str, Any]
 ) -> tuple[Any, ...] | None:
-    """Call the method that makes an object's parameters, if there is one; add it to the steps."""
-    for name, node in methods.items():
-        if not _INITIALISES.search(name) or name == "__init__":
-            continue
-        arguments = {
-            argument: _expression(_values(argument, default, _SIZES[0])[0])
-            for argument, default in parameters(node, True)
-            if not default
-        }
-        call: Step = ("call", ("at", ("slot", 0), name), [], arguments)
-        answer = door.run(Recipe((*steps, call), (("vars", ("slot", 0)),)), given)
-        if not isinstance(answer, Raised):
-            steps.append(call)
-            return answer
-    return None
+    """Call the methods that make an object's parameters, if there are any; add them to the steps.
+
+    One that only takes a shape comes before one that makes parameters of it.
+    """
+    answer: tuple[Any, ...] | None = None
+    for pattern in (_PREPARES, _INITIALISES):
+        for name in methods_of(found, owner):
+            if not pattern.fullmatch(name) or name == "__init__":
+                continue
+            for (arguments, arrays, _), *_ in _constructors(found, owner, name, penalised=False):
+                call: Step = ("call", ("at", ("slot", 0), name), [], arguments)
+                recipe = Recipe((*steps, call), (("vars", ("slot", 0)),))
+                tried = door.run(recipe, {**given, **arrays}) if not arrays else None
+                if tried is not None and not isinstance(tried, Raised):
+                    steps.append(call)
+                    answer = tried
+                    break
+            if answer is not None and next(parameters_in(answer[0]), None) is not None:
+                return answer
+    return answer
 
 
-_INITIALISES = re.compile(r"init\w*|build|reset_param\w*|make_\w*(?:weights|param)\w*")
+_PREPARES = re.compile(r"set_\w*(?:shape|size|dims?|optimi[sz]er)|setup|prepare\w*")
+_INITIALISES = re.compile(r"_?init\w*|build|reset_param\w*|make_\w*(?:weights|param)\w*|compile")
 
 
 def _is_known(name: str) -> bool:
@@ -196,7 +350,7 @@ def _inside(
 
 _NO_PARAMETER = re.compile(
     r"^(?:in|out)puts?$|running|moving|veloc|moment|^[mv]$|^d[wb]|grad|cache|mask|config|_?state|"
-    r"optim|loss|hist"
+    r"optim|loss|hist|(?:^|_)(?:labels?|targets?)$"
 )
 
 _SIZES: tuple[Mapping[str, Any], ...] = (
@@ -209,6 +363,7 @@ _SIZES: tuple[Mapping[str, Any], ...] = (
         "norm": (5,),
         "Wx": (5, 3),
         "Wh": (3, 3),
+        "spare": (5, 3, 6, 4, 7),
     },
     {
         "in": 5,
@@ -219,6 +374,7 @@ _SIZES: tuple[Mapping[str, Any], ...] = (
         "norm": (5, 1),
         "Wx": (3, 5),
         "Wh": (3, 3),
+        "spare": (5, 3, 6, 4, 7),
     },
     {
         "in": 3,
@@ -229,9 +385,21 @@ _SIZES: tuple[Mapping[str, Any], ...] = (
         "norm": (3,),
         "Wx": (5, 3),
         "Wh": (3, 3),
+        "spare": (3, 5, 2, 4, 7),
+    },
+    {
+        "in": 3,
+        "out": 5,
+        "hidden": 6,
+        "W": (5, 3, 4, 2),
+        "b": (5,),
+        "norm": (3,),
+        "Wx": (5, 3),
+        "Wh": (3, 3),
+        "spare": (4, 2, 3, 5, 7),
     },
 )
-"""The sizes of a layer: examples in rows, in columns, of images by their channels."""
+"""The sizes of a layer: examples in rows, in columns, of images by channels, by their kernel."""
 
 _KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("sizes", re.compile(r"layer_?(?:sizes?|dims?|dimensions?)|sizes|dims|dimensions|"
@@ -274,30 +442,42 @@ Constructor = tuple[dict[str, Expression], dict[str, Any], dict[str, Any]]
 
 
 def _constructors(
-    init: ast.FunctionDef | None, texts: Mapping[str, Sequence[str]], penalised: bool
+    found: Extract, owner: str, method: str, penalised: bool
 ) -> Iterator[list[Constructor]]:
     """Yield arguments for a constructor: those that differ in their settings alone at a time.
 
-    A setting that its class compares with `texts` is tried as each of them. The last has
-    regularisers, where the file has the penalty that belongs to them.
+    What its class does with an argument says what it is; else its name does. A setting that is
+    compared with texts is tried as each of them. The last has regularisers, where the file has the
+    penalty that belongs to them.
     """
+    init = methods_of(found, owner).get(method)
     names = parameters(init, True) if init is not None else []
     zeros = null_defaults(init) if init is not None else {}
+    texts = {
+        name: [t for each, _ in lineage(found, owner) for t in texts_compared(each, name)]
+        for name, _ in names
+    }
+    wanted = wants(found, owner, method)
     values = {
         name: [*([None] if default else []), *texts[name]] if texts.get(name) else SETTINGS[name]
         for name, default in names
-        if texts.get(name) or name in SETTINGS
+        if texts.get(name) or (name in SETTINGS and not _is_more(wanted.get(name)))
     }
+    values |= {name: options[:1] for name, options in values.items() if "init" in name}
     settings = [[(name, value) for value in options] for name, options in values.items()]
     seen: set[str] = set()
     both = all(any(p.fullmatch(name) for name, _ in names) for p in _DATA.values())
     for sizes in _SIZES:
         if both:
             sizes = {**sizes, "x": (4, 5), "y": (4, 1)}
+        spare = iter(sizes["spare"])
         choices = [
             [(name, REG)]
             if type(zeros.get(name)) is float
-            else [(name, option) for option in _values(name, default, sizes)]
+            else [
+                (name, option)
+                for option in _options(found, owner, name, default, wanted.get(name), sizes, spare)
+            ]
             for name, default in names
             if name not in values
         ]
@@ -315,12 +495,126 @@ def _constructors(
                 yield group
 
 
+def _is_more(want: Want | None) -> bool:
+    """Say whether an argument is more than a number, by its use."""
+    return want is not None and want.kind in (ARRAY, FUNCTION, OBJECT, OBJECTS)
+
+
+def _options(
+    found: Extract,
+    owner: str,
+    name: str,
+    default: bool,
+    want: Want | None,
+    sizes: Mapping[str, Any],
+    spare: Iterator[int],
+) -> Sequence[Any]:
+    """Return what an argument of a constructor may be, by its use and by its name."""
+    by_name = _values(name, default, sizes)
+    if want is None and not default and not _is_known(name) and _ARRAY.fullmatch(name):
+        want = Want(ARRAY)
+    if default or _is_array(by_name):
+        return by_name
+    if _OPTIMISER.fullmatch(name):
+        return [("expression", _descent(any(optimisers(found, owner).values())))]
+    if _ACTIVATION.search(name) and (want is None or want.kind not in (FUNCTION, OBJECT)):
+        return ["tanh", "sigmoid", "relu"]
+    if want is None:
+        return by_name if _is_known(name) else [next(spare, 3)]
+    if want.kind == OBJECT:
+        objects = _objects(found, owner, want, sizes)
+        if not objects and _ACTIVATION.search(name):
+            objects = [("activation",)]
+        return [("expression", e) for e in objects] or by_name
+    if want.kind == OBJECTS:
+        each = [("expression", ("list", [e])) for e in _objects(found, owner, want, sizes)]
+        return each or by_name
+    if want.kind == FUNCTION:
+        return [("expression", e) for e in _functions(found, name)]
+    if want.kind == ARRAY:
+        return [("array", sizes[next(k for p, k in _ARRAYS if p.search(name))])]
+    if want.kind == SHAPE and not (_is_known(name) and want.axes < 1):
+        return _shapes(name, want.axes, sizes)
+    if want.kind == SIZES and not _is_known(name):
+        return [[5, 6, 3], *_shapes(name, 0, sizes)]
+    if _is_known(name):
+        return by_name
+    if want.kind == SIZE and re.search(r"shape", name):
+        return [*_shapes(name, 0, sizes), next(spare, 3)]
+    return [next(spare, 3)]
+
+
+_OPTIMISER = re.compile(r"(?i:opt(?:im)?|optimi[sz]\w*)")
+_ACTIVATION = re.compile(r"(?i:activ|act_f|nonlin)")
+
+
+def _is_array(options: Sequence[Any]) -> bool:
+    return isinstance(options[0], tuple) and options[0][0] == "array"
+
+
+_ARRAY = re.compile(r"(?i:\w*(?:weights?|bias(?:es)?)_?(?:matrix|array|vector|values?)?)")
+_ARRAYS = (
+    (re.compile(r"bias|^b(?![a-z])|Bias"), "b"),
+    (re.compile(r"gamma|beta|scale|shift"), "norm"),
+    (re.compile(r""), "W"),
+)
+"""Which of a layer's arrays one is, by its name."""
+
+
+def _shapes(name: str, axes: int, sizes: Mapping[str, Any]) -> list[Any]:
+    """Return shapes of as many axes, those of an output with its size; any for none."""
+    size = sizes["out"] if re.search(r"out|sal|sort", name) else sizes["in"]
+    image = (3, 6, 8) if size == 3 else (size, 4, 3)
+    known: list[tuple[int, ...]] = [(size,), (4, size), image, image[1:] + image[:1], (2, *image)]
+    fitting = [shape for shape in known if len(shape) >= axes]
+    return sorted(fitting, key=lambda shape: len(shape) != axes)[:3]
+
+
+def _functions(found: Extract, name: str) -> list[Expression]:
+    """Return what an argument that is called may be: the derivative of a function, or this."""
+    derivative = is_hinted(name, {}) or re.search(r"deriv|prime|grad|^d_?|_d$", name)
+    return [("tanh'",) if derivative else ("tanh",)]
+
+
+def _objects(
+    found: Extract, owner: str, want: Want, sizes: Mapping[str, Any]
+) -> list[Expression]:
+    """Return objects of the file's classes, and of those beside it, that have some methods."""
+    own = {each.node.name for each in lineage(found, owner)}
+    made: list[Expression] = []
+    for name in dict.fromkeys([*found.classes, *imported_names(found)]):
+        methods = methods_of(found, name)
+        if name in own or not methods or not want.methods <= methods.keys():
+            continue
+        if all(_is_blank(methods[method]) for method in want.methods):
+            continue
+        init = methods.get("__init__")
+        required = [n for n, default in (parameters(init, True) if init else ()) if not default]
+        arguments = {n: _expression(_values(n, False, sizes)[0]) for n in required}
+        if not any(_is_array(_values(n, False, sizes)) for n in required):
+            made.append(("new", name, arguments))
+    if not made and want.methods & _MOVES:
+        made.append(_descent(any(optimisers(found, owner).values())))
+    return made[:MOST_OBJECTS]
+
+
+_MOVES = frozenset("update step apply update_params update_weights get_update optimize".split())
+MOST_OBJECTS = 3
+
+
+def _is_blank(node: ast.FunctionDef) -> bool:
+    """Say whether a method is left to the classes that have this one as a base."""
+    return all(isinstance(part, (ast.Pass, ast.Raise, ast.Expr)) for part in node.body)
+
+
 def _constructor(chosen: Sequence[tuple[str, Any]], settings: dict[str, Any]) -> Constructor:
     rng = np.random.default_rng(19)
     arguments: dict[str, Expression] = {}
     given: dict[str, Any] = {}
     for name, option in chosen:
-        if isinstance(option, tuple) and option[0] == "array":
+        if isinstance(option, tuple) and option[:1] == ("expression",):
+            arguments[name] = option[1]
+        elif isinstance(option, tuple) and option[:1] == ("array",):
             given[name] = draw(option[1], rng)
             arguments[name] = ("in", name)
         elif option is not None:
@@ -349,7 +643,9 @@ def _values(name: str, default: bool, sizes: Mapping[str, Any]) -> Sequence[Any]
     if name == "dtype":
         return ["float64", None] if default else ["float64"]
     if kind == "in" and name.endswith("shape") and not default:
-        return [sizes[kind], (3, 6, 8)]
+        return [sizes[kind], (3, 6, 8), (6, 8, 3)]
+    if kind == "out" and name.endswith("shape") and not default:
+        return [sizes[kind], (sizes[kind],), (5, 1)]
     if kind in ("in", "out", "hidden"):
         return [sizes[kind], (3, 6, 8), None] if default and "input" in name else [sizes[kind]]
     if kind == "reg":

@@ -19,14 +19,14 @@ from typing import Any
 
 import numpy as np
 
-from verify.homework.passes.descent import RATE, RATES, descents, stepped
+from verify.homework.passes.descent import RATE, RATES, Moving, descents, stepped
 from verify.homework.passes.experiment import (
     Experiment,
     Gradient,
     cotangent_name,
 )
 from verify.homework.passes.inputs import Arguments, argument_sets, draw, is_label, main_of, said
-from verify.homework.passes.objects import Side, parameters_in, sides
+from verify.homework.passes.objects import Side, drawn_anew, parameters_in, sides
 from verify.homework.passes.recordings import arguments_of, globals_of, side_of
 from verify.homework.passes.repair import STATEMENTS, Source, target_of
 from verify.homework.read.discover import (
@@ -104,7 +104,11 @@ def plans(case: Case, candidate: Candidate) -> Iterator[list[Experiment]]:
     """Yield the ways to judge a candidate, the likeliest first: the experiments of each."""
     if case.observed:
         yield from _of_recorded(case, candidate)
+    if (outer := _caller_of(case.found, candidate)) is not None:
+        yield from plans(case, outer)
     for side in _sides(case, candidate.owner):
+        if side.again and candidate.name in case.ran:
+            continue
         others = (
             methods_of(case.found, candidate.owner) if candidate.owner else (case.found.functions)
         )
@@ -114,6 +118,26 @@ def plans(case: Case, candidate: Candidate) -> Iterator[list[Experiment]]:
         yield from _of_loss_and_gradient(case, candidate, side, None)
     if not case.observed:
         yield from _of_recorded(case, candidate)
+
+
+def _caller_of(found: Extract, candidate: Candidate) -> Candidate | None:
+    """Return the method of the same class through which a backward pass is called, if there is one.
+
+    A base has `forward` and `backward`, which keep what all layers keep, and call `_backward`.
+    """
+    if candidate.owner is None or not candidate.function.startswith("_"):
+        return None
+    for name, node in methods_of(found, candidate.owner).items():
+        inner = any(
+            isinstance(part, ast.Call)
+            and isinstance(part.func, ast.Attribute)
+            and part.func.attr == candidate.function
+            and getattr(part.func.value, "id", "") == "self"
+            for part in ast.walk(node)
+        )
+        if inner and name != candidate.function and BACK & set(name_parts(name)):
+            return replace(candidate, function=name, node=node)
+    return None
 
 
 def _sides(case: Case, owner: str | None) -> Iterator[Side]:
@@ -178,7 +202,7 @@ def forwards(found: Extract, candidate: Candidate) -> list[Forward]:
     words = set(name_parts(candidate.function))
     fitting: list[tuple[bool, bool, bool, int, Forward]] = []
     for name, node in others.items():
-        if name == candidate.function or name.startswith("__init"):
+        if name == candidate.function or name.startswith("__init") or _hands_on(node, others):
             continue
         hinted = is_hinted(name, others)
         plain = name.lower().strip("_")
@@ -194,6 +218,13 @@ def forwards(found: Extract, candidate: Candidate) -> list[Forward]:
             exact = _suffix(name) == _suffix(candidate.function)
             alike = (not _takes_the_same(node, candidate), -len(words & set(name_parts(name))))
             fitting.append((not (same_stem or method), not exact, *alike, Forward(name, node)))
+    if candidate.owner is not None and own and BACK & set(name_parts(candidate.function)):
+        known = {forward.name for *_, forward in fitting}
+        fitting += [
+            (True, True, True, 0, Forward(name, node))
+            for name, node in others.items()
+            if name not in known and {"forward", "feedforward", "fprop"} & set(name_parts(name))
+        ]
     if not fitting and own:
         fitting = [
             (False, False, False, 0, Forward(name, node))
@@ -208,6 +239,11 @@ _FORWARDS = (
     "feed_forward", "forward_prop", "f", "fn", "func", "function", "apply", "calc", "loss",
     "activate", "activation", "compute", "predict",
 )  # fmt: skip
+
+
+def _hands_on(node: ast.FunctionDef, others: Collection[str]) -> bool:
+    """Say whether `__call__(*args)` only hands what it is given to `forward`."""
+    return node.name == "__call__" and node.args.vararg is not None and "forward" in others
 
 
 def _takes_the_same(node: ast.FunctionDef, candidate: Candidate) -> bool:
@@ -259,7 +295,11 @@ def _of_pair(
 ) -> Iterator[list[Experiment]]:
     name = _shorter(stem(candidate.function)) or stem(candidate.owner or "")
     for sets in known or argument_sets(
-        case.found, forward.node, candidate.owner is not None, name, held=side.given
+        case.found,
+        forward.node,
+        candidate.owner is not None,
+        name,
+        held={**side.given, **{f"shape {i}": shape for i, shape in enumerate(side.shapes)}},
     ):
         ready = _ready(case, side, forward, sets[0])
         if isinstance(ready, Raised):
@@ -326,14 +366,10 @@ def _warmed(
     """
     if side.owner is None or len(answer) < 2:
         return None
-    rng = np.random.default_rng(29)
-    puts: list[Step] = []
-    values: dict[str, Any] = {}
-    for path, holder, key, value in parameters_in(answer[1]):
-        known = any(np.array_equal(value, other) for other in given.values())
-        if path not in side.given and not known and _MADE.match(path):
-            values[path] = (0.6 * draw(value.shape, rng)).astype(value.dtype)
-            puts.append(("put", holder, key, ("in", path)))
+    made = [each for each in parameters_in(answer[1]) if _MADE.match(each[0])]
+    if all(path in side.given for path, *_ in made):
+        return None
+    puts, values = drawn_anew(door, steps, answer[1], given, made, 29)
     if not puts:
         return None
     before = door.run(Recipe(side.steps, state_of(side)), given)
@@ -432,6 +468,9 @@ _COTANGENT = re.compile(
 )
 
 
+_SURE_RATES = RATES - {"alpha", "eta", "rate", "step_size"}
+"""Those that nothing but a learning rate is called: alpha is the slope of leaky_relu too."""
+
 _DATA = re.compile(
     r"x|X|y|Y|t|inputs?|labels?|targets?|data|parameters|params|X_\w+|Y_\w+|y_true|"
     r"cache\w*|W\d?|b\d?|w\d?"
@@ -457,7 +496,8 @@ def _bindings(candidate: Candidate, forward: Forward, ready: _Ready) -> Iterator
     rates = {descent.argument for descent in descents(candidate.node).values()}
     used = {part.id for part in ast.walk(candidate.node) if isinstance(part, ast.Name)}
     for place, (name, default) in enumerate(own):
-        is_rate = name in rates or (name not in used and name.lower() in RATES)
+        is_rate = name in rates or name.lower() in _SURE_RATES
+        is_rate |= name not in used and name.lower() in RATES
         if is_rate and name not in arguments.expressions:
             options.append([(name, ("named", ("value", RATE)))])
             continue
@@ -619,11 +659,22 @@ def _experiment(
     results = leaves_of(after[0], result_of(back), returned(candidate.node))
     made = as_made(case.door, side, ready.given)
     kept = kept_of(ready.answer, after, made, side.given, results)
-    leaves = results + [
-        leaf for leaf in kept if not _is_handed_on(leaf, ready.given, drawn.values())
-    ]
+    leaves = distinct(
+        [
+            *results,
+            *(leaf for leaf in kept if not _is_handed_on(leaf, ready.given, drawn.values())),
+        ],
+        ready.given,
+    )
     gradients = match(leaves, ready.given, base.main)
     steps, moved = steps_of(candidate.node, side, ready.answer, after, gradients)
+    if moved and binding.cotangents:
+        ends = {path: where for path, where, _ in attributes(after[1])}
+        starts = {path: value for path, _, value in attributes(ready.answer[1])}
+        known = {path: (ends[path], starts[path]) for path in moved}
+        moving = Moving(case.door, back, {**ready.given, **drawn}, drawn, known)
+        if applied := moving.gradients(ready.answer[1]):
+            steps, moved = (*steps, *applied), ()
     if not gradients + steps:
         case.note(candidate, "returns nothing that has the shape of an input")
         return None
@@ -645,6 +696,23 @@ def _handed_over(binding: _Binding, given: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     names = {each[1] for each in binding.expressions.values() if each[0] == "in"}
     return {n: v for n, v in given.items() if n in names and not is_label(n)}
+
+
+def distinct(leaves: Sequence[Leaf], given: Collection[str]) -> list[Leaf]:
+    """Return results without those in an object that are another under a second name.
+
+    `self.grads = [self.grad_w]` holds one gradient, of what `self.params` calls by its place.
+    """
+    names = {key for name in given for key in _keys(name)}
+    known = [leaf for leaf in leaves if _keys(leaf.label) & names]
+    return [
+        leaf
+        for leaf in leaves
+        if leaf.where[0] != "at"
+        or leaf in known
+        or leaf.value.ndim == 0
+        or not any(leaf.where[1] == ("slot", 0) and np.array_equal(leaf.value, o.value) for o in known)
+    ]
 
 
 def _is_handed_on(leaf: Leaf, given: Collection[str], cotangents: Collection[np.ndarray]) -> bool:
@@ -835,8 +903,9 @@ def _keys(path: str) -> set[str]:
     last = parts[-1]
     keys = {key_of(last)} if not last.isdigit() else set()
     if last.isdigit():
-        holder = key_of(parts[-2]) if len(parts) > 1 else ""
-        holder = "params" if holder in ("grads", "gradients", "grad", "params", "") else holder
+        holder = parts[-2] if len(parts) > 1 else ""
+        plain = holder in ("grads", "gradients", "grad", "params", "")
+        holder = "params" if plain else key_of(holder)
         keys.add(f"{_SAME.get(holder, holder)}{last}")
     return {_SAME.get(key, key) for key in keys if key}
 
@@ -877,6 +946,7 @@ def match(leaves: Sequence[Leaf], given: Mapping[str, Any], main: str) -> tuple[
             rest.append(leaf)
     for leaf in rest:
         other = labelled if not leaf.label else not _may_be_gradient(leaf.label)
+        other = other and leaf.where[0] != "slot"  # all that is returned is a gradient
         if other and len(leaves) > 1:
             continue
         fitting = [
@@ -929,6 +999,7 @@ def unmatched_of(leaves: Sequence[Leaf], gradients: Sequence[Gradient]) -> tuple
         and _PARAMETER.fullmatch(leaf.label.rsplit(".", 1)[-1])
         and any(map(is_gradient, leaf.label.split(".")))
         and leaf.value.any()
+        and not any(np.array_equal(leaf.value, o.value) for o in leaves if o.label in matched)
     )
 
 
@@ -982,6 +1053,8 @@ def _of_loss_and_gradient(
     side: Side,
     known: Iterable[list[Arguments]] | None,
 ) -> Iterator[list[Experiment]]:
+    if not _may_return_several(candidate.node):
+        return
     for sets in known or argument_sets(
         case.found,
         candidate.node,
@@ -996,6 +1069,16 @@ def _of_loss_and_gradient(
         ]
         if experiments := [each for each in tried[:MOST_SETTINGS] if each is not None]:
             yield experiments
+
+
+def _may_return_several(node: ast.FunctionDef) -> bool:
+    """Say whether a function may return a loss beside a gradient, by what it returns."""
+    values = [part.value for part in ast.walk(node) if isinstance(part, ast.Return) and part.value]
+    return any(
+        not isinstance(value, (ast.Attribute, ast.BinOp, ast.UnaryOp, ast.Constant))
+        and not (isinstance(value, ast.Name) and is_gradient(value.id))
+        for value in values
+    )
 
 
 def _loss_and_gradient(

@@ -203,6 +203,26 @@ def relative_error(wrong: Wrong) -> float:
     return float(gap.max() / size) if size else 0.0
 
 
+def multiple(outcome: Outcome) -> str:
+    """Say that an optimiser's step is a multiple of the derivative, "" where none is.
+
+    Whether the pass or the optimiser has the factor (1 - momentum, say) is not known.
+    """
+    for wrong in outcome.wrong:
+        tensor, found = wrong.tensor, shaped(wrong.tensor)
+        if not tensor.gradient.applied or found is None or not tensor.smooth.any():
+            continue
+        some = found[:, tensor.index][:, tensor.smooth]
+        expected = tensor.expected[:, tensor.smooth]
+        factor = float((some * expected).sum() / max((expected**2).sum(), 1e-300))
+        if np.abs(some - factor * expected).max() <= 1e-3 * np.abs(some).max():
+            return (
+                f"its optimiser moves {tensor.gradient.of} by {factor:.3g} times the learning rate "
+                "times the derivative"
+            )
+    return ""
+
+
 def _slight(tensor: Measured, scale: float) -> float:
     """Return the largest difference beyond the bars, over the size of the gradient."""
     found = shaped(tensor)

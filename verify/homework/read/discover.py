@@ -12,8 +12,10 @@ import ast
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from verify.homework.read.extract import Extract
+from verify.homework.read.modules import Defined, class_of
 from verify.homework.read.syntax import parameters
 
 BACKWARD, CHECK, FORWARD, COST = "backward", "gradient-check", "forward", "cost"
@@ -108,16 +110,26 @@ def discover(found: Extract) -> list[Candidate]:
 
 
 def methods_of(found: Extract, owner: str) -> dict[str, ast.FunctionDef]:
-    """Return the methods of a class, those of its bases in the same file included."""
+    """Return the methods of a class, those of its bases in this project included."""
     methods: dict[str, ast.FunctionDef] = {}
-    kind = found.classes.get(owner)
-    if kind is None:
-        return methods
-    for base in reversed(kind.bases):
-        name = getattr(base, "id", "")
-        if name in found.classes and name != owner:
-            methods |= methods_of(found, name)
-    return methods | {n.name: n for n in kind.body if isinstance(n, ast.FunctionDef)}
+    for node, _ in reversed(lineage(found, owner)):
+        methods |= {n.name: n for n in node.body if isinstance(n, ast.FunctionDef)}
+    return methods
+
+
+@lru_cache(maxsize=256)
+def lineage(found: Extract, owner: str) -> tuple[Defined, ...]:
+    """Return a class and its bases, as far as they are in this project, in Python's order."""
+    known: dict[ast.ClassDef, Defined] = {}
+    waiting = [(found, owner)]
+    while waiting:
+        where, name = waiting.pop(0)
+        own = class_of(where, name)
+        if own is not None and own.node not in known:
+            known[own.node] = own
+            bases = [getattr(base, "id", getattr(base, "attr", "")) for base in own.node.bases]
+            waiting[:0] = [(own.found, base) for base in bases]
+    return tuple(known.values())
 
 
 def name_parts(name: str) -> list[str]:
@@ -161,7 +173,11 @@ def _candidate(
     qualified = f"{owner}.{name}" if owner else name
     if _uses(node, foreign) or _is_empty(node) or name.startswith("test"):
         return None
+    if is_numerical(node) and not _CHECKS.search(name):
+        return None
     if any(getattr(d, "attr", getattr(d, "id", "")) in _ACCESSORS for d in node.decorator_list):
+        return None
+    if owner is not None and _leaves_it(node, others):
         return None
     if _CHECKS.search(name):
         says = any(isinstance(n, ast.Return) and n.value is not None for n in ast.walk(node))
@@ -180,6 +196,8 @@ def _candidate(
         n for n in returned if kept and name_parts(n)[:1] in (["grads"], ["gradients"], ["grad"])
     }
     if is_hinted(name, others):
+        if owner is not None and not parts & BACK and not _computes_anything(node):
+            return None
         evidence = made or any(map(is_gradient, returned)) or kept or _belongs(name, owner, others)
         evidence = evidence or any(map(is_gradient, _given(node)))
         known = stem(name) in _ACTIVATIONS or stem(name.lower().removeprefix("d")) in _ACTIVATIONS
@@ -187,12 +205,79 @@ def _candidate(
         evidence = evidence or (owner is None and (known or strong) and _returns_a_formula(node))
         return Candidate(qualified, name, owner, BACKWARD, node) if evidence else None
     made -= _given(node)  # what it returns of its own arguments, it only changes
+    if _only_compares(node):
+        return None
     if any(n in kept or kept for n in made) or _returns_loss_and_formula(node):
         return Candidate(qualified, name, owner, BACKWARD, node)
     if len(_kept(node, _SURE)) >= 2:
         # The gradients are in a dict or an object that it returns, or they do not leave it.
         return Candidate(qualified, name, owner, BACKWARD, node, not _lets_out(node))
     return None
+
+
+def is_numerical(node: ast.FunctionDef) -> bool:
+    """Say whether a function takes differences: `(f(x + h) - f(x - h)) / (2 * h)`, in any words.
+
+    Two values of one function are subtracted, and divided by a step that is added somewhere.
+    """
+    sources: dict[str, set[str]] = {}
+    added: set[str] = set()
+    for part in ast.walk(node):
+        match part:
+            case ast.Assign([ast.Name(name)], value):
+                sources.setdefault(name, set()).update(_called(value))
+            case ast.BinOp(left, ast.Add() | ast.Sub(), right):
+                added |= {ast.unparse(left), ast.unparse(right)}
+            case ast.AugAssign(_, ast.Add() | ast.Sub(), value):
+                added.add(ast.unparse(value))
+
+    def of(value: ast.expr) -> set[str]:
+        return _called(value) | (sources.get(value.id, set()) if isinstance(value, ast.Name) else set())
+
+    for part in ast.walk(node):
+        match part:
+            case ast.BinOp(ast.BinOp(left, ast.Sub(), right), ast.Div(), step):
+                names = {ast.unparse(n) for n in ast.walk(step) if isinstance(n, ast.Name)}
+                plain = isinstance(step, (ast.Name, ast.BinOp)) and len(names) == 1
+                if plain and names & added and of(left) & of(right):
+                    return True
+    return False
+
+
+def _called(value: ast.expr) -> set[str]:
+    """Return what an expression calls, but for NumPy's own functions."""
+    texts = {ast.unparse(part.func) for part in ast.walk(value) if isinstance(part, ast.Call)}
+    return {text for text in texts if not text.startswith(("np.", "numpy.", "float", "len"))}
+
+
+def _only_compares(node: ast.FunctionDef) -> bool:
+    """Say whether what a function calls gradients is how far apart two of a kind are.
+
+    The first and the last of a list; or what the backward pass of an object that it is given has
+    moved, or returns.
+    """
+    given = _given(node) - {"self"}
+    asks = any(
+        HINTS & set(name_parts(part.func.attr)) and getattr(part.func.value, "id", "") in given
+        for part in _own_walk(node)
+        if isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute)
+    )
+    kept = [
+        part.value
+        for part in _own_walk(node)
+        if isinstance(part, ast.Assign) and any(map(is_gradient, _target_names(part.targets[0])))
+    ]
+    gaps = [part for value in kept for part in ast.walk(value) if isinstance(part, ast.BinOp)]
+    if asks:
+        return bool(kept) and all(isinstance(gap.op, (ast.Sub, ast.Mult)) for gap in gaps)
+    return bool(gaps) and all(
+        isinstance(gap.op, ast.Sub) and _root(gap.left) == _root(gap.right) != "" for gap in gaps
+    )
+
+
+def _root(value: ast.expr) -> str:
+    """Return of what list or object an item is, "" where it is none."""
+    return ast.unparse(value.value) if isinstance(value, ast.Subscript) else ""
 
 
 def _is_of_a_layer(name: str, others: Mapping[str, ast.FunctionDef]) -> bool:
@@ -315,6 +400,18 @@ def _lets_out(node: ast.FunctionDef) -> bool:
     return kept_in_self or bool({n for n in _returned(node) if is_gradient(n) or n in containers})
 
 
+def _computes_anything(node: ast.FunctionDef) -> bool:
+    """Say whether a function calls anything but NumPy's makers of arrays, or does arithmetic."""
+    return any(
+        isinstance(part, (ast.BinOp, ast.UnaryOp, ast.Compare))
+        or (isinstance(part, ast.Call) and getattr(part.func, "attr", "") not in _MAKERS)
+        for part in _own_walk(node)
+    )
+
+
+_MAKERS = frozenset("zeros ones zeros_like ones_like empty copy append".split())
+
+
 def _returns_a_formula(node: ast.FunctionDef) -> bool:
     return any(
         isinstance(part, ast.Return)
@@ -390,6 +487,19 @@ def _is_none(value: ast.expr, blank: Collection[str]) -> bool:
     if isinstance(value, ast.Tuple):
         return all(_is_none(item, blank) for item in value.elts)
     return isinstance(value, ast.Constant) or getattr(value, "id", None) in blank
+
+
+def _leaves_it(node: ast.FunctionDef, others: Mapping[str, ast.FunctionDef]) -> bool:
+    """Say whether a method leaves what it is for to classes that have this one as a base."""
+    return any(
+        isinstance(part, ast.Call)
+        and isinstance(part.func, ast.Attribute)
+        and getattr(part.func.value, "id", "") == "self"
+        and part.func.attr in others
+        and HINTS & set(name_parts(part.func.attr))
+        and _is_empty(others[part.func.attr])
+        for part in _own_walk(node)
+    )
 
 
 def _frameworks(found: Extract) -> frozenset[str]:

@@ -262,7 +262,9 @@ def _from_cells(path: Path, cells: Iterable[Cell], python2: bool) -> Extract:
         for piece in _pieces(cell, text):
             if isinstance(piece, Broken):
                 broken.append(piece)
-            elif _is_taken(piece.node, taken):
+                continue
+            piece = piece._replace(node=_definitions_alone(piece.node, taken))
+            if _is_taken(piece.node, taken):
                 statements.append(piece)
             else:
                 rest.append(piece)
@@ -385,17 +387,17 @@ def _parse(text: str) -> ast.Module | None:
 
 
 def _statements(cell: Cell, text: str, tree: ast.Module) -> Iterator[Statement]:
-    for node in map(_definitions_alone, map(_named_lambda, tree.body)):
+    for node in map(_named_lambda, tree.body):
         segment = ast.get_source_segment(text, node) or ""
         yield Statement(ast.increment_lineno(node, cell.first_line - 1), cell.number, segment)
 
 
-def _definitions_alone(node: ast.stmt) -> ast.stmt:
+def _definitions_alone(node: ast.stmt, outer: Mapping[str, float]) -> ast.stmt:
     """Return a class without the statements of its body that are no definitions."""
     if isinstance(node, ast.ClassDef):
-        taken: dict[str, float] = {}
+        taken = dict(outer)
         kept = [
-            _definitions_alone(part)
+            _definitions_alone(part, taken)
             for part in node.body
             if _is_taken(part, taken) or (isinstance(part, ast.AnnAssign) and part.value is None)
         ]
@@ -446,6 +448,15 @@ def _is_taken(node: ast.stmt, taken: dict[str, float]) -> bool:
         case ast.AnnAssign(target=ast.Name(name), value=value) if value is not None:
             if _is_constant(value, taken):
                 taken[name] = _bits(value, taken)
+                return True
+            return False
+        case ast.If(test, body, orelse) if not any(
+            isinstance(part, ast.Name) and part.id == "__name__" for part in ast.walk(test)
+        ):
+            imports = any(isinstance(part, (ast.Import, ast.ImportFrom)) for part in ast.walk(node))
+            inner = dict(taken)
+            if imports and all(_does_nothing(s) or _is_taken(s, inner) for s in (*body, *orelse)):
+                taken |= inner
                 return True
             return False
         case ast.Try(body, handlers, orelse, finalbody):
@@ -544,8 +555,11 @@ def _is_small(node: ast.expr) -> bool:
 
 
 def _inside(node: ast.stmt) -> Iterator[ast.stmt]:
-    """Yield a taken statement, and what a `try` holds."""
+    """Yield a taken statement, and what an `if` or a `try` holds."""
     yield node
+    if isinstance(node, ast.If):
+        for part in (*node.body, *node.orelse):
+            yield from _inside(part)
     if isinstance(node, ast.Try):
         for part in (*node.body, *(s for h in node.handlers for s in h.body), *node.orelse):
             yield from _inside(part)

@@ -14,7 +14,14 @@ global names as they were.
     expression  ("in", name)  ("value", tree)  ("slot", number)  ("name", global name)
                 ("at", expression, key)  an item of a sequence or a dict, or an attribute
                 ("tuple", [...])  ("list", [...])  ("dict", [[key, expression], ...])
-                ("vars", expression)  the attributes of an object, as a dict
+                ("vars", expression)  the attributes of an object, as a dict; those of objects in
+                                      it are dicts too
+                ("new", class, {argument: expression})  another object of a class
+                ("tanh",)  ("tanh'",)  functions, for want of the file's own
+                ("descent", rate, where)  an optimiser, for want of the file's own, that moves
+                                      arrays where they are ("here") or makes others ("anew")
+                ("layer", scale)  a layer of a network, for want of the file's own
+                ("activation",)  an object that is a function and has a derivative
                 ("generator", seed)  a new generator of random numbers
                 ("softmax", expression)  of the rows of an array
                 ("step", before, after, rate)  along which an array moved: (before - after) / rate
@@ -29,14 +36,17 @@ import ast
 import contextlib
 import copy
 import functools
+import inspect
+import itertools
 import os
+import re
 import select
 import signal
 import sys
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from types import CodeType, FrameType
+from types import CodeType, FrameType, MethodType
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -46,7 +56,7 @@ from verify.homework.read.extract import Extract
 from verify.homework.run.calls import CallError, attempted, fresh
 from verify.homework.run.namespace import Workspace
 from verify.homework.run.recorder import recorded
-from verify.homework.run.wire import WireError, receive, send
+from verify.homework.run.wire import Opaque, WireError, receive, send
 
 PATIENCE = 5.0
 """Seconds beyond its own time that a recording may take to answer."""
@@ -439,6 +449,10 @@ class _Run:
             called = self._value(function)
             args = [self._value(a) for a in arguments]
             named = {key: self._value(value) for key, value in keywords.items()}
+            if missing := _unnamed(called, args, named):
+                first = dict(itertools.islice(named.items(), missing))
+                args += first.values()
+                named = {key: value for key, value in named.items() if key not in first}
             result = attempted(self.workspace, _shown(function), called, *args, **named)
             self.slots.append(result)
         elif kind == "put":
@@ -494,6 +508,17 @@ class _Run:
             return lambda: made.__new__(made)
         if kind == "vars":
             return _attributes(self._value(rest[0]))
+        if kind == "new":
+            made = self.workspace.names[rest[0]]
+            return made(**{key: self._value(item) for key, item in rest[1].items()})
+        if kind in _FUNCTIONS:
+            return _FUNCTIONS[kind]
+        if kind == "descent":
+            return Descent(*rest)
+        if kind == "layer":
+            return Layer(rest[0])
+        if kind == "activation":
+            return Activation()
         raise WireError(f"no expression is called {kind}")
 
 
@@ -504,6 +529,19 @@ def _compiled(source: str, found: Extract) -> CodeType:
     if found.python2:
         tree.body = [python2.compiled_as(node, found.divides) for node in tree.body]
     return compile(tree, "<another definition>", "exec", dont_inherit=True)
+
+
+def _unnamed(called: Any, args: Sequence[Any], named: Mapping[str, Any]) -> int:
+    """Return how many arguments a decorator's wrapper, `def wrapper(x, **kwargs)`, calls otherwise.
+
+    These it must be given by their places.
+    """
+    code = getattr(getattr(called, "__func__", called), "__code__", None)
+    if code is None or not code.co_flags & inspect.CO_VARKEYWORDS:
+        return 0
+    start = len(args) + isinstance(called, MethodType)
+    end = code.co_argcount - len(getattr(called, "__defaults__", None) or ())
+    return sum(name not in named for name in code.co_varnames[start:end])
 
 
 def _part(holder: Any, key: Any) -> Any:
@@ -534,10 +572,119 @@ def _put(holder: Any, key: Any, value: Any) -> None:
         setattr(holder, key, value)
 
 
-def _attributes(value: Any) -> dict[str, Any]:
+_FUNCTIONS: dict[str, Callable[[Any], Any]] = {
+    "tanh": np.tanh,
+    "tanh'": lambda x: 1 - np.tanh(x) ** 2,
+}
+
+
+class Descent:
+    """An optimiser that goes down along gradients, whatever its method is called.
+
+    It is given arrays, or lists or dicts of them, and as many gradients, and returns the arrays
+    where they have moved to; given gradients alone, it returns by how much to move.
+    """
+
+    def __init__(self, rate: float, where: str):
+        self.rate, self.where = rate, where
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self._moved
+
+    def _moved(self, *given: Any, **named: Any) -> Any:
+        parts = [each for each in (*given, *named.values()) if _is_several(each) or np.ndim(each)]
+        half = len(parts) // 2
+        if not half:
+            return self.rate * parts[0]
+        moved = [self._down(w, dw) for w, dw in zip(parts[:half], parts[half:], strict=True)]
+        return moved[0] if half == 1 else tuple(moved)
+
+    def _down(self, w: Any, dw: Any) -> Any:
+        if isinstance(w, dict):
+            return {key: self._down(part, dw[key]) for key, part in w.items() if key in dw}
+        if isinstance(w, (list, tuple)):
+            return [self._down(part, by) for part, by in zip(w, dw, strict=True)]
+        if self.where == "anew":
+            return w - self.rate * dw
+        w -= self.rate * dw
+        return w
+
+
+def _is_several(value: Any) -> bool:
+    return isinstance(value, (list, tuple, dict)) and len(value) > 0
+
+
+class Layer:
+    """A layer without parameters, tanh(x M) with a matrix M, whatever its methods are called.
+
+    Two of them do not commute: a network must go back through them in the other order.
+    """
+
+    def __init__(self, scale: float):
+        self.scale, self._slope, self._matrix = scale, np.zeros(()), np.zeros((0, 0))
+
+    def __call__(self, x: Any, *rest: Any, **named: Any) -> Any:
+        size = np.shape(x)[-1]
+        self._matrix = self.scale * np.eye(size) + np.tri(size, k=-1) / (3 * self.scale)
+        y = np.tanh(x @ self._matrix)
+        self._slope = 1 - y**2
+        return y
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        if "back" in name.lower() or "grad" in name.lower():
+            return lambda dy, *rest, **named: (dy * self._slope) @ self._matrix.T
+        return self if _AHEAD.search(name.lower()) else (lambda *rest, **named: None)
+
+
+class Activation:
+    """The function tanh, and its derivative by what it is taken of, whatever they are called."""
+
+    def __call__(self, x: Any, *rest: Any, **named: Any) -> Any:
+        return np.tanh(x)
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return _FUNCTIONS["tanh'"] if _DERIVATIVE.search(name.lower()) else self
+
+
+_DERIVATIVE = re.compile(r"deriv|prime|grad|^d(?:[a-z]$|_|[a-z]d[a-z])|diff")
+_AHEAD = re.compile(r"forw|^predict$|activ|^fprop$|propagate|^(?:fn?|func\w*|eval\w*|calc\w*|apply)$")
+
+
+DEEPEST = 4
+"""Objects in objects whose attributes are shown."""
+
+
+def _attributes(value: Any, above: tuple[int, ...] = ()) -> dict[str, Any]:
     slots = getattr(type(value), "__slots__", ())
     named = {name: getattr(value, name) for name in slots if hasattr(value, name)}
-    return named | dict(getattr(value, "__dict__", {}))
+    named |= getattr(value, "__dict__", {})
+    return {name: _shown_inside(part, (*above, id(value))) for name, part in named.items()}
+
+
+def _shown_inside(value: Any, above: tuple[int, ...]) -> Any:
+    """Return a value, objects of the file's own classes in it as their attributes."""
+    if len(above) > DEEPEST or id(value) in above:
+        return Opaque(type(value).__name__)
+    if type(value) in (list, tuple) and len(value) <= MOST_INSIDE:
+        return type(value)(_shown_inside(part, above) for part in value)
+    if isinstance(value, dict) and len(value) <= MOST_INSIDE:
+        return {key: _shown_inside(part, above) for key, part in value.items()}
+    if type(value).__module__ == OWN and not isinstance(value, type):
+        return _attributes(value, above)
+    return value
+
+
+MOST_INSIDE = 16
+"""Objects of a list or a dict that are shown."""
+
+OWN = "submission"
+"""The module of the file's own classes, and of those beside it."""
 
 
 def _crossing(value: Any) -> Any:

@@ -39,10 +39,10 @@ from verify.homework.read.extract import (
     extract,
     extract_script,
 )
+from verify.homework.read.modules import source_of
 from verify.homework.run.contents import Contents, random_numbers
 from verify.homework.run.faults import words
 from verify.homework.run.fence import seal
-from verify.homework.run.private_copy import LEVELS
 from verify.homework.run.substitute_modules import (
     FLOAT,
     Hollow,
@@ -147,6 +147,11 @@ class Workspace:
     live: bool = False
     """Whether this is the user's own process, in which an interrupt is the user's."""
 
+    missing: set[str] = field(default_factory=set)
+    """The modules that are not here, and can be named but not called."""
+    strict: bool = False
+    """Whether such a module is not even named: the file says what it does without."""
+
     @functools.cached_property
     def contents(self) -> Contents:
         """What the namespace held when it was first asked for.
@@ -168,13 +173,17 @@ class Workspace:
         level: int = 0,
     ) -> Any:
         """Do what `__import__` does; a relative import is of a file next to this one."""
-        module = self._module(name) if name else Hollow(".")
+        module = self._module(name) if name else self._package(level)
+        if self.strict and name in self.missing:
+            raise ImportError(f"No module named {name!r}")
         if fromlist:
             if isinstance(module, Hollow):
                 for part in (p for p in fromlist if p not in module.__dict__):
                     found = self._find(f"{name}.{part}".lstrip("."))
-                    if not isinstance(found, Hollow) or "__all__" in found.__dict__:
+                    if not isinstance(found, Hollow) or {"__all__", "__file__"} & vars(found).keys():
                         module.__dict__[part] = found
+                    elif self.strict:
+                        raise ImportError(f"cannot import name {part!r}")
             return module
         top, *rest = name.split(".")
         if not rest:
@@ -184,6 +193,17 @@ class Workspace:
         if isinstance(package, Hollow):
             package.__dict__[rest[-1]] = module
         return package
+
+    def _package(self, level: int) -> Any:
+        """Return the package that a file lies in, or one above it."""
+        folder = self.extract.path.resolve().parents[max(level, 1) - 1]
+        name = f"{folder}/__init__"
+        if name not in self.modules:
+            own = self.extract.path.resolve() == folder / "__init__.py"
+            self.modules[name] = (None if own else self._of_path(name, folder / "__init__.py")) or (
+                Hollow(".")
+            )
+        return self.modules[name]
 
     def _module(self, name: str) -> Any:
         if name not in self.modules:
@@ -221,20 +241,26 @@ class Workspace:
         if self.everything:
             with contextlib.suppress(ImportError):
                 return importlib.import_module(name)
+        self.missing.add(name)
         return Hollow(name)
 
     def _next_to_file(self, name: str) -> types.ModuleType | None:
         if name in self.extract.written:
             found = extract_script(self.extract.path, self.extract.written[name])
-        else:
-            path = _source_of(name, self.extract.path)
-            if path is None:
-                return None
-            try:
-                found = extract(path)
-            except UnreadableError as fault:
-                self.remark(f"{path.name}, next to the file, cannot be read: {fault}.")
-                return None
+            return self._filled(name, found)
+        path = source_of(name, self.extract.path)
+        return self._of_path(name, path) if path is not None else None
+
+    def _of_path(self, name: str, path: Path) -> types.ModuleType | None:
+        if not path.is_file():
+            return None
+        try:
+            return self._filled(name, extract(path))
+        except UnreadableError as fault:
+            self.remark(f"{path.name}, next to the file, cannot be read: {fault}.")
+            return None
+
+    def _filled(self, name: str, found: Extract) -> types.ModuleType:
         if self.extract.python2:
             found = replace(found, python2=True, divides=self.extract.divides)
         module = Hollow(name)
@@ -246,6 +272,7 @@ class Workspace:
             module.__dict__,
             self.modules,
             helpers=self.helpers,
+            missing=self.missing,
         )
         inner.run()
         self.remarks.update(inner.remarks)
@@ -275,11 +302,21 @@ class Workspace:
     def _run_statements(self) -> None:
         for statement in self.extract.statements:
             try:
-                exec(self.compiled(statement), self.names)
+                self._execute(statement)
             except BaseException as fault:
                 why = f"{type(fault).__name__}: {words(fault)}"
                 for name in _defined_by(statement.node):
                     self.failed[name] = f"{statement.where(statement.node.lineno)}: {why}"
+
+    def _execute(self, statement: Statement) -> None:
+        code = self.compiled(statement)
+        if isinstance(statement.node, ast.Try):
+            self.strict = True  # what the file does without a module that is missing
+            with contextlib.suppress(BaseException):
+                exec(code, self.names)
+                return
+        self.strict = False
+        exec(code, self.names)
 
     def compiled(self, statement: Statement) -> CodeType:
         """Return the code of a statement of the file, as the file's Python means it."""
@@ -314,19 +351,6 @@ class Workspace:
             ) is not None:
                 self.names[name] = found
                 self.remark(f"{name} is not defined in the file; ours was used instead.")
-
-
-def _source_of(name: str, importer: Path) -> Path | None:
-    """Return the file of a module: beside the importing file, or below a folder above it."""
-    parts = name.split(".")
-    for folder in list(importer.resolve().parents)[: LEVELS + 1]:
-        for path in (
-            folder.joinpath(*parts).with_suffix(".py"),
-            folder.joinpath(*parts, "__init__.py"),
-        ):
-            if path.is_file():
-                return None if path.resolve() == importer.resolve() else path
-    return None
 
 
 @contextlib.contextmanager

@@ -14,9 +14,9 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-LEVELS = 4
-"""Folders above a file in which the root of its project is looked for."""
+from verify.homework.read.modules import LEVELS
 
+_PACKAGE = re.compile(rb"from\s+\.+\s+import")
 _NAME = re.compile(rb"[\w./]+")
 
 
@@ -59,7 +59,9 @@ def _root(path: Path) -> Path:
 
 def _named(content: bytes) -> Iterator[tuple[str, ...]]:
     """Yield the names in lines that import, each as the parts of a path."""
-    lines = (line for line in content.split(b"\n") if b"import" in line or b"%run" in line)
+    lines = [line for line in content.split(b"\n") if b"import" in line or b"%run" in line]
+    if any(_PACKAGE.search(line) for line in lines):
+        yield ("__init__",)
     for name in {name for line in lines for name in _NAME.findall(line)}:
         parts = [part for part in re.split(r"[./]+", name.decode("utf-8", "replace")) if part]
         if parts:

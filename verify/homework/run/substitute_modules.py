@@ -7,6 +7,7 @@ scipy.special and scipy.signal.
 from __future__ import annotations
 
 import builtins
+import functools
 import types
 from collections.abc import Callable
 from typing import Any
@@ -131,8 +132,21 @@ class NumpyModule(types.ModuleType):
         if name not in np.__dict__ and name in LEGACY:
             self.legacy.add(f"np.{name}")
             return LEGACY[name]
-        value = self.__dict__[name] = getattr(np, name)  # the next time it is found without this
+        value = getattr(np, name)
+        if name in ("zeros", "ones", "empty"):
+            value = _of_no_shape(value)
+        self.__dict__[name] = value  # the next time it is found without this
         return value
+
+
+def _of_no_shape(func: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that takes None for the shape (), as NumPy's did."""
+
+    @functools.wraps(func)
+    def made(shape: Any, *args: Any, **kwargs: Any) -> Any:
+        return func(() if shape is None else shape, *args, **kwargs)
+
+    return made
 
 
 def special_module() -> Hollow:

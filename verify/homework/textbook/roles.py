@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from verify.activations import ACTIVATIONS
 from verify.findings import Finding
-from verify.homework.read.discover import BACKWARD, CHECK, COST, FORWARD
+from verify.homework.read.discover import BACKWARD, CHECK, COST, FORWARD, is_gradient
 from verify.homework.read.extract import Extract
 from verify.homework.read.gradient_lines import NOWHERE, Line, locate
 from verify.homework.read.syntax import parameters, words
@@ -213,11 +213,15 @@ def role_of(name: str, node: ast.FunctionDef, owner: str | None) -> Role | None:
 
 
 def cache_argument(role: str, required: Collection[str]) -> str | None:
-    """Return the one argument whose name says nothing, where no other is the cache: it is it."""
+    """Return the one argument whose name says nothing, where no other is the cache: it is it.
+
+    A name that is a gradient's says something: it is no cache.
+    """
     available = set(VALUES.get(role, "").split())
     if "cache" not in available or not role.endswith("backward") or len(required) < 2:
         return None
     unknown = [a for a in required if not meaning(a, available) and not _is_numbered(a)]
+    unknown = unknown if not any("grad" in a or is_gradient(a) for a in unknown) else []
     others = {meaning(a, available) for a in required}
     return unknown[0] if len(unknown) == 1 and not others & {"cache", "Z"} else None
 
