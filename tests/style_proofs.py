@@ -1538,6 +1538,8 @@ def _(m, rng):
     _, found = net.loss(x, y, 0.3)
     loss = lambda: net.loss(x, y, 0.3)[0]
     yield from gradients("TwoLayerNet.loss", loss, found.values(), [net.params[k] for k in found])
+
+
 class Down:
     """An optimiser of one step down, for layers that are given theirs."""
 
@@ -1561,9 +1563,7 @@ def _(m, rng):
     wrt = [x, *(vars(layer)[key] for key in keys)]
     yield from gradients("Affine.backward_pass", loss, [dx, *found], wrt)
     gate = m.Gate()
-    yield from vjp(
-        "Gate.backward_pass", lambda: gate.forward_pass(x), gate.backward_pass, [x], rng
-    )
+    yield from vjp("Gate.backward_pass", lambda: gate.forward_pass(x), gate.backward_pass, [x], rng)
 
 
 @proof("plain_marco.py")

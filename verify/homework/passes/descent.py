@@ -169,7 +169,9 @@ class Moving:
             if _is_twice(further, once) and _is_twice(faster, once):
                 ours = any("descent" in repr(step) for step in steps)
                 return [
-                    Gradient(f"d{path}", path, ("step", ("in", path), where, rate), applied=not ours)
+                    Gradient(
+                        f"d{path}", path, ("step", ("in", path), where, rate), applied=not ours
+                    )
                     for path, (where, _) in self.moved.items()
                 ]
         return []

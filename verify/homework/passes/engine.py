@@ -45,14 +45,18 @@ def operators(case: Case, candidate: Candidate) -> Iterator[list[Experiment]]:
             yield built
             return
     if _is_engine(candidate, methods):
-        names = [candidate.function] if is_operator(candidate.node) else _operators_of(case, candidate)
+        names = (
+            [candidate.function] if is_operator(candidate.node) else _operators_of(case, candidate)
+        )
         whole = [name for name in methods if _is_run(name, methods[name])]
         for run in whole:
             through = (
                 _through(case, candidate, name, run, shape, other, data)
                 for name in names
                 for shape in SHAPES
-                for other in (("object", "itself", "number") if _operands(methods[name]) else ("none",))
+                for other in (
+                    ("object", "itself", "number") if _operands(methods[name]) else ("none",)
+                )
             )
             if built := [experiment for experiment in through if experiment is not None]:
                 yield built

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from verify.homework.dialects import SETTINGS
-from verify.homework.passes.inputs import KEEP, REG, draw
 from verify.homework.passes.descent import RATE
+from verify.homework.passes.inputs import KEEP, REG, draw
 from verify.homework.read.construct import (
     ARRAY,
     FUNCTION,
@@ -195,8 +195,10 @@ def _descent(in_place: bool) -> Expression:
     return ("descent", RATE, "here" if in_place else "anew")
 
 
-_FORWARD_METHODS = frozenset({"", "forward", "forward_pass", "feedforward", "fprop", "forward_propagation",
-                              "forwardPropagate", "feed_forward", "predict", "activate", "propagate"})  # fmt: skip
+_FORWARD_METHODS = {""} | set(
+    """forward forward_pass feedforward fprop forward_propagation forwardPropagate feed_forward
+    predict activate propagate""".split()
+)
 
 
 def _layers(found: Extract, owner: str, methods: frozenset[str]) -> Iterator[list[Expression]]:
@@ -576,9 +578,7 @@ def _functions(found: Extract, name: str) -> list[Expression]:
     return [("tanh'",) if derivative else ("tanh",)]
 
 
-def _objects(
-    found: Extract, owner: str, want: Want, sizes: Mapping[str, Any]
-) -> list[Expression]:
+def _objects(found: Extract, owner: str, want: Want, sizes: Mapping[str, Any]) -> list[Expression]:
     """Return objects of the file's classes, and of those beside it, that have some methods."""
     own = {each.node.name for each in lineage(found, owner)}
     made: list[Expression] = []

@@ -25,7 +25,7 @@ from verify.homework.passes.experiment import (
     Gradient,
     cotangent_name,
 )
-from verify.homework.passes.inputs import Arguments, argument_sets, draw, is_label, main_of, said
+from verify.homework.passes.inputs import Arguments, argument_sets, is_label, main_of, said
 from verify.homework.passes.objects import Side, drawn_anew, parameters_in, sides
 from verify.homework.passes.recordings import arguments_of, globals_of, side_of
 from verify.homework.passes.repair import STATEMENTS, Source, target_of
@@ -711,7 +711,9 @@ def distinct(leaves: Sequence[Leaf], given: Collection[str]) -> list[Leaf]:
         if leaf.where[0] != "at"
         or leaf in known
         or leaf.value.ndim == 0
-        or not any(leaf.where[1] == ("slot", 0) and np.array_equal(leaf.value, o.value) for o in known)
+        or not any(
+            leaf.where[1] == ("slot", 0) and np.array_equal(leaf.value, o.value) for o in known
+        )
     ]
 
 

@@ -1,10 +1,14 @@
-"""What a class does with the arguments of its constructor, or of a method that prepares it."""
+"""What a class does with the arguments of its constructor, or of a method that prepares it.
+
+So one sees what they are: an array has a shape, the items of a list of layers go forward. What code
+outside of a class sets or fills in it is found here too.
+"""
 
 from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from verify.homework.read.discover import lineage, methods_of
@@ -122,8 +126,10 @@ _MAKERS = frozenset("zeros ones empty full randn rand random uniform normal stan
                     "reshape ndarray random_sample broadcast_to tile eye".split())  # fmt: skip
 _OF_ARRAYS = frozenset("shape T dot ndim reshape astype sum mean transpose flatten ravel flat "
                        "size max min".split())  # fmt: skip
-_OF_TEXTS_AND_LISTS = frozenset("lower upper strip startswith endswith split append extend insert "
-                                "pop items keys values get index count copy sort format".split())  # fmt: skip
+_OF_TEXTS_AND_LISTS = frozenset(
+    """lower upper strip startswith endswith split append extend insert pop items keys values get
+    index count copy sort format""".split()
+)
 
 
 def _uses(node: ast.FunctionDef, known: Mapping[str, str]) -> Iterator[tuple[str, Want]]:
@@ -151,15 +157,15 @@ def _uses(node: ast.FunctionDef, known: Mapping[str, str]) -> Iterator[tuple[str
                 yield of(value), Want(SHAPE)
             case ast.Subscript(value, ast.Constant(int(place))) if of(value):
                 yield of(value), Want(SHAPE, place + 1 if place >= 0 else -place)
-            case ast.Subscript(value, ast.UnaryOp(ast.USub(), ast.Constant(int(place)))) if (
-                of(value)
+            case ast.Subscript(value, ast.UnaryOp(ast.USub(), ast.Constant(int(place)))) if of(
+                value
             ):
                 yield of(value), Want(SHAPE, place)
             case ast.Subscript(value, ast.Slice() | ast.Name() | ast.BinOp()) if of(value):
                 yield of(value), Want(SIZES)
             case ast.Assign([ast.Tuple(names)], value) if of(value):
                 yield of(value), Want(SHAPE, len(names))
-            case ast.For(target, iterated, body) | ast.comprehension(target, iterated, body):
+            case ast.For(target, iterated) | ast.comprehension(target, iterated):
                 yield from _iterated(of, target, iterated, node)
             case ast.Call(function, arguments, keywords):
                 yield from _called(of, _last(function), function, arguments, keywords)
@@ -167,7 +173,12 @@ def _uses(node: ast.FunctionDef, known: Mapping[str, str]) -> Iterator[tuple[str
                 yield from ((name, Want(SIZE)) for side in (left, right) if (name := of(side)))
 
 
-def _iterated(of, target: ast.expr, iterated: ast.expr, node: ast.FunctionDef):
+def _iterated(
+    of: Callable[[ast.AST | None], str],
+    target: ast.expr,
+    iterated: ast.expr,
+    node: ast.FunctionDef,
+) -> Iterator[tuple[str, Want]]:
     """Yield what a loop says: it goes through sizes, or through objects that it calls."""
     inner = iterated
     if isinstance(inner, ast.Call) and _last(inner.func) in ("enumerate", "reversed", "zip"):
@@ -185,7 +196,14 @@ def _iterated(of, target: ast.expr, iterated: ast.expr, node: ast.FunctionDef):
     yield name, Want(OBJECTS, methods=methods) if methods else Want(SIZES)
 
 
-def _called(of, last: str, function: ast.expr, arguments, keywords):
+def _called(
+    of: Callable[[ast.AST | None], str],
+    last: str,
+    function: ast.expr,
+    arguments: Sequence[ast.expr],
+    keywords: Sequence[ast.keyword],
+) -> Iterator[tuple[str, Want]]:
+    """Yield what a call says of what it calls and of what it is given."""
     if name := of(function):
         yield name, Want(FUNCTION)
     given = [*arguments, *(k.value for k in keywords if k.arg in ("size", "shape"))]
@@ -235,9 +253,9 @@ def chains(found: Extract, owner: str) -> dict[str, frozenset[str]]:
                 case ast.Call(ast.Name(item)) if item in items:
                     lists.setdefault(items[item], set()).add("")
                 case ast.Call(
-                    ast.Attribute(ast.Subscript(ast.Attribute(ast.Name("self"), kept)), method)
+                    ast.Attribute(ast.Subscript(ast.Attribute(ast.Name("self"), name)), method)
                 ):
-                    lists.setdefault(kept, set()).add(method)
+                    lists.setdefault(name, set()).add(method)
     return {name: frozenset(methods) for name, methods in lists.items()}
 
 

@@ -232,7 +232,9 @@ def is_numerical(node: ast.FunctionDef) -> bool:
                 added.add(ast.unparse(value))
 
     def of(value: ast.expr) -> set[str]:
-        return _called(value) | (sources.get(value.id, set()) if isinstance(value, ast.Name) else set())
+        return _called(value) | (
+            sources.get(value.id, set()) if isinstance(value, ast.Name) else set()
+        )
 
     for part in ast.walk(node):
         match part:

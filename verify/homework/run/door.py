@@ -39,7 +39,6 @@ import functools
 import inspect
 import itertools
 import os
-import re
 import select
 import signal
 import sys
@@ -56,6 +55,7 @@ from verify.homework.read.extract import Extract
 from verify.homework.run.calls import CallError, attempted, fresh
 from verify.homework.run.namespace import Workspace
 from verify.homework.run.recorder import recorded
+from verify.homework.run.stand_ins import FUNCTIONS, Activation, Descent, Layer
 from verify.homework.run.wire import Opaque, WireError, receive, send
 
 PATIENCE = 5.0
@@ -511,8 +511,8 @@ class _Run:
         if kind == "new":
             made = self.workspace.names[rest[0]]
             return made(**{key: self._value(item) for key, item in rest[1].items()})
-        if kind in _FUNCTIONS:
-            return _FUNCTIONS[kind]
+        if kind in FUNCTIONS:
+            return FUNCTIONS[kind]
         if kind == "descent":
             return Descent(*rest)
         if kind == "layer":
@@ -570,90 +570,6 @@ def _put(holder: Any, key: Any, value: Any) -> None:
         holder[key] = value
     else:
         setattr(holder, key, value)
-
-
-_FUNCTIONS: dict[str, Callable[[Any], Any]] = {
-    "tanh": np.tanh,
-    "tanh'": lambda x: 1 - np.tanh(x) ** 2,
-}
-
-
-class Descent:
-    """An optimiser that goes down along gradients, whatever its method is called.
-
-    It is given arrays, or lists or dicts of them, and as many gradients, and returns the arrays
-    where they have moved to; given gradients alone, it returns by how much to move.
-    """
-
-    def __init__(self, rate: float, where: str):
-        self.rate, self.where = rate, where
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return self._moved
-
-    def _moved(self, *given: Any, **named: Any) -> Any:
-        parts = [each for each in (*given, *named.values()) if _is_several(each) or np.ndim(each)]
-        half = len(parts) // 2
-        if not half:
-            return self.rate * parts[0]
-        moved = [self._down(w, dw) for w, dw in zip(parts[:half], parts[half:], strict=True)]
-        return moved[0] if half == 1 else tuple(moved)
-
-    def _down(self, w: Any, dw: Any) -> Any:
-        if isinstance(w, dict):
-            return {key: self._down(part, dw[key]) for key, part in w.items() if key in dw}
-        if isinstance(w, (list, tuple)):
-            return [self._down(part, by) for part, by in zip(w, dw, strict=True)]
-        if self.where == "anew":
-            return w - self.rate * dw
-        w -= self.rate * dw
-        return w
-
-
-def _is_several(value: Any) -> bool:
-    return isinstance(value, (list, tuple, dict)) and len(value) > 0
-
-
-class Layer:
-    """A layer without parameters, tanh(x M) with a matrix M, whatever its methods are called.
-
-    Two of them do not commute: a network must go back through them in the other order.
-    """
-
-    def __init__(self, scale: float):
-        self.scale, self._slope, self._matrix = scale, np.zeros(()), np.zeros((0, 0))
-
-    def __call__(self, x: Any, *rest: Any, **named: Any) -> Any:
-        size = np.shape(x)[-1]
-        self._matrix = self.scale * np.eye(size) + np.tri(size, k=-1) / (3 * self.scale)
-        y = np.tanh(x @ self._matrix)
-        self._slope = 1 - y**2
-        return y
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        if "back" in name.lower() or "grad" in name.lower():
-            return lambda dy, *rest, **named: (dy * self._slope) @ self._matrix.T
-        return self if _AHEAD.search(name.lower()) else (lambda *rest, **named: None)
-
-
-class Activation:
-    """The function tanh, and its derivative by what it is taken of, whatever they are called."""
-
-    def __call__(self, x: Any, *rest: Any, **named: Any) -> Any:
-        return np.tanh(x)
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return _FUNCTIONS["tanh'"] if _DERIVATIVE.search(name.lower()) else self
-
-
-_DERIVATIVE = re.compile(r"deriv|prime|grad|^d(?:[a-z]$|_|[a-z]d[a-z])|diff")
-_AHEAD = re.compile(r"forw|^predict$|activ|^fprop$|propagate|^(?:fn?|func\w*|eval\w*|calc\w*|apply)$")
 
 
 DEEPEST = 4

@@ -180,7 +180,10 @@ class Workspace:
             if isinstance(module, Hollow):
                 for part in (p for p in fromlist if p not in module.__dict__):
                     found = self._find(f"{name}.{part}".lstrip("."))
-                    if not isinstance(found, Hollow) or {"__all__", "__file__"} & vars(found).keys():
+                    if (
+                        not isinstance(found, Hollow)
+                        or {"__all__", "__file__"} & vars(found).keys()
+                    ):
                         module.__dict__[part] = found
                     elif self.strict:
                         raise ImportError(f"cannot import name {part!r}")
