@@ -142,7 +142,8 @@ def _doubt_what_hides_gradients(verdicts: Sequence[Verdict], so_far: Found, next
 def _judge_within(found: Extract, candidates: Sequence[Candidate], so_far: Found) -> None:
     """Take as judged what has no forward pass of its own and is used by a pass that was judged.
 
-    It is right where that agrees, and wrong where the mistake of that is in a line of it.
+    It is right where that agrees, and wrong where the mistake of that is in a line of it. A method
+    is used by one of its own class: that another calls `layer.backward()` says nothing of it.
     """
     for candidate in candidates:
         if so_far.verdict_of(candidate.name) != UNDECIDED or candidate.kind == CHECK:
@@ -166,6 +167,7 @@ def _judge_within(found: Extract, candidates: Sequence[Candidate], so_far: Found
             other.name
             for other in candidates
             if other is not candidate
+            and candidate.owner in (None, other.owner)
             and candidate.function in calls(other.node)
             and so_far.verdict_of(other.name) == AGREE
         ]

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from verify.homework.passes.descent import RATE, descents
+from verify.homework.passes.descent import RATE, SURE_RATES, descents
 from verify.homework.passes.experiment import Experiment, Gradient
 from verify.homework.passes.inputs import REG, Arguments, argument_sets, draw, main_of, said
 from verify.homework.passes.objects import Side, sides
@@ -213,12 +213,19 @@ class _Made:
             cotangent = None if isinstance(answer, Raised) else array_of(answer[0])
             if cotangent is None or cotangent.shape != output.value.shape:
                 continue
-            for leaf in self._shaped(output):
+            ways = [
+                (leaf.label or "its output", leaf.where, cotangent) for leaf in self._shaped(output)
+            ]
+            ways += [
+                (f"what its {name} is taken of", output.where, before)
+                for name, before in _before_activation(output.value, labels, cotangent)
+            ]
+            for by, where, by_it in ways:
                 found = self._experiment(
-                    self.steps, (leaf.where,), backward, given, "fixed", (sign * cotangent,)
+                    self.steps, (where,), backward, given, "fixed", (sign * by_it,)
                 )
-                implied = (ast.unparse(difference), leaf.label or "its output")
                 for each in found:
+                    implied = (ast.unparse(difference), by)
                     yield [replace(one, implied=implied, accuses=False) for one in each]
             return
 
@@ -301,7 +308,7 @@ class _Made:
                 bound[name] = ("at", whole, names.index(name))
             elif _INPUT.fullmatch(name) and self.arguments.expressions:
                 bound[name] = next(iter(self.arguments.expressions.values()))
-            elif name in rates:
+            elif name in rates or name.lower() in SURE_RATES:
                 bound[name] = ("value", RATE)
             elif _NUMBER.fullmatch(name):
                 bound[name] = ("in", "reg")
@@ -350,6 +357,7 @@ class _Made:
             settings={**self.side.settings, **self.arguments.settings},
             tier=max(self.arguments.tier, 2),
             certain=False,
+            made_surely=self.side.sure,
             accuses=self.side.sure,
         )
         if isinstance(after, Raised):
@@ -403,6 +411,24 @@ def _difference(node: ast.FunctionDef) -> tuple[int, ast.expr, int] | None:
     return next(iter(found.values())) if len(found) == 1 else None
 
 
+def _before_activation(
+    output: np.ndarray, labels: np.ndarray, difference: np.ndarray
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the derivative by an output of the loss whose derivative before it is a difference.
+
+    Cross-entropies: of a sigmoid a it is (a - y) / (a (1 - a)), of a softmax -y / a.
+    """
+    if labels.shape != output.shape or not ((output > 0) & (output < 1)).all():
+        return
+    yield "sigmoid", difference / (output * (1 - output))
+    gap = output - labels
+    times = float((difference * gap).sum() / max(float((gap**2).sum()), 1e-300))
+    for axis in (0, -1):
+        sums = (output.sum(axis), labels.sum(axis))
+        if output.ndim == 2 and all(np.allclose(total, 1) for total in sums):
+            yield "softmax", -times * labels / output
+
+
 def _scaled(part: ast.expr, sign: int, value: ast.expr) -> tuple[ast.expr, int]:
     """Return an expression inside another with what number it is multiplied by, and its sign."""
     for outer in ast.walk(value):
@@ -417,7 +443,21 @@ def _scaled(part: ast.expr, sign: int, value: ast.expr) -> tuple[ast.expr, int]:
                         return _scaled(outer, sign, value)
                     case ast.UnaryOp(ast.USub(), ast.Constant()):
                         return _scaled(outer, -sign, value)
+                    case _ if isinstance(outer.op, ast.Div) and _is_count(number):
+                        return _scaled(outer, sign, value)
     return part, sign
+
+
+def _is_count(number: ast.expr) -> bool:
+    """Say whether an expression counts: `m`, `y.size`, `len(y)`, `y.shape[0]`."""
+    match number:
+        case ast.Name(name):
+            return len(name) == 1 or name.startswith(("n_", "num", "batch"))
+        case ast.Attribute(_, "size") | ast.Call(ast.Name("len")):
+            return True
+        case ast.Subscript(ast.Attribute(_, "shape")):
+            return True
+    return False
 
 
 def _is_of(node: ast.expr, labels: Collection[str]) -> bool:

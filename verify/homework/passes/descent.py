@@ -8,6 +8,7 @@ parameter that moves in another way (with Adam, with weight decay) hides its gra
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -50,6 +51,7 @@ def descents(node: ast.FunctionDef) -> Mapping[str, Descent]:
     A step upwards is one too: the errors of many start with `y - output`.
     """
     arguments = {part.arg for part in node.args.args}
+    items = _items(node)
     found = {}
     for part in ast.walk(node):
         match part:
@@ -61,7 +63,7 @@ def descents(node: ast.FunctionDef) -> Mapping[str, Descent]:
                 pass
             case _:
                 continue
-        path = path_of(target)
+        path = path_of(target, items)
         factors = list(_factors(step))
         rates = [factor for factor in factors if _is_rate(factor, arguments)]
         others = [factor for factor in factors if factor not in rates]
@@ -80,14 +82,45 @@ def same(one: ast.AST, other: ast.AST) -> bool:
     return ast.unparse(one) == ast.unparse(other)
 
 
-def path_of(target: ast.expr) -> str:
-    """Return where a method keeps something: `params.W` of `self.params["W"]`; "" if nowhere."""
+def path_of(target: ast.expr, items: Mapping[str, str]) -> str:
+    """Return where a method keeps something: `params.W` of `self.params["W"]`; "" if nowhere.
+
+    `layers.*.W` is that of any layer in `self.layers`; `items` says of what list a name is an item.
+    """
     match target:
+        case ast.Name(name):
+            return items.get(name, "")
         case ast.Attribute(ast.Name("self"), name):
             return name
-        case ast.Subscript(holder, ast.Constant(str(key))) if path_of(holder):
-            return f"{path_of(holder)}.{key}"
+        case ast.Attribute(holder, name) if path := path_of(holder, items):
+            return f"{path}.{name}"
+        case ast.Subscript(holder, ast.Constant(str(key))) if path := path_of(holder, items):
+            return f"{path}.{key}"
+        case ast.Subscript(holder, ast.Constant(int() as place)) if path := path_of(holder, items):
+            return f"{path}.{place if place >= 0 else '*'}"
+        case ast.Subscript(holder, index) if not isinstance(index, ast.Slice | ast.Tuple):
+            return f"{path}.*" if (path := path_of(holder, items)) else ""
     return ""
+
+
+def _items(node: ast.FunctionDef) -> dict[str, str]:
+    """Return the names that go through lists of an object, with the path of what they are."""
+    found: dict[str, str] = {}
+    for part in ast.walk(node):
+        if not isinstance(part, ast.For):
+            continue
+        names, lists = [part.target], [part.iter]
+        if isinstance(part.target, ast.Tuple) and isinstance(part.iter, ast.Call):
+            names, lists = part.target.elts, part.iter.args
+            if getattr(part.iter.func, "id", "") == "enumerate":
+                names = names[1:]
+        for name, of in zip(names, lists, strict=False):
+            while isinstance(of, ast.Call) and of.args:
+                of = of.args[0]  # reversed(self.layers)
+            of = of.value if isinstance(of, ast.Subscript) else of
+            if isinstance(name, ast.Name) and (path := path_of(of, {})):
+                found[name.id] = f"{path}.*"
+    return found
 
 
 def _factors(product: ast.expr) -> Iterator[ast.expr]:
@@ -102,6 +135,9 @@ def _factors(product: ast.expr) -> Iterator[ast.expr]:
 RATES = frozenset("lr alpha eta rate learning_rate learningrate learn_rate step_size".split())
 """What a learning rate is called, in lower case."""
 
+SURE_RATES = RATES - {"alpha", "eta", "rate", "step_size"}
+"""Those that nothing but a learning rate is called: alpha is the slope of leaky_relu too."""
+
 
 def _is_rate(factor: ast.expr, arguments: Collection[str]) -> bool:
     match factor:
@@ -110,6 +146,11 @@ def _is_rate(factor: ast.expr, arguments: Collection[str]) -> bool:
         case ast.Attribute(ast.Name("self"), name):
             return name.lower() in RATES
     return False
+
+
+def _any_item(path: str) -> str:
+    """Return a path with any place in a list: `weights.*` of `weights.0`."""
+    return re.sub(r"\.\d+(?=\.|$)", ".*", path)
 
 
 def stepped(
@@ -124,7 +165,11 @@ def stepped(
     `downwards` says that all should have moved down. If none did, they may have moved rightly up
     along the negative gradient of a loss that is not known, and are not judged.
     """
-    found = descents(node)
+    found = {
+        path: step
+        for path in given
+        if (step := descents(node).get(path, descents(node).get(_any_item(path)))) is not None
+    }
     moved = [
         path
         for path in given
@@ -134,7 +179,7 @@ def stepped(
         return [], moved
     steps = [
         Gradient(
-            found[path].gradient or f"d{path}",
+            found[path].gradient if path in descents(node) and found[path].gradient else f"d{path}",
             path,
             found[path].down(path, after[path][0]),
             found[path].line,

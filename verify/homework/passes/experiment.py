@@ -75,6 +75,8 @@ class Experiment:
     """Parameters that it moves by itself, in a way that shows no gradient."""
     implied: tuple[str, str] | None = None
     """What a pass starts with that has no loss beside it, and by what that is its derivative."""
+    made_surely: bool = True
+    """Whether nothing was guessed of the object whose method it is."""
     accuses: bool = True
     """Whether a gradient that is wrong in it is the pass's fault; else it may be the guess."""
 

@@ -220,7 +220,8 @@ def _by_trial(
     for layout in layouts:
         if "y" in layout and not has_weights:
             continue
-        tier = 3 if min(map(len, (layout["w"], layout["x"]))) < 2 or "y" in layout else 2
+        thin = min(map(len, (layout["w"], layout["x"]))) < 2 or layout["x"][0] == 1
+        tier = 3 if thin or "y" in layout else 2
         if shape := next((f[1] for n, f in shown.items() if _INPUT.fullmatch(n)), None):
             layout = {**layout, "x": tuple(shape)}
         options: list[list[tuple[str, Form]]] = []
@@ -251,6 +252,7 @@ LAYOUTS: tuple[Mapping[str, tuple[int, ...]], ...] = (
     {"x": (4, 5), "w": (4, 5), "b": (4, 5), "gamma": (4, 5), "beta": (4, 5)},
     {"x": (5,), "w": (3, 5), "b": (3,)},
     {"x": (5, 1), "w": (3, 5), "b": (3, 1)},
+    {"x": (1, 5), "w": (5, 3), "b": (1, 3)},
 )
 """Shapes by what an argument is: examples in rows, in columns, images, sequences, one example."""
 

@@ -176,7 +176,8 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
         return Verdict(candidate, CRASHED, crashed.says)
     if guessed is not None and not partial:
         # Where a loss is implied, one gradient that is right shows that it was guessed right.
-        share, known = _wrongness(guessed)[0], guessed[0].experiment.implied is not None
+        one = guessed[0].experiment
+        share, known = _wrongness(guessed)[0], one.implied is not None and one.made_surely
         findings = findings_of(case.found, case.door, candidate, guessed) if share < 1 else []
         explained = all(finding.right and finding.bug not in _RENAMED for finding in findings)
         if share < 1 and (known or (share < 0.5 and explained)):
@@ -344,7 +345,17 @@ def _is_plain(case: Case, candidate: Candidate, outcome: Outcome) -> bool:
     axes = axes_of(node) if node is not None else {}
     named = axes.get(experiment.main) == np.ndim(experiment.given.get(experiment.main, 0.0))
     plain = all(np.ndim(value) <= 2 for value in experiment.given.values())
+    plain = plain and not (node is not None and _goes_through(node, experiment.main))
     return experiment.tier <= 1 or (experiment.tier == 2 and (plain or named))
+
+
+def _goes_through(node: ast.FunctionDef, name: str) -> bool:
+    """Say whether a function goes through an argument item by item: it may want other items."""
+    return any(
+        isinstance(part, ast.For)
+        and any(isinstance(n, ast.Name) and n.id == name for n in ast.walk(part.iter))
+        for part in ast.walk(node)
+    )
 
 
 _MISSING = frozenset({"KeyError", "AttributeError", "NotImplementedError"})

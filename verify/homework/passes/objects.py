@@ -520,6 +520,9 @@ def _options(
     if _OPTIMISER.fullmatch(name):
         return [("expression", _descent(any(optimisers(found, owner).values())))]
     if _ACTIVATION.search(name) and (want is None or want.kind not in (FUNCTION, OBJECT)):
+        if want is not None and want.kind in (SIZES, OBJECTS):
+            several = ("list", [("activation",), ("activation",)])
+            return [("expression", several), ["tanh", "tanh"]]
         return ["tanh", "sigmoid", "relu"]
     if want is None:
         return by_name if _is_known(name) else [next(spare, 3)]
@@ -591,7 +594,8 @@ def _objects(found: Extract, owner: str, want: Want, sizes: Mapping[str, Any]) -
         init = methods.get("__init__")
         required = [n for n, default in (parameters(init, True) if init else ()) if not default]
         arguments = {n: _expression(_values(n, False, sizes)[0]) for n in required}
-        if not any(_is_array(_values(n, False, sizes)) for n in required):
+        options = [_values(n, False, sizes) for n in required]
+        if not any(_is_array(values) or isinstance(values[0], list) for values in options):
             made.append(("new", name, arguments))
     if not made and want.methods & _MOVES:
         made.append(_descent(any(optimisers(found, owner).values())))

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from verify.homework.passes.descent import RATE, RATES, Moving, descents, stepped
+from verify.homework.passes.descent import RATE, RATES, SURE_RATES, Moving, descents, stepped
 from verify.homework.passes.experiment import (
     Experiment,
     Gradient,
@@ -468,9 +468,6 @@ _COTANGENT = re.compile(
 )
 
 
-_SURE_RATES = RATES - {"alpha", "eta", "rate", "step_size"}
-"""Those that nothing but a learning rate is called: alpha is the slope of leaky_relu too."""
-
 _DATA = re.compile(
     r"x|X|y|Y|t|inputs?|labels?|targets?|data|parameters|params|X_\w+|Y_\w+|y_true|"
     r"cache\w*|W\d?|b\d?|w\d?"
@@ -496,7 +493,7 @@ def _bindings(candidate: Candidate, forward: Forward, ready: _Ready) -> Iterator
     rates = {descent.argument for descent in descents(candidate.node).values()}
     used = {part.id for part in ast.walk(candidate.node) if isinstance(part, ast.Name)}
     for place, (name, default) in enumerate(own):
-        is_rate = name in rates or name.lower() in _SURE_RATES
+        is_rate = name in rates or name.lower() in SURE_RATES
         is_rate |= name not in used and name.lower() in RATES
         if is_rate and name not in arguments.expressions:
             options.append([(name, ("named", ("value", RATE)))])
