@@ -1672,3 +1672,42 @@ def _(m, rng):
     yield from gradients("SoftmaxClassifier.backward", loss, found, [scores])
     layer, x = m.Rectifier(), away(rng, 4, 5)
     yield from vjp("Rectifier.backward", lambda: layer.forward(x), layer.backward, [x], rng)
+
+
+@proof("plain_lists_of_weights.py")
+def _(m, rng):
+    """By the mean cross-entropy of its sigmoids."""
+    net, X, y = m.Net([5, 4, 3]), rng.randn(6, 5), (rng.rand(6, 3) > 0.5) * 1.0
+    parts = [*net.weights, *net.biases]
+
+    def loss():
+        a = net.forward(X)
+        return -np.sum(y * np.log(a) + (1 - y) * np.log(1 - a)) / len(X)
+
+    loss()
+    before = [part.copy() for part in parts]
+    net.backward(y, 0.2)
+    found = [(old - part) / 0.2 for old, part in zip(before, parts, strict=True)]
+    for old, part in zip(before, parts, strict=True):
+        part[...] = old
+    yield from gradients("Net.backward", loss, found, parts)
+
+
+@proof("plain_one_row.py")
+def _(m, rng):
+    layer, x, c = m.Full(5, 3), rng.randn(1, 5), rng.randn(1, 3)
+    loss = lambda: np.sum(c * layer.forward_propagation(x))
+    loss()
+    before = [layer.weights.copy(), layer.offset.copy()]
+    dx = layer.backward_propagation(c, 0.1)
+    found = [(before[0] - layer.weights) / 0.1, (before[1] - layer.offset) / 0.1]
+    layer.weights[...], layer.offset[...] = before
+    wrt = [x, layer.weights, layer.offset]
+    yield from gradients("Full.backward_propagation", loss, [dx, *found], wrt)
+
+
+@proof("plain_chain_unseen.py")
+def _(m, rng):
+    net, x = m.Net(), rng.randn(4, 5)
+    net.layers = [Mixing(rng.randn(5, 5) / 2) for _ in range(2)]
+    yield from vjp("Net.backward", lambda: net.forward(x), net.backward, [x], rng)
