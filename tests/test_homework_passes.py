@@ -764,3 +764,21 @@ def test_a_gradient_may_be_called_new_or_temporary(tmp_path, suffix, db, verdict
         return dx{suffix}, dw{suffix}, db{suffix}
     """
     assert rows(judged(tmp_path, text)) == {"affine_backward": verdict}
+
+
+def test_a_gradient_that_begins_as_none_is_wrong_where_it_is_made(tmp_path):
+    text = """
+    import numpy as np
+
+    def soft_forward(x):
+        out = None
+        out = np.log(1 + np.exp(x))
+        return out, x
+
+    def soft_backward(dout, cache):
+        dx = None
+        x = cache
+        return dout / (1 + np.exp(x))
+    """
+    [finding] = judged(tmp_path, text).diagnosis
+    assert finding.source == "return dout / (1 + np.exp(x))"

@@ -60,11 +60,17 @@ def _assignments(function: ast.FunctionDef, name: str) -> list[ast.stmt]:
         if isinstance(node, (ast.Assign, ast.AugAssign)):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             parts = [p for t in targets for p in ([*t.elts] if isinstance(t, ast.Tuple) else [t])]
-            if any(_says(part, name) for part in parts):
+            if any(_says(part, name) for part in parts) and not _is_blank(node.value):
                 found.append(node)
     # `grads["dW2"] = dW2` says nothing of how it was made.
     telling = [n for n in found if not isinstance(n.value, (ast.Name, ast.Constant)) or _masks(n)]
     return sorted(telling or found, key=lambda node: -node.lineno)
+
+
+def _is_blank(value: ast.expr) -> bool:
+    """Say whether an expression is None, as exercises begin: `dx, dw = None, None`."""
+    parts = value.elts if isinstance(value, ast.Tuple) else [value]
+    return all(isinstance(part, ast.Constant) and part.value is None for part in parts)
 
 
 def _masks(node: ast.Assign | ast.AugAssign) -> bool:
