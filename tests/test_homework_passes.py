@@ -778,7 +778,7 @@ def test_a_gradient_that_begins_as_none_is_wrong_where_it_is_made(tmp_path):
     def soft_backward(dout, cache):
         dx = None
         x = cache
-        return dout / (1 + np.exp(x))
+        return dout * np.tanh(x) / (1 + np.exp(2 * x))
     """
     [finding] = judged(tmp_path, text).diagnosis
-    assert finding.source == "return dout / (1 + np.exp(x))"
+    assert finding.source == "return dout * np.tanh(x) / (1 + np.exp(2 * x))"
