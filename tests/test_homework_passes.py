@@ -782,3 +782,25 @@ def test_a_gradient_that_begins_as_none_is_wrong_where_it_is_made(tmp_path):
     """
     [finding] = judged(tmp_path, text).diagnosis
     assert finding.source == "return dout * np.tanh(x) / (1 + np.exp(2 * x))"
+
+
+def test_what_is_judged_within_another_pass_must_have_run_there_whole(tmp_path):
+    text = """
+    import numpy as np
+
+    def inner_backward(dout, cache):
+        mode, x = cache
+        if mode == "square":
+            return dout * 2 * x
+        {otherwise}
+
+    def outer_forward(x):
+        return 3 * x**2, ("square", x)
+
+    def outer_backward(dout, cache):
+        return inner_backward(3 * dout, cache)
+    """
+    refused = judged(tmp_path, text.format(otherwise="raise ValueError(mode)"))
+    assert rows(refused) == {"inner_backward": "agree", "outer_backward": "agree"}
+    unseen = judged(tmp_path, text.format(otherwise="return dout * 3"))
+    assert rows(unseen) == {"inner_backward": "undecided", "outer_backward": "agree"}

@@ -13,7 +13,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from verify.findings import Finding, listed
-from verify.homework.passes.judge import Verdict, judge_pass
+from verify.homework.passes.judge import (
+    Verdict,
+    judge_pass,
+    not_among,
+    not_run,
+    statements_of,
+)
 from verify.homework.passes.plans import Case
 from verify.homework.read.discover import CHECK, Candidate
 from verify.homework.read.extract import Extract
@@ -89,7 +95,7 @@ def by_own_forward(
                 so_far.functions.append(FunctionVerdict(candidate.name, UNDECIDED, says))
     finally:
         case.door.close()
-    _judge_within(case.found, candidates, so_far)
+    _judge_within(case, candidates, so_far)
     _blame_the_called(candidates, so_far)
 
 
@@ -139,12 +145,14 @@ def _doubt_what_hides_gradients(verdicts: Sequence[Verdict], so_far: Found, next
             ]
 
 
-def _judge_within(found: Extract, candidates: Sequence[Candidate], so_far: Found) -> None:
+def _judge_within(case: Case, candidates: Sequence[Candidate], so_far: Found) -> None:
     """Take as judged what has no forward pass of its own and is used by a pass that was judged.
 
-    It is right where that agrees, and wrong where the mistake of that is in a line of it. A method
-    is used by one of its own class: that another calls `layer.backward()` says nothing of it.
+    It is right where that agrees and all of it ran there, and wrong where the mistake of that is in
+    a line of it. A method is used by one of its own class: that another calls `layer.backward()`
+    says nothing of it.
     """
+    found = case.found
     for candidate in candidates:
         if so_far.verdict_of(candidate.name) != UNDECIDED or candidate.kind == CHECK:
             continue
@@ -172,10 +180,12 @@ def _judge_within(found: Extract, candidates: Sequence[Candidate], so_far: Found
             and so_far.verdict_of(other.name) == AGREE
         ]
         if users:
+            unrun = not_among(case.lines, statements_of(found, candidate))
+            verdict = UNDECIDED if unrun else AGREE
+            says = f"It was judged within {users[0]}."
+            says = not_run(case, candidate, unrun) if unrun else says
             so_far.functions = [
-                replace(f, verdict=AGREE, message=f"It was judged within {users[0]}.")
-                if f.name == candidate.name
-                else f
+                replace(f, verdict=verdict, message=says) if f.name == candidate.name else f
                 for f in so_far.functions
             ]
 

@@ -166,7 +166,7 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
                 elif tier < 3:
                     unseen = unseen or [outcome]
     if agreed and (wrong is None or not _called_alike(wrong[0], agreed[0])):
-        return Verdict(candidate, UNDECIDED, _not_run(case, candidate, unrun))
+        return Verdict(candidate, UNDECIDED, not_run(case, candidate, unrun))
     if wrong is not None and not partial:
         if (times := times_by_scores(wrong[0])) is not None:
             return Verdict(candidate, UNDECIDED, _by_scores(case, candidate, times))
@@ -248,15 +248,22 @@ def _still_unrun(case: Case, unrun: Unrun, outcomes: Sequence[Outcome]) -> Unrun
         drawn = {cotangent_name(i): c for i, c in enumerate(measurement.cotangents[0])}
         recipe = Recipe(experiment.backward, tuple(g.where for g in experiment.gradients))
         ran = case.door.lines(recipe, {**experiment.given, **drawn})
-        unrun = [
-            (cell, part)
-            for cell, part in unrun
-            if not any((cell, n) in ran for n in range(part.lineno, (part.end_lineno or 0) + 1))
-        ]
+        case.lines |= ran if outcome.agrees else set()
+        unrun = not_among(ran, unrun)
     return unrun
 
 
-def _not_run(case: Case, candidate: Candidate, unrun: Unrun) -> str:
+def not_among(ran: Collection[tuple[int | None, int]], statements: Unrun) -> Unrun:
+    """Return the statements of which no line is among those that ran."""
+    return [
+        (cell, part)
+        for cell, part in statements
+        if not any((cell, n) in ran for n in range(part.lineno, (part.end_lineno or 0) + 1))
+    ]
+
+
+def not_run(case: Case, candidate: Candidate, unrun: Unrun) -> str:
+    """Say that a pass is right but for statements that no inputs were found for."""
     cell, first = unrun[0]
     return (
         f"It was not judged: {candidate.name} is right as far as it ran, but no inputs were found "

@@ -62,6 +62,8 @@ class Case:
     """The file's own calls, by the qualified name of the function, once they were recorded."""
     ran: set[str] = field(default_factory=set)
     """The passes that ran on some inputs, with arguments that were no guess."""
+    lines: set[tuple[int | None, int]] = field(default_factory=set)
+    """The lines of the file, each with its cell, that ran where a pass was found right."""
     observed: bool = False
     """Whether these are calls of the user's own run: then they are tried first."""
     next_step: str = (
