@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from verify.homework.judge import judge_all, judge_file
+from verify.homework.read.construct import wants
 from verify.homework.read.discover import discover
-from verify.homework.read.extract import extract_script
+from verify.homework.read.extract import extract, extract_script
 from verify.homework.run.door import Raised, Recipe, open_door
 from verify.homework.run.namespace import open_workspace
 from verify.homework.run.sandbox import Limits
@@ -713,7 +714,7 @@ UNJUDGED = {
     "no object of its class could be made (the last try: Net raised AttributeError": OBJECT.format(
         arguments="config", weights="np.zeros((config.n, config.n))"
     ),
-    "called with config 3, rng Generator(PCG64)); one that the file makes": OBJECT.format(
+    ", rng Generator(PCG64)); one that the file makes": OBJECT.format(
         arguments="config, rng", weights="config.n"
     ),
     "warp_forward looks like its forward pass, but it was not found out": """
@@ -804,3 +805,59 @@ def test_what_is_judged_within_another_pass_must_have_run_there_whole(tmp_path):
     assert rows(refused) == {"inner_backward": "agree", "outer_backward": "agree"}
     unseen = judged(tmp_path, text.format(otherwise="return dout * 3"))
     assert rows(unseen) == {"inner_backward": "undecided", "outer_backward": "agree"}
+
+
+CONSTRUCTORS = {
+    "ein": ("size", "self.W = np.zeros((ein, aus))"),
+    "form": ("shape", "a, b = form"),
+    "liste": ("sizes", "for n in liste[1:]: self.W.append(n)"),
+    "feld": ("array", "self.W = feld.reshape(3, 5)"),
+    "was": ("function", "self.was = was; self.y = self.was(3.0)"),
+    "ding": ("object", "self.ding = ding; self.ding.vor(3.0)"),
+    "dinge": ("objects", "for each in dinge: each.vor(3.0)"),
+}
+
+
+@pytest.mark.parametrize("name", CONSTRUCTORS)
+def test_what_a_constructor_does_with_an_argument_says_what_it_is(tmp_path, name):
+    kind, statement = CONSTRUCTORS[name]
+    path = tmp_path / "made.py"
+    path.write_text(f"class Made:\n    def __init__(self, {name}, aus=3):\n        {statement}\n")
+    assert wants(extract(path), "Made")[name].kind == kind
+
+
+def test_a_layer_is_made_and_judged_by_the_base_that_lies_beside_its_file(tmp_path):
+    (tmp_path / "base.py").write_text(
+        "class Base:\n    def __init__(self, ein, aus):\n        self.ein, self.aus = ein, aus\n"
+        "    def forward(self, x):\n        self.x = x\n        return self._forward(x)\n"
+        "    def backward(self, dout):\n        return self._backward(dout)\n"
+    )
+    path = tmp_path / "layer.py"
+    path.write_text(
+        "import numpy as np\nfrom base import Base\n\n\nclass Layer(Base):\n"
+        "    def __init__(self, ein, aus):\n        super().__init__(ein, aus)\n"
+        "        self.W = np.random.randn(ein, aus)\n"
+        "    def _forward(self, x):\n        return x @ self.W\n"
+        "    def _backward(self, dout):\n        self.dW = self.x.T @ dout\n"
+        "        return dout @ self.W.T\n"
+    )
+    (row,) = judge_file(path).functions
+    assert (row.name, row.verdict) == ("Layer._backward", "agree")
+
+
+NUMERICAL = """
+def pendiente(f, x, paso=1e-5):
+    grad = np.zeros_like(x)
+    for i in np.ndindex(x.shape):
+        x[i] += paso
+        mas = f(x)
+        x[i] -= 2 * paso
+        menos = f(x)
+        x[i] += paso
+        grad[i] = (mas - menos) / (2 * paso)
+    return grad
+"""
+
+
+def test_a_numerical_derivative_is_no_backward_pass_in_any_language(tmp_path):
+    assert judged(tmp_path, NUMERICAL).verdict == "nothing-to-check"

@@ -106,6 +106,8 @@ def _called(case: Case, candidate: Candidate, forward: Forward) -> Iterator[tupl
                 held=known.given if known else None,
             )
             for arguments in itertools.islice(sets, 16):
+                if case.late:
+                    return
                 yield side, arguments[0]
     qualified = f"{candidate.owner}.{forward.name}" if candidate.owner else forward.name
     call = case.recorded(qualified)

@@ -291,7 +291,8 @@ def _in_layout(
         yield ("array", layout["b"])
     elif place == 0 or _INPUT.fullmatch(name) or _PREDICTED.fullmatch(name):
         yield ("array", x)
-        if _PREDICTION.fullmatch(name) and len(required) > 1 and len(x) == 2:
+        is_prediction = _PREDICTION.fullmatch(name) or _LABELS.fullmatch(name)  # y, target
+        if is_prediction and len(required) > 1 and len(x) == 2:
             yield ("chances", x)
             yield ("softmax", x)
     elif place == 1 and len(required) == 2:

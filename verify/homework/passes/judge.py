@@ -66,7 +66,7 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
     """Judge one candidate within about this many seconds."""
     if candidate.inside:
         return Verdict(candidate, UNDECIDED, _INSIDE.format(name=candidate.name))
-    deadline = time.monotonic() + seconds
+    case.until = deadline = time.monotonic() + seconds
     wrong: list[Outcome] | None = None
     guessed: list[Outcome] | None = None
     crashed: Obstacle | None = None
@@ -165,6 +165,7 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
                         case.note(candidate, outcome.measurement.says)
                 elif tier < 3:
                     unseen = unseen or [outcome]
+    late = late or case.late
     if agreed and (wrong is None or not _called_alike(wrong[0], agreed[0])):
         return Verdict(candidate, UNDECIDED, not_run(case, candidate, unrun))
     if wrong is not None and not partial:

@@ -97,8 +97,9 @@ def sides(
         yield Side()
         return
     init = methods_of(found, owner).get("__init__")
+    uses = wants(found, owner)
     sure = all(
-        default or _is_known(name)
+        default or _is_known(name) or _ARRAY.fullmatch(name) or _is_plain(uses.get(name))
         for name, default in (parameters(init, True) if init is not None else ())
     )
     seen: set[str] = set()
@@ -152,9 +153,12 @@ def _filled(
 ) -> Iterator[Side]:
     """Yield a new object, its lists of layers filled where it has any that are empty."""
     made: Step = ("call", ("name", owner), [], arguments)
+    start = time.monotonic()
     answer = door.run(Recipe((made,), (("vars", ("slot", 0)),)), given)
     if isinstance(answer, Raised):
         failed(answer)
+        return
+    if time.monotonic() - start > MOST_MAKING:
         return
     trains = tuple(
         ("put", ("slot", 0), name, ("value", True))
@@ -237,6 +241,9 @@ def _made(found: Extract, door: Door, filled: Side, given: Mapping[str, Any]) ->
 def _is_shape(value: Any) -> bool:
     return isinstance(value, tuple) and all(type(size) is int for size in value)
 
+
+MOST_MAKING = 2.0
+"""Seconds for which an object may be made: it is made anew for every number that is moved."""
 
 MOST_SECONDS = 4.0
 """After which no other arguments are tried for the constructor of a class."""
@@ -497,6 +504,11 @@ def _constructors(
                 yield group
 
 
+def _is_plain(want: Want | None) -> bool:
+    """Say whether an argument's use leaves no doubt: an array, a size of a matrix or a vector."""
+    return want is not None and (want.kind == ARRAY or (want.kind == SIZE and 1 <= want.axes <= 2))
+
+
 def _is_more(want: Want | None) -> bool:
     """Say whether an argument is more than a number, by its use."""
     return want is not None and want.kind in (ARRAY, FUNCTION, OBJECT, OBJECTS)
@@ -515,6 +527,8 @@ def _options(
     by_name = _values(name, default, sizes)
     if want is None and not default and not _is_known(name) and _ARRAY.fullmatch(name):
         want = Want(ARRAY)
+    if default and want is not None and want.kind in (FUNCTION, OBJECT, OBJECTS):
+        return [None]
     if default or _is_array(by_name):
         return by_name
     if _OPTIMISER.fullmatch(name):
@@ -532,8 +546,8 @@ def _options(
             objects = [("activation",)]
         return [("expression", e) for e in objects] or by_name
     if want.kind == OBJECTS:
-        each = [("expression", ("list", [e])) for e in _objects(found, owner, want, sizes)]
-        return each or by_name
+        chains_of = [("expression", ("list", e)) for e in _layers(found, owner, want.methods)]
+        return chains_of if want.methods & _FORWARD_METHODS else [*chains_of[:-1], *by_name]
     if want.kind == FUNCTION:
         return [("expression", e) for e in _functions(found, name)]
     if want.kind == ARRAY:
@@ -591,6 +605,8 @@ def _objects(found: Extract, owner: str, want: Want, sizes: Mapping[str, Any]) -
             continue
         if all(_is_blank(methods[method]) for method in want.methods):
             continue
+        if want.kind == OBJECTS and any(_asks_for_more(methods[m]) for m in want.methods):
+            continue
         init = methods.get("__init__")
         required = [n for n, default in (parameters(init, True) if init else ()) if not default]
         arguments = {n: _expression(_values(n, False, sizes)[0]) for n in required}
@@ -604,6 +620,11 @@ def _objects(found: Extract, owner: str, want: Want, sizes: Mapping[str, Any]) -
 
 _MOVES = frozenset("update step apply update_params update_weights get_update optimize".split())
 MOST_OBJECTS = 3
+
+
+def _asks_for_more(node: ast.FunctionDef) -> bool:
+    """Say whether a method is given more than what comes from the layer beside it."""
+    return sum(not default for _, default in parameters(node, True)) > 1
 
 
 def _is_blank(node: ast.FunctionDef) -> bool:

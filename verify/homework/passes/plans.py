@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import ast
 import itertools
+import math
 import re
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import starmap
@@ -32,6 +34,7 @@ from verify.homework.passes.repair import STATEMENTS, Source, target_of
 from verify.homework.read.discover import (
     BACK,
     Candidate,
+    differentiated,
     is_gradient,
     is_hinted,
     methods_of,
@@ -66,6 +69,8 @@ class Case:
     """The lines of the file, each with its cell, that ran where a pass was found right."""
     observed: bool = False
     """Whether these are calls of the user's own run: then they are tried first."""
+    until: float = math.inf
+    """When the time is up to find out how the present pass is called, on the monotonic clock."""
     next_step: str = (
         "Name three functions with --loss, --grads, --params, and any gradient can be checked."
     )
@@ -79,6 +84,11 @@ class Case:
                 names += [f"{owner}.{method}" for method in methods_of(self.found, owner)]
             self.calls = self.door.record(names, RECORDING) if self.found.rest else {}
         return self.calls.get(name)
+
+    @property
+    def late(self) -> bool:
+        """Whether the time is up."""
+        return time.monotonic() > self.until
 
     def note(self, candidate: Candidate, obstacle: Raised | str) -> None:
         """Remember why an attempt at a pass came to nothing."""
@@ -147,6 +157,8 @@ def _sides(case: Case, owner: str | None) -> Iterator[Side]:
     raised: list[Raised] = []
     made = 0
     for side in sides(case.found, case.door, owner, raised.append):
+        if case.late:
+            return
         made += 1
         yield side
     if owner is not None and raised and not made:
@@ -209,7 +221,9 @@ def forwards(found: Extract, candidate: Candidate) -> list[Forward]:
         hinted = is_hinted(name, others)
         plain = name.lower().strip("_")
         same = (
-            own in (stem(name), plain) or re.fullmatch(rf"d_?{re.escape(plain)}", own) is not None
+            own in (stem(name), plain)
+            or re.fullmatch(rf"d_?{re.escape(plain)}", own) is not None
+            or plain == differentiated(candidate.function)
         )
         method = candidate.owner is not None and name in _FORWARDS and not own
         same_stem = bool(own) and same and not hinted
@@ -303,6 +317,8 @@ def _of_pair(
         name,
         held={**side.given, **{f"shape {i}": shape for i, shape in enumerate(side.shapes)}},
     ):
+        if case.late:
+            return
         ready = _ready(case, side, forward, sets[0])
         if isinstance(ready, Raised):
             case.note(candidate, ready)
@@ -490,7 +506,7 @@ def _bindings(candidate: Candidate, forward: Forward, ready: _Ready) -> Iterator
     options: list[list[tuple[str, Any]]] = []
     names = returned(forward.node) or []
     known = {name.lower() for name in (*arguments.expressions, *names)}
-    unknown = [name for name in required if name.lower() not in known]
+    unknown = [name for name in required if name.lower() not in known | SURE_RATES]
     has_output_array = bool(outputs) and outputs[0].value.size > 1
     rates = {descent.argument for descent in descents(candidate.node).values()}
     used = {part.id for part in ast.walk(candidate.node) if isinstance(part, ast.Name)}
@@ -1063,6 +1079,8 @@ def _of_loss_and_gradient(
         _shorter(stem(candidate.function)),
         held=side.given,
     ):
+        if case.late:
+            return
         tried = [
             _loss_and_gradient(case, candidate, variant, arguments)
             for variant in (side, *side.variants)

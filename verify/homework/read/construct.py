@@ -24,7 +24,10 @@ ARRAY, SHAPE, SIZES, SIZE, FUNCTION, OBJECT, OBJECTS = (
 
 @dataclass(frozen=True)
 class Want:
-    """What an argument must be: its kind, how many axes a shape has, which methods an object."""
+    """What an argument must be: its kind, how many axes a shape has, which methods an object.
+
+    A size has as many axes as the array that it is a size of.
+    """
 
     kind: str
     axes: int = 0
@@ -152,7 +155,7 @@ def _uses(node: ast.FunctionDef, known: Mapping[str, str]) -> Iterator[tuple[str
                 yield from ((name, Want(ARRAY)) for side in (left, right) if (name := of(side)))
             case ast.Assign([ast.Attribute(value, "shape")], ast.Tuple(sizes)) if of(value):
                 yield of(value), Want(ARRAY)
-                yield from ((name, Want(SIZE)) for each in sizes if (name := of(each)))
+                yield from ((name, Want(SIZE, len(sizes))) for each in sizes if (name := of(each)))
             case ast.Starred(value) if of(value):
                 yield of(value), Want(SHAPE)
             case ast.Subscript(value, ast.Constant(int(place))) if of(value):
@@ -218,9 +221,10 @@ def _called(
     if last in _MAKERS:
         for each in given:
             parts = each.elts if isinstance(each, (ast.Tuple, ast.List)) else [each]
+            axes = len(parts) if parts != [each] else len(given)
             for part in parts:
                 inner = part.left if isinstance(part, ast.BinOp) else part
-                yield from ((name, Want(SIZE)) for one in (inner,) if (name := of(one)))
+                yield from ((name, Want(SIZE, axes)) for one in (inner,) if (name := of(one)))
 
 
 def _last(function: ast.expr) -> str:

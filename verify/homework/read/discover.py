@@ -156,8 +156,16 @@ def is_hinted(name: str, others: Mapping[str, ast.FunctionDef]) -> bool:
         return True
     plain = name.lower()
     known = {other.lower() for other in others} - {plain}
+    if differentiated(name) in known:
+        return True
     rest = plain.removeprefix("d").removeprefix("_")
     return plain.startswith("d") and (rest in known or rest in _ACTIVATIONS)
+
+
+def differentiated(name: str) -> str:
+    """Return of what a name is the derivative, in lower case: `E` of `dEdy`, "" of none."""
+    found = re.fullmatch(r"d_?(\w+?)_?d_?[a-z]{1,3}", name.lower())
+    return found[1] if found else ""
 
 
 _ACTIVATIONS = frozenset("sigmoid relu tanh softmax softplus leaky_relu lrelu elu".split())
@@ -310,7 +318,7 @@ def _belongs(name: str, owner: str | None, others: Mapping[str, ast.FunctionDef]
     """Say whether there is a forward pass that goes with it."""
     if owner is not None and any(method in others for method in _FORWARD_METHODS):
         return True
-    own = {stem(name), stem(name.lower().removeprefix("d"))} - {""}
+    own = {stem(name), stem(name.lower().removeprefix("d")), differentiated(name)} - {""}
     return any(stem(other) in own for other in others if other != name)
 
 
