@@ -313,7 +313,8 @@ class Workspace:
 
     def _execute(self, statement: Statement) -> None:
         code = self.compiled(statement)
-        if isinstance(statement.node, ast.Try):
+        inner = ast.walk(statement.node) if isinstance(statement.node, ast.If) else [statement.node]
+        if any(isinstance(part, ast.Try) for part in inner):
             self.strict = True  # what the file does without a module that is missing
             with contextlib.suppress(BaseException):
                 exec(code, self.names)
