@@ -505,8 +505,11 @@ def _constructors(
 
 
 def _is_plain(want: Want | None) -> bool:
-    """Say whether an argument's use leaves no doubt: an array, a size of a matrix or a vector."""
-    return want is not None and (want.kind == ARRAY or (want.kind == SIZE and 1 <= want.axes <= 2))
+    """Say whether an argument's use leaves no doubt: an array, or a size of a matrix.
+
+    What alone is the size of an array may be its whole shape.
+    """
+    return want is not None and (want.kind == ARRAY or (want.kind == SIZE and want.axes == 2))
 
 
 def _is_more(want: Want | None) -> bool:
