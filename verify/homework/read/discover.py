@@ -481,7 +481,9 @@ def _is_empty(node: ast.FunctionDef) -> bool:
     blank: set[str] = set()
     for part in node.body:
         match part:
-            case ast.Assign(targets, value) if _is_none(value, blank):
+            case ast.Assign(targets, value) if _is_none(value, blank) and not any(
+                isinstance(target, ast.Subscript) for target in targets
+            ):
                 blank |= {name for target in targets for name in _target_names(target)}
             case ast.Pass() | ast.Raise() | ast.Expr(ast.Constant()):
                 continue
