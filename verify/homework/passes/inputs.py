@@ -264,7 +264,8 @@ def _forms(
     elsewhere = shown | own | _shown([name for name in names if name not in own], texts)
     flat = next((n for n in names if used.get(n) == Use(FLAT) and n not in usual), None)
     if flat is None:
-        for known_forms in (shown | own, elsewhere) if elsewhere != shown | own else (elsewhere,):
+        told = {repr(forms): forms for forms in (shown | own, elsewhere, shown)}
+        for known_forms in told.values():
             for more in _functions(called, functions, node):
                 yield from _by_trial(node, open_, usual, known_forms | more, parts, layouts)
         return

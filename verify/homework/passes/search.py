@@ -27,6 +27,9 @@ Forms = Mapping[str, Form]
 STARTS, ROUNDS, TRIALS, SECONDS = 60, 6, 700, 2.5
 """Of a search: layouts that are tried again, arguments changed, calls in all, and its time."""
 
+LARGEST = 32
+"""The largest size of an axis: with many more terms in a sum, what follows it is saturated."""
+
 MOST = 4
 """Inputs that are handed on, of those on which a forward pass runs."""
 
@@ -56,7 +59,7 @@ def searched(
 
     known = [(tried(forms), forms) for forms in itertools.islice(starts, STARTS)]
     yield from [forms for at, forms in known if at[2]][:MOST]
-    for at, start in _furthest(known):
+    for at, start in _furthest([pair for pair in known if not pair[0][2]]):
         forms, complete = start, list[Forms]()
         for _ in range(ROUNDS):
             best = (at, forms)
@@ -70,7 +73,7 @@ def searched(
                 break
             at, forms = best
         yield from complete
-        if complete or at[2]:
+        if complete:
             return
 
 
@@ -165,7 +168,7 @@ def _sizes(forms: Forms, held: Mapping[str, Any]) -> list[int]:
     """Return the sizes of arrays that there are, the most frequent first: few, and none 1."""
     shapes = [np.shape(value) for value in held.values()]
     shapes += [form[1] for _, form in _leaves(forms.items(), ()) if form[0] in _VALUES]
-    counted = Counter(size for shape in shapes for size in shape if size > 1)
+    counted = Counter(size for shape in shapes for size in shape if 1 < size <= LARGEST)
     return list(dict.fromkeys([4, *(size for size, _ in counted.most_common(4)), 5, 3]))[:5]
 
 
