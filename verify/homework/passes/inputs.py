@@ -639,7 +639,8 @@ def _in_layout(
 
 def _label_forms(layout: Mapping[str, tuple[int, ...]], required: Sequence[str]) -> Iterator[Form]:
     x, w = layout["x"], layout["w"]
-    has_weights = any(_WEIGHT.fullmatch(name) for name in required)
+    weights = sum(_WEIGHT.fullmatch(name) is not None for name in required)
+    has_weights, network = weights > 0, weights > 1
     if "t" in layout:
         yield ("binary", layout["t"])
     if "y" in layout:
@@ -649,11 +650,12 @@ def _label_forms(layout: Mapping[str, tuple[int, ...]], required: Sequence[str])
     if has_weights and len(x) == 2 and w[-1] == x[0] and w[0] != x[1]:
         if x[1] > 1:
             yield ("labels", (x[1],), w[0])
+        if x[1] > 1 and network:
             yield ("onehot-columns", (w[0], x[1]))
             yield ("array", (w[0], x[1]))
     elif has_weights:
         yield ("labels", (x[0],), w[-1]) if len(x) == 2 else ("labels", x[:1])
-        if len(x) == len(w) == 2:
+        if len(x) == len(w) == 2 and network:
             yield ("onehot", (x[0], w[-1]))
             yield ("array", (x[0], w[-1]))
     else:
