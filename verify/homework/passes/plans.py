@@ -779,6 +779,8 @@ def _experiment(
         return None
     unmatched = unmatched_of(leaves, gradients)
     unmatched += unread_of(results, gradients + steps, ready.given)
+    if nameless and not unmatched:
+        unmatched = left_over(results, gradients + steps, ready.given)
     found = replace(
         base,
         gradients=gradients + steps,
@@ -1140,6 +1142,23 @@ def nameless_of(
     return tuple(found), frozenset(ordered)
 
 
+def left_over(
+    results: Sequence[Leaf], gradients: Sequence[Gradient], given: Mapping[str, Any]
+) -> tuple[str, ...]:
+    """Return the arrays that are the gradient of no input, where there is an input without one.
+
+    That counts where others were matched by their shapes alone.
+    """
+    taken, places = {g.of for g in gradients}, {g.where for g in gradients}
+    open_ = any(
+        isinstance(value, np.ndarray) and value.dtype.kind == "f" and name not in taken
+        for name, value in given.items()
+        if not is_label(name)
+    )
+    left = [leaf for leaf in results if leaf.where not in places and leaf.value.ndim]
+    return tuple(leaf.label or "among its results" for leaf in left if open_)
+
+
 def unmatched_of(leaves: Sequence[Leaf], gradients: Sequence[Gradient]) -> tuple[str, ...]:
     """Return what looks like the gradient of a parameter and is that of no input."""
     matched = {gradient.label for gradient in gradients}
@@ -1283,7 +1302,8 @@ def _loss_and_gradient(
     ]  # fmt: skip
     gradients = match(leaves, base.given, base.main)
     if not gradients:
-        case.note(candidate, "returns nothing that has the shape of an input")
+        if returns_its_loss(candidate):
+            case.note(candidate, "returns nothing that has the shape of an input")
         return None
     return replace(base, outputs=(("at", slot, at),), gradients=gradients)
 
