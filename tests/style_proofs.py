@@ -1711,3 +1711,241 @@ def _(m, rng):
     net, x = m.Net(), rng.randn(4, 5)
     net.layers = [Mixing(rng.randn(5, 5) / 2) for _ in range(2)]
     yield from vjp("Net.backward", lambda: net.forward(x), net.backward, [x], rng)
+
+
+@proof("plain_gru_weights.py")
+def _(m, rng):
+    names = "xt hp Wz Wr Wh Uz Ur Uh bz br bh".split()
+    shapes = [(5, 4), (3, 4), *[(3, 5)] * 3, *[(3, 3)] * 3, *[(3, 1)] * 3]
+    given = dict(zip(names, [0.7 * rng.randn(*shape) for shape in shapes], strict=True))
+    backward = lambda d: m.gru_cell_backward(d, m.gru_cell_forward(**given)[1])
+    forward = lambda: m.gru_cell_forward(**given)[0]
+    yield from vjp("gru_cell_backward", forward, backward, given.values(), rng)
+
+
+@proof("plain_lstm_dict.py")
+def _(m, rng):
+    p = {f"W{gate}": 0.7 * rng.randn(3, 8) for gate in "figo"}
+    p |= {f"b{gate}": rng.randn(3, 1) for gate in "figo"}
+    x, h, c = rng.randn(5, 4), rng.randn(3, 4), rng.randn(3, 4)
+    dh, dc = rng.randn(3, 4), rng.randn(3, 4)
+    _, _, cache = m.lstm_forward(x, h, c, p)
+    dx, dh_prev, dc_prev, grads = m.lstm_backward(dh, dc, cache, p)
+
+    def loss():
+        h_new, c_new, _ = m.lstm_forward(x, h, c, p)
+        return np.sum(dh * h_new) + np.sum(dc * c_new)
+
+    yield from gradients("lstm_backward", loss, [dx, dh_prev, dc_prev], [x, h, c])
+    yield from gradients("lstm_backward", loss, [grads[key] for key in p], p.values())
+
+
+@proof("plain_params_dict.py")
+def _(m, rng):
+    shapes = {"w_hidden": (5, 3), "b_hidden": (3,), "w_out": (3, 2), "b_out": (2,)}
+    params = {key: rng.randn(*shape) for key, shape in shapes.items()}
+    x = rng.randn(4, 5)
+    forward = lambda: m.forward(params, x)[0]
+    run = lambda d: [m.backward(params, m.forward(params, x)[1], d)[key] for key in params]
+    yield from vjp("backward", forward, run, params.values(), rng)
+
+
+@proof("plain_transformer.py")
+def _(m, rng):
+    x, w, b = rng.randn(4, 5), rng.randn(3, 5), rng.randn(3)
+    run = lambda d: m.linear_backward(d, x, w)
+    yield from vjp("linear_backward", lambda: m.linear_forward(x, w, b), run, [x, w, b], rng)
+    x, g, s = rng.randn(2, 4, 5), rng.randn(5), rng.randn(5)
+    run = lambda d: m.layernorm_backward(d, m.layernorm_forward(x, g, s)[1])
+    norm = lambda: m.layernorm_forward(x, g, s)[0]
+    yield from vjp("layernorm_backward", norm, run, [x, g, s], rng)
+    yield from vjp("gelu_backward", lambda: m.gelu(x), lambda d: m.gelu_backward(d, x), [x], rng)
+    x, ws = rng.randn(2, 4, 6), [0.5 * rng.randn(6, 6) for _ in range(4)]
+    run = lambda d: m.mha_backward(d, m.mha_forward(x, *ws, 3)[1])
+    yield from vjp("mha_backward", lambda: m.mha_forward(x, *ws, 3)[0], run, [x, *ws], rng)
+
+
+@proof("plain_conv2d.py")
+def _(m, rng):
+    for stride, padding in ((1, 0), (2, 1)):
+        x, w, b = rng.randn(2, 3, 6, 8), rng.randn(4, 3, 3, 2), rng.randn(4)
+        run = lambda d: m.conv2d_backward(d, x, w, stride, padding)
+        forward = lambda: m.conv2d(x, w, b, stride, padding)
+        yield from vjp("conv2d_backward", forward, run, [x, w, b], rng)
+
+
+@proof("plain_letters.py")
+def _(m, rng):
+    table, indices = rng.randn(7, 5), np.array([[1, 3, 1], [0, 6, 3]])
+    run = lambda d: m.embedding_backward(d, m.embedding_forward(indices, table)[1])
+    forward = lambda: m.embedding_forward(indices, table)[0]
+    yield from vjp("embedding_backward", forward, run, [table], rng)
+    arrays = rng.randn(4, 5), rng.randn(4, 3), rng.randn(5, 3, 2)
+    run = lambda d: m.bilinear_backward(d, m.bilinear_forward(*arrays)[1])
+    forward = lambda: m.bilinear_forward(*arrays)[0]
+    yield from vjp("bilinear_backward", forward, run, arrays, rng)
+
+
+@proof("plain_sequence.py")
+def _(m, rng):
+    shapes = (5, 3), (3, 3), (3, 2), (3,), (2,)
+    params = tuple(0.7 * rng.randn(*shape) for shape in shapes)
+    x, h = rng.randn(6, 4, 5), rng.randn(4, 3)
+    run = lambda d: m.rnn_backward(d, m.rnn_forward(x, h, params)[1])
+    forward = lambda: m.rnn_forward(x, h, params)[0]
+    yield from vjp("rnn_backward", forward, run, [x, h, *params], rng)
+
+
+@proof("plain_sizes.py")
+def _(m, rng):
+    x, w, b = rng.randn(5, 4), rng.randn(3, 5), rng.randn(3, 1)
+    run = lambda d: m.dense_grad(d, x, w, b)
+    yield from vjp("dense_grad", lambda: m.dense(x, w, b), run, [x, w, b], rng)
+    p, t = rng.uniform(0.1, 0.9, (4, 5)), (rng.rand(4, 5) < 0.5) * 1.0
+    yield from gradients("bce_prime", lambda: m.bce(p, t), [m.bce_prime(p, t)], [p])
+    p, t = away(rng, 4, 5), np.zeros((4, 5))
+    yield from gradients("huber_grad", lambda: m.huber(p, t, 0.95), [m.huber_grad(p, t, 0.95)], [p])
+    x, g, s = rng.randn(2, 6, 3, 4), rng.randn(6), rng.randn(6)
+    run = lambda d: m.group_norm_backward(d, m.group_norm(x, g, s, 3)[1])
+    forward = lambda: m.group_norm(x, g, s, 3)[0]
+    yield from vjp("group_norm_backward", forward, run, [x, g, s], rng)
+    run = lambda d: m.upsample_backward(d, 2)
+    yield from vjp("upsample_backward", lambda: m.upsample(x, 2), run, [x], rng)
+    x, w, b = rng.randn(4, 5), rng.randn(5, 6), rng.randn(6)
+    run = lambda d: m.maxout_backward(d, m.maxout_forward(x, w, b, 3)[1])
+    yield from vjp("maxout_backward", lambda: m.maxout_forward(x, w, b, 3)[0], run, [x, w, b], rng)
+    x, y = rng.randn(4, 5), rng.randn(4, 5)
+    run = lambda d: m.cosine_backward(d, x, y)
+    yield from vjp("cosine_backward", lambda: m.cosine(x, y), run, [x, y], rng)
+
+
+@proof("plain_words.py")
+def _(m, rng):
+    for kind in ("sum", "mean"):
+        x = rng.randn(4, 5)
+        run = lambda d: m.pool_backward(d, m.pool_forward(x, kind)[1])
+        yield from vjp("pool_backward", lambda: m.pool_forward(x, kind)[0], run, [x], rng)
+    np.random.seed(3)
+    _, stored = m.noisy_forward(x, 0.4)
+    run = lambda d: m.noisy_backward(d, stored)
+    yield from vjp("noisy_backward", lambda: x * stored[0] / 0.6, run, [x], rng)
+    rows = np.array([0, 2, 4, 2])
+    found = [m.picked_nll_grad(x, rows)]
+    yield from gradients("picked_nll_grad", lambda: m.picked_nll(x, rows), found, [x])
+
+
+@proof("plain_one_image.py")
+def _(m, rng):
+    for stride in (1, 2):
+        x, w, b = rng.randn(3, 6, 8), rng.randn(4, 3, 3, 3), rng.randn(4)
+        run = lambda d: m.convolve_backward(d, x, w, stride)
+        forward = lambda: m.convolve(x, w, b, stride)
+        yield from vjp("convolve_backward", forward, run, [x, w, b], rng)
+    for f, stride in ((2, 2), (3, 1)):
+        run = lambda d: m.maxpool_backward(d, x, f, stride)
+        yield from vjp("maxpool_backward", lambda: m.maxpool(x, f, stride), run, [x], rng)
+
+
+@proof("plain_parts.py")
+def _(m, rng):
+    x, g, s, running = rng.randn(4, 5), rng.randn(5), rng.randn(5), (np.zeros(5), np.ones(5))
+    run = lambda d: m.normalise_backward(d, m.normalise_forward(x, g, s, running)[1])
+    forward = lambda: m.normalise_forward(x, g, s, running)[0]
+    yield from vjp("normalise_backward", forward, run, [x, g, s], rng)
+    for stride, padding in ((1, 0), (2, 1)):
+        x, w, b = rng.randn(2, 3, 6, 8), rng.randn(4, 3, 3, 3), rng.randn(4, 1)
+        run = lambda d: m.filter_backward(d, m.filter_forward(x, w, b, stride, padding)[1])
+        forward = lambda: m.filter_forward(x, w, b, stride, padding)[0]
+        yield from vjp("filter_backward", forward, run, [x, w, b], rng)
+
+
+@proof("plain_penalised_losses.py")
+def _(m, rng):
+    model, rows, scores = {"W1": rng.randn(5, 3)}, np.array([0, 2, 1, 2]), away(rng, 4, 3)
+    for loss, gradient in ((m.cross_entropy, m.dcross_entropy), (m.hinge, m.dhinge)):
+        found = [gradient(scores, rows)]
+        yield from gradients(
+            gradient.__name__, lambda: loss(model, scores, rows, 0.3), found, [scores]
+        )
+
+
+@proof("plain_layers_of_layers.py")
+def _(m, rng):
+    x, w, b = rng.randn(4, 2, 3), rng.randn(6, 5), rng.randn(5)
+    run = lambda d: m.affine_backward(d, m.affine_forward(x, w, b)[1])
+    yield from vjp("affine_backward", lambda: m.affine_forward(x, w, b)[0], run, [x, w, b], rng)
+    a, g, s = rng.randn(4, 5), rng.randn(5), rng.randn(5)
+    for name, param in (("batchnorm", {"mode": "train"}), ("layernorm", {})):
+        there, back = getattr(m, f"{name}_forward"), getattr(m, f"{name}_backward")
+        run = lambda d: back(d, there(a, g, s, param)[1])
+        yield from vjp(f"{name}_backward", lambda: there(a, g, s, param)[0], run, [a, g, s], rng)
+    for norm in ("batch", "layer"):
+        given = x, w, b, g, s
+        run = lambda d: m.block_backward(
+            d, m.block_forward(*given, {"mode": "train"}, norm)[1], norm
+        )
+        forward = lambda: m.block_forward(*given, {"mode": "train"}, norm)[0]
+        yield from vjp("block_backward", forward, run, given, rng)
+
+
+@proof("plain_class_tables.py")
+def _(m, rng):
+    x = away(rng, 4, 5)
+    for name, d_name in (("relu", "d_relu"), ("tanh", "d_tanh")):
+        yield from derivative(d_name, getattr(m, name), getattr(m, d_name), x)
+    for bend in ("relu", "tanh"):
+        net = m.Net(5, 6, 3, bend)
+
+        def run(d, net=net):
+            dx = net.backward(d) if net.forward(x) is not None else None
+            return dx, net.dW1, net.db1, net.dW2, net.db2
+
+        wrt = [x, net.W1, net.b1, net.W2, net.b2]
+        yield from vjp("Net.backward", lambda net=net: net.forward(x), run, wrt, rng)
+
+
+@proof("plain_column_stacks.py")
+def _(m, rng):
+    layer, x = m.Dense(5, 3), rng.randn(4, 5, 1)
+    weights = [layer.weights["W"], layer.weights["b"]]
+
+    def run(d):
+        found = layer.backward(x, d)
+        return found["x"], found["W"], found["b"]
+
+    yield from vjp("Dense.backward", lambda: layer.forward(x), run, [x, *weights], rng)
+
+
+@proof("plain_lists_of_layers.py")
+def _(m, rng):
+    weights, biases = [rng.randn(5, 6), rng.randn(6, 3)], [rng.randn(6), rng.randn(3)]
+    x = rng.randn(4, 5)
+
+    def run(d):
+        dW, db, dx = m.backward(d, m.forward(x, weights, biases)[1], weights, biases)
+        return *dW, *db, dx
+
+    forward = lambda: m.forward(x, weights, biases)[0]
+    yield from vjp("backward", forward, run, [*weights, *biases, x], rng)
+
+
+@proof("plain_numbered.py")
+def _(m, rng):
+    shapes = {"W1": (6, 5), "b1": (6, 1), "W2": (3, 6), "b2": (3, 1)}
+    parameters = {key: rng.randn(*shape) for key, shape in shapes.items()}
+    x = rng.randn(5, 4)
+
+    def run(d):
+        grads = m.model_backward(d, m.model_forward(x, parameters)[1], parameters)
+        return [grads[f"d{key}"] for key in parameters]
+
+    forward = lambda: m.model_forward(x, parameters)[0]
+    yield from vjp("model_backward", forward, run, parameters.values(), rng)
+
+
+@proof("plain_list_items.py")
+def _(m, rng):
+    params = [rng.randn(5, 6), rng.randn(6), rng.randn(6, 3), rng.randn(3)]
+    x, y = rng.randn(4, 5), rng.randn(4, 3)
+    found = m.grad_fn(params, x, y)
+    yield from gradients("grad_fn", lambda: m.loss_fn(params, x, y), found, params)

@@ -131,6 +131,22 @@ def test_folders_that_are_no_packages_belong_together_where_a_file_above_imports
         assert copied == {name, *(["utilities/start.py"] if "layers" in name else [])}
 
 
+def test_a_folder_that_is_no_package_is_entered_where_imports_lead_on_from_the_root(tmp_path):
+    texts = {
+        "main.py": "from network.net import Net\nfrom layers.dense import Dense\n",
+        "network/net.py": "from functions.output import softmax\n",
+        "layers/dense.py": "from functions.output import softmax\nimport alice.homework\n",
+        "functions/output.py": "",
+        "alice/homework.py": "",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    copy = private_copy(tmp_path / "layers" / "dense.py", tmp_path / "target")
+    copied = {str(path.relative_to(copy.parents[1])) for path in copy.parents[1].rglob("*.py")}
+    assert copied == {"layers/dense.py", "functions/output.py"}
+
+
 def test_a_helper_next_to_the_file_is_used_behind_the_fence():
     [report] = judge_all([COURSE / "with_helper" / "homework.ipynb"], Limits(), 1)
     assert "is not next to the file" not in " ".join(report.remarks)

@@ -77,6 +77,8 @@ class Experiment:
     """What a pass starts with that has no loss beside it, and by what that is its derivative."""
     made_surely: bool = True
     """Whether nothing was guessed of the object whose method it is."""
+    ordered: frozenset[str] = frozenset()
+    """The inputs whose gradients are results without names, which were matched by their order."""
     accuses: bool = True
     """Whether a gradient that is wrong in it is the pass's fault; else it may be the guess."""
 

@@ -27,7 +27,7 @@ from verify.homework.passes.experiment import (
 )
 from verify.homework.passes.inputs import is_label
 from verify.homework.passes.measure import Measured, Measurement, Obstacle, is_summed, measure
-from verify.homework.passes.plans import Case, forwards, is_cost, plans
+from verify.homework.passes.plans import Case, forwards, plans, plans_by_search, returns_its_loss
 from verify.homework.passes.verdicts import (
     Outcome,
     multiple,
@@ -38,7 +38,6 @@ from verify.homework.passes.verdicts import (
 )
 from verify.homework.read.discover import Candidate, methods_of
 from verify.homework.read.extract import Extract
-from verify.homework.read.syntax import returned
 from verify.homework.read.usage import axes_of
 from verify.homework.report import AGREE, CRASHED, DISAGREE, UNDECIDED
 from verify.homework.run.door import Expression, Raised, Recipe
@@ -80,8 +79,10 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
         plans(case, candidate),
         composed(case, candidate),
         operators(case, candidate),
+        plans_by_search(case, candidate),
     )
     tried: set[str] = set()
+    half_right: set[str] = set()
     number = 0
     for planned in ways:
         if number >= MOST_PLANS or (late := time.monotonic() > deadline):
@@ -90,17 +91,21 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
             continue
         experiments = [stirred(experiment, seed) for experiment in planned]
         number += 1
+        tier = experiments[0].tier
         averages = experiments[0].weights in ("drawn", "fixed") or is_summed(
             case.door, experiments[0]
         )
         outcomes = [weigh(each, measure(case.door, each, seed), averages) for each in experiments]
+        if candidate.owner is None and tier >= 2:
+            outcomes = [_in_its_shapes(case, each, seed, averages) for each in outcomes]
         judged = [outcome for outcome in outcomes if outcome.judged]
         if scaled := next(filter(None, map(multiple, judged)), ""):
             case.note(candidate, scaled)
             partial = partial or (wrong is None and guessed is None)
             continue
-        tier = experiments[0].tier
         if judged and all(outcome.agrees for outcome in judged):
+            if _arrays_of(judged) <= half_right:
+                continue  # in other settings it is wrong
             if wrong is not None and (
                 wrong[0].experiment.tier < tier
                 or len(experiments[0].gradients) < len(wrong[0].experiment.gradients)
@@ -146,11 +151,12 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
         if agreed and len(_still_unrun(case, unrun, judged)) == len(unrun):
             continue  # other inputs, of which it has shown already that it is right
         unfit = tier >= 3 and _misshapen([outcome for outcome in judged if outcome.wrong])
-        if any(outcome.wrong for outcome in judged) and (unfit or not experiments[0].accuses):
+        if any(outcome.wrong for outcome in judged) and (unfit or not _accuse(judged)):
             guessed = _better(guessed, judged)
             start = experiments[0].implied or start
         elif any(outcome.wrong for outcome in judged):
             wrong = _better(wrong, judged)
+            half_right |= _arrays_of([outcome for outcome in judged if outcome.agrees])
             if tier <= 1 and experiments[0].certain:
                 break
         elif not judged:
@@ -161,6 +167,7 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
                     own = outcome.experiment.certain and _is_plain(case, candidate, outcome)
                     if outcome.measurement.crashed and own:
                         crashed = crashed or outcome.measurement
+                        case.fed.add(candidate.name)
                     if outcome.measurement.raised is None:
                         case.note(candidate, outcome.measurement.says)
                 elif tier < 3:
@@ -214,9 +221,22 @@ def _missing(experiment: Experiment) -> str:
 
 
 def _shapes(experiment: Experiment) -> str:
-    """Return how a pass is called in an experiment, and the shapes of what it is given."""
-    shapes = {name: np.shape(value) for name, value in experiment.given.items()}
+    """Return how a pass is called in an experiment: the shapes of arrays, and what is set."""
+    shapes = {
+        name: value.shape if isinstance(value, np.ndarray) else value
+        for name, value in experiment.given.items()
+    }
     return repr((shapes, experiment.forward, experiment.backward[-1], experiment.weights))
+
+
+def _arrays_of(outcomes: Sequence[Outcome]) -> set[str]:
+    """Return the arrays of experiments in which a pass is right, whatever else is set in them."""
+    return {
+        repr(
+            [(n, v.shape) for n, v in outcome.experiment.given.items() if isinstance(v, np.ndarray)]
+        )
+        for outcome in outcomes
+    }
 
 
 Unrun = Sequence[tuple[int | None, ast.stmt]]
@@ -310,6 +330,52 @@ def _misshapen(outcomes: Sequence[Outcome]) -> list[Measured]:
     ]
 
 
+def _accuse(outcomes: Sequence[Outcome]) -> bool:
+    """Say whether what is wrong is the pass's fault, and not what was guessed of it."""
+    return outcomes[0].experiment.accuses and any(
+        wrong.tensor.gradient.of not in outcome.experiment.ordered
+        for outcome in outcomes
+        for wrong in outcome.wrong
+    )
+
+
+def _in_its_shapes(case: Case, outcome: Outcome, seed: int, averages: bool) -> Outcome:
+    """Return what an experiment says with parameters in the shapes that their gradients have.
+
+    A gradient of shape (5, 1) is of a bias of that shape, where (5,) is only what we tried.
+    """
+    wrong, experiment = [each.tensor for each in outcome.wrong], outcome.experiment
+    alike = [
+        tensor
+        for tensor in wrong
+        if tensor.found_shape != tensor.shape
+        and _without_ones(tensor.found_shape) == _without_ones(tensor.shape)
+    ]
+    if not alike or alike != wrong:
+        return outcome
+    shapes = {tensor.gradient.of: tensor.found_shape for tensor in alike}
+    given = {
+        name: value.reshape(shapes[name]) if name in shapes else value
+        for name, value in experiment.given.items()
+    }
+    again = replace(experiment, given=given)
+    measured = measure(case.door, again, seed)
+    if isinstance(measured, Obstacle):
+        first = alike[0]
+        return Outcome(
+            again,
+            Obstacle(
+                f"its {first.gradient.label} has the shape {first.found_shape}, and with "
+                f"{first.gradient.of} in that shape {experiment.forward_name} does not run"
+            ),
+        )
+    return weigh(again, measured, averages)
+
+
+def _without_ones(shape: Sequence[int]) -> list[int]:
+    return [size for size in shape if size != 1]
+
+
 def _of_several(case: Case, candidate: Candidate, wrong: list[Outcome]) -> Verdict:
     """Return the verdict on a pass that is right for one example, and wrong for several.
 
@@ -350,8 +416,8 @@ def _is_plain(case: Case, candidate: Candidate, outcome: Outcome) -> bool:
         return False
     functions = methods_of(case.found, candidate.owner) if candidate.owner else case.found.functions
     node = functions.get(experiment.forward_name)
-    axes = axes_of(node) if node is not None else {}
-    named = axes.get(experiment.main) == np.ndim(experiment.given.get(experiment.main, 0.0))
+    axes = axes_of(node).of(experiment.main) if node is not None else 0
+    named = axes == np.ndim(experiment.given.get(experiment.main, 0.0))
     plain = all(np.ndim(value) <= 2 for value in experiment.given.values())
     plain = plain and not (node is not None and _goes_through(node, experiment.main))
     return experiment.tier <= 1 or (experiment.tier == 2 and (plain or named))
@@ -551,6 +617,4 @@ def _short(raised: Raised) -> str:
 
 def _is_own(raised: Raised, candidate: Candidate) -> bool:
     """Say whether a pass raised itself, where it was tried as one that returns its loss too."""
-    names = returned(candidate.node) or []
-    has_loss = is_cost(candidate.function) or any(map(is_cost, names))
-    return not has_loss and raised.sentence.startswith(f"{candidate.function} ")
+    return not returns_its_loss(candidate) and raised.sentence.startswith(f"{candidate.function} ")

@@ -27,10 +27,20 @@ from verify.homework.passes.experiment import (
     Gradient,
     cotangent_name,
 )
-from verify.homework.passes.inputs import Arguments, argument_sets, is_label, main_of, said
+from verify.homework.passes.inputs import (
+    Arguments,
+    argument_sets,
+    arguments_in,
+    form_sets,
+    is_label,
+    likely_forms,
+    main_of,
+    said,
+)
 from verify.homework.passes.objects import Side, drawn_anew, parameters_in, sides
 from verify.homework.passes.recordings import arguments_of, globals_of, side_of
 from verify.homework.passes.repair import STATEMENTS, Source, target_of
+from verify.homework.passes.search import Forms, Reach, searched
 from verify.homework.read.discover import (
     BACK,
     Candidate,
@@ -43,6 +53,7 @@ from verify.homework.read.discover import (
 )
 from verify.homework.read.extract import Extract
 from verify.homework.read.syntax import parameters, returned
+from verify.homework.read.usage import axes_of_pair
 from verify.homework.run.door import Door, Expression, Raised, Recipe, Step
 
 MOST_BINDINGS = 12
@@ -67,6 +78,8 @@ class Case:
     """The passes that ran on some inputs, with arguments that were no guess."""
     lines: set[tuple[int | None, int]] = field(default_factory=set)
     """The lines of the file, each with its cell, that ran where a pass was found right."""
+    fed: set[str] = field(default_factory=set)
+    """The passes that gave gradients, with their forward passes, on some inputs."""
     observed: bool = False
     """Whether these are calls of the user's own run: then they are tried first."""
     until: float = math.inf
@@ -150,6 +163,86 @@ def _caller_of(found: Extract, candidate: Candidate) -> Candidate | None:
         if inner and name != candidate.function and BACK & set(name_parts(name)):
             return replace(candidate, function=name, node=node)
     return None
+
+
+def plans_by_search(case: Case, candidate: Candidate) -> Iterator[list[Experiment]]:
+    """Yield ways to judge a candidate on inputs that are searched for, if no others were found."""
+    if candidate.name in case.fed:
+        return
+    for side in itertools.islice(_sides(case, candidate.owner), SEARCHED):
+        for forward in forwards(case.found, candidate)[:SEARCHED]:
+            known = _inputs_by_search(case, candidate, side, forward)
+            yield from _of_pair(case, candidate, side, forward, known)
+        if returns_its_loss(candidate):
+            own = Forward(candidate.function, candidate.node)
+            known = _inputs_by_search(case, candidate, side, own)
+            yield from _of_loss_and_gradient(case, candidate, side, known)
+
+
+SEARCHED = 2
+"""Objects, and forward passes, for which inputs are searched for."""
+
+SEARCHED_TIER = 4
+"""How sure inputs are that were searched for, as of `inputs.Arguments`."""
+
+
+def _inputs_by_search(
+    case: Case, candidate: Candidate, side: Side, forward: Forward
+) -> Iterator[list[Arguments]]:
+    """Yield arguments for a function, searched for by how far it runs with them.
+
+    Where that is another than the candidate, by how far the candidate runs, too.
+    """
+    name, method, known = _stem_of(candidate), candidate.owner is not None, Arguments({}, {})
+
+    def of(forms: Forms) -> list[Arguments]:
+        return arguments_in(forward.node, method, forms, known, SEARCHED_TIER)
+
+    def reach(forms: Forms) -> Reach | None:
+        if not (sets := of(forms)):
+            return None
+        steps = forward_steps(side, forward.name, sets[0])
+        there = case.door.reach(Recipe(steps, ()), {**side.given, **sets[0].given})
+        if not there[2] or forward.name == candidate.function:
+            return there
+        return _reach_back(case, candidate, forward, _ready(case, side, forward, sets[0]))
+
+    sets = form_sets(case.found, forward.node, method, name, known, side.given, candidate.node)
+    starts = likely_forms(forward.node, method, (forms for _, forms in sets))
+    axes = axes_of_pair(forward.node, candidate.node)
+    yield from map(of, searched(starts, side.given, axes, reach))
+
+
+def _reach_back(
+    case: Case, candidate: Candidate, forward: Forward, ready: _Ready | Raised
+) -> Reach | None:
+    """Return how far a backward pass runs after its forward pass, in the likeliest ways."""
+    if isinstance(ready, Raised) or not ready.outputs:
+        return None
+    found: list[Reach] = []
+    for binding in itertools.islice(_bindings(candidate, forward, ready), MOST_TRIED):
+        back = _back_steps(candidate, ready, binding)
+        drawn = _drawn(ready, binding)
+        lines, place, whole = case.door.reach(Recipe(back, ()), {**ready.given, **drawn})
+        found.append((FORWARD_LINES + lines, place, whole))
+    return max(found, key=lambda each: (each[2], each), default=None)
+
+
+MOST_TRIED = 3
+"""Ways in which a backward pass is called while inputs are searched for."""
+
+FORWARD_LINES = 10_000
+"""More lines than a forward pass has: what comes after it is further."""
+
+
+def _stem_of(candidate: Candidate) -> str:
+    return _shorter(stem(candidate.function)) or stem(candidate.owner or "")
+
+
+def returns_its_loss(candidate: Candidate) -> bool:
+    """Say whether a function looks as if it returned a loss beside its gradient."""
+    names = returned(candidate.node) or []
+    return is_cost(candidate.function) or any(map(is_cost, names))
 
 
 def _sides(case: Case, owner: str | None) -> Iterator[Side]:
@@ -247,6 +340,8 @@ def forwards(found: Extract, candidate: Candidate) -> list[Forward]:
             for name, node in others.items()
             if not is_hinted(name, others) and _shorter(stem(name)) == _shorter(own)
         ]
+    if not fitting and not own and candidate.owner is None:
+        return [Forward(name, others[name]) for name in _FORWARD_FUNCTIONS if name in others]
     return [forward for *_, forward in sorted(fitting, key=lambda item: item[:4])]
 
 
@@ -260,6 +355,12 @@ _FORWARDS = (
 def _hands_on(node: ast.FunctionDef, others: Collection[str]) -> bool:
     """Say whether `__call__(*args)` only hands what it is given to `forward`."""
     return node.name == "__call__" and node.args.vararg is not None and "forward" in others
+
+
+_FORWARD_FUNCTIONS = (
+    "forward", "forward_pass", "forward_propagation", "feedforward", "feed_forward",
+    "forward_prop", "fprop",
+)  # fmt: skip
 
 
 def _takes_the_same(node: ast.FunctionDef, candidate: Candidate) -> bool:
@@ -309,13 +410,14 @@ def _of_pair(
     forward: Forward,
     known: Iterable[list[Arguments]] | None,
 ) -> Iterator[list[Experiment]]:
-    name = _shorter(stem(candidate.function)) or stem(candidate.owner or "")
+    name = _stem_of(candidate)
     for sets in known or argument_sets(
         case.found,
         forward.node,
         candidate.owner is not None,
         name,
         held={**side.given, **{f"shape {i}": shape for i, shape in enumerate(side.shapes)}},
+        back=candidate.node,
     ):
         if case.late:
             return
@@ -342,6 +444,8 @@ def _of_pair(
                 _experiment(case, candidate, forward, each, binding) for each in (ready, *others)
             ]
             experiments = [each for each in found if each is not None]
+            if any(each.gradients for each in experiments):
+                case.fed.add(candidate.name)
             if any(each.gradients for each in experiments) or (experiments and binding.certain):
                 sure = sure or binding.certain
                 yield from _weighted(experiments, binding, outputs)
@@ -630,16 +734,9 @@ def _experiment(
     One that raises has no gradients: the judge finds out again that it does, and who is to blame.
     """
     side, arguments = ready.side, ready.arguments
-    back = (
-        *ready.steps,
-        ("call", side.target(candidate.function), [], dict(binding.expressions)),
-    )
-    chosen = [ready.outputs[i] for i in binding.cotangents] or ready.outputs[:1]
-    rng = np.random.default_rng(5)
-    drawn = {
-        cotangent_name(i): rng.standard_normal(np.shape(leaf.value))
-        for i, leaf in enumerate(chosen)
-    }
+    back = _back_steps(candidate, ready, binding)
+    chosen = _chosen(ready, binding)
+    drawn = _drawn(ready, binding)
     after = case.door.run(
         Recipe(back, (result_of(back), *state_of(side))), {**ready.given, **drawn}
     )
@@ -682,6 +779,9 @@ def _experiment(
         ready.given,
     )
     gradients = match(leaves, ready.given, base.main)
+    nameless, ordered = nameless_of(results, leaves, gradients, ready.given)
+    gradients += nameless
+    base = replace(base, ordered=ordered)
     steps, moved = steps_of(candidate.node, side, ready.answer, after, gradients)
     if moved and binding.cotangents:
         ends = {path: where for path, where, _ in attributes(after[1])}
@@ -695,6 +795,8 @@ def _experiment(
         return None
     unmatched = unmatched_of(leaves, gradients)
     unmatched += unread_of(results, gradients + steps, ready.given)
+    if nameless and not unmatched:
+        unmatched = left_over(results, gradients + steps, ready.given)
     found = replace(
         base,
         gradients=gradients + steps,
@@ -730,6 +832,25 @@ def distinct(leaves: Sequence[Leaf], given: Collection[str]) -> list[Leaf]:
             leaf.where[1] == ("slot", 0) and np.array_equal(leaf.value, o.value) for o in known
         )
     ]
+
+
+def _back_steps(candidate: Candidate, ready: _Ready, binding: _Binding) -> tuple[Step, ...]:
+    target = ready.side.target(candidate.function)
+    return (*ready.steps, ("call", target, [], dict(binding.expressions)))
+
+
+def _chosen(ready: _Ready, binding: _Binding) -> Sequence[Leaf]:
+    """Return the outputs that the loss is made of."""
+    return [ready.outputs[i] for i in binding.cotangents] or ready.outputs[:1]
+
+
+def _drawn(ready: _Ready, binding: _Binding) -> dict[str, np.ndarray]:
+    """Return drawn cotangents of these outputs."""
+    rng = np.random.default_rng(5)
+    return {
+        cotangent_name(i): rng.standard_normal(np.shape(leaf.value))
+        for i, leaf in enumerate(_chosen(ready, binding))
+    }
 
 
 def _is_handed_on(leaf: Leaf, given: Collection[str], cotangents: Collection[np.ndarray]) -> bool:
@@ -1004,6 +1125,56 @@ def _listed(
     return None
 
 
+def nameless_of(
+    results: Sequence[Leaf],
+    leaves: Sequence[Leaf],
+    gradients: Sequence[Gradient],
+    given: Mapping[str, Any],
+) -> tuple[tuple[Gradient, ...], frozenset[str]]:
+    """Return the gradients among results without names, and of which inputs that is a guess.
+
+    Beside others that have names, they are of the inputs of their shapes, in the order of these,
+    where there are as many.
+    """
+    if not any(leaf.label for leaf in leaves):
+        return (), frozenset()
+    taken, places = {g.of for g in gradients}, {g.where for g in gradients}
+    open_ = [
+        name
+        for name, value in given.items()
+        if isinstance(value, np.ndarray) and value.dtype.kind == "f" and name not in taken
+    ]
+    found: list[Gradient] = []
+    ordered: set[str] = set()
+    for shape in dict.fromkeys(given[name].shape for name in open_):
+        inputs = [name for name in open_ if given[name].shape == shape and not is_label(name)]
+        alike = [
+            leaf for leaf in results
+            if not leaf.label and leaf.value.shape == shape and leaf.where not in places
+        ]  # fmt: skip
+        if len(alike) == len(inputs):
+            ordered |= set(inputs) if len(inputs) > 1 else set()
+            found += [Gradient(f"d{n}", n, x.where) for n, x in zip(inputs, alike, strict=True)]
+    return tuple(found), frozenset(ordered)
+
+
+def left_over(
+    results: Sequence[Leaf], gradients: Sequence[Gradient], given: Mapping[str, Any]
+) -> tuple[str, ...]:
+    """Return the arrays that are the gradient of no input, where there is an input without one.
+
+    That counts where others were matched by their shapes alone.
+    """
+    taken, places = {g.of for g in gradients}, {g.where for g in gradients}
+    open_ = any(
+        isinstance(value, np.ndarray) and value.dtype.kind == "f" and name not in taken
+        for name, value in given.items()
+        if not is_label(name)
+    )
+    left = [leaf for leaf in results if leaf.where not in places and leaf.value.ndim]
+    return tuple(leaf.label or "among its results" for leaf in left if open_)
+
+
 def unmatched_of(leaves: Sequence[Leaf], gradients: Sequence[Gradient]) -> tuple[str, ...]:
     """Return what looks like the gradient of a parameter and is that of no input."""
     matched = {gradient.label for gradient in gradients}
@@ -1028,6 +1199,7 @@ def unread_of(
     They are called as a gradient is, and have the input's shape.
     """
     matched = {gradient.label for gradient in gradients}
+    places = {gradient.where for gradient in gradients}
     taken = {gradient.of for gradient in gradients}
     open_ = {
         value.shape
@@ -1035,11 +1207,12 @@ def unread_of(
         if isinstance(value, np.ndarray) and name not in taken
     }
     return tuple(
-        leaf.label
+        leaf.label or "among its results"
         for leaf in results
         if leaf.label not in matched
+        and leaf.where not in places
         and not _PARAMETER.fullmatch(leaf.label)
-        and _COTANGENT.fullmatch(leaf.label)
+        and (not leaf.label or _COTANGENT.fullmatch(leaf.label))
         and leaf.value.shape in open_
         and leaf.value.any()
     )
@@ -1087,6 +1260,7 @@ def _of_loss_and_gradient(
             for arguments in sets
         ]
         if experiments := [each for each in tried[:MOST_SETTINGS] if each is not None]:
+            case.fed.add(candidate.name)
             yield experiments
 
 
@@ -1146,7 +1320,8 @@ def _loss_and_gradient(
     ]  # fmt: skip
     gradients = match(leaves, base.given, base.main)
     if not gradients:
-        case.note(candidate, "returns nothing that has the shape of an input")
+        if returns_its_loss(candidate):
+            case.note(candidate, "returns nothing that has the shape of an input")
         return None
     return replace(base, outputs=(("at", slot, at),), gradients=gradients)
 

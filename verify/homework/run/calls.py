@@ -61,7 +61,7 @@ class CallError(Exception):
 
 
 def guarded(
-    workspace: Workspace, name: str, func: Callable[..., Any], *args: Any, **kwargs: Any
+    workspace: Workspace, name: str, func: Callable[..., Any], /, *args: Any, **kwargs: Any
 ) -> Any:
     """Call a function of the file, and say in a sentence what it raised and where."""
     workspace.random.restart()
@@ -69,7 +69,7 @@ def guarded(
 
 
 def attempted(
-    workspace: Workspace, name: str, func: Callable[..., Any], *args: Any, **kwargs: Any
+    workspace: Workspace, name: str, func: Callable[..., Any], /, *args: Any, **kwargs: Any
 ) -> Any:
     """Call a function of the file as `guarded` does, but let random numbers go on."""
     me = os.getpid()

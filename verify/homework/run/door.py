@@ -133,6 +133,15 @@ class Door:
             (cell, line) for cell, line in self._ask("lines", recipe=recipe, given=given)["lines"]
         }
 
+    def reach(self, recipe: Recipe, given: Arrays) -> tuple[int, int, bool]:
+        """Return how far a recipe runs: the lines of the file that do, and where it raises.
+
+        That is the place in the code of the outermost function, 0 where nothing is raised; and
+        whether it comes to its end.
+        """
+        lines, place, whole = self._ask("reach", recipe=recipe, given=given)["reach"]
+        return int(lines), int(place), bool(whole)
+
     def with_each(
         self, recipe: Recipe, given: Arrays, definitions: Sequence[Step]
     ) -> list[tuple[Any, ...] | None]:
@@ -331,6 +340,19 @@ def _answer_lines(workspace: Workspace, question: Mapping[str, Any]) -> dict[str
     return {"lines": sorted(ran, key=str)}
 
 
+def _answer_reach(workspace: Workspace, question: Mapping[str, Any]) -> dict[str, Any]:
+    ran: set[tuple[int | None, int]] = set()
+    raised = [0]
+
+    def note(frame: FrameType, cell: int | None, event: str) -> None:
+        ran.add((cell, frame.f_lineno))
+        if event == "exception":
+            raised[0] = frame.f_lasti  # the last one told is that of the outermost function
+
+    whole = _observed(workspace, question, note)
+    return {"reach": [len(ran), 0 if whole else raised[0], whole]}
+
+
 def _answer_shapes(workspace: Workspace, question: Mapping[str, Any]) -> dict[str, Any]:
     shapes: dict[str, tuple[int, ...]] = {}
 
@@ -350,8 +372,11 @@ def _observed(
     workspace: Workspace,
     question: Mapping[str, Any],
     note: Callable[[FrameType, int | None, str], None],
-) -> None:
-    """Run a recipe, and tell each line and each return in the file as it happens."""
+) -> bool:
+    """Run a recipe, and tell each line and each return in the file as it happens.
+
+    Say whether it came to its end.
+    """
     found = workspace.extract
     cells = {found.label(statement.cell): statement.cell for statement in found.statements}
 
@@ -366,9 +391,10 @@ def _observed(
     try:
         _Run(workspace, question["given"]).results(Recipe(*question["recipe"]))
     except _StepError:
-        pass  # what ran before it did
+        return False
     finally:
         sys.settrace(before)
+    return True
 
 
 def _answer_sweep(workspace: Workspace, question: Mapping[str, Any]) -> dict[str, Any]:
@@ -625,6 +651,7 @@ _ANSWERS: dict[str, Callable[[Workspace, Mapping[str, Any]], dict[str, Any]]] = 
     "seconds": _answer_seconds,
     "with_each": _answer_with_each,
     "lines": _answer_lines,
+    "reach": _answer_reach,
     "shapes": _answer_shapes,
     "sweep": _answer_sweep,
     "record": _answer_record,

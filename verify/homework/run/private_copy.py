@@ -4,14 +4,14 @@ Beside a file lie other people's. Those whose names stand in a line that imports
 where it lies from the file: beside it or below, in a folder above it, or in a package above it. A
 link out of these folders is not followed. Nor is a folder above entered that is no package, for
 somebody else's homework may lie in it; but for a project whose folders are no packages: files at
-its root import from it and from the folder that the importing file lies in.
+its root import from the folder that the importing file lies in, and their imports lead on into it.
 """
 
 from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from verify.homework.read.modules import LEVELS
@@ -93,6 +93,18 @@ def _may_enter(root: Path, name: str, importer: Path) -> bool:
     if root.joinpath(name, "__init__.py").is_file():
         return True
     own = importer.relative_to(root).parts[0]
-    files = (*root.glob("*.py"), *root.glob("*.ipynb"))
-    imported = {parts[0] for source in files for parts in _named(source.read_bytes())}
-    return {own, name} <= imported
+    imported = _folders(root, (*root.glob("*.py"), *root.glob("*.ipynb")))
+    return own in imported and (name in imported or name in _onwards(root, imported - {own}, own))
+
+
+def _onwards(root: Path, folders: set[str], own: str) -> set[str]:
+    """Return the folders that the files in some of them import, and so on, but for one's own."""
+    files = [source for folder in folders for source in root.joinpath(folder).rglob("*.py")]
+    found = folders | _folders(root, files) - {own}
+    return found if found == folders else _onwards(root, found, own)
+
+
+def _folders(root: Path, files: Iterable[Path]) -> set[str]:
+    """Return the folders below a root that files import from."""
+    named = {first for source in files for first, *_ in _named(source.read_bytes())}
+    return {name for name in named if root.joinpath(name).is_dir()}
