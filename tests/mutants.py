@@ -45,16 +45,18 @@ ROOT = Path(__file__).parents[1]
 
 TESTS = {
     "manual/": "layers activations losses initializers network_manual",
+    "manual/rows.py": "rows",
     "manual/span_descent.py": "span",
     "manual/training.py": "span training",
     "verify/activations.py": "activations rounding exhaustive",
     "verify/verdict.py": "verdict",
     "verify/evidence/bars/": "rounding exhaustive",
-    "verify/evidence/bars/measured.py": "compare check_vjp low_precision",
-    "verify/evidence/differences/": "finite_difference compare check_vjp",
-    "verify/evidence/differences/bends.py": "bends compare",
+    "verify/evidence/bars/measured.py": "rounding compare check_vjp low_precision",
+    "verify/evidence/differences/": "finite_difference compare check_vjp bends",
+    "verify/evidence/differences/bends.py": "bends compare check_vjp",
     "verify/evidence/differences/staircase.py": "low_precision",
     "verify/evidence/differences/exhaustive/": "exhaustive",
+    "verify/evidence/differences/exhaustive/on_mesh.py": "mesh exhaustive",
     "verify/diagnose/": "mistakes diagnosis bugs findings",
 }
 """The tests of each folder or file, those that take seconds. The longest name that fits counts."""

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 import manual
-from verify.evidence.differences import central
+from verify.evidence.differences import budgeted, central, shared
 from verify.evidence.differences.central import (
     central_differences,
     directional_differences,
     noise_level,
     stratified_sample,
 )
+from verify.evidence.witnesses import Differences
 
 
 def everything(params):
@@ -261,3 +262,148 @@ def test_small_samples_of_anything_have_the_size_asked_for(size):
     rng = np.random.default_rng(0)
     for array in (np.zeros(8), np.ones(8), np.eye(3)):
         assert len(np.unique(stratified_sample(array, size, rng))) == size
+
+
+def test_along_a_direction_too_the_piece_keeps_the_steps_on_one_side():
+    def f(p):
+        x = p["x"][0]
+        return float(np.exp(x) + 1e-6 * max(x - 1e-7, 0.0))
+
+    def along(x):
+        return directional_differences(
+            f, {"x": np.array([x])}, [{"x": np.ones(1)}], piece=lambda p: bytes(p["x"] > 1e-7)
+        )
+
+    assert along(0.0).smooth.all()
+    assert not along(1e-7).smooth.any()
+
+
+def test_a_piece_is_asked_for_as_far_as_the_function_is_evaluated():
+    asked, evaluated = [], []
+
+    def line(t):
+        evaluated.append(t)
+        return t, 3.0 * t
+
+    assert central.difference(line, 0.0, 0.5, 1e-16, lambda t: asked.append(t) or True)[2]
+    assert sorted(asked) == [min(evaluated), max(evaluated)]
+
+
+def test_a_direction_that_moves_nothing_has_the_derivative_0():
+    found = directional_differences(
+        lambda p: float(np.exp(p["x"]).sum()), {"x": np.ones(3)}, [{"x": np.zeros(3)}]
+    )
+    assert found.smooth.all()
+    assert found.value.tolist() == [0.0]
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 8.0])
+def test_what_is_straight_is_not_followed_far_to_find_out_how_it_bends(scale):
+    evaluated = []
+
+    def line(t):
+        evaluated.append(abs(t))
+        return t, 3.0 * t
+
+    central.third_derivative(line, 0.0, scale, 1e-16)
+    assert max(evaluated) <= 2 * 2.0**-7 * max(scale, 1.0)
+
+
+def test_at_a_minimum_the_bend_of_the_function_is_not_its_noise():
+    k = np.arange(-3.0, 4.0)
+    values = 1000 + k**2 + 1e-6 * (-1) ** np.arange(7)
+    level, settled = central._noise_from_table(values[:, None])
+    assert settled.all()
+    assert 0.3e-6 < level[0] < 3e-6
+
+
+def test_a_cubic_has_no_noise_but_its_rounding():
+    k = np.arange(-3.0, 4.0)
+    level, settled = central._noise_from_table((k**3)[:, None])
+    assert not settled.any()
+    assert level[0] == 0
+
+
+# Several functions at once.
+
+
+def of_each_entry(f, x, noise=1e-15, stated=None, left=10**6):
+    """The differences of one function by every entry of x, for a stated gradient."""
+    claim = shared.Stated([np.asarray(stated, float)[None]], np.full(len(x), 1e-12))
+    return shared.entries_of_each(
+        lambda p: np.array([f(p["x"])]), {"x": x}, "x", np.arange(len(x)), np.array([noise]),
+        claim, 1, lambda: left,
+    )  # fmt: skip
+
+
+def test_a_bend_away_from_the_pilots_is_found_though_the_convention_is_stated():
+    x = np.linspace(-1.0, 1.0, 21)  # 0 is in the middle, where a pilot is
+    x[7], x[10] = 0.0, 0.1
+    bends = np.arange(21) == 7
+
+    def f(x):
+        return float(5 + np.where(bends, np.abs(x), np.sin(x)).sum())
+
+    found = of_each_entry(f, x, stated=np.where(bends, 0.0, np.cos(x)))
+    assert found.smooth[:, 0].tolist() == (~bends).tolist()
+    assert (np.abs(found.value[:, 0] - np.cos(x)) <= found.bar[:, 0])[~bends].all()
+
+
+def test_an_entry_that_had_a_second_step_has_none_again():
+    at = []
+
+    def f(x):
+        at.append(tuple(x))
+        return float(np.sin(x).sum())
+
+    x = np.array([0.3, 0.5, 0.7])  # each of them a pilot
+    of_each_entry(f, x, stated=np.full(3, 9.0))
+    assert len(set(at)) == len(at)
+
+
+# Within a budget.
+
+
+def test_a_budget_is_shared_equally_but_none_has_more_than_it_can_use():
+    assert budgeted.shares([2, 10, 10], 12) == [2, 5, 5]
+    assert budgeted.shares([10, 2, 10], 13) == [5, 2, 6]
+    assert budgeted.shares([3, 4], 100) == [3, 4]
+    assert budgeted.shares([3, 4], 0) == [0, 0]
+
+
+def differences(value, bar=1e-9):
+    value = np.array(value, float)
+    return Differences(np.arange(value.size), value, np.full(value.size, bar),
+                       np.ones(value.size, bool))  # fmt: skip
+
+
+def test_one_entry_that_differs_contradicts_the_complex_step():
+    exact = differences([1.0, 2.0, 3.0])
+    assert not budgeted._contradicts(exact, differences([1.0, 2.0, 3.0]))
+    assert budgeted._contradicts(exact, differences([1.0, 2.5, 3.0]))
+
+
+@pytest.mark.parametrize(("f", "kept"), [
+    (lambda p: float(p["x"][1]), True),  # one is 0 and the other is not
+    (lambda p: 1.0, False),  # nothing is told from 0
+    (lambda p: float(p["x"][0] + 3 * p["x"][1]), False),  # the first contradicts
+])  # fmt: skip
+def test_the_complex_step_is_kept_where_some_real_difference_vouches_for_it(f, kept):
+    exact, real = {"x": differences([0.0, 1.0])}, {"x": differences([0.0, 1.0], 1e-3)}
+    sample = budgeted.Sample(exact, real, {}, {}, noise=1e-16, complex_step=True)
+    found = budgeted.without_contradicted_step(
+        f, {"x": np.array([0.5, 0.25])}, sample, {"x": np.array([0, 1])}
+    )
+    assert found.complex_step == kept
+    assert found.entries is (exact if kept else real)
+
+
+def test_the_roughness_of_white_noise_is_its_size_over_the_step():
+    rng, noise, bar = np.random.default_rng(0), 1e-6, 1e-3
+    look = budgeted._Look(
+        lambda p: noise * rng.standard_normal(), {"x": np.ones(3)}, noise, np.random.default_rng(1)
+    )
+    # The step over which so much noise makes such a bar.
+    step = (central.SETTLED + 1) * central.ROUNDING * noise / bar
+    rough = budgeted._roughness(look, "x", np.eye(3)[0], bar, places=400)
+    assert rough == pytest.approx(noise / step, rel=0.2)

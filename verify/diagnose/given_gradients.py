@@ -165,7 +165,7 @@ def _are_derivatives(tested: Tested, known: Mapping[Key, np.ndarray]) -> bool:
             tolerance = np.sqrt(t.eps) * np.abs(total).max()
             votes += not beyond(db, total, tolerance).any()
             votes -= not beyond(db, total / t.m, tolerance / t.m).any()
-    return t.m > 1 and votes > 0
+    return votes > 0
 
 
 def _kept_apart(tested: Tested, known: Mapping[Key, np.ndarray]) -> dict[Key, np.ndarray]:

@@ -327,7 +327,7 @@ def _findings(
     others = dict.fromkeys(
         option[0].bug
         for option in equals
-        if len(option) == len(explanation) == 1
+        if len(explanation) == 1
         and option[0].bug != explanation[0].bug
         and "factor" not in option[0].values
     )

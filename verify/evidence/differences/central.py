@@ -169,13 +169,11 @@ def directional_differences(
         def line(t: float, d: Mapping[str, np.ndarray] = direction) -> tuple[float, float]:
             return t, float(f(along(base, d, t)))
 
-        def same(t: float, d: Mapping[str, np.ndarray] = direction) -> bool:
-            return piece is None or piece(along(base, d, t)) == home
-
+        same = None if piece is None else _direction_same(piece, home, base, direction)
         scale = direction_scale(base, direction)
         third = third_derivative(line, f0, scale, noise)
         h = power_of_two(best_step(noise, third, scale))
-        rows.append(difference(line, f0, h, noise, None if piece is None else same))
+        rows.append(difference(line, f0, h, noise, same))
         if progress is not None:
             progress(done, len(directions))
     return _differences(np.arange(len(rows)), rows)
@@ -389,6 +387,15 @@ def _entry_same(
             flat[i] = x
 
     return same
+
+
+def _direction_same(
+    piece: Callable[[Params], bytes],
+    home: bytes | None,
+    base: Params,
+    direction: Mapping[str, np.ndarray],
+) -> Callable[[float], bool]:
+    return lambda t: piece(along(base, direction, t)) == home
 
 
 def along(base: Mapping[str, np.ndarray], direction: Mapping[str, np.ndarray], t: float) -> Params:
