@@ -14,16 +14,21 @@ import autodiff
 import manual
 from verify import Problem
 from verify.activations import ACTIVATIONS, exponential_rounding
+from verify.evidence.bars import measured
 from verify.evidence.bars.derived import (
     CHANCE,
     LIBRARY,
     SAMPLES,
     Rounding,
+    _either_side,
+    _Linearised,
+    _Local,
     _local_errors,
     _output,
     analyse,
 )
 from verify.evidence.bars.sum_rounding import Unit, product_deviation, product_norm
+from verify.evidence.witnesses import Witness
 
 UNIT = 2.0**-53
 
@@ -247,3 +252,78 @@ def test_on_a_kink_the_activation_of_either_side_is_allowed_for_above_it():
     # Here A1 is 0, but another way may have added up to a little more.
     below = analyse(one_unit([0.1, -0.1], [3.0, 3.0]))
     assert below.grads["W2"].item() >= 0.5 * 0.1 * UNIT
+
+
+# Where nothing is known of a gradient, its rounding is measured by calling it.
+
+
+def test_arguments_are_moved_by_two_units_up_or_down_to_draw_their_rounding():
+    x = np.ones(1000)
+    moved = measured._nudged({"x": x}, UNIT, np.random.default_rng(0))["x"]
+    assert set(moved.tolist()) == {1 - 2 * UNIT, 1 + 2 * UNIT}
+
+
+@pytest.mark.parametrize(("size", "expected"), [(3.0, 3.0), (1e-6, 0.01)])
+def test_far_away_is_at_the_norm_of_the_arguments_and_at_least_at_1(size, expected):
+    x = np.full(10_000, size)
+    away = measured._far_away({"x": x}, np.random.default_rng(0))["x"]
+    assert np.sqrt(np.mean(away**2)) == pytest.approx(expected, rel=0.05)
+
+
+def test_the_variance_of_errors_is_about_their_mean_and_leaves_accidents_out():
+    errors = measured._Errors.none((3,))
+    most = np.full(3, 10.0)
+    for error in ([1.0, 1.0, 5.0], [3.0, 3.0, 5.0], [100.0, 5.0, 5.0]):
+        errors.add(np.array(error), np.array(error), most)
+    assert errors.usual.tolist() == [2, 3, 3]
+    assert errors.mean.tolist() == [2.0, 3.0, 5.0]
+    assert errors.variance.tolist() == [2.0, 4.0, 0.0]
+
+
+def test_few_draws_are_allowed_more_deviations_than_many():
+    few, half, many = (measured._quantile(100, draws) for draws in (2, measured.DRAWS // 2, 100))
+    assert few > half > measured._quantile(100, measured.DRAWS) > many
+
+
+def sizes_of(grads, away=1.0):
+    return measured.Sizes(1.0, grads, dict.fromkeys(grads, away))
+
+
+def test_a_wider_type_widens_a_bar_by_no_more_than_rounding_may_come_to():
+    grads = {"x": np.array([1.0, 1.0, 1.0])}
+    witness = Witness(0.0, 0.0, grads, {"x": np.zeros(3)}, {"x": np.zeros(3, bool)})
+    unit = 2.0**-24
+    wider = {"x": np.array([1.0, 1 + unit, 7.0])}
+    bars = measured.with_wider(witness, wider, sizes_of(grads, away=4.0), unit).bars["x"]
+    assert bars[0] == 0
+    assert unit <= bars[1] <= 4 * unit
+    assert 4 * 2.0**-12 <= bars[2] <= 16 * 2.0**-12
+
+
+def test_an_entry_that_depends_on_an_accident_keeps_its_bar_against_itself():
+    x = {"x": np.array([1.0, 2.0])}
+    bars, kinked = {"x": np.array([0.5, 0.5])}, {"x": np.array([True, False])}
+    witness = Witness(0.0, 0.0, x, bars, kinked)
+    found = measured.against_itself(
+        witness,
+        lambda at: {"x": at["x"].astype(np.float32).astype(float)},
+        lambda at: dict(at),
+        x,
+        {"x": np.dtype(np.float32)},
+        sizes_of(x),
+        2.0**-24,
+        np.random.default_rng(0),
+    ).bars["x"]
+    assert found[0] == 0.5
+    assert 0 < found[1] < 1e-4
+
+
+def test_an_activation_on_its_kink_may_be_off_by_its_jump_times_its_argument():
+    Z = np.array([[2.0**-50], [-3.0]])
+    layer = manual.LayerCache("leaky-relu", np.ones((1, 1)), np.ones((2, 1)), Z, Z)
+    nothing = np.zeros_like(Z)
+    local = _Local(nothing, nothing, nothing, nothing, nothing)
+    network = _Linearised([layer], {}, [1.0], [np.full_like(Z, 0.5)], [local])
+    found = _either_side(network, [np.array([[True], [False]])])
+    assert found.slopes[0].ravel().tolist() == [1.0, 0.5]
+    assert found.local[0].A.ravel() / 2.0**-50 == pytest.approx([0.99, 0.0])
