@@ -97,7 +97,7 @@ def test_the_slopes_of_both_sides_have_the_scale_of_the_function(factor):
 
 @pytest.mark.parametrize("size", [2.0**-10, 1.0, 2.0**10])
 def test_a_bend_is_looked_for_as_far_as_the_entry_is_large(size):
-    near = place(lambda x: np.abs(x - size * (1 + bends.REACH / 3)).sum(), [size])
+    near = place(lambda x: np.abs(x - size * (1 + bends.REACH / 3)).sum(), [size], size * 2.0**-52)
     assert bends._variation(near, "x", np.ones(1), 2.0) == pytest.approx(2)
-    far = place(lambda x: np.abs(x - size * (1 + 3 * bends.REACH)).sum(), [size])
+    far = place(lambda x: np.abs(x - size * (1 + 3 * bends.REACH)).sum(), [size], size * 2.0**-52)
     assert bends._variation(far, "x", np.ones(1), 2.0) == 0

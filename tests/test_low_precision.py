@@ -230,3 +230,79 @@ def test_a_gradient_that_cancels_and_is_the_same_everywhere_is_not_rejected_in_f
 
     for seed in range(3):
         assert check_vjp(forward, backward, x, seed=seed).ok
+
+
+def staircase_calls(budget, sizes, unit=2.0**-11):
+    """How often a loss of that many entries is called within a budget."""
+    arrays = {f"x{k}": np.linspace(0.5, 1.5, size) for k, size in enumerate(sizes)}
+    calls = []
+
+    def f(at):
+        calls.append(1)
+        total = sum(float(np.sum(x.astype(np.float16).astype(float) ** 2)) for x in at.values())
+        return np.array([total])
+
+    grads = {name: 2 * x for name, x in arrays.items()}
+    rng = np.random.default_rng(0)
+    staircase.gather(f, arrays, [grads], np.array([1e-3]), unit, budget, rng)
+    return len(calls)
+
+
+@pytest.mark.parametrize("sizes", [(1,), (4, 8), (40, 3, 5)])
+@pytest.mark.parametrize("budget", [2_000, 5_000, 20_000])
+def test_over_a_staircase_the_budget_is_kept(sizes, budget):
+    assert staircase_calls(budget, sizes) <= budget
+
+
+def slopes(f, x, reach=1.0, bases=1):
+    """The slope of a function of one number, its bar, and what of that is rounding."""
+    there = {"x": np.array([x])}
+    value, bar, rounding, count = staircase._slope(
+        lambda at: np.array([f(at["x"][0])]), np.array([1e-12]), 0.0,
+        [(there, np.array([f(x)]))] * bases, "x", np.ones(1), reach,
+    )  # fmt: skip
+    assert count == bases
+    return value[0], bar[0], rounding[0]
+
+
+@pytest.mark.parametrize("reach", [0.25, 4.0])
+def test_the_slope_of_a_cubic_is_exact_however_long_the_steps(reach):
+    value, bar, rounding = slopes(lambda x: 5 + 3 * x - x**2 + 2 * x**3, 0.0, reach)
+    assert value == pytest.approx(3, abs=rounding)
+    # The even part shows in the bar alone if it bends like |x|.
+    assert bar < 1e-9
+
+
+@pytest.mark.parametrize("f", [lambda x: 3 * x + x**5, lambda x: 3 * x + abs(x) / 2])
+def test_a_fifth_power_and_a_bend_are_within_the_bar(f):
+    value, bar, rounding = slopes(f, 0.0)
+    assert rounding < 1e-10 < bar
+    assert abs(value - 3) <= bar + 1e-9
+
+
+@pytest.mark.parametrize("lost", [np.nan, np.inf])
+def test_where_a_loss_over_a_staircase_is_not_finite_there_is_no_slope(lost):
+    with np.errstate(invalid="ignore"):
+        value, bar, rounding = slopes(lambda x: lost if x > 0.3 else x, 0.0)
+    assert np.isnan(value)
+    assert (bar, rounding) == (np.inf, 0.0)
+
+
+def test_more_parallel_lines_narrow_the_part_of_a_bar_that_is_rounding():
+    row = (np.array([1.0]), np.array([5.0]), np.array([4.0]), 4)
+    assert staircase._expected(row, 16).tolist() == [1.0 + 4.0 / 2]
+    assert staircase._expected(row, 2).tolist() == [5.0]
+
+
+@pytest.mark.parametrize(("dtype", "unit"), [(np.float16, 2.0**-11), (BFLOAT16, 2.0**-8)])
+@pytest.mark.parametrize("size", [2.0**-6, 1.0, 2.0**6])
+def test_the_type_of_a_staircase_is_told_by_its_noise_where_the_gradient_is_summed_outside(
+    dtype, unit, size
+):
+    x = np.random.default_rng(0).standard_normal(64)
+
+    def way(at):
+        inside = at["x"].astype(dtype)
+        return 0.0, {"x": size * np.square(inside).astype(dtype).astype(float) / 3}
+
+    assert measured.coarseness(way, {"x": x}, np.random.default_rng(0)) == unit
