@@ -668,6 +668,52 @@ def test_a_da_alone_is_taken_in_the_scale_of_the_course():
     assert diagnose(PROBLEM, work.loss, work.grads, BARS, intermediates=intermediates) == ()
 
 
+def test_what_is_above_a_known_dz_is_not_blamed_for_what_is_below_it():
+    # Both gradients are doubled as by a doubled dZ2, which is known to be right.
+    work = Work(PROBLEM, dW2="2 * (dZ2 @ A1d.T / m + l2 / m * W2)",
+                db2="2 * np.sum(dZ2, axis=1, keepdims=True) / m")  # fmt: skip
+    known = work.intermediates("dZ1", "dZ2", "dZ3")
+    findings = diagnose(PROBLEM, work.loss, work.grads, BARS, intermediates=known)
+    assert names(findings) == [("db2", "bias-doubled"), ("dW2", "weights-doubled")]
+    problem = exercise(l2=0.0)
+    work = Work(problem, dW2="2 * dZ2 @ A1d.T / m",
+                db2="2 * np.sum(dZ2, axis=1, keepdims=True) / m")  # fmt: skip
+    known = work.intermediates("dZ1", "dZ2", "dZ3")
+    findings = diagnose(problem, work.loss, work.grads, bars(problem), intermediates=known)
+    assert names(findings) == [("db2", "bias-doubled"), ("dW2", "weights-doubled")]
+
+
+def test_a_mistake_is_not_said_to_make_the_same_numbers_as_itself():
+    # The last example is missing from dA1 and so from dZ1: one name for two operations.
+    (finding,) = diagnosed(dA1="(W2.T @ dZ2) * (np.arange(m) < m - 1)")
+    assert finding.bug == "upstream-last-example-left-out"
+    assert finding.bug not in finding.equals
+
+
+def test_a_penalty_that_nobody_asked_for_is_named_with_its_factor():
+    problem = exercise(l2=0.0)
+    squares = " + ".join(f"np.sum(W{n}**2)" for n in (1, 2, 3))
+    (finding,) = diagnosed(
+        problem,
+        J=f"data + 0.3 / (2 * m) * ({squares})",
+        **{f"dW{n}": f"dZ{n} @ {A}.T / m + 0.3 / m * W{n}"
+           for n, A in ((1, "X"), (2, "A1d"), (3, "A2d"))},
+    )  # fmt: skip
+    assert finding.bug == "forward-l2-uninvited"
+    assert "lambda = 0.3;" in finding.detail
+
+
+def test_a_missing_activation_is_written_without_one():
+    (finding,) = diagnosed(A2="Z2", dZ2="dA2d")
+    assert (finding.found, finding.expected) == ("A2 = Z2", "A2 = tanh(Z2)")
+
+
+def test_of_two_examples_one_less_is_one():
+    problem = exercise(m=2)
+    (finding,) = diagnosed(problem, dW2="dZ2 @ A1d.T / (m - 1) + l2 / m * W2")
+    assert "weights-averaged-over-one-less" in (finding.bug, *finding.equals)
+
+
 def test_a_diagnosis_makes_some_thousand_gradients(monkeypatch):
     # 4,200 here. Measuring the noise of every mistake that is far off would make 38,000.
     problem = random_problem(sizes=(30, 20, 7, 5, 1), m=200, keep_prob=0.8)

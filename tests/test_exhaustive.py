@@ -216,7 +216,7 @@ def test_blocks_change_nothing_but_the_order_of_summation(monkeypatch, hidden, m
     monkeypatch.setattr(module or exhaustive, size, value)
     for name, of in exhaustive_differences(problem, kinked=kinked).items():
         assert (np.abs(of.value - whole[name].value) <= of.bar).all()
-        assert of.bar == pytest.approx(whole[name].bar, rel=1e-6)
+        assert of.bar == pytest.approx(whole[name].bar, rel=1e-6, abs=0)
         assert np.array_equal(of.smooth, whole[name].smooth)
 
 
@@ -484,3 +484,16 @@ def test_both_differences_are_those_of_the_loss_to_its_third_order(output):
 
             exact = precise.exactly(half, *Z[:, e])
             assert found[i, e] == pytest.approx(exact, rel=1e-13, abs=0)
+
+
+def test_what_moves_a_held_unit_through_another_layer_is_marked_too():
+    problem = random_problem(sizes=(3, 2, 2, 1), hidden="relu", m=4)
+    params = dict(problem.params)
+    params["b1"] = np.array([[9.0], [-9.0]])  # on every example the first passes, not the second
+    kinked = [np.zeros((n, 4), bool) for n in (2, 2, 1)]
+    kinked[1][0, 2] = True
+    layers, _ = base_values.forward(problem.with_params(params), params, kinked, slice(None))
+    lowest, middle, logits = base_values.touched(layers)
+    assert np.argwhere(lowest).tolist() == [[0, 2]]
+    assert np.argwhere(middle).tolist() == [[0, 2]]
+    assert not logits.any()

@@ -86,6 +86,22 @@ def test_a_mistake_computes_what_its_formula_says(hidden, sizes, output, keep_pr
     assert read > (5 if keep_prob < 1 else 100)
 
 
+@pytest.mark.parametrize("sizes", [(3, 2, 4, 2, 1), (3, 5, 2, 2, 1), (1, 1, 1, 1)])
+def test_a_mistake_is_offered_where_its_shapes_fit(sizes):
+    tape = network("tanh", sizes, "sigmoid")
+    right = Chain(tape)
+    for fault in (fault for n in tape.layers for fault in faults(tape, n)):
+        made = right.planted({fault.key: fault.formula})[fault.key]
+        assert np.broadcast_to(made, right[fault.key].shape).size
+
+
+def test_the_gradient_of_another_layer_is_tried_where_it_has_as_many_units():
+    tape = network("tanh", (3, 5, 2, 2, 1), "sigmoid")
+    texts = [fault.found.format_map(fault.names(tape)) for fault in faults(tape, 1)]
+    assert "dA1 = W2.T @ dZ3" in texts
+    assert "dA1 = W2.T @ dZ4" not in texts
+
+
 MEANS = {
     "cross-entropy": "plain", "sum of all W**2": "W2", "sum of all b**2": "b2",
     "sum of all norm(W)": "norms",

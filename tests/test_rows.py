@@ -51,3 +51,8 @@ def test_float32_stays_float32(name):
     single = X.astype(np.float32)
     assert getattr(manual, name)(single).dtype == np.float32
     assert getattr(manual, f"{name}_backward")(single, single).dtype == np.float32
+
+
+def test_columns_are_normalised_by_the_length_of_each():
+    X = np.array([[3.0, 0.0], [4.0, -2.0]])
+    np.testing.assert_array_equal(manual.normalize(X), [[0.6, 0.0], [0.8, -1.0]])

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from verify.evidence.witnesses import Differences, Evidence, Witness
+from verify.evidence.witnesses import Bends, Differences, Evidence, Witness
 from verify.report import PAIRS, Fact
 from verify.verdict import decide
 
@@ -363,3 +363,33 @@ def test_an_obstacle_to_one_loss_leaves_the_whole_undecided():
     assert (report.verdict, report.conclusion.kind) == ("undecided", "loss-not-finite")
     assert report.tensors == ()
     assert not report.loss.agree
+
+
+def test_the_entry_that_is_furthest_beyond_its_bar_is_shown():
+    hand, found = [100.0, 100.0, 100.0, 100.0], [100.5, 93.0, 100.0, 109.0]
+    worst = decided(evidence({"W": hand}, entries={"W": found})).tensors[0].worst
+    assert (worst.place, worst.index, worst.found, worst.expected) == ("entry", 3, 100.0, 109.0)
+
+
+def test_at_bends_the_entry_furthest_outside_what_they_surely_allow_is_shown():
+    """The second is furthest beyond what bends may allow at most, the first what they surely do."""
+    bends = Bends(
+        index=np.array([0, 1]),
+        middle=np.array([0.0, 0.0]),
+        inner=np.array([0.5, 5.0]),
+        outer=np.array([50.0, 15.0]),
+        bar=np.array([0.5, 0.5]),
+    )
+    hand = {"W": [60.0, 31.0]}
+    found = {"W": differences([0.0, 0.0], smooth=[False, False])}
+    report = decided(evidence(hand, entries=found, bends={"W": bends}))
+    assert report.verdict == "disagree"
+    assert report.tensors[0].worst.index == 0
+    assert report.tensors[0].worst.bar == 1.0
+
+
+def test_of_what_the_loss_does_not_depend_on_every_error_would_have_been_seen():
+    case = evidence({"W": [0.0]}, entries={"W": [0.0]}, independent=frozenset({"W"}))
+    resolution = decided(case).tensors[0].resolution
+    assert resolution.zero == "always"
+    assert (resolution.entry, resolution.tensor) == (0.0, 0.0)
