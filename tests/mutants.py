@@ -56,7 +56,7 @@ TESTS = {
     "verify/evidence/differences/bends.py": "bends compare check_vjp",
     "verify/evidence/differences/staircase.py": "low_precision",
     "verify/evidence/differences/exhaustive/": "exhaustive",
-    "verify/evidence/differences/exhaustive/on_mesh.py": "mesh exhaustive",
+    "verify/evidence/differences/exhaustive/on_mesh.py": "mesh",
     "verify/diagnose/": "mistakes diagnosis bugs findings",
 }
 """The tests of each folder or file, those that take seconds. The longest name that fits counts."""

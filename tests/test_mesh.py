@@ -169,7 +169,6 @@ def test_differences_of_every_weight_on_eight_devices_are_those_of_one(sizes, ou
     assert found["bar"] < 1e-6
 
 
-@pytest.mark.slow
 def test_blocks_of_examples_add_up_on_a_mesh(monkeypatch):
     problem = random_problem(sizes=(4, 5, 3), m=23, output="softmax", hidden="relu")
     whole = exhaustive_differences(problem)

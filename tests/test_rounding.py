@@ -162,6 +162,13 @@ def test_a_softmax_by_its_logarithm_is_within_the_rounding_that_it_is_charged(si
     assert (np.abs(A[:, 0] - exact) <= charged[:, 0]).all()
 
 
+@pytest.mark.parametrize("Z", [0.5, 30.0])
+def test_a_logarithm_that_is_off_by_the_units_of_a_library_is_within_that_rounding(Z):
+    logits = np.array([[Z], [0.0]])
+    total = np.log(np.exp(logits).sum())
+    assert np.expm1(LIBRARY * UNIT * total) <= UNIT * exponential_rounding(logits)
+
+
 def test_the_penalty_is_charged_for_its_own_roundings():
     # Beside it the loss's share of dW1 is nothing.
     problem = random_problem(sizes=(3, 5, 1), l2=0.3, m=7)

@@ -393,3 +393,8 @@ def test_of_what_the_loss_does_not_depend_on_every_error_would_have_been_seen():
     resolution = decided(case).tensors[0].resolution
     assert resolution.zero == "always"
     assert (resolution.entry, resolution.tensor) == (0.0, 0.0)
+
+
+def test_of_a_tensor_without_entries_nothing_is_left_unseen():
+    resolution = decided(evidence({"W": []}, entries={"W": []})).tensors[0].resolution
+    assert (resolution.entry, resolution.tensor, resolution.size) == (0.0, 0.0, 0.0)
