@@ -101,3 +101,16 @@ def test_a_bend_is_looked_for_as_far_as_the_entry_is_large(size):
     assert bends._variation(near, "x", np.ones(1), 2.0) == pytest.approx(2)
     far = place(lambda x: np.abs(x - size * (1 + 3 * bends.REACH)).sum(), [size], size * 2.0**-52)
     assert bends._variation(far, "x", np.ones(1), 2.0) == 0
+
+
+def test_no_further_lines_are_tried_once_a_bend_turns_enough():
+    calls = []
+    at = place(lambda x: calls.append(1) or np.abs(x).sum(), np.zeros(1))
+    assert bends._variation(at, "x", np.ones(1), enough=2.0) == pytest.approx(2)
+    assert len(calls) == bends.PIECES[0] + 1
+
+
+@pytest.mark.parametrize(("left", "tried"), [(100, 0), (10**6, 2)])
+def test_hidden_bends_are_looked_for_as_far_as_evaluations_are_left(left, tried):
+    at = place(lambda x: np.abs(x).sum(), np.zeros(2), left=left)
+    assert len(bends.hidden(at, {"x": np.array([0, 1])})["x"]) == tried

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -407,3 +409,14 @@ def test_the_roughness_of_white_noise_is_its_size_over_the_step():
     step = (central.SETTLED + 1) * central.ROUNDING * noise / bar
     rough = budgeted._roughness(look, "x", np.eye(3)[0], bar, places=400)
     assert rough == pytest.approx(noise / step, rel=0.2)
+
+
+@pytest.mark.parametrize(("apart", "bent"), [(1.5, False), (2.5, True)])
+def test_derivatives_as_far_apart_as_both_bars_reach_show_no_hidden_bend(apart, bent):
+    x = {"x": np.ones(2)}
+
+    def along(name, direction, arrays):
+        return (0.0 if arrays is x else apart), 1.0, True
+
+    look = SimpleNamespace(along=along, arrays=x, rng=np.random.default_rng(0))
+    assert budgeted._bends(look, "x", np.ones(2)) == bent
