@@ -396,3 +396,17 @@ def test_the_courses_forward_pass_comes_out():
     AL, cache = manual.forward({"W1": W1, "b1": b1, "W2": W2, "b2": b2}, X)
     np.testing.assert_array_equal(AL.round(8), [[0.17007265, 0.2524272]])
     assert len(cache) == 2
+
+
+@pytest.mark.parametrize("input_gradient", [False, True])
+def test_the_intermediates_are_every_dz_and_the_da_below_it(input_gradient):
+    case = make_case((4, 5, 3, 1), m=7)
+    AL, cache = manual.forward(case.params, case.X, hidden="tanh")
+    _, found = manual.backward(AL - case.Y, cache, input_gradient=input_gradient)
+    lowest = ["dA0"] if input_gradient else []
+    assert sorted(found) == sorted(["dZ1", "dZ2", "dZ3", "dA1", "dA2", *lowest])
+    for layer in (1, 2, 3) if input_gradient else (2, 3):
+        above = case.params[f"W{layer}"].T @ found[f"dZ{layer}"]
+        np.testing.assert_allclose(found[f"dA{layer - 1}"], above, rtol=1e-12)
+    slope = 1 - np.tanh(cache[0].Z) ** 2
+    np.testing.assert_allclose(found["dZ1"], found["dA1"] * slope, rtol=1e-9)
