@@ -1949,3 +1949,24 @@ def _(m, rng):
     x, y = rng.randn(4, 5), rng.randn(4, 3)
     found = m.grad_fn(params, x, y)
     yield from gradients("grad_fn", lambda: m.loss_fn(params, x, y), found, params)
+
+
+@proof("plain_input_again.py")
+def _(m, rng):
+    for name in ("Relu", "LeakyRelu"):
+        layer, x = getattr(m, name)(), rng.randn(4, 5)
+        loss = lambda layer=layer, x=x: np.sum(layer.forward(x))
+        yield from gradients(f"{name}.backward", loss, [layer.backward(x)], [x])
+    layer, x, c = m.Tanh(), rng.randn(4, 5), rng.randn(4, 5)
+    layer.forward(x)
+    loss = lambda: np.sum(c * layer.forward(x))
+    yield from gradients("Tanh.backward", loss, [layer.backward(c)], [x])
+
+
+@proof("plain_one_output.py")
+def _(m, rng):
+    label, out = (rng.rand(5, 1) > 0.5) * 1.0, rng.rand(5, 1) * 0.8 + 0.1
+    for name in ("SquaredError", "BinaryCrossEntropy"):
+        loss = lambda name=name: getattr(m, name)().forward(label, out)
+        found = [getattr(m, name)().backward(label, out)]
+        yield from gradients(f"{name}.backward", loss, found, [out])

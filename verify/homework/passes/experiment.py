@@ -164,6 +164,19 @@ def with_more(experiment: Experiment) -> Experiment | None:
     return None
 
 
+def with_one_output(experiment: Experiment) -> Experiment | None:
+    """Return a loss's experiment with one output an example, in rows; None if it has one."""
+    main = np.asarray(experiment.given.get(experiment.main, 0.0))
+    if experiment.weights not in ("ones", "mean") or main.ndim != 2 or main.shape[1] == 1:
+        return None
+    first = {
+        name: value[:, :1]
+        for name, value in experiment.given.items()
+        if isinstance(value, np.ndarray) and value.shape == main.shape
+    }
+    return replace(experiment, given={**experiment.given, **first})
+
+
 def _is_one_hot(value: np.ndarray, axis: int) -> bool:
     """Say whether all is 0 but for a single 1 along an axis."""
     return bool(np.isin(value, (0.0, 1.0)).all() and (value.sum(axis) == 1).all())

@@ -23,6 +23,7 @@ from verify.homework.passes.experiment import (
     redrawn,
     stirred,
     with_more,
+    with_one_output,
     with_several,
 )
 from verify.homework.passes.inputs import is_label
@@ -112,7 +113,7 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
             ):
                 break
             if wrong is not None and _hides(judged[0], wrong):
-                return _of_several(case, candidate, wrong)
+                return _of_several(case, candidate, wrong, seed)
             if guessed is not None and _is_thin(judged[0]) and not _misshapen(guessed):
                 continue
             if (fault := next(filter(None, map(_fault, outcomes)), "")) and not partial:
@@ -141,7 +142,7 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
             ):
                 other = weigh(several, measure(case.door, several, seed), averages)
                 if other.wrong:
-                    return _of_several(case, candidate, [other])
+                    return _of_several(case, candidate, [other], seed)
             tried.add(called)
             before = len(unrun)
             unrun = _still_unrun(case, unrun, judged)
@@ -178,6 +179,8 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
     if wrong is not None and not partial:
         if (times := times_by_scores(wrong[0])) is not None:
             return Verdict(candidate, UNDECIDED, _by_scores(case, candidate, times))
+        if _is_right_for_one_output(case, wrong[0], seed):
+            return Verdict(candidate, UNDECIDED, _for_one_output(case, candidate, wrong[0]))
         findings = findings_of(case.found, case.door, candidate, wrong)
         return Verdict(candidate, DISAGREE, "", findings)
     if crashed is not None and unseen is None and candidate.name not in case.ran:
@@ -193,6 +196,20 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
         if start is not None:
             case.note(candidate, _UNKNOWN_LOSS.format(start[0]))
     return Verdict(candidate, UNDECIDED, _obstacle(case, candidate, unseen, late, seconds))
+
+
+def _is_right_for_one_output(case: Case, outcome: Outcome, seed: int) -> bool:
+    one = with_one_output(outcome.experiment)
+    return one is not None and weigh(one, measure(case.door, one, seed), averages=False).agrees
+
+
+def _for_one_output(case: Case, candidate: Candidate, outcome: Outcome) -> str:
+    labels = ", ".join(wrong.tensor.gradient.label for wrong in outcome.wrong)
+    return (
+        f"It was not judged: {candidate.name} is right for one output an example, and for several "
+        f"{labels} is not. If it is meant for one, say so by the shapes in its docstring, or by a "
+        f"call in the file. {case.next_step}"
+    )
 
 
 def _by_scores(case: Case, candidate: Candidate, times: float) -> str:
@@ -376,12 +393,14 @@ def _without_ones(shape: Sequence[int]) -> list[int]:
     return [size for size in shape if size != 1]
 
 
-def _of_several(case: Case, candidate: Candidate, wrong: list[Outcome]) -> Verdict:
+def _of_several(case: Case, candidate: Candidate, wrong: list[Outcome], seed: int) -> Verdict:
     """Return the verdict on a pass that is right for one example, and wrong for several.
 
     It may be meant for one, where its gradients have other shapes for several; or for labels of
     another kind than were tried, unless its mistake has a name.
     """
+    if _is_right_for_one_output(case, wrong[0], seed):
+        return Verdict(candidate, UNDECIDED, _for_one_output(case, candidate, wrong[0]))
     findings = findings_of(case.found, case.door, candidate, wrong)
     named = all(finding.bug not in UNNAMED for finding in findings)
     if not _misshapen(wrong) and (named or not any(map(is_label, wrong[0].experiment.given))):

@@ -629,6 +629,7 @@ def _bindings(candidate: Candidate, forward: Forward, ready: _Ready) -> Iterator
         backward = bool(BACK & set(name_parts(candidate.function)))
         alone = len(required) == 1 and place == 0 and has_output_array and backward
         alone = alone and name not in names[1:]  # what goes with the output: its cache
+        alone = alone and not _is_input_again(candidate, forward, name, arguments)
         if backward and has_output_array and unknown == [name] and len(required) > 1:
             alone = not _IN_HAND.fullmatch(name)  # all else is known
         maybe = len(required) == 1 and place == 0 and has_output_array and not backward
@@ -675,6 +676,35 @@ def _bindings(candidate: Candidate, forward: Forward, ready: _Ready) -> Iterator
             certain |= kinds <= {"named", "left"} and _takes_the_same(forward.node, candidate)
             accuses = not kinds & {"guess", "guess-input"}
             yield _Binding(expressions, tuple(cotangents), certain, accuses)
+
+
+def _is_input_again(
+    candidate: Candidate, forward: Forward, name: str, arguments: Arguments
+) -> bool:
+    """Say whether a pass's only argument is the forward pass's input under the same name.
+
+    It is where nothing else hands the input on: the pass reads nothing that the forward pass, or
+    what it calls, keeps in the object.
+    """
+    if name not in arguments.expressions or name != next(iter(arguments.expressions)):
+        return False
+    kept = {
+        part.attr
+        for part in ast.walk(forward.node)
+        if isinstance(part, ast.Attribute) and isinstance(part.ctx, ast.Store)
+    }
+    read = {
+        part.attr
+        for part in ast.walk(candidate.node)
+        if isinstance(part, ast.Attribute) and getattr(part.value, "id", "") == "self"
+    }
+    calls_own = any(
+        isinstance(part, ast.Call)
+        and isinstance(part.func, ast.Attribute)
+        and getattr(part.func.value, "id", "") == "self"
+        for part in ast.walk(forward.node)
+    )
+    return not read & kept and not (calls_own and read)
 
 
 def _which_output(name: str, outputs: Sequence[Leaf]) -> int:

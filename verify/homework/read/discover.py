@@ -37,7 +37,7 @@ _NO_PASS = frozenset(
 )
 _LAYERS = frozenset({"norm", "average", "penalty"})
 """Words of these that are in the names of layers too: layer_norm_backward, average_pool_grad."""
-_ACCESSORS = frozenset({"property", "setter", "deleter"})
+_ACCESSORS = frozenset({"property", "setter", "deleter", "abstractmethod", "fixture"})
 _STRONG = HINTS - {"deriv", "derivative", "derivatives", "prime", "delta", "deltas"}
 _CHECKS = re.compile(r"(?:grad|gradients?)_?check|check_?(?:grad|gradients?)(?![a-z])", re.I)
 _STEM = re.compile(
@@ -183,7 +183,8 @@ def _candidate(
         return None
     if is_numerical(node) and not _CHECKS.search(name):
         return None
-    if any(getattr(d, "attr", getattr(d, "id", "")) in _ACCESSORS for d in node.decorator_list):
+    decorators = [d.func if isinstance(d, ast.Call) else d for d in node.decorator_list]
+    if any(getattr(d, "attr", getattr(d, "id", "")) in _ACCESSORS for d in decorators):
         return None
     if owner is not None and _leaves_it(node, others):
         return None

@@ -39,7 +39,7 @@ PURE_CALLS = frozenset(
     tuple(
         """float int bool str complex abs min max sum round len range list tuple dict set frozenset
     float16 float32 float64 int32 int64 finfo array asarray log exp sqrt ones zeros eye
-    field""".split()
+    field default_rng RandomState""".split()
     )
 )
 """Functions that a plain constant may call."""
