@@ -861,3 +861,30 @@ def pendiente(f, x, paso=1e-5):
 
 def test_a_numerical_derivative_is_no_backward_pass_in_any_language(tmp_path):
     assert judged(tmp_path, NUMERICAL).verdict == "nothing-to-check"
+
+
+def test_no_pass_is_held_against_itself(tmp_path):
+    text = """
+    import numpy as np
+
+    class Quadratic:
+        def value_of(self, a, y):
+            return 0.5 * np.sum((a - y) ** 2)
+
+        def derived_value_of(self, a, y):
+            dCda = a - y
+            return dCda
+
+    class Sigmoid:
+        def at(self, z):
+            return 1 / (1 + np.exp(-z))
+
+        def diagonal_jacobian(self, z, **kwargs):
+            a = kwargs["a"] if "a" in kwargs else self.at(z)
+            dadz = a * (1 - a)
+            return dadz
+    """
+    assert rows(judged(tmp_path, text)) == {
+        "Quadratic.derived_value_of": "agree",
+        "Sigmoid.diagonal_jacobian": "undecided",
+    }

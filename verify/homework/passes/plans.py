@@ -338,7 +338,9 @@ def forwards(found: Extract, candidate: Candidate) -> list[Forward]:
         fitting = [
             (False, False, False, 0, Forward(name, node))
             for name, node in others.items()
-            if not is_hinted(name, others) and _shorter(stem(name)) == _shorter(own)
+            if name != candidate.function
+            and not is_hinted(name, others)
+            and _shorter(stem(name)) == _shorter(own)
         ]
     if not fitting and not own and candidate.owner is None:
         return [Forward(name, others[name]) for name in _FORWARD_FUNCTIONS if name in others]
