@@ -6,6 +6,7 @@ networks. So a network with relu where the course has tanh is judged as what it 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,6 +28,13 @@ from verify.problem import Problem
 
 CLOSE = 1e-4
 """How near the textbook's output a forward pass must be to be identified with it, relatively."""
+
+SAME = 1e-9
+"""How near it is where it is that, but for rounding. A forward pass in float32 or with a guard in
+its logarithm comes less near, and so may another network."""
+
+CLEARLY = 10.0
+"""By which factor another network must be nearer to be taken for it instead."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,18 +99,24 @@ def _evaluated(
     problem = drawn(hidden)
     runner = Runner(network, submission.workspace, problem)
     evaluated = runner.evaluate()
-    if _matches(evaluated, problem) and network.keep_prob == 1:
+    if _distance(evaluated, problem) <= SAME and network.keep_prob == 1:
         return Identified(runner, evaluated, True)
     keep = (network.keep_prob,) * len(hidden)
     masks = find_masks(evaluated, problem, network.keep_prob) if network.keep_prob < 1 else [None]
+    nearest, found = CLOSE, None
     for activations in (hidden, *(a for a in alternatives(len(hidden)) if a != hidden)):
         other = problem if activations == hidden else drawn(activations)
         again = evaluated if other is problem else replace(runner, problem=other).evaluate()
         for chosen in masks:
             masked = other if chosen is None else other.with_masks(chosen, keep)
-            if _matches(again, masked):
+            if (distance := _distance(again, masked)) <= nearest:
                 course = None if other is problem else hidden
-                return Identified(replace(runner, problem=masked), again, True, course)
+                found = Identified(replace(runner, problem=masked), again, True, course)
+                if distance <= SAME:
+                    return found
+                nearest = distance / CLEARLY
+    if found is not None:
+        return found
     if network.keep_prob < 1:
         if not masks:
             raise BindError(
@@ -113,14 +127,19 @@ def _evaluated(
     return Identified(runner, evaluated, False)
 
 
-def _matches(evaluated: Evaluated, problem: Problem) -> bool:
-    """Say whether a forward pass made the textbook's output, or its cost where it shows no more."""
+def _distance(evaluated: Evaluated, problem: Problem) -> float:
+    """Return how far a forward pass is from the textbook's output, or its cost, relatively."""
     AL = array_of(evaluated.forward.AL)
     if AL is None:
         cost = number_of(evaluated.cost)
         right = manual.loss(*problem.arguments, **problem.options)
-        return cost is not None and bool(abs(cost - right) <= CLOSE * abs(right))
+        return math.inf if cost is None else _apart(np.array(cost), np.array(right))
     expected = forward(problem)[0]
-    return AL.size == expected.size and np.allclose(
-        AL.reshape(expected.shape), expected, rtol=CLOSE, atol=0
-    )
+    return _apart(AL.reshape(expected.shape), expected) if AL.size == expected.size else math.inf
+
+
+def _apart(found: np.ndarray, right: np.ndarray) -> float:
+    with np.errstate(all="ignore"):
+        apart = np.abs(found - right) / np.abs(right)
+    apart = np.where(found == right, 0.0, apart)
+    return float(np.where(np.isnan(apart), math.inf, apart).max(initial=0.0))
