@@ -332,6 +332,7 @@ def test_the_layouts_of_a_test_are_those_of_its_tensors():
         tensors([(3, 4)], layouts=["odd"])
 
 
+@pytest.mark.slow
 def test_the_test_in_the_guide_fails_as_it_says_and_passes_without_the_line(tmp_path):
     guide = (Path(__file__).parents[1] / "docs/guides/engineer.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"^```py\n(.*?)^```", guide, re.S | re.M)

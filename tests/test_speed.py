@@ -42,7 +42,10 @@ def no_peers(monkeypatch):
 
 
 @pytest.mark.parametrize("options", [{}, {"l2": 0.7}, REGULARISED])
-@pytest.mark.parametrize("hidden", ["relu", "tanh", "sigmoid"])
+@pytest.mark.parametrize(
+    "hidden",
+    ["relu", *(pytest.param(name, marks=pytest.mark.slow) for name in ("tanh", "sigmoid"))],
+)
 def test_every_implementation_takes_the_same_steps(hidden, options):
     problem = random_problem(sizes=(4, 5, 3, 1), hidden=hidden, **options)
     steps = implementations(workloads.Workload("small", problem, 0.3))

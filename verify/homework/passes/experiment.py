@@ -165,12 +165,16 @@ def with_more(experiment: Experiment) -> Experiment | None:
 
 
 def with_one_output(experiment: Experiment) -> Experiment | None:
-    """Return a loss's experiment with one output an example, in rows; None if it has one."""
+    """Return a loss's experiment with one output an example, in rows; None if it has one.
+
+    Labels of 0 and 1 are 1 every second time, which no labels of one example in classes are.
+    """
     main = np.asarray(experiment.given.get(experiment.main, 0.0))
     if experiment.weights not in ("ones", "mean") or main.ndim != 2 or main.shape[1] == 1:
         return None
+    labels = np.arange(len(main))[:, None] % 2.0
     first = {
-        name: value[:, :1]
+        name: labels.astype(value.dtype) if np.isin(value, (0, 1)).all() else value[:, :1]
         for name, value in experiment.given.items()
         if isinstance(value, np.ndarray) and value.shape == main.shape
     }
