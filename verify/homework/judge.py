@@ -177,7 +177,8 @@ def _judged(
     rest = [c for c in candidates if so_far.verdict_of(c.name) in (None, UNDECIDED, CRASHED)]
     if rest:
         door = open_door(lambda: open_workspace(found, helpers=HELPERS))
-        by_own_forward(Case(found, door), rest, so_far, progress, deadline, seed)
+        ran = {c.name for c in rest if so_far.verdict_of(c.name) == CRASHED}
+        by_own_forward(Case(found, door, fed=ran), rest, so_far, progress, deadline, seed)
     for name in dict.fromkeys(c.function for c in candidates if c.owner is None):
         if (times := found.count(name)) > 1:
             so_far.remarks.append(f"{name} is defined {times} times; the last was judged.")
