@@ -66,14 +66,14 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
     """Judge one candidate within about this many seconds."""
     if candidate.inside:
         return Verdict(candidate, UNDECIDED, _INSIDE.format(name=candidate.name))
-    case.until = deadline = time.monotonic() + seconds
+    case.until = time.monotonic() + seconds
     wrong: list[Outcome] | None = None
     guessed: list[Outcome] | None = None
     crashed: Obstacle | None = None
     agreed: list[Outcome] = []
     unrun = statements_of(case.found, candidate)
     unseen: list[Outcome] | None = None
-    late = partial = False
+    partial = False
     start: tuple[str, str] | None = None
     ways = itertools.chain(
         of_scores(case, candidate),
@@ -86,7 +86,7 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
     half_right: set[str] = set()
     number = 0
     for planned in ways:
-        if number >= MOST_PLANS or (late := time.monotonic() > deadline):
+        if number >= MOST_PLANS or case.late:
             break
         if (called := _shapes(planned[0])) in tried:
             continue
@@ -173,7 +173,7 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
                         case.note(candidate, outcome.measurement.says)
                 elif tier < 3:
                     unseen = unseen or [outcome]
-    late = late or case.late
+    late = case.late
     if agreed and (wrong is None or not _called_alike(wrong[0], agreed[0])):
         return Verdict(candidate, UNDECIDED, not_run(case, candidate, unrun))
     if wrong is not None and not partial:

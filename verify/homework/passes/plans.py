@@ -79,7 +79,7 @@ class Case:
     lines: set[tuple[int | None, int]] = field(default_factory=set)
     """The lines of the file, each with its cell, that ran where a pass was found right."""
     fed: set[str] = field(default_factory=set)
-    """The passes that gave gradients, with their forward passes, on some inputs."""
+    """The passes that had inputs on which they gave gradients or raised: none are searched for."""
     observed: bool = False
     """Whether these are calls of the user's own run: then they are tried first."""
     until: float = math.inf
