@@ -888,3 +888,27 @@ def test_no_pass_is_held_against_itself(tmp_path):
         "Quadratic.derived_value_of": "agree",
         "Sigmoid.diagonal_jacobian": "undecided",
     }
+
+
+def test_a_slope_and_a_pullback_are_looked_for_too(tmp_path):
+    text = """
+    import numpy as np
+
+    def swish(u):
+        return u / (1 + np.exp(-u))
+
+    def swish_slope(u):
+        gate = 1 / (1 + np.exp(-u))
+        return gate + {term}
+
+    class Tanh:
+        def __call__(self, H):
+            self.out = np.tanh(H)
+            return self.out
+
+        def pullback(self, out_bar):
+            return out_bar * (1 - self.out**2)
+    """
+    right = judged(tmp_path, text.format(term="u * gate * (1 - gate)"))
+    assert rows(right) == {"swish_slope": "agree", "Tanh.pullback": "agree"}
+    assert judged(tmp_path, text.format(term="u * gate")).verdict == "disagree"

@@ -23,9 +23,10 @@ BACKWARD, CHECK, FORWARD, COST = "backward", "gradient-check", "forward", "cost"
 
 HINTS = frozenset(
     """back backward backwards backprop backpropagate backpropagation bprop bwd grad grads gradient
-    gradients deriv derivative derivatives derived prime delta deltas vjp""".split()
+    gradients deriv derivative derivatives derived prime slope delta deltas vjp
+    pullback""".split()
 )
-BACK = frozenset("back backward backwards backprop bprop bwd backpropagation vjp".split())
+BACK = frozenset("back backward backwards backprop bprop bwd backpropagation vjp pullback".split())
 """Those of the hints that only a backward pass has."""
 _NO_PASS = frozenset(
     """clip clipping check checks checking checker descent ascent numerical numeric numerically num
@@ -38,11 +39,20 @@ _NO_PASS = frozenset(
 _LAYERS = frozenset({"norm", "average", "penalty"})
 """Words of these that are in the names of layers too: layer_norm_backward, average_pool_grad."""
 _ACCESSORS = frozenset({"property", "setter", "deleter", "abstractmethod", "fixture"})
-_STRONG = HINTS - {"deriv", "derivative", "derivatives", "derived", "prime", "delta", "deltas"}
+_STRONG = HINTS - {
+    "deriv",
+    "derivative",
+    "derivatives",
+    "derived",
+    "prime",
+    "slope",
+    "delta",
+    "deltas",
+}
 _CHECKS = re.compile(r"(?:grad|gradients?)_?check|check_?(?:grad|gradients?)(?![a-z])", re.I)
 _STEM = re.compile(
     r"_?(?:forward|fwd|fprop|backward|backwards|backprop|bprop|bwd|back|derivative|derived|deriv|prime|"
-    r"gradients?|grads?|vjp)(?![a-z])",
+    r"slope|gradients?|grads?|vjp|pullback)(?![a-z])",
     re.I,
 )
 _GRADIENT = re.compile(
