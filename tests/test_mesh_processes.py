@@ -16,7 +16,9 @@ import psutil
 import pytest
 from mesh_runs import environment
 
-from verify.cli.processes import LOST, Process, ending, process_from
+import autodiff
+from verify.cli import processes as several
+from verify.cli.processes import LOST, Process, ending, in_any_process, process_from
 from verify.course.model_files import load
 
 SMALL = ("--data", "circles", "--layers", "4,3", "--keep-prob", "0.9")
@@ -172,6 +174,19 @@ def test_a_signal_to_any_process_stops_all_at_one_iteration(tmp_path, number):
     assert first[0] == second[0] == 128 + number
     assert first[2].startswith(f"Interrupted at iteration {load(model).iteration} of")
     assert second[1:] == ("", "")
+
+
+def test_a_signal_that_comes_while_processes_ask_each_other_counts_in_all_or_in_none(monkeypatch):
+    caught = []
+
+    def least(mine):
+        caught.append(signal.SIGINT)
+        return mine
+
+    monkeypatch.setattr(several, "is_one_of_several", lambda: True)
+    monkeypatch.setattr(autodiff, "least", least)
+    assert not in_any_process(caught)
+    assert in_any_process(caught)
 
 
 @pytest.mark.slow

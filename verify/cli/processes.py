@@ -128,13 +128,15 @@ def first_alone(value: T) -> T | None:
 
 def in_any_process(caught: list[int]) -> bool:
     """Return whether a signal was caught in any process; then each has its number in the list."""
-    if is_one_of_several():
-        import autodiff
+    if not is_one_of_several():
+        return bool(caught)
+    import autodiff
 
-        number = -autodiff.least(-max(caught, default=0))
-        if number and not caught:
-            caught.append(number)
-    return bool(caught)
+    number = -autodiff.least(-max(caught, default=0))
+    if number and not caught:
+        caught.append(number)
+    # What came while they asked each other is not known to all: it counts the next time.
+    return bool(number)
 
 
 @contextlib.contextmanager

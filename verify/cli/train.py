@@ -172,7 +172,7 @@ def command(
         saved = save_path if training_report.good else None
         if saved is not None:
             save(training_report.model, saved)
-    if caught:
+    if in_any_process(caught):
         click.echo(interruption(training_report, saved), err=True)
         return 128 + caught[0]
 
@@ -289,7 +289,7 @@ def swept(
     with interruptible() as caught:
         for size, session in sessions.items():
             reports[size] = trained(session, devices, caught, lambda training: None)
-            if caught:
+            if in_any_process(caught):
                 click.echo(interruption(reports[size], None), err=True)
                 return 128 + caught[0]
 
