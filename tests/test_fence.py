@@ -12,7 +12,7 @@ import pytest
 from verify import cli
 from verify.homework.judge import judge_all
 from verify.homework.run import fence
-from verify.homework.run.private_copy import private_copy
+from verify.homework.run.private_copy import parcel, unpacked
 from verify.homework.run.sandbox import ENVIRONMENT, Limits, environment
 
 ROOT = Path(__file__).parents[1]
@@ -91,7 +91,7 @@ def test_a_file_is_copied_with_the_modules_that_it_imports_and_theirs(tmp_path):
     (source / "linked.py").symlink_to(tmp_path / "outside.py")
     with open(source / "a.py", "a") as stream:
         stream.write("import linked\n")
-    copy = private_copy(source / "a.py", target)
+    copy = unpacked(parcel(source / "a.py"), target)
     assert copy.name == "a.py"
     copied = sorted(str(path.relative_to(copy.parent)) for path in target.rglob("*.py"))
     assert copied == ["a.py", "d.py", "e.py", "tools/b.py", "tools/c.py"]
@@ -105,7 +105,7 @@ def test_what_lies_above_is_copied_from_its_own_folder_or_its_package_alone(tmp_
     homework = tmp_path / "alice" / "homework.py"
     homework.write_text("import helper, nets.base\nimport bob.homework\n")
     target = tmp_path / "target"
-    copy = private_copy(homework, target)
+    copy = unpacked(parcel(homework), target)
     copied = sorted(str(path.relative_to(copy.parents[1])) for path in target.rglob("*.py"))
     assert copied == ["alice/homework.py", "helper.py", "nets/__init__.py", "nets/base.py"]
 
@@ -126,7 +126,7 @@ def test_folders_that_are_no_packages_belong_together_where_a_file_above_imports
         (tmp_path / name).write_text("from utilities.start import normal\nimport alice.homework\n")
         target = tmp_path / "target" / name
         target.mkdir(parents=True)
-        copy = private_copy(tmp_path / name, target)
+        copy = unpacked(parcel(tmp_path / name), target)
         copied = {str(path.relative_to(copy.parents[1])) for path in target.rglob("*.py")}
         assert copied == {name, *(["utilities/start.py"] if "layers" in name else [])}
 
@@ -142,7 +142,7 @@ def test_a_folder_that_is_no_package_is_entered_where_imports_lead_on_from_the_r
     for name, text in texts.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
-    copy = private_copy(tmp_path / "layers" / "dense.py", tmp_path / "target")
+    copy = unpacked(parcel(tmp_path / "layers" / "dense.py"), tmp_path / "target")
     copied = {str(path.relative_to(copy.parents[1])) for path in copy.parents[1].rglob("*.py")}
     assert copied == {"layers/dense.py", "functions/output.py"}
 

@@ -8,8 +8,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from verify.cli.journal import Journal
     from verify.homework.marks import Rubric
     from verify.homework.report import FileReport
-    from verify.homework.run.sandbox import Limits, NamedFunctions
+    from verify.homework.run.cluster import Cluster, Connected
+    from verify.homework.run.sandbox import NamedFunctions
 
 FORMATS = (
     "table", "json", "csv", "junit", "html", "gradescope", "prairielearn", "github", "sarif",
@@ -107,6 +109,29 @@ SKIPPED = ("__pycache__", "__MACOSX", "node_modules", "site-packages")
     metavar="TEXT|FILE.toml",
     help="Points for each pass, as in linear_backward=3,L_model_backward=5, or a rubric.",
 )
+@click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Check on a cluster of Dask, as in tcp://host:8786; local starts one on this machine.",
+)
+@click.option(
+    "--tls-ca-file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The certificate authority of a scheduler at tls://.",
+)
+@click.option(
+    "--tls-cert",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The certificate to show to it.",
+)
+@click.option(
+    "--tls-key",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The key of that certificate.",
+)
 @output_options(*FORMATS)
 def command(
     paths: tuple[Path, ...],
@@ -126,6 +151,10 @@ def command(
     no_cache: bool,
     output_dir: Path | None,
     points: str | None,
+    scheduler: str | None,
+    tls_ca_file: Path | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
     format_: str,
     output_file: Path | None,
 ) -> int:
@@ -183,6 +212,7 @@ def command(
     named = named_functions(loss, grads, params)
     if jobs is not None and jobs < 1:
         raise ValueError(f"jobs: got {jobs}, expected a whole number of at least 1")
+    cluster = cluster_of(scheduler, jobs, (tls_ca_file, tls_cert, tls_key))
     check_choice("fence", fence, MODES)
     options = {"limits": asdict(limits), "named": named and asdict(named), "fence": fence,
                "seed": seed}  # fmt: skip
@@ -192,7 +222,13 @@ def command(
         cache = open_cache(options, not no_cache)
         _look_up(files, reports, cache)
         try:
-            _judge(files, reports, (journal, cache), limits, jobs or cores(), named, fence, seed)
+            judge = judge_where(cluster, jobs or cores())
+            _judge(
+                files,
+                reports,
+                (journal, cache),
+                partial(judge, limits=limits, named=named, fence=fence, seed=seed),
+            )
         except KeyboardInterrupt:
             _show_unfinished(files, reports, journal, format_, rubric)
             raise
@@ -210,19 +246,13 @@ def _judge(
     files: Sequence[Path],
     reports: dict[int, FileReport],
     kept: tuple[Journal, Cache],
-    limits: Limits,
-    jobs: int,
-    named: NamedFunctions | None,
-    fence: str,
-    seed: int,
+    judge: Callable[..., Any],
 ) -> None:
     """Judge the files of which there is no report, and add theirs to `reports` and what is kept."""
     journal, cache = kept
     left = [number for number in range(len(files)) if number not in reports]
     if not left:
         return
-    from verify.homework.judge import judge_all
-
     with progress(len(left)) as advance:
 
         def done(place: int, report: FileReport) -> None:
@@ -232,7 +262,38 @@ def _judge(
             cache.keep(files[number], report)
             advance(report)
 
-        judge_all([files[number] for number in left], limits, jobs, named, done, fence, seed)
+        judge([files[number] for number in left], done=done)
+
+
+def judge_where(cluster: Cluster | None, jobs: int) -> Callable[..., Any]:
+    """Return what judges files: `jobs` at a time here, or on a cluster."""
+    from verify.homework.judge import judge_all, judge_on
+
+    if cluster is None:
+        return partial(judge_all, jobs=jobs)
+    return partial(judge_on, cluster, connected=_say_connected)
+
+
+def _say_connected(to: Connected) -> None:
+    workers = f"{to.workers} worker{'s' * (to.workers != 1)}" if to.workers else "no worker yet"
+    click.echo(f"Connected with {to.address}: {workers}, dashboard {to.dashboard}", err=True)
+
+
+def cluster_of(
+    scheduler: str | None, jobs: int | None, tls: tuple[Path | None, Path | None, Path | None]
+) -> Cluster | None:
+    """Return the cluster to judge on, or None; raise ValueError if the options do not fit."""
+    from verify.homework.run.cluster import LOCAL, Cluster
+
+    if scheduler is None:
+        if any(tls):
+            raise ValueError("scheduler: got none, expected one with --tls-ca-file and the others")
+        return None
+    if jobs is not None and scheduler != LOCAL:
+        raise ValueError(
+            f"jobs: got {jobs} with the scheduler {scheduler}, expected none: its workers decide"
+        )
+    return Cluster(scheduler, jobs or cores(), *tls)
 
 
 def _look_up(files: Sequence[Path], reports: dict[int, FileReport], cache: Cache) -> None:

@@ -1,4 +1,7 @@
-"""Faults of Backproof itself: a short report that can be sent, and the verdict of the file."""
+"""What kept a file from being judged: it cannot be read, or a fault of Backproof itself.
+
+A fault of ours comes with a short report that can be sent.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import traceback
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from verify.homework.report import UNDECIDED, FileReport
+from verify.homework.report import UNDECIDED, UNREADABLE, FileReport
 from verify.printable import echo
 
 _FRAMES = 6
@@ -53,3 +56,8 @@ def not_judged(path: str, why: str, report: str) -> FileReport:
         f"Was not judged: {why}. That is a fault of Backproof and not of the file.",
         fault=report,
     )
+
+
+def unreadable(path: str, fault: OSError) -> FileReport:
+    """Return the report of a file that the system does not let us read."""
+    return FileReport(path, UNREADABLE, f"Cannot be read: {fault.strerror or fault}.")

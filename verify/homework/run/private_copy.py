@@ -5,14 +5,16 @@ where it lies from the file: beside it or below, in a folder above it, or in a p
 link out of these folders is not followed. Nor is a folder above entered that is no package, for
 somebody else's homework may lie in it; but for a project whose folders are no packages: files at
 its root import from the folder that the importing file lies in, and their imports lead on into it.
+
+As a parcel, the contents alone, it can be sent to another machine.
 """
 
 from __future__ import annotations
 
 import re
-import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from verify.homework.read.modules import LEVELS
 
@@ -20,18 +22,28 @@ _PACKAGE = re.compile(rb"from\s+\.+\s+import")
 _NAME = re.compile(rb"[\w./]+")
 
 
-def private_copy(path: Path, folder: Path) -> Path:
-    """Copy a file into a folder, with what it may import; return the copy.
+class Parcel(NamedTuple):
+    """A file and what it may import: contents by their paths below one folder, and `own` path."""
 
-    Raises OSError if the file cannot be read.
-    """
+    own: str
+    contents: Mapping[str, bytes]
+
+
+def parcel(path: Path) -> Parcel:
+    """Return a file with what it may import. Raises OSError if the file cannot be read."""
     path = path.absolute()
     root = _root(path)
-    for source in files_of(path):
-        copy = folder / source.relative_to(root)
+    contents = {str(source.relative_to(root)): source.read_bytes() for source in files_of(path)}
+    return Parcel(str(path.relative_to(root)), contents)
+
+
+def unpacked(sent: Parcel, folder: Path) -> Path:
+    """Write a parcel's contents into a folder; return the file."""
+    for place, content in sent.contents.items():
+        copy = folder / place
         copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, copy)
-    return folder / path.relative_to(root)
+        copy.write_bytes(content)
+    return folder / sent.own
 
 
 def files_of(path: Path) -> list[Path]:

@@ -40,6 +40,7 @@ from verify.homework.report import FileReport, from_data
 from verify.homework.run import processes
 from verify.homework.run.faults import not_judged
 from verify.homework.run.fence import AUTO
+from verify.homework.run.private_copy import Parcel, unpacked
 from verify.printable import printable
 
 MEGABYTE = 1 << 20
@@ -81,7 +82,10 @@ class NamedFunctions:
 
 
 Job = dict[str, Any]
-"""What the server is told of one file, as JSON."""
+"""What the server is told of one file, as JSON.
+
+Its `folder` holds the file and all that it may import, where that was sent; else it is None.
+"""
 
 
 def run_all(
@@ -109,23 +113,82 @@ def run_all(
         reports[number] = report
         done(number, report)
 
-    todo = deque(_job(number, path, limits, named, seed) for number, path in enumerate(paths))
+    todo = deque(job_of(number, path, limits, named, seed) for number, path in enumerate(paths))
     lost = []
     while todo:
         lost += _judge((program, fence), todo, jobs, take)
     for job in lost:
         again = deque([{**job, "last": True}])
         if _judge((program, fence), again, 1, take):
-            why = "the process that checked it ended twice"
-            take(job["id"], not_judged(job["path"], why, why))
+            take(job["id"], _lost_twice(job))
     return [reports[number] for number in range(len(paths))]
 
 
-def _job(number: int, path: Path, limits: Limits, named: NamedFunctions | None, seed: int) -> Job:
+class WarmServers:
+    """Servers that stay, for files that come one at a time, also from several threads."""
+
+    def __init__(self, program: str, fence: str):
+        self._arguments = program, fence
+        self._idle: list[_WarmServer] = []
+
+    def judge(self, job: Job, sent: Parcel) -> FileReport:
+        """Judge a file by a server that is idle, or by a new one; by another if that ends.
+
+        The file and all that it may import are those that were sent. Raises OSError as `run_all`.
+        """
+        for last in (False, True):
+            server = self._idle.pop() if self._idle else _WarmServer(*self._arguments)
+            answer = server.answer({**job, "last": last}, sent)
+            if answer is None:
+                server.end()
+                continue
+            self._idle.append(server)
+            if "report" in answer:
+                return from_data(answer["report"])
+        return _lost_twice(job)
+
+
+class _WarmServer:
+    """A server that has started; it judges one file at a time."""
+
+    def __init__(self, program: str, fence: str):
+        self._stack = contextlib.ExitStack()
+        self._channel, self._scratch = self._stack.enter_context(_server(program, fence))
+        self._answers = _answers(self._channel, PATIENCE)
+        if refused := next(self._answers, {"refused": _NO_SERVER}).get("refused"):
+            self.end()
+            raise OSError(refused)
+
+    def answer(self, job: Job, sent: Parcel) -> dict[str, Any] | None:
+        """Return what it says of a file; None if it ends, or says nothing for too long."""
+        self._channel.settimeout(job["limits"]["timeout"] + PATIENCE)
+        try:
+            folder = tempfile.mkdtemp(dir=self._scratch)
+        except OSError:
+            return None
+        try:
+            own = unpacked(sent, Path(folder))
+            _send(self._channel, {**job, "absolute": str(own), "folder": folder})
+            return next(self._answers, None)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def end(self) -> None:
+        self._stack.close()
+
+
+def _lost_twice(job: Job) -> FileReport:
+    why = "the process that checked it ended twice"
+    return not_judged(job["path"], why, why)
+
+
+def job_of(number: int, path: Path, limits: Limits, named: NamedFunctions | None, seed: int) -> Job:
+    """Return what the server is told of a file, which lies where it is with what it imports."""
     return {
         "id": number,
         "path": printable(str(path)),
         "absolute": os.path.realpath(path),
+        "folder": None,
         "limits": asdict(limits),
         "named": named and asdict(named),
         "seed": seed,
@@ -141,7 +204,7 @@ def _judge(
     lost: list[Job] = []
     silence = todo[0]["limits"]["timeout"] + PATIENCE
     for _ in range(ATTEMPTS):
-        with _server(*server) as channel:
+        with _server(*server) as (channel, _):
             for answer in _answers(channel, silence):
                 if "refused" in answer:
                     raise OSError(answer["refused"])
@@ -158,7 +221,10 @@ def _judge(
                     return lost
         if running:
             return [*lost, *running.values()]
-    raise OSError("the process that checks the files cannot be started")
+    raise OSError(_NO_SERVER)
+
+
+_NO_SERVER = "the process that checks the files cannot be started"
 
 
 def _send(channel: socket.socket, message: Job) -> None:
@@ -180,8 +246,8 @@ _START = Path(__file__).with_name("start.py")
 
 
 @contextlib.contextmanager
-def _server(program: str, fence: str) -> Iterator[socket.socket]:
-    """Start a server, and end it with all that is below it."""
+def _server(program: str, fence: str) -> Iterator[tuple[socket.socket, str]]:
+    """Start a server, and end it with all that is below it; yield its channel and its folder."""
     ours, theirs = socket.socketpair()
     home = str(Path(__file__).resolve().parents[3])
     scratch = tempfile.mkdtemp(prefix="backproof-")
@@ -200,7 +266,7 @@ def _server(program: str, fence: str) -> Iterator[socket.socket]:
         )
         theirs.close()
         try:
-            yield ours
+            yield ours, scratch
         finally:
             # The server ends everything below it when its channel closes.
             ours.close()

@@ -32,7 +32,6 @@ from verify.homework.report import (
     CRASHED,
     ORDER,
     TIMEOUT,
-    UNREADABLE,
     FileReport,
     FunctionVerdict,
     Progress,
@@ -40,9 +39,9 @@ from verify.homework.report import (
 )
 from verify.homework.run import processes
 from verify.homework.run.apart import saying
-from verify.homework.run.faults import not_judged, short_report, words
+from verify.homework.run.faults import not_judged, short_report, unreadable, words
 from verify.homework.run.fence import Fence, build_fence, put_on
-from verify.homework.run.private_copy import private_copy
+from verify.homework.run.private_copy import parcel, unpacked
 from verify.homework.run.sandbox import MEGABYTE, Job, Limits, NamedFunctions
 from verify.printable import printable_data
 
@@ -402,10 +401,9 @@ def _work(
         _confine(limits, work, report, output)
         say = saying(report)
         try:
-            path = private_copy(Path(job["absolute"]), Path(copy))
+            path = _copied(job, Path(copy))
         except OSError as fault:
-            why = f"Cannot be read: {fault.strerror or fault}."
-            say({"report": asdict(FileReport(job["path"], UNREADABLE, why))})
+            say({"report": asdict(unreadable(job["path"], fault))})
             os._exit(0)
         put_on(fence, work, copy, (report,))
         say({"report": asdict(_judged(judge, job, path, say))})
@@ -413,6 +411,15 @@ def _work(
         traceback.print_exc()
         os._exit(70)
     os._exit(0)
+
+
+def _copied(job: Job, copy: Path) -> Path:
+    """Copy the file and what it may import, or all that came with it; return the file's copy."""
+    path, folder = Path(job["absolute"]), job["folder"]
+    if folder is None:
+        return unpacked(parcel(path), copy)
+    shutil.copytree(folder, copy, dirs_exist_ok=True)
+    return copy / path.relative_to(folder)
 
 
 def _confine(limits: Limits, folder: str, report: int, output: int) -> None:
