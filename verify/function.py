@@ -94,6 +94,7 @@ def compare(
         lambda arrays: tree.read("grads", gradient(tree.build(arrays))),
         mirror and differentiated(tree, mirror),
         ("loss", "grads"),
+        lambda arrays: [value(tree.build(arrays))],
     )
     check_budget(budget, len(tree.arrays))
     report = check_claims(alone(claim), budget, seed, seconds, unit)

@@ -278,6 +278,9 @@ def _claims(
     constants = {n: layer.tree.original[n] for n in layer.names if not layer.tree.under(n)}
     by_framework = layer.witness and layer.witness(heard)
 
+    def raw(arrays: Params) -> list[Any]:
+        return [*heard.pick("forward", layer.forward(*layer.arguments(arrays))).values()]
+
     def flat(arrays: Params) -> np.ndarray:
         found = heard.read("forward", layer.forward(*layer.arguments(arrays)), "fiuc")
         return np.concatenate([value.reshape(-1) for value in found.values()])
@@ -304,6 +307,7 @@ def _claims(
     return Claims(
         layer.tree,
         flat,
+        raw,
         grads,
         mirror if by_framework else None,
         ("forward", "backward"),

@@ -38,6 +38,7 @@ from verify.evidence.claims import (
 )
 from verify.evidence.clock import Clock
 from verify.evidence.differences import budgeted, staircase
+from verify.evidence.differences.batches import Losses
 from verify.evidence.differences.bends import Place
 from verify.evidence.differences.budgeted import Gathered, Sample
 from verify.evidence.differences.central import (
@@ -193,11 +194,8 @@ def _with_differences(
     arrays = copy(claims.tree.arrays)
     labels = list(claims.cotangents)[: len(next(iter(pulled.values())))]
     rows = np.array([claims.cotangents[label] for label in labels])
-    outputs = _counted(in_float64(claims, arrays), clock)
-
-    def f(at: Params) -> Array:
-        return np.asarray(rows @ outputs(at), float)
-
+    outputs = in_float64(claims, arrays)
+    f = Losses(rows, outputs, claims.raw, clock)
     noise = _noise(f, partial(_product, rows[0], outputs), arrays, seed)
     stated = {name: _stated(name, found, pulled[name]) for name in arrays}
     analytic = _analytic(claims, partial(_product, rows[0], outputs), arrays, clock.budget)
@@ -331,14 +329,6 @@ def _stated(name: str, found: Sequence[Found], pulled: Array) -> Stated:
     bars = [(each.jax or each.hand).bars[name].reshape(-1) for each in found]
     values = [pulled, np.array(by_jax)] if by_jax else [pulled]
     return Stated(values, bars[0] if len(bars) == 1 else np.max(bars, axis=0))
-
-
-def _counted(outputs: Functions, clock: Clock) -> Functions:
-    def counted(at: Params) -> Array:
-        clock.count()
-        return outputs(at)
-
-    return counted
 
 
 def _noise(f: Functions, first: Callable[[Params], Array], arrays: Params, seed: int) -> Array:

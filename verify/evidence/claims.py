@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from verify.evidence.bars.measured import Sizes, ValueAndGrads
+from verify.evidence.differences.batches import Raw
 from verify.evidence.differences.central import Params, copy
 from verify.evidence.forms import PLAIN
 from verify.evidence.precisions import DOUBLE, unit_of
@@ -38,7 +39,7 @@ class Claim:
     Both are functions of flat dicts of arrays of whatever dtype they come in. `loss` returns one
     number as a 0-d array of the dtype that the user's function gave it; `grads` an array a name;
     `mirror` the loss and the gradients by JAX. `names` is what the user calls the function and
-    its gradient.
+    its gradient. `raw` is the loss as its framework has it, as the only output.
     """
 
     tree: Tree
@@ -46,6 +47,7 @@ class Claim:
     grads: Callable[[Params], Params]
     mirror: ValueAndGrads | None
     names: tuple[str, str]
+    raw: Raw
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +55,8 @@ class Claims:
     """The claims that `grads` pulls each of the cotangents back through `outputs`.
 
     `outputs` returns all outputs that are differentiated as one flat array, of the dtype that
-    the user's function gave them; `grads` and `mirror` take a flat cotangent beside the arrays,
+    the user's function gave them, and `raw` one by one as its framework has them; `grads` and
+    `mirror` take a flat cotangent beside the arrays,
     and `grads` the form of it, too, which `forms` has for those that are not plain
     (`verify.evidence.forms`). `cotangents` are named; the first of them, `leading`, have a part
     of every output, and those of another form come next. `unit` is
@@ -63,6 +66,7 @@ class Claims:
 
     tree: Tree
     outputs: Callable[[Params], Float[Array, " M"]]
+    raw: Raw
     grads: Callable[[Params, Array, str], Params]
     mirror: Callable[[Params, Array], tuple[float, Params]] | None
     names: tuple[str, str]
@@ -91,6 +95,7 @@ class Claims:
             lambda at: self.pulled(at, label),
             None if mirror is None else lambda at: mirror(at, cotangent),
             self.names,
+            self.raw,
         )
 
 
@@ -105,6 +110,7 @@ def alone(claim: Claim) -> Claims:
     return Claims(
         claim.tree,
         lambda at: np.reshape(claim.loss(at), 1),
+        claim.raw,
         lambda at, *_: claim.grads(at),
         None if mirror is None else lambda at, _: mirror(at),
         claim.names,

@@ -22,12 +22,13 @@ class Clock:
     start: float = field(default_factory=time.perf_counter)
     first: float | None = None
 
-    def count(self) -> None:
-        """Count one evaluation, before it is made."""
-        self.made += 1
+    def count(self, number: int = 1) -> None:
+        """Count one evaluation, or some that are made together, before they are made."""
+        self.made += number
         if self.first is None:
             self.first = time.perf_counter()
-        self.advance()
+        for _ in range(number):
+            self.advance()
 
     @property
     def time_left(self) -> float:

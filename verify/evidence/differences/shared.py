@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from verify.evidence.differences.batches import Losses
 from verify.evidence.differences.central import (
     PILOTS,
     SETTLED,
@@ -100,7 +101,7 @@ class _Entries:
 
     f: Functions
     work: Params
-    flat: Array
+    name: str
     index: Array
     steps: Array
     here: Array
@@ -108,6 +109,7 @@ class _Entries:
     left: Callable[[], int]
 
     def __post_init__(self) -> None:
+        self.flat = self.work[self.name].reshape(-1)
         shape = (len(self.index), len(self.noise))
         self.value, self.bar = np.full(shape, np.nan), np.full(shape, np.inf)
         self.smooth, self.done = np.zeros(shape, bool), np.zeros(shape[0], int)
@@ -140,25 +142,15 @@ class _Entries:
 
     def once(self, rows: Array) -> Bool[Array, "n K"]:
         """Difference entries at one step; return where the functions may bend."""
-        up, down, f_up, f_down = [], [], [], []
-        for row in rows:
-            if self.left() <= 0:
-                break
-            i, h = self.index[row], self.steps[row]
-            x = self.flat[i]
-            self.flat[i] = above = x + h
-            f_up.append(self.f(self.work))
-            self.flat[i] = below = x - h
-            f_down.append(self.f(self.work))
-            self.flat[i] = x
-            up.append(above - x)
-            down.append(x - below)
-        rows = rows[: len(up)]
+        x, h = self.flat[self.index[rows]], self.steps[rows]
+        moved = np.stack([x + h, x - h], axis=1)
+        values = self.moved(self.index[rows], moved)
+        rows, moved, x = (each[: len(values)] for each in (rows, moved, x))
         bent = np.zeros(self.value.shape, bool)
         if not len(rows):
             return bent
-        above, below = np.array(up)[:, None], np.array(down)[:, None]
-        y_up, y_down = np.array(f_up), np.array(f_down)
+        above, below = moved[:, :1] - x[:, None], x[:, None] - moved[:, 1:]
+        y_up, y_down = values[:, 0], values[:, 1]
         rounding = rounding_of(y_up, y_down, above + below, self.noise)
         turn = np.abs((y_up - self.here) / above - (self.here - y_down) / below)
         usual = SPIKE * self.turning * self.steps[rows][:, None]
@@ -167,6 +159,27 @@ class _Entries:
         self.smooth[rows], self.done[rows] = True, 1
         bent[rows] = ~(turn <= usual + TURN * rounding)
         return bent
+
+    def moved(self, index: Array, values: Array) -> Float[Array, "k 2 K"]:
+        """Return the functions with entries replaced by two values each, as far as there are calls.
+
+        In batches, where the functions can be called so.
+        """
+        if isinstance(self.f, Losses):
+            found = self.f.where_moved(self.work, self.name, index, values, self.noise, self.left)
+            if found is not None:
+                return found
+        pairs = []
+        for i, pair in zip(index, values, strict=True):
+            if self.left() <= 0:
+                break
+            x, both = self.flat[i], []
+            for value in pair:
+                self.flat[i] = value
+                both.append(self.f(self.work))
+            self.flat[i] = x
+            pairs.append(both)
+        return np.array(pairs).reshape(len(pairs), 2, len(self.noise))
 
     def again(self, rows: Array) -> None:
         """Difference entries at a second step as well; forget those that there is no time for."""
@@ -227,7 +240,7 @@ def entries_of_each(
     usual = float(np.median(third)) if third else 1.0
     shorter = SHORTER if len(noise) == 1 else SHORTER**2
     steps = np.array([power_of_two(best_step(spread, usual, float(x)) / shorter) for x in size])
-    entries = _Entries(f, work, flat, index, steps, here, noise, left)
+    entries = _Entries(f, work, name, index, steps, here, noise, left)
     for row, line in lines.items():
         entries.pilot(row, line)
     bent = entries.once(np.delete(np.arange(len(index)), pilots)).any(axis=1)

@@ -46,7 +46,10 @@ def compare_with_differences(
     at: Mapping[str, np.ndarray],
 ) -> Report | None:
     """Compare grads(at) with differences of loss at `at`; None if either cannot be called."""
-    claim = Claim(flatten("params", dict(at)), loss, grads, None, ("the cost", "the gradient"))
+    names = ("the cost", "the gradient")
+    claim = Claim(
+        flatten("params", dict(at)), loss, grads, None, names, lambda arrays: [loss(dict(arrays))]
+    )
     try:
         return check_claims(alone(claim), BUDGET, 0, math.inf)
     except (CallError, ValueError, TypeError):
