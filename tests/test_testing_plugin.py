@@ -85,16 +85,20 @@ def test_other_failures_are_left_alone(output):
     assert "4 failed, 1 passed" in output
 
 
+def sine(x):
+    return np.sin(x)
+
+
 def test_the_assertions_return_the_report_of_what_agrees():
     args = (np.linspace(0.1, 1, 3),)
     assert assert_gradients_agree(lambda x: (x**2).sum(), lambda x: 2 * x, args[0]).ok
-    assert assert_vjp_agrees(np.sin, lambda dy, x: dy * np.cos(x), args, cotangents=1).ok
+    assert assert_vjp_agrees(sine, lambda dy, x: dy * np.cos(x), args, cotangents=1).ok
     assert assert_three_ways_agree(random_problem(), finite_difference="sampled").ok
 
 
 def test_a_wrong_layer_and_a_wrong_problem_fail_with_their_rows():
     with pytest.raises(AssertionError, match=r"(?s)DISAGREE.*gradient.*dx"):
-        assert_vjp_agrees(np.sin, lambda dy, x: -dy * np.cos(x), np.ones(3), cotangents=1)
+        assert_vjp_agrees(sine, lambda dy, x: -dy * np.cos(x), np.ones(3), cotangents=1)
     problem = random_problem()
     grads = manual.loss_and_grads(*problem.arguments, **problem.options)[1]
     with pytest.raises(AssertionError, match=r"(?s)DISAGREE.*dW1"):

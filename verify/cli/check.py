@@ -267,11 +267,16 @@ def _judge(
 
 def judge_where(cluster: Cluster | None, jobs: int) -> Callable[..., Any]:
     """Return what judges files: `jobs` at a time here, or on a cluster."""
-    from verify.homework.judge import judge_all, judge_on
 
-    if cluster is None:
-        return partial(judge_all, jobs=jobs)
-    return partial(judge_on, cluster, connected=_say_connected)
+    def judge(paths: Sequence[Path], **how: Any) -> None:
+        from verify.homework.judge import judge_all, judge_on
+
+        if cluster is None:
+            judge_all(paths, jobs=jobs, **how)
+        else:
+            judge_on(cluster, paths, connected=_say_connected, **how)
+
+    return judge
 
 
 def _say_connected(to: Connected) -> None:
