@@ -25,6 +25,8 @@ SIZES = {
     "wide": ((784, 512, 256, 1), 4096, "sigmoid"),
 }
 """Layer sizes, examples and output; the last two are those of the page on speed."""
+CHUNK = 250
+"""Steps between two looks at how far two trainings are apart."""
 
 
 def environment(devices: int) -> dict[str, str]:
@@ -71,6 +73,39 @@ def trainings(
         for name in each.params
     ]
     return {"costs": [each.costs.tolist() for each in results], "apart": max(apart)}
+
+
+def costs_apart(network: str, strategy: str, keep_prob: float, n: int) -> dict[str, float]:
+    """Train with a mesh of all devices and without, a chunk at a time; return how far apart.
+
+    For each chunk the number of steps so far is printed, and how far costs were apart, relative
+    to those of one device, at most.
+    """
+    import autodiff
+    from autodiff import span_descent
+    from verify import mask_schedule
+
+    sizes, m, output = SIZES[network]
+    problem = random_problem(sizes=sizes, m=m, output=output, hidden="relu", keep_prob=keep_prob)
+    masks = mask_schedule(3, sizes[1:-1], m, problem.keep_prob)
+    ways: list[dict[str, Any]] = []
+    for mesh in (None, autodiff.example_mesh()):
+        X, Y = (autodiff.on_device(array, mesh=mesh) for array in (problem.X, problem.Y))
+        gram = span_descent.gram(X) if strategy == "span" else None
+        ways.append({"X": X, "Y": Y, "gram": gram})
+    params, found = [problem.params] * 2, {}
+    for start in range(0, n, CHUNK):
+        costs = []
+        for k, way in enumerate(ways):
+            params[k], cost = autodiff.steps(
+                params[k], masks=masks, n=min(CHUNK, n - start), start=start, m=m,
+                learning_rate=0.0075, strategy=strategy, **way, **problem.options,
+            )  # fmt: skip
+            costs.append(cost)
+        apart = float(np.abs(costs[1] / costs[0] - 1).max())
+        found[str(start + CHUNK)] = max([*found.values(), apart])
+        print(json.dumps(found), flush=True)
+    return found
 
 
 def grams(m: int) -> dict[str, Any]:

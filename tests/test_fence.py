@@ -160,6 +160,50 @@ def test_a_closed_standard_output_is_no_traceback():
     assert run.stderr == ""
 
 
+WITHOUT_LANDLOCK = """
+import errno, sys
+import pyseccomp
+from backproof.__main__ import main
+
+refuse = pyseccomp.SyscallFilter(defaction=pyseccomp.ALLOW)
+refuse.add_rule(pyseccomp.ERRNO(errno.ENOSYS), "landlock_create_ruleset")
+refuse.load()
+main()
+"""
+SIGNALS_ITS_JUDGE = """
+import os
+
+import numpy as np
+
+
+def relu(z):
+    try:
+        os.kill(os.getppid(), 9)
+    except PermissionError:
+        pass
+    return np.maximum(0, z)
+
+
+def relu_derivative(z):
+    return (z > 0) * 1.0
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="fences of Linux")
+def test_a_kernel_without_landlock_gives_the_same_verdicts_and_lets_no_file_signal(tmp_path):
+    pytest.importorskip("pyseccomp", reason="filters of system calls")
+    names = ["lists.py", "with_helper/homework.ipynb", "../styles/char_rnn.py"]
+    (tmp_path / "signals.py").write_text(SIGNALS_ITS_JUDGE)
+    files = [*(COURSE / name for name in names), tmp_path / "signals.py"]
+    command = [sys.executable, "-c", WITHOUT_LANDLOCK, "check", *files, "--no-cache"]
+    run = subprocess.run([*command, "--format", "json"], cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    found = json.loads(run.stdout)["files"]
+    assert [file["verdict"] for file in found] == ["agree"] * 4
+    assert {file["fence"] for file in found} == {"seccomp (no Landlock: this kernel has none)"}
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="fences of Linux")
 def test_what_a_fenced_process_starts_is_sealed_and_has_none_of_its_handles(tmp_path):
     built = fence.build_fence("auto")

@@ -86,9 +86,12 @@ def as_if_contiguous(x: torch.Tensor) -> torch.Tensor:
 def drawn(*shapes: tuple[int, ...]) -> Callable[[torch.dtype], Sequence[Any]]:
     def args(dtype: torch.dtype) -> Sequence[Any]:
         return [
-            torch.randn(shape, generator=torch.Generator().manual_seed(k), dtype=torch.float64).to(
-                dtype
-            )
+            torch.randn(
+                shape,
+                generator=torch.Generator("cpu").manual_seed(k),
+                dtype=torch.float64,
+                device="cpu",
+            ).to(torch.get_default_device(), dtype)
             for k, shape in enumerate(shapes)
         ]
 

@@ -8,8 +8,8 @@ take it off again. Two walls:
   no TCP, from ABI 6 no signals to other processes and no abstract sockets of theirs.
 - seccomp: system calls that the first wall does not know. No sockets, programs, or memory of
   other processes; no mounts, namespaces, keys, io_uring; no modes, owners or times of files; no
-  shared memory that outlives its process. Once it is sealed, no processes either. Threads are
-  allowed, and signals to oneself.
+  shared memory that outlives its process. Once it is sealed, no processes either, nor signals
+  where the first wall does not know them. Threads are allowed, and signals to oneself.
 
 Both work without privileges and bind root as well. What the kernel lacks is said in the report.
 The limits on time, memory and output (`server`) stand with and without a fence. A file's name,
@@ -286,7 +286,7 @@ def _installation() -> Iterator[str]:
 
 
 def _filters(abi: int) -> tuple[Any, Any, str]:
-    """Return the filter of system calls and that of processes; or None twice, and why."""
+    """Return the filter of system calls and that of who is sealed; or None twice, and why."""
     if sys.platform != "linux":
         return None, None, "no seccomp: it is Linux's"
     try:
@@ -295,14 +295,14 @@ def _filters(abi: int) -> tuple[Any, Any, str]:
         return None, None, "no seccomp: the library libseccomp was not found"
     refuse = pyseccomp.ERRNO(errno.EPERM)
     rules = pyseccomp.SyscallFilter(defaction=pyseccomp.ALLOW)
-    # Without Landlock's scope a signal may go anywhere, also to oneself: nobody may send any.
-    names = REFUSED if abi >= _SCOPE_ABI else (*REFUSED, "kill", "tkill", "tgkill")
-    for name in names:
+    for name in REFUSED:
         _refuse(rules, refuse, name)
     for name, place in ONLY_ITSELF.items():
         _refuse(rules, refuse, name, pyseccomp.Arg(place, pyseccomp.NE, 0))
     processes = pyseccomp.SyscallFilter(defaction=pyseccomp.ALLOW)
-    for name in ("fork", "vfork"):
+    # Without Landlock's scope a signal may go anywhere, also to oneself: somebody's code sends none.
+    signals = () if abi >= _SCOPE_ABI else ("kill", "tkill", "tgkill")
+    for name in ("fork", "vfork", *signals):
         _refuse(processes, refuse, name)
     # A thread is a clone of this flag. The flags of clone3 cannot be seen from here: without it
     # the C library uses clone.
