@@ -61,6 +61,8 @@ def content(what: str) -> str:
         return output(what[2:])
     if what == "gpu":
         return device_page.tables() + "\n"
+    if what == "gpu kernels":
+        return device_page.kernels() + "\n"
     if what == "mesh costs":
         return mesh_cost.tables() + "\n"
     return figures({"speed summary": speed.summary, "speed tables": speed.markdown}[what])

@@ -14,6 +14,7 @@ from verify import check
 from verify.testing import assert_check, tensors
 
 torch = pytest.importorskip("torch", reason="functions of PyTorch take PyTorch")
+from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 from torch_kernels import KERNELS  # noqa: E402
 
 PRECISIONS = ["float64", "float32", "bfloat16"]
@@ -49,6 +50,29 @@ def test_a_wrong_kernel_is_caught_in_every_precision(name, mistake, precision):
     assert report.verdict == "disagree", str(report)
     layout = report.conclusion.kind == "wrong-for-forms"
     assert layout == (mistake == "ignores strides"), str(report)
+
+
+class TensorFloat(TorchDispatchMode):
+    """Products of float32 with the ten bits of TensorFloat-32, as a GPU makes them if it may."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if function in (torch.ops.aten.mm.default, torch.ops.aten.bmm.default):
+            args = [self.rounded(x) for x in args]
+        return function(*args, **(kwargs or {}))
+
+    def rounded(self, x):
+        if x.dtype != torch.float32:
+            return x
+        bits = x.contiguous().view(torch.int32)
+        return ((bits + 0xFFF + ((bits >> 13) & 1)) & ~0x1FFF).view(torch.float32)
+
+
+@pytest.mark.parametrize("name", ["attention in tiles", "LSTM cell"])
+def test_products_of_tensorfloat_32_make_no_right_kernel_wrong(name):
+    with TensorFloat():
+        assert checked(name, "", "float32").ok
+        for mistake in KERNELS[name].mistakes:
+            assert checked(name, mistake, "float32").verdict == "disagree"
 
 
 def rule(forward, backward):

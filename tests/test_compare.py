@@ -110,6 +110,37 @@ def test_one_entry_of_a_hundred_off_by_a_percent_is_caught_and_shown():
     assert wrong.pairs["manual_vs_finite_difference"].worst.index == 2 * 20 + 7
 
 
+def tensor_float(x):
+    """Return numbers with the ten bits of TensorFloat-32, if they are of float32."""
+    if x.dtype != np.float32:
+        return x
+    bits = np.ascontiguousarray(x).view(np.uint32)
+    return ((bits + np.uint32(0xFFF) + ((bits >> 13) & 1)) & np.uint32(0xFFFFE000)).view(np.float32)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_products_of_tensorfloat_32_are_no_other_function(seed):
+    rng = np.random.default_rng(seed)
+    X, W = rng.standard_normal((9, 30)), rng.standard_normal((7, 9)).astype(np.float32)
+
+    def product(a, b):
+        return tensor_float(a) @ tensor_float(b)
+
+    def loss(w):
+        return (np.tanh(product(w, X.astype(w.dtype))) ** 2).sum()
+
+    def grads(w, factor=1.0):
+        x = X.astype(w.dtype)
+        A = np.tanh(product(w, x))
+        return factor * product(2 * A * (1 - A * A), x.T)
+
+    def mirror(w):
+        return jnp.sum(jnp.tanh(w @ X) ** 2)
+
+    assert compare(loss, grads, W, mirror).ok
+    assert compare(loss, lambda w: grads(w, 1.1), W, mirror).verdict == "disagree"
+
+
 @pytest.mark.parametrize("name", ["W1", "b2", "W3"])
 def test_a_relative_error_of_a_millionth_in_any_one_tensor_is_caught_by_the_mirror(name):
     loss, grads, params, mirror = network(problem(l2=0.7))

@@ -313,8 +313,8 @@ def test_an_entry_that_depends_on_an_accident_keeps_its_bar_against_itself():
     witness = Witness(0.0, 0.0, x, bars, kinked)
     found = measured.against_itself(
         witness,
-        lambda at: {"x": at["x"].astype(np.float32).astype(float)},
-        lambda at: dict(at),
+        lambda at: (0.0, {"x": at["x"].astype(np.float32).astype(float)}),
+        lambda at: (0.0, dict(at)),
         x,
         {"x": np.dtype(np.float32)},
         sizes_of(x),

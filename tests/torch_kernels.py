@@ -212,7 +212,7 @@ def cross_entropy(z, y):
 def cross_entropy_backward(mistake, saved, dy):
     logs, y, kept = saved
     g = torch.exp(logs).clone()  # what exp returned it needs for its own derivative
-    g[torch.arange(len(y)), torch.where(kept, y, 0)] -= 1
+    g[torch.arange(len(y), device=y.device), torch.where(kept, y, 0)] -= 1
     g = g / kept.sum()
     if mistake != "keeps the ignored rows":
         g = g * kept[:, None]
@@ -261,7 +261,7 @@ def embedding(table, ids):
 
 def embedding_backward(mistake, saved, dy):
     shape, ids = saved
-    found = torch.zeros(shape, dtype=dy.dtype)
+    found = torch.zeros(shape, dtype=dy.dtype, device=dy.device)
     if mistake == "keeps the last of repeated rows":
         found[ids] = dy
     else:

@@ -3,16 +3,34 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 RUN = Path(__file__).parent / "results" / "h200.json"
+KERNELS = Path(__file__).parent / "results" / "kernels.json"
 
 
 def tables() -> str:
     """Return the checks and the steps of the committed run as Markdown."""
     result = json.loads(RUN.read_text(encoding="utf-8"))
     return "\n".join([_machine(result), "", *_checks(result), "", *_steps(result)])
+
+
+def kernels() -> str:
+    """Return the verdicts on kernels of PyTorch of the committed run as Markdown."""
+    result = json.loads(KERNELS.read_text(encoding="utf-8"))
+    counts = Counter(
+        (row["precision"], bool(row["mistake"]), row["verdict"]) for row in result["rows"]
+    )
+    verdicts = ("agree", "disagree", "undecided")
+    head = [f"right, {v}" for v in verdicts] + [f"wrong, {v}" for v in verdicts]
+    rows = [f"| {result['device']}, torch {result['torch']} | {' | '.join(head)} |"]
+    rows.append(f"|---|{'---:|' * len(head)}")
+    for precision in dict.fromkeys(row["precision"] for row in result["rows"]):
+        cells = (str(counts[precision, m, v]) for m in (False, True) for v in verdicts)
+        rows.append(f"| {precision} | {' | '.join(cells)} |")
+    return "\n".join(rows)
 
 
 def _machine(result: dict[str, Any]) -> str:

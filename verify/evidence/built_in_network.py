@@ -182,8 +182,8 @@ def with_measured_bars(evidence: Evidence, problem: Problem, seed: int = 0) -> E
     sizes = measured.natural_sizes(narrow, arrays, *narrow(arrays), rng)
     found = measured.against_itself(
         evidence.hand,
-        lambda at: narrow(at)[1],
-        lambda at: wide(at)[1],
+        narrow,
+        wide,
         arrays,
         {k: v.dtype for k, v in problem.params.items()},
         sizes,

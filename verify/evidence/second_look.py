@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -90,10 +89,18 @@ def witness(
         return hand
     dtypes = {k: x.dtype for k, x in claim.tree.arrays.items()}
 
-    def narrow(at: Params) -> Params:
-        return claim.grads(claim.tree.native(at))
+    def loss(at: Params) -> float:
+        return 0.0 if claim.mirror is None else float(claim.loss(at))
 
-    wide = claim.grads if carries else partial(gradient_by_hand, claim)
+    def narrow(at: Params) -> tuple[float, Params]:
+        native = claim.tree.native(at)
+        return loss(native), dict(claim.grads(native))
+
+    def wide(at: Params) -> tuple[float, Params]:
+        if carries:
+            return loss(at), dict(claim.grads(at))
+        return loss(claim.tree.native(at)), gradient_by_hand(claim, at)
+
     return measured.against_itself(hand, narrow, wide, arrays, dtypes, sizes, unit, rng, draws)
 
 

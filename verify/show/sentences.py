@@ -253,7 +253,8 @@ SENTENCES: Mapping[str, Callable[..., str]] = {
         f"{function} computes in float32, though its arguments are float64."
     ),
     "computes-in-16-bits": lambda name, forward: (
-        f"The functions compute in {name} inside, though their arguments are finer. "
+        f"The functions compute with about the bits of {name} inside, though their arguments are "
+        "finer. "
         + (
             "The loss is constant around most points, so differences were taken over large "
             "steps; a forward pass that carries float64, or a mirror in JAX, would show more."

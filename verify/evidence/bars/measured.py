@@ -127,8 +127,8 @@ def measure(
 
 def against_itself(
     measured: Witness,
-    narrow: Callable[[Params], Params],
-    wide: Callable[[Params], Params],
+    narrow: ValueAndGrads,
+    wide: ValueAndGrads,
     arrays: Params,
     dtypes: Mapping[str, np.dtype],
     sizes: Sizes,
@@ -136,28 +136,31 @@ def against_itself(
     rng: np.random.Generator,
     draws: int = DRAWS,
 ) -> Witness:
-    """Take the bars from how far a gradient is from itself in float64, at points nearby.
+    """Take the bars from how far a loss and its gradient are from themselves in float64, nearby.
 
     `narrow` and `wide` are the same function in either type, `dtypes` those of the arguments of
     the narrow one; a function that knows no other type is both. The deviation over the points
     counts, pooled with that of the tensor, and the mean only as far as it has the size of
     rounding: a fault of the narrow function alone does not widen its own bars. Entries that
-    depend on an accident keep the bars that they have.
+    depend on an accident keep the bars that they have. Products of TensorFloat-32 show here alone.
     """
+    grads = partial(_gradient, wide)
     if unit <= SINGLE:
-        noise = _noise(wide, arrays, CLOSE, rng, lines=1)
+        noise = _noise(grads, arrays, CLOSE, rng, lines=1)
     else:
-        noise = _noise(wide, arrays, STRIDE * unit, rng, LINES)
+        noise = _noise(grads, arrays, STRIDE * unit, rng, LINES)
+    of_loss: list[float] = []
     sums = {k: _Errors.none(x.shape) for k, x in arrays.items()}
     for _ in range(draws):
         # Large arrays are held no longer than need be.
         at = _beside(arrays, max(NEARBY, UNITS_APART * unit), rng)
         at = {k: at.pop(k).astype(dtypes[k]).astype(float) for k in dtypes}
         try:
-            rounded, exact = dict(narrow(at)), dict(wide(at))
+            (value, rounded), (exact_value, exact) = narrow(at), wide(at)
         except (ArithmeticError, ValueError):
             continue
         del at
+        of_loss.append(value - exact_value)
         for k, each in sums.items():
             exact_k = exact.pop(k)
             each.add(rounded.pop(k) - exact_k, exact_k, math.sqrt(unit) * sizes.far(k))
@@ -173,7 +176,20 @@ def against_itself(
         bar += np.minimum(2 * np.abs(sums[k].mean), alike)
         bar += unit * (SAME * np.abs(g) + TERMS * terms) + lost_to_underflow(unit)
         bars[k] = np.where(measured.kinked[k], np.maximum(bar, measured.bars[k]), bar)
-    return replace(measured, bars=bars)
+    loss_bar = max(measured.loss_bar, _bar_of_loss(of_loss, sizes.value, unit, quantile))
+    return replace(measured, bars=bars, loss_bar=loss_bar)
+
+
+def _gradient(way: ValueAndGrads, at: Params) -> Params:
+    return way(at)[1]
+
+
+def _bar_of_loss(errors: list[float], size: float, unit: float, quantile: float) -> float:
+    """Return how far off a loss may be that was off by some errors nearby, as entries are."""
+    if len(errors) < 2 or not np.isfinite(errors).all():
+        return 0.0
+    alike = min(FLOOR * unit, ALIKE) * size
+    return quantile * float(np.std(errors, ddof=1)) + min(2 * abs(float(np.mean(errors))), alike)
 
 
 @dataclass(eq=False)

@@ -300,7 +300,7 @@ def _filters(abi: int) -> tuple[Any, Any, str]:
     for name, place in ONLY_ITSELF.items():
         _refuse(rules, refuse, name, pyseccomp.Arg(place, pyseccomp.NE, 0))
     processes = pyseccomp.SyscallFilter(defaction=pyseccomp.ALLOW)
-    # Without Landlock's scope a signal may go anywhere, also to oneself: somebody's code sends none.
+    # Without Landlock's scope a signal may go anywhere: somebody's code sends none, to nobody.
     signals = () if abi >= _SCOPE_ABI else ("kill", "tkill", "tgkill")
     for name in ("fork", "vfork", *signals):
         _refuse(processes, refuse, name)
