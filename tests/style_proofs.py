@@ -1970,3 +1970,43 @@ def _(m, rng):
         loss = lambda name=name: getattr(m, name)().forward(label, out)
         found = [getattr(m, name)().backward(label, out)]
         yield from gradients(f"{name}.backward", loss, found, [out])
+
+
+@proof("cs231n_annotated.py")
+def _(m, rng):
+    x, w, b = rng.randn(3, 5), rng.randn(5, 4), rng.randn(4)
+    yield from layer(m, rng, "affine", x, w, b)
+    yield from layer(m, rng, "relu", away(rng, 3, 5))
+    yield from layer(m, rng, "affine_relu", x, w, b)
+
+
+@proof("cs231n_bias_row.py")
+def _(m, rng):
+    yield from layer(m, rng, "affine", rng.randn(3, 2, 5), rng.randn(10, 4), rng.randn(1, 4))
+
+
+@proof("plain_losses_before_softmax.py")
+def _(m, rng):
+    """The loss's by the scores before a softmax."""
+    z, labels = rng.randn(4, 3), rng.randint(0, 3, 4)
+
+    def loss():
+        p = np.exp(z)
+        one = m.NLL()
+        return one.forward(p / p.sum(axis=1, keepdims=True), labels), one
+
+    yield from gradients("NLL.backward", lambda: loss()[0], [loss()[1].backward()], [z])
+
+
+@proof("plain_unnamed_results.py")
+def _(m, rng):
+    for stem in ("add", "multiply"):
+        yield from layer(m, rng, stem, rng.randn(3, 4), rng.randn(3, 4))
+    yield from layer(m, rng, "affine", rng.randn(3, 5), rng.randn(5, 4), rng.randn(4))
+
+
+@proof("classifier_filters.py")
+def _(m, rng):
+    X, y = rng.randn(6, 5), rng.randint(0, 3, 6)
+    net = m.Stack(5, (4, 6, 3))
+    yield from of_network("Stack.loss", net, rng, X, y)

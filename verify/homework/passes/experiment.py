@@ -81,6 +81,8 @@ class Experiment:
     """The inputs whose gradients are results without names, which were matched by their order."""
     accuses: bool = True
     """Whether a gradient that is wrong in it is the pass's fault; else it may be the guess."""
+    reshaped: tuple[str, ...] = ()
+    """The inputs that have the shapes of their gradients, and not those of the docstring."""
 
     @property
     def tensors(self) -> dict[str, np.ndarray]:

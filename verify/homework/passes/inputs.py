@@ -36,6 +36,7 @@ from verify.homework.read.usage import (
     is_array,
     is_handed_on,
     letters_of,
+    logarithms,
     texts_compared,
     usage,
 )
@@ -438,6 +439,10 @@ def _usual(name: str, node: ast.FunctionDef | None = None) -> Form | None:
     return NAMES.get(name)
 
 
+MOST_CHOSEN = 24
+"""Ways in which the arguments are made in one layout, at most."""
+
+
 def _by_trial(
     node: ast.FunctionDef,
     arguments: Sequence[tuple[str, bool]],
@@ -449,6 +454,7 @@ def _by_trial(
     """Yield forms by the names of arguments and their `parts`, in one layout after the other."""
     required = [name for name, default in arguments if not default]
     has_weights = any(_WEIGHT.fullmatch(name) for name, _ in arguments)
+    logged = logarithms(node)
     for layout in layouts:
         if "y" in layout and not has_weights:
             continue
@@ -463,12 +469,15 @@ def _by_trial(
         for place, name in enumerate(required):
             known = shown.get(name) or usual.get(name) or chain.get(name)
             forms = [known] if known else list(_in_layout(name, place, layout, required))
+            if name in logged and ("array", layout["x"]) in forms and len(layout["x"]) == 2:
+                others = [(kind, layout["x"]) for kind in ("chances", "softmax")]
+                forms += [form for form in others if form not in forms]
             if name in parts and not known:
                 whole = lists.get(name) or _of_parts(node, name, parts[name], layout)
                 forms = [whole] if whole[1] else []
             options.append([(name, form) for form in forms])
         if all(options):
-            for chosen in itertools.islice(itertools.product(*options), 12):
+            for chosen in itertools.islice(itertools.product(*options), MOST_CHOSEN):
                 yield tier, {**usual, **dict(chosen)}
 
 

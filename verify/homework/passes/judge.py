@@ -97,7 +97,7 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
             case.door, experiments[0]
         )
         outcomes = [weigh(each, measure(case.door, each, seed), averages) for each in experiments]
-        if candidate.owner is None and tier >= 2:
+        if candidate.owner is None:
             outcomes = [_in_its_shapes(case, each, seed, averages) for each in outcomes]
         judged = [outcome for outcome in outcomes if outcome.judged]
         if scaled := next(filter(None, map(multiple, judged)), ""):
@@ -177,8 +177,8 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
     if agreed and (wrong is None or not _called_alike(wrong[0], agreed[0])):
         return Verdict(candidate, UNDECIDED, not_run(case, candidate, unrun))
     if wrong is not None and not partial:
-        if (times := times_by_scores(wrong[0])) is not None:
-            return Verdict(candidate, UNDECIDED, _by_scores(case, candidate, times))
+        if (of := times_by_scores(wrong[0])) is not None:
+            return Verdict(candidate, UNDECIDED, _by_scores(case, candidate, *of))
         if _is_right_for_one_output(case, wrong[0], seed):
             return Verdict(candidate, UNDECIDED, _for_one_output(case, candidate, wrong[0]))
         findings = findings_of(case.found, case.door, candidate, wrong)
@@ -212,12 +212,12 @@ def _for_one_output(case: Case, candidate: Candidate, outcome: Outcome) -> str:
     )
 
 
-def _by_scores(case: Case, candidate: Candidate, times: float) -> str:
+def _by_scores(case: Case, candidate: Candidate, times: float, activation: str) -> str:
     factor = "" if abs(times - 1) < 1e-3 else f"{times:.4g} times "
     return (
-        f"It was not judged: {candidate.name} is {factor}the derivative by what a sigmoid before "
-        "the loss is given, and it was not found where that sigmoid is. Check the function that "
-        f"calls both. {case.next_step}"
+        f"It was not judged: {candidate.name} is {factor}the derivative by what a {activation} "
+        f"before the loss is given, and it was not found where that {activation} is. Check the "
+        f"function that calls both. {case.next_step}"
     )
 
 
@@ -359,7 +359,8 @@ def _accuse(outcomes: Sequence[Outcome]) -> bool:
 def _in_its_shapes(case: Case, outcome: Outcome, seed: int, averages: bool) -> Outcome:
     """Return what an experiment says with parameters in the shapes that their gradients have.
 
-    A gradient of shape (5, 1) is of a bias of that shape, where (5,) is only what we tried.
+    A gradient of shape (5, 1) is of a bias of that shape, where (5,) is only what we tried. Where
+    (5,) is said by the docstring, it may have more axes, and must be right then.
     """
     wrong, experiment = [each.tensor for each in outcome.wrong], outcome.experiment
     alike = [
@@ -367,6 +368,7 @@ def _in_its_shapes(case: Case, outcome: Outcome, seed: int, averages: bool) -> O
         for tensor in wrong
         if tensor.found_shape != tensor.shape
         and _without_ones(tensor.found_shape) == _without_ones(tensor.shape)
+        and (experiment.tier >= 2 or len(tensor.found_shape) > len(tensor.shape))
     ]
     if not alike or alike != wrong:
         return outcome
@@ -377,6 +379,10 @@ def _in_its_shapes(case: Case, outcome: Outcome, seed: int, averages: bool) -> O
     }
     again = replace(experiment, given=given)
     measured = measure(case.door, again, seed)
+    if experiment.tier < 2:
+        again = replace(again, reshaped=tuple(shapes))
+        said = weigh(again, measured, averages)
+        return said if said.agrees else outcome
     if isinstance(measured, Obstacle):
         first = alike[0]
         return Outcome(
@@ -508,6 +514,12 @@ def _agrees(case: Case, candidate: Candidate, outcomes: Sequence[Outcome]) -> Ve
         remarks.append(
             f"{name} is off by up to {slight:.0e} of its size, as a guard against division by "
             "zero or log(0) makes it."
+        )
+    for of in outcomes[0].experiment.reshaped:
+        shape = np.shape(outcomes[0].experiment.given[of])
+        remarks.append(
+            f"{name} is right for {of} of the shape {shape}, which is that of its gradient; its "
+            "docstring has fewer axes."
         )
     if implied := outcomes[0].experiment.implied:
         start, by = implied

@@ -33,7 +33,7 @@ from verify.homework.read.construct import (
 from verify.homework.read.discover import is_gradient, is_hinted, lineage, methods_of
 from verify.homework.read.extract import Extract
 from verify.homework.read.modules import imported_names
-from verify.homework.read.syntax import null_defaults, parameters
+from verify.homework.read.syntax import null_defaults, parameters, several_defaults
 from verify.homework.read.usage import texts_compared
 from verify.homework.run.door import Door, Expression, Raised, Recipe, Step
 
@@ -462,6 +462,7 @@ def _constructors(
     init = methods_of(found, owner).get(method)
     names = parameters(init, True) if init is not None else []
     zeros = null_defaults(init) if init is not None else {}
+    several = several_defaults(init) if init is not None else {}
     texts = {
         name: [t for each, _ in lineage(found, owner) for t in texts_compared(each, name)]
         for name, _ in names
@@ -484,7 +485,7 @@ def _constructors(
             [(name, REG)]
             if type(zeros.get(name)) is float
             else [
-                (name, option)
+                (name, _as_several(option, several.get(name)))
                 for option in _options(found, owner, name, default, wanted.get(name), sizes, spare)
             ]
             for name, default in names
@@ -502,6 +503,18 @@ def _constructors(
                     picked = {name: REG + 0.1 * i for i, name in enumerate(regularisers)}
                     group.append(_constructor([*chosen, *picked.items()], picked))
                 yield group
+
+
+def _as_several(option: Any, default: tuple[float, ...] | list[float] | None) -> Any:
+    """Return an option for an argument whose default is several numbers: as many, if it is one.
+
+    Where the default's are no sizes, it stays.
+    """
+    if default is None or not isinstance(option, (int, float)):
+        return option
+    if all(isinstance(number, int) and number > 1 for number in default):
+        return type(default)(2 + place % 4 for place in range(len(default)))
+    return None
 
 
 def _is_plain(want: Want | None) -> bool:

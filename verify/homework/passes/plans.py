@@ -14,6 +14,7 @@ import itertools
 import math
 import re
 import time
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import starmap
@@ -811,7 +812,10 @@ def _experiment(
         ready.given,
     )
     gradients = match(leaves, ready.given, base.main)
+    placed = by_place(results, ready.given) if candidate.owner is None else ()
     nameless, ordered = nameless_of(results, leaves, gradients, ready.given)
+    if placed and len(gradients) < len(placed):
+        gradients, nameless, ordered = placed, (), alike_among(ready.given, placed)
     gradients += nameless
     base = replace(base, ordered=ordered)
     steps, moved = steps_of(candidate.node, side, ready.answer, after, gradients)
@@ -1155,6 +1159,28 @@ def _listed(
                     for name, leaf in zip(names, leaves, strict=True)
                 )
     return None
+
+
+def by_place(results: Sequence[Leaf], given: Mapping[str, Any]) -> tuple[Gradient, ...]:
+    """Return the gradients among results that are as many as the inputs and of their shapes.
+
+    None where a result has the name of an input in another place, or there is but one.
+    """
+    inputs = [n for n, v in given.items() if isinstance(v, np.ndarray) and v.dtype.kind == "f"]
+    pairs = list(zip(inputs, results, strict=False))
+    if not len(pairs) == len(inputs) == len(results) > 1:
+        return ()
+    for name, leaf in pairs:
+        named = {other for other in inputs if _keys(leaf.label) & _keys(other)}
+        if given[name].shape != leaf.value.shape or (leaf.label and named - {name}):
+            return ()
+    return tuple(Gradient(leaf.label or f"d{name}", name, leaf.where) for name, leaf in pairs)
+
+
+def alike_among(given: Mapping[str, Any], gradients: Sequence[Gradient]) -> frozenset[str]:
+    """Return the inputs that have the shape of another, so that only order tells them apart."""
+    shapes = Counter(np.shape(given[gradient.of]) for gradient in gradients)
+    return frozenset(g.of for g in gradients if shapes[np.shape(given[g.of])] > 1)
 
 
 def nameless_of(

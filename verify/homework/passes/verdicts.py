@@ -173,24 +173,33 @@ def gaps(tensor: Measured, found: np.ndarray, scale: float) -> tuple[np.ndarray,
     return np.where(np.isfinite(gap), gap, np.inf), 2 * bar + SLIGHT * size
 
 
-def times_by_scores(outcome: Outcome) -> float | None:
-    """Return how many times a wrong gradient is the derivative by the scores before a sigmoid.
+def times_by_scores(outcome: Outcome) -> tuple[float, str] | None:
+    """Return how many times a wrong gradient is that by the scores, and of what activation.
 
-    None where it is no multiple of that. Of L(s(z)) the derivative by z is s(z) (1 - s(z)) times
-    that by s(z): `out - y`, of a cross-entropy.
+    None where it is no multiple of that. Of L(s(z)), with the sigmoid s, the derivative by z is
+    s(z) (1 - s(z)) times that by s(z); with the softmax it is p (g - sum of g p), with p = s(z)
+    and g the derivative by p: both are `out - y`, of a cross-entropy.
     """
     experiment = outcome.experiment
     tensors = [wrong.tensor for wrong in outcome.wrong if wrong.tensor.whole]
     found = shaped(tensors[0]) if len(tensors) == len(experiment.gradients) == 1 else None
     if found is None or experiment.weights == "drawn" or not tensors[0].smooth.all():
         return None
-    out = np.asarray(experiment.given[tensors[0].gradient.of], float).reshape(-1)
+    out = np.asarray(experiment.given[tensors[0].gradient.of], float)
     if ((out <= 0) | (out >= 1)).any():
         return None
-    by_scores = out * (1 - out) * tensors[0].expected
-    times = float(np.vdot(by_scores, found) / max(np.vdot(by_scores, by_scores), 1e-300))
-    gap = np.abs(found - times * by_scores).max()
-    return times if times > 0 and gap <= SLIGHT * np.abs(found).max() else None
+    by_out = tensors[0].expected.reshape(len(found), *out.shape)
+    by_scores = {"sigmoid": out * (1 - out) * by_out}
+    for axis in range(1, by_out.ndim):
+        mean = (by_out * out).sum(axis, keepdims=True)
+        by_scores[f"softmax{axis}"] = out * (by_out - mean)
+    for activation, each in by_scores.items():
+        expected = each.reshape(found.shape)
+        times = float(np.vdot(expected, found) / max(np.vdot(expected, expected), 1e-300))
+        gap = np.abs(found - times * expected).max()
+        if times > 0 and gap <= SLIGHT * np.abs(found).max():
+            return times, activation.rstrip("0123456789")
+    return None
 
 
 def relative_error(wrong: Wrong) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 from collections.abc import Iterator, Mapping
 from functools import cache
 
@@ -30,18 +31,36 @@ def null_defaults(node: ast.FunctionDef) -> dict[str, float | bool]:
 
     What 0.0 scales is not seen then, and what False switches is not done.
     """
-    positional = [*node.args.posonlyargs, *node.args.args]
-    pairs = [
-        *zip(reversed(positional), reversed(node.args.defaults), strict=False),
-        *zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True),
-    ]
     return {
-        argument.arg: value.value
-        for argument, value in pairs
+        name: value.value
+        for name, value in _defaults(node)
         if isinstance(value, ast.Constant)
         and isinstance(value.value, float | bool)
         and not value.value
     }
+
+
+def several_defaults(node: ast.FunctionDef) -> dict[str, tuple[float, ...] | list[float]]:
+    """Return the arguments that are several numbers where they are left out, a tuple or a list."""
+    found = {}
+    for name, value in _defaults(node):
+        if isinstance(value, ast.Tuple | ast.List):
+            with contextlib.suppress(ValueError):
+                numbers = ast.literal_eval(value)
+                if len(numbers) > 1 and all(isinstance(n, int | float) for n in numbers):
+                    found[name] = numbers
+    return found
+
+
+def _defaults(node: ast.FunctionDef) -> Iterator[tuple[str, ast.expr | None]]:
+    """Yield arguments with what they are where they are left out."""
+    positional = [*node.args.posonlyargs, *node.args.args]
+    pairs = zip(reversed(positional), reversed(node.args.defaults), strict=False)
+    for argument, value in (
+        *pairs,
+        *zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True),
+    ):
+        yield argument.arg, value
 
 
 def words(node: ast.AST) -> Iterator[str]:

@@ -180,6 +180,39 @@ def _of_calls(node: ast.FunctionDef, name: str) -> Use | None:
     return None
 
 
+@cache
+def logarithms(node: ast.FunctionDef) -> frozenset[str]:
+    """Return the arguments of which, or of entries of which, the logarithm is taken."""
+    arguments = {part.arg for part in ast.walk(node) if isinstance(part, ast.arg)}
+    comes_from: dict[str, set[str]] = {name: {name} for name in arguments}
+    for part in _in_order(node):
+        match part:
+            case ast.Assign([ast.Tuple(targets)], ast.Tuple(values)):
+                pairs = list(zip(targets, values, strict=False))
+            case ast.Assign([target], value):
+                pairs = [(target, value)]
+            case _:
+                continue
+        for target, value in pairs:
+            inside = {ast.unparse(inner) for inner in ast.walk(_picked_from(value))}
+            sources = [comes_from[name] for name in inside if name in comes_from]
+            comes_from[ast.unparse(target)] = set().union(*sources)
+    logs = [
+        inner
+        for part in ast.walk(node)
+        if isinstance(part, ast.Call) and getattr(part.func, "attr", "") in ("log", "log2", "log10")
+        for argument in part.args
+        for inner in ast.walk(argument)
+    ]
+    names = {ast.unparse(inner) for inner in logs if isinstance(inner, (ast.Name, ast.Attribute))}
+    return frozenset(argument for name in names for argument in comes_from.get(name, ()))
+
+
+def _picked_from(value: ast.expr) -> ast.expr:
+    """Return X of `X[rows, y]`, and anything else as it is."""
+    return value.value if isinstance(value, ast.Subscript) else value
+
+
 def _assigned(node: ast.FunctionDef, test: Callable[[ast.expr], bool]) -> frozenset[str]:
     """Return the names that a function gives to a value of some kind."""
     return frozenset(

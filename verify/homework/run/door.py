@@ -31,6 +31,7 @@ global names as they were.
 """
 
 from __future__ import annotations
+import __future__
 
 import ast
 import contextlib
@@ -554,7 +555,9 @@ def _compiled(source: str, found: Extract) -> CodeType:
     tree = ast.parse(source)
     if found.python2:
         tree.body = [python2.compiled_as(node, found.divides) for node in tree.body]
-    return compile(tree, "<another definition>", "exec", dont_inherit=True)
+    flags = __future__.annotations.compiler_flag
+    code: CodeType = compile(tree, "<another definition>", "exec", flags, dont_inherit=True)
+    return code
 
 
 def _unnamed(called: Any, args: Sequence[Any], named: Mapping[str, Any]) -> int:

@@ -407,9 +407,10 @@ PYTHON_2: dict[str, Any] = {
 
 
 def _future_flags(found: Extract) -> int:
+    """Return how the file's code is compiled; what annotates it is never run, nor need it be."""
     import __future__
 
-    flags = 0
+    flags = __future__.annotations.compiler_flag
     for statement in found.statements:
         if isinstance(statement.node, ast.ImportFrom) and statement.node.module == "__future__":
             for alias in statement.node.names:
