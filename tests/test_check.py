@@ -68,6 +68,7 @@ class TensorFloat(TorchDispatchMode):
 
 
 @pytest.mark.parametrize("name", ["attention in tiles", "LSTM cell"])
+@pytest.mark.slow
 def test_products_of_tensorfloat_32_make_no_right_kernel_wrong(name):
     with TensorFloat():
         assert checked(name, "", "float32").ok

@@ -186,6 +186,7 @@ def test_pythons_own_control_flow_is_not_compiled():
     assert report.ok
 
 
+@pytest.mark.slow
 def test_forward_mode_and_second_order_are_checked():
     args = arguments("softplus", jnp.float64)
     report = check(softplus(), args, order=2, modes=("reverse", "forward"))

@@ -131,6 +131,7 @@ def homework(tmp_path):
     return folder
 
 
+@pytest.mark.slow
 def test_a_cluster_of_this_machine_says_what_the_machine_says_alone(capsys, tmp_path, homework):
     here, there = tmp_path / "here.json", tmp_path / "there.json"
     arguments = (homework, "--no-cache", "--format", "json", "--output-file")
@@ -307,6 +308,7 @@ def test_a_worker_with_other_versions_is_refused():
             check_versions(versions() | {name: theirs})
 
 
+@pytest.mark.slow
 def test_a_warm_server_judges_one_file_after_another_and_is_replaced_where_it_ends(tmp_path):
     file = tmp_path / "a.py"
     file.write_text(RIGHT)

@@ -118,7 +118,7 @@ def tensor_float(x):
     return ((bits + np.uint32(0xFFF) + ((bits >> 13) & 1)) & np.uint32(0xFFFFE000)).view(np.float32)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_products_of_tensorfloat_32_are_no_other_function(seed):
     rng = np.random.default_rng(seed)
     X, W = rng.standard_normal((9, 30)), rng.standard_normal((7, 9)).astype(np.float32)

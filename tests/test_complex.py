@@ -167,6 +167,7 @@ def product_of_jax(conjugate):
 
 
 @pytest.mark.parametrize("dtype", ["complex128", "complex64"])
+@pytest.mark.slow
 def test_rules_of_jax_are_held_to_its_own_convention(dtype):
     with jax.enable_x64(True):
         args = tuple(jnp.asarray(x, dtype) for x in (drawn(3, 2), drawn(2, 4, seed=3)))

@@ -72,6 +72,7 @@ def assert_same_descent(package, problem, n, **how):
     seed=st.integers(0, 99),
 )
 @pytest.mark.unchecked
+@pytest.mark.slow
 def test_it_is_the_same_descent(package, sizes, l2, keep_prob, seed):
     problem = random_problem(
         sizes=sizes, m=9, l2=l2, keep_prob=keep_prob, seed=seed,
