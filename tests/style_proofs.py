@@ -2010,3 +2010,59 @@ def _(m, rng):
     X, y = rng.randn(6, 5), rng.randint(0, 3, 6)
     net = m.Stack(5, (4, 6, 3))
     yield from of_network("Stack.loss", net, rng, X, y)
+
+
+@proof("classes_modes.py")
+def _(m, rng):
+    for mode, training in (("train", True), ("test", False)):
+        norm, x, c = m.Norm(4), rng.randn(5, 4), rng.randn(5, 4)
+        norm.mode = mode
+        norm.forward(x)
+        found = norm.backward(c)
+        running = norm.running_mean, norm.running_var
+
+        def loss(norm=norm, x=x, c=c, running=running):
+            norm.running_mean, norm.running_var = running
+            return np.sum(c * norm.forward(x))
+
+        yield from gradients("Norm.backward", loss, [found], [x])
+        drop = m.Dropout()
+        drop.training = training
+
+        def value(drop=drop, x=x):
+            np.random.seed(0)
+            return drop.forward(x)
+
+        yield from vjp("Dropout.backward", value, lambda g, d=drop: d.backward(g), [x], rng)
+
+
+@proof("plain_tokens.py")
+def _(m, rng):
+    logits, targets = rng.randn(2, 3, 4, 5), rng.randint(0, 5, (2, 3, 4))
+    one = m.CrossEntropyLoss()
+    one.forward(logits, targets)
+    found = [one.backward()]
+    loss = lambda: m.CrossEntropyLoss().forward(logits, targets)
+    yield from gradients("CrossEntropyLoss.backward", loss, found, [logits])
+
+
+@proof("classes_collects.py")
+def _(m, rng):
+    class Square:
+        def forward(self, x):
+            self.x = x
+            return x**2
+
+        def backward(self, g):
+            return 2 * self.x * g
+
+    class Sine(Square):
+        def forward(self, x):
+            self.x = x
+            return np.sin(x)
+
+        def backward(self, g):
+            return g * np.cos(self.x)
+
+    net, x = m.Sequential([Square(), Sine()]), rng.randn(3, 4)
+    yield from vjp("Sequential.backward", lambda: net.forward(x), net.backward, [x], rng)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+import math
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -387,7 +388,7 @@ def _shown(names: Sequence[str], texts: Sequence[str]) -> dict[str, Form]:
         shapes, sizes = docstring_shapes(text, names)
         for name in names:
             if name in shapes:
-                found.setdefault(name, _labelled(name, shapes[name]))
+                found.setdefault(name, _labelled(name, shapes[name], shapes.values()))
             elif name in sizes:
                 found.setdefault(name, ("choice", (sizes[name],)))
             elif re.search(rf"^\W*{re.escape(name)}\W+(?:an? )?int", text, re.M):
@@ -395,13 +396,17 @@ def _shown(names: Sequence[str], texts: Sequence[str]) -> dict[str, Form]:
     return found
 
 
-def _labelled(name: str, shape: Sequence[int]) -> Form:
+def _labelled(name: str, shape: Sequence[int], all_: Iterable[Sequence[int]]) -> Form:
+    """Return the form of an argument by its name and shape, and the shapes of all arguments."""
     if _MASK.fullmatch(name):
         return ("binary", tuple(shape))
     if not _LABELS.fullmatch(name):
         return ("array", tuple(shape))
     if len(shape) == 1:
         return ("labels", tuple(shape))
+    classes = next((other[-1] for other in all_ if tuple(other[:-1]) == tuple(shape)), 0)
+    if classes:
+        return ("labels", tuple(shape), classes)
     return ("binary" if 1 in shape else "onehot", tuple(shape))
 
 
@@ -772,8 +777,8 @@ def _value(form: Form, rng: np.random.Generator) -> Any:
         classes = more[0] if more else 3
         return np.arange(int(np.prod(shape))).reshape(shape) % classes
     if kind in ("onehot", "onehot-columns"):
-        examples, classes = shape if kind == "onehot" else shape[::-1]
-        hot = np.eye(classes)[np.arange(examples) % classes]
+        *examples, classes = shape if kind == "onehot" else shape[::-1]
+        hot = np.eye(classes)[np.arange(math.prod(examples)).reshape(examples) % classes]
         return hot if kind == "onehot" else hot.T.copy()
     if kind == "binary":
         return (np.arange(int(np.prod(shape))).reshape(shape) % 3 == 1).astype(float)

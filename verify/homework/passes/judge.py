@@ -29,6 +29,7 @@ from verify.homework.passes.experiment import (
 from verify.homework.passes.inputs import is_label
 from verify.homework.passes.measure import Measured, Measurement, Obstacle, is_summed, measure
 from verify.homework.passes.plans import Case, forwards, plans, plans_by_search, returns_its_loss
+from verify.homework.passes.states import in_other_states
 from verify.homework.passes.verdicts import (
     Outcome,
     multiple,
@@ -174,6 +175,10 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
                 elif tier < 3:
                     unseen = unseen or [outcome]
     late = case.late
+    if agreed and wrong is None and candidate.owner is not None:
+        unrun = _unrun_in_any_state(case, candidate, agreed[0], unrun, seed)
+        if not unrun:
+            return _agrees(case, candidate, agreed)
     if agreed and (wrong is None or not _called_alike(wrong[0], agreed[0])):
         return Verdict(candidate, UNDECIDED, not_run(case, candidate, unrun))
     if wrong is not None and not partial:
@@ -196,6 +201,18 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
         if start is not None:
             case.note(candidate, _UNKNOWN_LOSS.format(start[0]))
     return Verdict(candidate, UNDECIDED, _obstacle(case, candidate, unseen, late, seconds))
+
+
+def _unrun_in_any_state(
+    case: Case, candidate: Candidate, right: Outcome, unrun: Unrun, seed: int
+) -> Unrun:
+    """Return the statements that do not run either where the pass is right in another state."""
+    experiment = right.experiment
+    for other in in_other_states(experiment, candidate.owner or "", candidate.node):
+        outcome = weigh(other, measure(case.door, other, seed), averages=True)
+        if unrun and outcome.agrees:
+            unrun = _still_unrun(case, unrun, [outcome])
+    return unrun
 
 
 def _is_right_for_one_output(case: Case, outcome: Outcome, seed: int) -> bool:

@@ -56,6 +56,13 @@ def _is_several(value: Any) -> bool:
     return isinstance(value, (list, tuple, dict)) and len(value) > 0
 
 
+class _None(dict[str, Any]):
+    """No parameters, whether they are an attribute or what a method returns."""
+
+    def __call__(self) -> list[Any]:
+        return []
+
+
 class Layer:
     """A layer without parameters, tanh(x M) with a matrix M, whatever its methods are called.
 
@@ -73,9 +80,11 @@ class Layer:
         self._slope = 1 - y**2
         return y
 
-    def __getattr__(self, name: str) -> Callable[..., Any]:
+    def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
+        if _HELD.fullmatch(name.lower()):
+            return _None()
         if "back" in name.lower() or "grad" in name.lower():
             return lambda dy, *rest, **named: (dy * self._slope) @ self._matrix.T
         return self if _AHEAD.search(name.lower()) else (lambda *rest, **named: None)
@@ -94,6 +103,7 @@ class Activation:
         return FUNCTIONS["tanh'"] if _DERIVATIVE.search(name.lower()) else self
 
 
+_HELD = re.compile(r"_?(?:params?|parameters|weights|grads|gradients|trainable\w*|variables)")
 _DERIVATIVE = re.compile(r"deriv|prime|grad|^d(?:[a-z]$|_|[a-z]d[a-z])|diff")
 _AHEAD = re.compile(
     r"forw|^predict$|activ|^fprop$|propagate|^(?:fn?|func\w*|eval\w*|calc\w*|apply)$"
