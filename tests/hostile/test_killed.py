@@ -44,7 +44,7 @@ def started(homework, output, *arguments):
     return subprocess.Popen(
         [
             *(sys.executable, "-m", "backproof", "check", str(homework)),
-            *("--format", "json", "--output-file", str(output), *arguments),
+            *("--no-cache", "--format", "json", "--output-file", str(output), *arguments),
         ],
         cwd=ROOT,
         env=os.environ | {"TMPDIR": str(output.parent)},
