@@ -912,3 +912,15 @@ def test_a_slope_and_a_pullback_are_looked_for_too(tmp_path):
     right = judged(tmp_path, text.format(term="u * gate * (1 - gate)"))
     assert rows(right) == {"swish_slope": "agree", "Tanh.pullback": "agree"}
     assert judged(tmp_path, text.format(term="u * gate")).verdict == "disagree"
+
+
+def test_what_an_object_keeps_in_another_mode_is_not_cleared_by_what_it_returns_there(tmp_path):
+    text = (Path(__file__).parent / "styles" / "classes_modes.py").read_text()
+    asked = '        if self.mode == "test":\n            return dout'
+    kept = '            self.grads["gamma"] = 3 * (dout * self.x_hat).sum(axis=0)\n'
+    assert asked in text
+    changed = text.replace(asked, asked.replace("            return", f"{kept}            return"))
+    assert rows(judged(tmp_path, changed)) == {
+        "Norm.backward": "undecided",
+        "Dropout.backward": "agree",
+    }

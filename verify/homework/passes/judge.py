@@ -206,13 +206,25 @@ def judge_pass(case: Case, candidate: Candidate, seconds: float, seed: int) -> V
 def _unrun_in_any_state(
     case: Case, candidate: Candidate, right: Outcome, unrun: Unrun, seed: int
 ) -> Unrun:
-    """Return the statements that do not run either where the pass is right in another state."""
-    experiment = right.experiment
-    for other in in_other_states(experiment, candidate.owner or "", candidate.node):
+    """Return the statements that do not run either where the pass is right in another state.
+
+    What is kept in the object there is not judged, so what keeps it is among them.
+    """
+    kept = [(cell, part) for cell, part in unrun if _keeps(part)]
+    rest: Unrun = [each for each in unrun if each not in kept]
+    for other in in_other_states(right.experiment, candidate.owner or "", candidate.node):
+        if not rest:
+            break
         outcome = weigh(other, measure(case.door, other, seed), averages=True)
-        if unrun and outcome.agrees:
-            unrun = _still_unrun(case, unrun, [outcome])
-    return unrun
+        if outcome.agrees:
+            rest = _still_unrun(case, rest, [outcome])
+    return [*kept, *rest]
+
+
+def _keeps(statement: ast.stmt) -> bool:
+    """Say whether a statement puts a value into something, and does not name or return it."""
+    targets = getattr(statement, "targets", [getattr(statement, "target", None)])
+    return any(isinstance(target, ast.Attribute | ast.Subscript) for target in targets)
 
 
 def _is_right_for_one_output(case: Case, outcome: Outcome, seed: int) -> bool:

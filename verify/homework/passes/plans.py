@@ -1164,7 +1164,7 @@ def _listed(
 def by_place(results: Sequence[Leaf], given: Mapping[str, Any]) -> tuple[Gradient, ...]:
     """Return the gradients among results that are as many as the inputs and of their shapes.
 
-    None where a result has the name of an input in another place, or there is but one.
+    None where a result has another name than its input's, or there is but one.
     """
     inputs = [n for n, v in given.items() if isinstance(v, np.ndarray) and v.dtype.kind == "f"]
     pairs = list(zip(inputs, results, strict=False))
@@ -1172,7 +1172,7 @@ def by_place(results: Sequence[Leaf], given: Mapping[str, Any]) -> tuple[Gradien
         return ()
     for name, leaf in pairs:
         named = {other for other in inputs if _keys(leaf.label) & _keys(other)}
-        if given[name].shape != leaf.value.shape or (leaf.label and named - {name}):
+        if given[name].shape != leaf.value.shape or (leaf.label and named != {name}):
             return ()
     return tuple(Gradient(leaf.label or f"d{name}", name, leaf.where) for name, leaf in pairs)
 
