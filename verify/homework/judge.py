@@ -18,7 +18,7 @@ from typing import Any
 
 from verify import findings
 from verify.findings import Finding, listed
-from verify.homework.passes.plans import Case
+from verify.homework.passes.case import Case
 from verify.homework.passes.user_named import judge_named
 from verify.homework.read.discover import (
     BACKWARD,

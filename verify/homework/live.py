@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from verify.homework.passes.plans import Case
+from verify.homework.passes.case import Case
 from verify.homework.read.discover import Candidate, discover
 from verify.homework.read.extract import Extract
 from verify.homework.report import FileReport, FunctionVerdict, worst

@@ -13,14 +13,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from verify.findings import Finding, listed
-from verify.homework.passes.judge import (
-    Verdict,
-    judge_pass,
-    not_among,
-    not_run,
-    statements_of,
-)
-from verify.homework.passes.plans import Case
+from verify.homework.passes.case import Case
+from verify.homework.passes.coverage import not_among, statements_of
+from verify.homework.passes.judge import judge_pass
+from verify.homework.passes.undecided import not_run
+from verify.homework.passes.verdicts import Verdict
 from verify.homework.read.discover import CHECK, Candidate
 from verify.homework.read.extract import Extract
 from verify.homework.read.syntax import calls

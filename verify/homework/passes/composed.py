@@ -16,30 +16,27 @@ from typing import Any
 
 import numpy as np
 
+from verify.homework.passes.case import Case
 from verify.homework.passes.descent import RATE, SURE_RATES, descents
 from verify.homework.passes.experiment import Experiment, Gradient
+from verify.homework.passes.forward_runs import forward_steps, outputs_of
+from verify.homework.passes.forwards import Forward, is_cost
 from verify.homework.passes.inputs import REG, Arguments, argument_sets, draw, main_of, said
+from verify.homework.passes.matching import match, unmatched_of
 from verify.homework.passes.objects import Side, sides
-from verify.homework.passes.plans import (
-    Case,
-    Forward,
+from verify.homework.passes.pairs import steps_of
+from verify.homework.passes.recordings import arguments_of, side_of
+from verify.homework.passes.repair import STATEMENTS, Source
+from verify.homework.passes.results import (
     Leaf,
     as_made,
     attributes,
-    forward_steps,
-    is_cost,
     kept_of,
     key_of,
     leaves_of,
-    match,
-    outputs_of,
     result_of,
     state_of,
-    steps_of,
-    unmatched_of,
 )
-from verify.homework.passes.recordings import arguments_of, side_of
-from verify.homework.passes.repair import STATEMENTS, Source
 from verify.homework.read.discover import Candidate, is_hinted, methods_of, name_parts, stem
 from verify.homework.read.extract import Extract
 from verify.homework.read.syntax import calls, parameters, returned

@@ -317,47 +317,40 @@ def _elementwise(
     c = np.array([np.asarray(each[0], float).ravel() for each in measurement.cotangents])
     with np.errstate(all="ignore"):
         slope = right / c
+    y = out.ravel().astype(float)
+    missing = "{tensor} is the upstream gradient: the derivative is missing."
     if not np.allclose(slope, slope[0], rtol=1e-3, atol=1e-6):
-        s = out.ravel()
-        yield (
-            "derivative-diagonal-only",
-            "Only the diagonal of the Jacobian is taken.",
-            (c * s * (1 - s)),
-        )
-        yield (
-            "derivative-missing",
-            "{tensor} is the upstream gradient: the derivative is missing.",
-            c,
-        )
+        says = "Only the diagonal of the Jacobian is taken."
+        yield "derivative-diagonal-only", says, c * y * (1 - y)
+        yield "derivative-missing", missing, c
         return
-    r, x, y = slope[0], x.ravel(), out.ravel().astype(float)
-    kinds = np.unique(np.round(r[np.isfinite(r)], 4))
-    masked = bool((np.abs(kinds) < 1e-6).any()) and len(kinds) == 2
-    kept = float(np.abs(kinds).max(initial=1.0))
-    if masked and abs(kept - 1) > 1e-3:
-        yield (
-            "mask-not-rescaled",
-            "The mask is applied, and not divided by keep_prob.",
-            c * (r != 0),
-        )
+    yield from _masked(c, slope[0], x.ravel())
+    yield "derivative-missing", missing, c
+    yield from _slopes(c, slope[0], x.ravel(), y)
+
+
+def _masked(c: np.ndarray, slope: np.ndarray, x: np.ndarray) -> Iterator[Formula]:
+    """Yield what people write for a slope of two values: a mask, a relu."""
+    kinds = np.unique(np.round(slope[np.isfinite(slope)], 4))
+    if len(kinds) != 2:
+        return
+    kept, mask = float(np.abs(kinds).max()), slope != 0
+    if (np.abs(kinds) < 1e-6).any() and abs(kept - 1) > 1e-3:
+        yield "mask-not-rescaled", "The mask is applied, and not divided by keep_prob.", c * mask
         yield "mask-forgotten", "The mask is missing.", c
         yield "mask-only-rescaled", "It is divided by keep_prob, and the mask is missing.", c * kept
-        yield "mask-multiplied", "It is multiplied by keep_prob, not divided.", c * (r != 0) / kept
-    yield "derivative-missing", "{tensor} is the upstream gradient: the derivative is missing.", c
-    yield (
-        "upstream-missing",
-        "It is not multiplied by the upstream gradient.",
-        np.tile(r, (len(c), 1)),
-    )
-    if len(kinds) == 2:
-        low, high = float(kinds.min()), float(kinds.max())
-        yield (
-            "derivative-of-upstream",
-            "The mask is taken of the upstream gradient, not of the input.",
-            np.where(c > 0, high, low) * c,
-        )
-        yield "derivative-inverted", "The mask is the wrong way round.", (low + high - r) * c
-        yield "derivative-of-another-activation", "The derivative is that of relu.", (x > 0) * c
+        yield "mask-multiplied", "It is multiplied by keep_prob, not divided.", c * mask / kept
+    low, high = float(kinds.min()), float(kinds.max())
+    says = "The mask is taken of the upstream gradient, not of the input."
+    yield "derivative-of-upstream", says, np.where(c > 0, high, low) * c
+    yield "derivative-inverted", "The mask is the wrong way round.", (low + high - slope) * c
+    yield "derivative-of-another-activation", "The derivative is that of relu.", (x > 0) * c
+
+
+def _slopes(c: np.ndarray, slope: np.ndarray, x: np.ndarray, y: np.ndarray) -> Iterator[Formula]:
+    """Yield the upstream gradient `c` times what people take for the slope at x, where f(x) = y."""
+    says = "It is not multiplied by the upstream gradient."
+    yield "upstream-missing", says, np.tile(slope, (len(c), 1))
     for bug, says, factor in (
         ("derivative-is-activation", "It is multiplied by the activation itself.", y),
         ("derivative-one-minus-activation", "A factor of the derivative is missing.", 1 - y),
@@ -371,7 +364,7 @@ def _elementwise(
         ("derivative-of-another-activation", "The derivative is that of tanh.", 1 - y**2),
         ("derivative-of-another-activation", "The derivative is that of the sigmoid.", y * (1 - y)),
         ("derivative-of-another-activation", "The derivative is that of relu.", x > 0),
-        ("derivative-twice", "The derivative is taken twice.", r**2),
+        ("derivative-twice", "The derivative is taken twice.", slope**2),
     ):  # fmt: skip
         yield bug, says, c * factor
 

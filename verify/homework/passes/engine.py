@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from verify.homework.passes.case import Case
 from verify.homework.passes.experiment import Experiment, Gradient
 from verify.homework.passes.inputs import draw
-from verify.homework.passes.plans import Case
 from verify.homework.read.discover import BACK, Candidate, is_operator, methods_of, name_parts
 from verify.homework.read.syntax import calls, parameters
 from verify.homework.run.door import Expression, Raised, Recipe, Step

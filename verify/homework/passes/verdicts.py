@@ -10,12 +10,14 @@ where an error of a tenth would have shown.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from verify.findings import Finding
 from verify.homework.passes.experiment import Experiment
 from verify.homework.passes.measure import Measured, Measurement, Obstacle
+from verify.homework.read.discover import Candidate
 
 SLIGHT = 1e-4
 """A relative difference that a guard such as log(p + 1e-8) makes, and no mistake does."""
@@ -55,6 +57,21 @@ class Outcome:
     def agrees(self) -> bool:
         """Whether everything is right in it."""
         return self.judged and not self.wrong
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """What was found of one candidate."""
+
+    candidate: Candidate
+    verdict: str
+    message: str = ""
+    findings: Sequence[Finding] = ()
+    remarks: Sequence[str] = field(default_factory=tuple)
+    seen: frozenset[str] = frozenset()
+    """The inputs and parameters whose gradients were judged."""
+    unseen: tuple[str, ...] = ()
+    """The object's parameters that its forward pass uses and whose gradients it does not give."""
 
 
 def weigh(experiment: Experiment, measurement: Measurement | Obstacle, averages: bool) -> Outcome:
