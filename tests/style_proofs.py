@@ -2066,3 +2066,125 @@ def _(m, rng):
 
     net, x = m.Sequential([Square(), Sine()]), rng.randn(3, 4)
     yield from vjp("Sequential.backward", lambda: net.forward(x), net.backward, [x], rng)
+
+
+@proof("octave_ones_column.py")
+def _(m, rng):
+    theta, X = rng.randn(4), np.column_stack([np.ones(6), rng.randn(6, 3)])
+    y = (rng.rand(6, 1) > 0.5) * 1.0
+    found = [m.cost_function_reg(theta, X, y, 0.7)[1]]
+    loss = lambda: m.cost_function_reg(theta, X, y, 0.7)[0]
+    yield from gradients("cost_function_reg", loss, found, [theta])
+
+
+@proof("octave_labels_from_one.py")
+def _(m, rng):
+    params, X, y = 0.3 * rng.randn(5 * 4 + 3 * 6), rng.randn(6, 3), np.arange(6)[:, None] % 3 + 1
+    arguments = (params, 3, 5, 3, X, y, 0.7)
+    found = [m.nn_cost_function(*arguments)[1]]
+    loss = lambda: m.nn_cost_function(*arguments)[0]
+    yield from gradients("nn_cost_function", loss, found, [params])
+
+
+@proof("layers_shaped_later.py")
+def _(m, rng):
+    layer, x = m.Dense(4), rng.randn(5, 2, 3)
+    layer.output_shape(x.shape)
+
+    def back(g):
+        dx = layer.backward(g)
+        return [layer.w_gradient, layer.b_gradient, dx]
+
+    wrt = [layer.weights, layer.bias, x]
+    yield from vjp("Dense.backward", lambda: layer.forward(x), back, wrt, rng)
+    first, second = m.Dense(4), m.Dense(2)
+    first.output_shape(x.shape)
+    second.output_shape((5, 4))
+    net = m.Net([first, second])
+    yield from vjp("Net.backward", lambda: net.forward(x), net.backward, [x], rng)
+
+
+@proof("layers_strided.py")
+def _(m, rng):
+    layer, x = m.Conv2D(4, 2), rng.randn(2, 5, 6, 3)
+    layer.build(x.shape)
+
+    def back(g):
+        dx = layer.backward(g)
+        return [layer.w_gradient, dx]
+
+    wrt = [layer.weights, x]
+    yield from vjp("Conv2D.backward", lambda: layer.forward(x), back, wrt, rng)
+
+
+@proof("plain_leaking_relu.py")
+def _(m, rng):
+    x = rng.randn(4, 5)
+    yield from vjp("relu_prime", lambda: m.relu(x), lambda g: g * m.relu_prime(x), [x], rng)
+    values, labels = rng.randn(5), np.eye(5)[2]
+    found = [m.derivative_cross_entropy(values, labels)]
+    loss = lambda: m.cross_entropy(m.softmax(values), labels)
+    yield from gradients("derivative_cross_entropy", loss, found, [values])
+
+
+@proof("blocks_of_layers.py")
+def _(m, rng):
+    x = rng.randn(2, 3, 4)
+    linear, relu, block = m.Linear(4, 5), m.Relu(), m.FeedForward(4)
+
+    def back(g):
+        dx = linear.backward(g)
+        return [linear.grads["dW"], linear.grads["db"], dx]
+
+    wrt = [linear.params["W"], linear.params["b"], x]
+    yield from vjp("Linear.backward", lambda: linear(x), back, wrt, rng)
+    yield from vjp("Relu.backward", lambda: relu(x), relu.backward, [x], rng)
+    yield from vjp("FeedForward.backward", lambda: block.forward(x), block.backward, [x], rng)
+
+
+@proof("blocks_residual.py")
+def _(m, rng):
+    class Square:
+        def __call__(self, x):
+            self.x = x
+            return x**2
+
+        def backward(self, g):
+            return 2 * self.x * g
+
+    block, x = m.Residual(Square()), rng.randn(3, 4)
+    yield from vjp("Residual.backward", lambda: block.forward(x), block.backward, [x], rng)
+
+
+@proof("classes_method_list.py")
+def _(m, rng):
+    x = rng.randn(3, 4)
+    for method in m.Activator._methods:
+        layer = m.Activator(method)
+        yield from vjp("Activator.backward", lambda a=layer: a.forward(x), layer.backward, [x], rng)
+
+
+@proof("plain_slopes_of_output.py")
+def _(m, rng):
+    x = away(rng, 4, 5)
+    for g, slope_of in (
+        (m.sigmoid, m.d_sigmoid),
+        (m.elu, m.elu_derivative),
+        (m.tanh, m.deriv_tanh),
+    ):
+        back = lambda c, g=g, s=slope_of: c * s(g(x))
+        yield from vjp(slope_of.__name__, lambda g=g: g(x), back, [x], rng)
+
+
+@proof("classes_slopes.py")
+def _(m, rng):
+    x = rng.randn(4, 5)
+    sigmoid, tanh, soft = m.Sigmoid(), m.Tanh(), m.SoftPlus()
+    cases = (
+        ("Sigmoid.derivative", sigmoid.forward, lambda: sigmoid.derivative(sigmoid.forward(x))),
+        ("Tanh.gradient", tanh, lambda: tanh.gradient(x)),
+        ("Cube.derivative", m.Cube.activate, lambda: m.Cube.derivative(x)),
+        ("SoftPlus.deriv", soft.fn, lambda: soft.deriv(soft.fn(x))),
+    )
+    for name, forward, slope_at in cases:
+        yield from vjp(name, lambda f=forward: f(x), lambda c, s=slope_at: c * s(), [x], rng)

@@ -4,6 +4,7 @@ import json
 import textwrap
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from verify.homework.judge import judge_all, judge_file
@@ -304,8 +305,6 @@ def test_the_door_gives_every_call_fresh_copies_and_the_names_as_they_were():
     )
     door = open_door(lambda: open_workspace(found))
     try:
-        import numpy as np
-
         recipe = Recipe((("call", ("name", "spoil"), [("in", "x")], {}),), (("slot", 0),))
         first, again = (door.run(recipe, {"x": np.ones(3)}) for _ in range(2))
         assert first == again
@@ -924,3 +923,114 @@ def test_what_an_object_keeps_in_another_mode_is_not_cleared_by_what_it_returns_
         "Norm.backward": "undecided",
         "Dropout.backward": "agree",
     }
+
+
+STRIDED = """
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+def pairs(x, count):
+    return as_strided(x, (count, 2), (8, 8)).sum(axis=1)
+"""
+
+
+def test_a_view_beyond_an_arrays_memory_raises_where_a_file_makes_it():
+    found = read(STRIDED)
+    door = open_door(lambda: open_workspace(found))
+    try:
+        within, beyond = (
+            door.run(
+                Recipe(
+                    (("call", ("name", "pairs"), [("in", "x"), ("value", count)], {}),),
+                    (("slot", 0),),
+                ),
+                {"x": np.array([1.0, 2.0, 4.0])},
+            )
+            for count in (2, 3)
+        )
+    finally:
+        door.close()
+    np.testing.assert_array_equal(within[0], [3.0, 6.0])
+    assert isinstance(beyond, Raised)
+    assert "within the memory of an array of shape (3,)" in beyond.sentence
+
+
+def test_what_makes_test_cases_of_a_backward_pass_is_none():
+    text = """
+    def linear_backward_test_case():
+        dZ, cache = np.ones((1, 2)), (1, 2)
+        return dZ, cache
+    """
+    assert discover(read(text)) == []
+
+
+ONE_PADDED = """
+import numpy as np
+
+def shift_forward(x, stride):
+    return 2.0 * x[::stride]
+
+def shift_backward(dout, x, stride):
+    dx = np.zeros_like(x)
+    dx[::2] = 2.0 * dout if stride == 2 else dout[::2]
+    return dx
+"""
+
+
+def test_a_finding_says_in_which_setting_it_is(tmp_path):
+    (finding,) = judged(tmp_path, ONE_PADDED).diagnosis
+    assert "with stride 1, and right in another setting" in finding.detail
+
+
+TWO_RETURNS = """
+import numpy as np
+
+class Either:
+    def __init__(self, kind="square"):
+        if kind not in ("square", "cube"):
+            raise ValueError(kind)
+        self.kind = kind
+
+    def forward(self, x):
+        self.x = x
+        return x**2 if self.kind == "square" else x**3
+
+    def backward(self, dy):
+        if self.kind == "cube":
+            return dy * 2 * self.x**2
+        return dy * 2 * self.x
+"""
+
+
+def test_the_line_of_a_finding_is_that_of_the_return_which_ran(tmp_path):
+    report = judged(tmp_path, TWO_RETURNS)
+    assert [(f.line, f.bug) for f in report.diagnosis] == [(16, "gradient-scaled")]
+
+
+STEPS = """
+class Layer:
+    def forward(self, x):
+        self.x = x
+        return x @ self.W
+
+    def backward(self, dy):
+        self.dW = self.x.T @ dy
+        return dy @ self.W.T
+
+    def {name}(self, {given}):
+        {body}
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "body", "found"),
+    [
+        ("gradient", "alpha", "self.W -= alpha * self.dW", False),
+        ("gradient", "alpha", "[layer.gradient(alpha) for layer in self.layers]", False),
+        ("gradient", "alpha", "self.W -= alpha * self.x.T @ self.x", True),
+        ("gradient", "dy", "self.dW = self.x.T @ dy", True),
+    ],
+)
+def test_a_step_along_gradients_that_another_method_made_is_no_pass(name, given, body, found):
+    candidates = discover(read(STEPS.format(name=name, given=given, body=body)))
+    assert ("Layer.gradient" in [candidate.name for candidate in candidates]) == found

@@ -23,7 +23,6 @@ from verify.homework.read.extract import Extract
 from verify.homework.read.syntax import calls
 from verify.homework.report import (
     AGREE,
-    CRASHED,
     DISAGREE,
     UNDECIDED,
     FunctionVerdict,
@@ -80,11 +79,14 @@ def by_own_forward(
         so_far.remarks += [str(remark) for remark in about["remarks"]]
         if gone := ", ".join(about["legacy"]):
             so_far.remarks.append(f"NumPy no longer has {gone}; ours was used instead.")
-    except DoorError as fault:
+    except DoorError:
         for candidate in candidates:
             if so_far.verdict_of(candidate.name) is None:
-                says = f"{fault} while {candidate.name} was judged."
-                so_far.functions.append(FunctionVerdict(candidate.name, CRASHED, says))
+                says = (
+                    f"It was not judged: the process that runs the file ended on inputs that "
+                    f"{candidate.name} was tried with. {case.next_step}"
+                )
+                so_far.functions.append(FunctionVerdict(candidate.name, UNDECIDED, says))
                 break
         for candidate in candidates:
             if so_far.verdict_of(candidate.name) is None:

@@ -24,7 +24,7 @@ from verify.homework.read.discover import (
     Candidate,
     name_parts,
 )
-from verify.homework.read.syntax import returned
+from verify.homework.read.syntax import parameters, returned
 from verify.homework.run.door import Expression
 
 MOST_BINDINGS = 12
@@ -187,6 +187,13 @@ def _with_cotangent(request: _Request, place: int, name: str, asked: bool) -> li
     return found
 
 
+def _is_slope(request: _Request) -> bool:
+    """Say whether a function of one argument may be the derivative of another of one."""
+    is_method = request.candidate.owner is not None
+    given = [name for name, default in parameters(request.forward.node, is_method) if not default]
+    return len(given) == len(request.required) == 1 and not _is_backward(request)
+
+
 def _is_backward(request: _Request) -> bool:
     return bool(BACK & set(name_parts(request.candidate.function)))
 
@@ -252,6 +259,10 @@ def _known(request: _Request, name: str) -> list[_Option]:
         found.append(("named", lower[name.lower()]))
     if isinstance(result, tuple) and name in names and len(names) == len(result):
         found.append(("named", ("at", slot, names.index(name))))
+    if outputs and name in request.required and _is_slope(request):
+        given = [("named", each) for each in arguments.expressions.values()]
+        # g'(z), or the same in terms of a = g(z).
+        return [*(found or given[:1]), ("output", outputs[0].where)]
     if found or _LABELS.fullmatch(name):
         return found
     if isinstance(result, tuple) and len(result) > 1:

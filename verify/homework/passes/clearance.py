@@ -40,6 +40,15 @@ def cleared(case: Case, candidate: Candidate, outcomes: Sequence[Outcome]) -> Ve
             f"{name} is right for {of} of the shape {shape}, which is that of its gradient; its "
             "docstring has fewer axes."
         )
+    if ones := outcomes[0].experiment.with_ones:
+        remarks.append(
+            f"{name} is right where the first feature of {ones} is 1 in every example, and its "
+            "gradient takes that for granted."
+        )
+    if _takes_output(candidate, outcomes[0].experiment):
+        remarks.append(
+            f"{name} takes the output of {outcomes[0].experiment.forward_name}, not its input."
+        )
     if implied := outcomes[0].experiment.implied:
         start, by = implied
         remarks.append(
@@ -58,6 +67,12 @@ def cleared(case: Case, candidate: Candidate, outcomes: Sequence[Outcome]) -> Ve
     seen = frozenset(g.of for outcome in outcomes for g in outcome.experiment.gradients)
     unseen = _unseen(case, outcomes[0].experiment, seen)
     return Verdict(candidate, AGREE, message, (), tuple(remarks), seen, unseen)
+
+
+def _takes_output(candidate: Candidate, experiment: Experiment) -> bool:
+    """Say whether the derivative of a function is given what this returns, and nothing else."""
+    given = list(experiment.backward[-1][3].values()) if experiment.backward[-1][3:] else []
+    return len(candidate.arguments) == 1 and given == [experiment.outputs[0]]
 
 
 def _unseen(case: Case, experiment: Experiment, seen: Collection[str]) -> tuple[str, ...]:

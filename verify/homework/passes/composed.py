@@ -18,7 +18,7 @@ import numpy as np
 
 from verify.homework.passes.case import Case
 from verify.homework.passes.descent import RATE, SURE_RATES, descents
-from verify.homework.passes.experiment import Experiment, Gradient
+from verify.homework.passes.experiment import Experiment
 from verify.homework.passes.forward_runs import forward_steps, outputs_of
 from verify.homework.passes.forwards import Forward, is_cost
 from verify.homework.passes.inputs import REG, Arguments, argument_sets, draw, main_of, said
@@ -39,7 +39,7 @@ from verify.homework.passes.results import (
 )
 from verify.homework.read.discover import Candidate, is_hinted, methods_of, name_parts, stem
 from verify.homework.read.extract import Extract
-from verify.homework.read.syntax import calls, parameters, returned
+from verify.homework.read.syntax import parameters, returned
 from verify.homework.run.calls import array_of
 from verify.homework.run.door import Expression, Raised, Recipe, Step
 
@@ -47,7 +47,7 @@ _FORWARD = frozenset(
     "forward fwd feedforward fprop forwardprop predict net propagate feed model run output "
     "hypothesis encode".split()
 )
-_LABELS = re.compile(r"y|Y|t|labels?|targets?|y_?true|Y_\w+|y_(?:batch|train)|T")
+LABELS = re.compile(r"y|Y|t|labels?|targets?|y_?true|Y_\w+|y_(?:batch|train)|T")
 _INPUT = re.compile(r"x|X|inputs?|data|x_\w+|X_\w+")
 _NUMBER = re.compile(r"reg\w*|lam\w*|lmb?d\w*|l2\w*|alpha|weight_decay")
 MOST_OUTPUTS = 3
@@ -249,7 +249,7 @@ class _Made:
         method: bool,
     ) -> Iterator[list[Experiment]]:
         wanted = parameters(node, method)
-        rest = [n for n, default in wanted if not (default or _LABELS.fullmatch(n))]
+        rest = [n for n, default in wanted if not (default or LABELS.fullmatch(n))]
         bound = self._bound(wanted, output)
         if bound is not None and len(rest) == 1:
             bound[rest[0]] = output.where
@@ -299,7 +299,7 @@ class _Made:
         lower = {k.lower(): v for k, v in self.arguments.expressions.items()}
         rates = {descent.argument for descent in descents(self.candidate.node).values()}
         for name, default in arguments:
-            if _LABELS.fullmatch(name):
+            if LABELS.fullmatch(name):
                 bound[name] = ("in", "labels")
             elif name in self.arguments.expressions or name.lower() in lower:
                 bound[name] = self.arguments.expressions.get(name) or lower[name.lower()]
@@ -362,7 +362,7 @@ class _Made:
         if isinstance(after, Raised):
             case.note(candidate, after)
             known = all(
-                _LABELS.fullmatch(name) or _INPUT.fullmatch(name)
+                LABELS.fullmatch(name) or _INPUT.fullmatch(name)
                 for name, default in candidate.arguments
                 if not default
             )
@@ -391,7 +391,7 @@ def _difference(node: ast.FunctionDef) -> tuple[int, ast.expr, int] | None:
     and the output. None where there is none, or where there are two.
     """
     labels = {part.arg for part in ast.walk(node) if isinstance(part, ast.arg)}
-    labels = {name for name in labels if _LABELS.fullmatch(name)}
+    labels = {name for name in labels if LABELS.fullmatch(name)}
     found: dict[str, tuple[int, ast.expr, int]] = {}
     for place, statement in enumerate(ast.walk(node)):
         if not isinstance(statement, STATEMENTS) or statement.value is None:
@@ -463,7 +463,7 @@ def _is_of(node: ast.expr, labels: Collection[str]) -> bool:
     """Say whether an expression is labels: a name of theirs, or an attribute that is called so."""
     match node:
         case ast.Attribute(attr=name):
-            return _LABELS.fullmatch(name) is not None
+            return LABELS.fullmatch(name) is not None
         case ast.Name(name):
             return name in labels
         case ast.Call(_, arguments):
@@ -494,98 +494,6 @@ def _held_losses(found: Extract, owner: str | None) -> Iterator[tuple[str, str, 
             ):
                 yield attribute, method, node
                 break
-
-
-def of_scores(case: Case, candidate: Candidate) -> Iterator[list[Experiment]]:
-    """Yield experiments of a loss's gradient by what the output's activation is taken of.
-
-    `delta(z, a, y)` is the derivative of `fn(sigmoid(z), y)`, `grad(y, y_pred, z, act_fn)` that of
-    `loss(y, act_fn.fn(z))`.
-    """
-    names = [name for name, _ in candidate.arguments]
-    said = {
-        what: next((name for name in names if pattern.fullmatch(name)), None)
-        for what, pattern in _SCORES.items()
-    }
-    if None in (said["z"], said["a"], said["y"]) or candidate.owner is None:
-        return
-    methods = methods_of(case.found, candidate.owner)
-    losses = {n: f for n, f in methods.items() if is_cost(n) and not is_hinted(n, methods)}
-    rng = np.random.default_rng(41)
-    given = {"z": draw((4, 3), rng), "labels": np.arange(12).reshape(4, 3) % 3 % 2 * 1.0}
-    activations = list(_activations(case.found, candidate, said["act"] is not None))
-    for (name, node), (made, target, held) in itertools.product(losses.items(), activations):
-        count = len(made)
-        steps: tuple[Step, ...] = (*made, ("call", target, [("in", "z")], {}))
-        bound: dict[str, Expression] = {}
-        for argument, default in parameters(node, True):
-            if _SCORES["y"].fullmatch(argument):
-                bound[argument] = ("in", "labels")
-            elif not default:
-                bound[argument] = ("slot", count)
-        owner: Expression = ("name", candidate.owner)
-        forward = (*steps, ("call", ("at", owner, name), [], bound))
-        own: dict[str, Expression] = {
-            said["z"] or "": ("in", "z"),
-            said["a"] or "": ("slot", count),
-            said["y"] or "": ("in", "labels"),
-        }
-        if said["act"] is not None:
-            own[said["act"]] = held
-        backward = (*steps, ("call", ("at", owner, candidate.function), [], own))
-        answer = case.door.run(Recipe(forward, (result_of(forward),)), given)
-        if isinstance(answer, Raised) or np.size(answer[0]) != 1:
-            continue
-        yield [
-            Experiment(
-                given=given,
-                forward=forward,
-                outputs=(result_of(forward),),
-                backward=backward,
-                gradients=(Gradient("dz", "z", result_of(backward)),),
-                weights="ones",
-                forward_name=name,
-                main="z",
-                tier=2,
-                certain=False,
-                accuses=len(activations) == 1,
-            )
-        ]
-
-
-_SCORES = {
-    "z": re.compile(r"z|Z|net|scores|logits"),
-    "a": re.compile(r"a|A|AL|y_?hat|y_?pred\w*|outputs?"),
-    "y": _LABELS,
-    "act": re.compile(r"act\w*|activation\w*"),
-}
-"""What the arguments of a loss's gradient by the scores are called."""
-
-
-def _activations(
-    found: Extract, candidate: Candidate, held: bool
-) -> Iterator[tuple[tuple[Step, ...], Expression, Expression]]:
-    """Yield what the output's activation may be: steps, the function, the object that has it."""
-    if held:
-        for name in found.classes:
-            methods = methods_of(found, name)
-            own = next((m for m in _APPLY if m in methods), None)
-            if "grad" in methods and own and len(parameters(methods[own], True)) == 1:
-                made: Step = ("call", ("name", name), [], {})
-                yield (made,), ("at", ("slot", 0), own), ("slot", 0)
-        return
-    called = {stem(name) for name in calls(candidate.node)}
-    for name, node in found.functions.items():
-        usual = not called & found.functions.keys() and "sigm" in name
-        if (
-            (stem(name) in called or usual)
-            and len(parameters(node, False)) == 1
-            and not is_hinted(name, found.functions)
-        ):
-            yield (), ("name", name), ("name", name)
-
-
-_APPLY = ("fn", "forward", "__call__")
 
 
 def _labels(output: np.ndarray) -> Iterator[list[np.ndarray]]:

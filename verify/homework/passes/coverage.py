@@ -12,7 +12,7 @@ from verify.homework.passes.states import in_other_states
 from verify.homework.passes.verdicts import Outcome, weigh
 from verify.homework.read.discover import Candidate
 from verify.homework.read.extract import Extract
-from verify.homework.run.door import Recipe
+from verify.homework.run.door import Door, Recipe
 
 Unrun = Sequence[tuple[int | None, ast.stmt]]
 
@@ -38,15 +38,22 @@ _CONVERSIONS = frozenset("astype copy reshape ravel flatten array asarray atleas
 def still_unrun(case: Case, unrun: Unrun, outcomes: Sequence[Outcome]) -> Unrun:
     """Return the statements that do not run in any of these experiments either."""
     for outcome in outcomes:
-        experiment, measurement = outcome.experiment, outcome.measurement
-        if not unrun or not isinstance(measurement, Measurement):
-            continue
-        drawn = {cotangent_name(i): c for i, c in enumerate(measurement.cotangents[0])}
-        recipe = Recipe(experiment.backward, tuple(g.where for g in experiment.gradients))
-        ran = case.door.lines(recipe, {**experiment.given, **drawn})
+        if not unrun:
+            break
+        ran = lines_of(case.door, outcome)
         case.lines |= ran if outcome.agrees else set()
         unrun = not_among(ran, unrun)
     return unrun
+
+
+def lines_of(door: Door, outcome: Outcome) -> set[tuple[int | None, int]]:
+    """Return the lines of the file, each with its cell, that run in an experiment."""
+    experiment, measurement = outcome.experiment, outcome.measurement
+    if not isinstance(measurement, Measurement):
+        return set()
+    drawn = {cotangent_name(i): c for i, c in enumerate(measurement.cotangents[0])}
+    recipe = Recipe(experiment.backward, tuple(g.where for g in experiment.gradients))
+    return door.lines(recipe, {**experiment.given, **drawn})
 
 
 def not_among(ran: Collection[tuple[int | None, int]], statements: Unrun) -> Unrun:

@@ -6,12 +6,14 @@ import ast
 import contextlib
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from verify.diagnose.search import extent
 from verify.findings import Extent, Finding
+from verify.homework.passes.coverage import lines_of
 from verify.homework.passes.engine import TWICE
 from verify.homework.passes.experiment import Gradient
 from verify.homework.passes.measure import Measured, Measurement
@@ -50,7 +52,9 @@ def findings_of(
             named = ("mask-forgotten", "The mask is missing.")
         edit = next((edit for edit in edits if label in edit.mends), None)
         if edit is None:
-            findings.append(_finding(found, candidate, named, outcome, each))
+            finding = _finding(found, door, candidate, named, outcome, each)
+            elsewhere = any(o.agrees or _is_right_in(o, label) for o in outcomes)
+            findings.append(_in_setting(finding, outcome) if elsewhere else finding)
         elif edit not in mended:
             mended.add(edit)
             labels = [other for other in wrong if other in edit.mends]
@@ -60,6 +64,7 @@ def findings_of(
 
 def _finding(
     found: Extract,
+    door: Door,
     candidate: Candidate,
     named: Named | None,
     outcome: Outcome,
@@ -68,7 +73,7 @@ def _finding(
     """Return the finding of one gradient, in the line that last assigns it."""
     label = wrong.tensor.gradient.label
     bug, says = named if named is not None else ("unknown", "")
-    line = _line(found, candidate, wrong.tensor.gradient)
+    line = _line(found, door, candidate, wrong.tensor.gradient, outcome)
     extents = tuple(_extents(wrong))
     return Finding(
         bug,
@@ -81,6 +86,24 @@ def _finding(
         role="backward",
         **line._asdict(),
     )
+
+
+def _is_right_in(outcome: Outcome, label: str) -> bool:
+    """Say whether a gradient is right in an experiment in which others are wrong."""
+    return outcome.judged and all(each.tensor.gradient.label != label for each in outcome.wrong)
+
+
+def _in_setting(finding: Finding, outcome: Outcome) -> Finding:
+    """Return a finding that says with what setting it is, where it is right with others."""
+    setting = outcome.experiment.setting
+    if not setting or finding.bug in _SAID_BY_SETTING:
+        return finding
+    says = f"{finding.says} It is so with {{setting}}, and right in another setting.".strip()
+    return replace(finding, says=says, values={**finding.values, "setting": setting})
+
+
+_SAID_BY_SETTING = frozenset({"stride-forgotten", "padding-forgotten", "last-part-only"})
+"""Mistakes whose sentence says in which settings they show."""
 
 
 def _mended(
@@ -130,7 +153,10 @@ def _values(wrong: Wrong) -> dict[str, Any]:
     return {"shape": str(wrong.tensor.found_shape), "due": str(wrong.tensor.shape)}
 
 
-def _line(found: Extract, candidate: Candidate, gradient: Gradient) -> Line:
+def _line(
+    found: Extract, door: Door, candidate: Candidate, gradient: Gradient, outcome: Outcome
+) -> Line:
+    """Return the line that last assigns a gradient, or the return that gives it."""
     label = gradient.label
     for name in dict.fromkeys((label, label.rsplit(".", 1)[-1], label.split(".")[0])):
         line = locate(found, candidate.owner or candidate.function, candidate.node, name)
@@ -139,7 +165,10 @@ def _line(found: Extract, candidate: Candidate, gradient: Gradient) -> Line:
     if gradient.line is not None:
         return line_of(found, candidate.owner or candidate.function, gradient.line)
     returns = [n for n in ast.walk(candidate.node) if isinstance(n, ast.Return)]
-    place = returns[-1].lineno if returns else candidate.node.lineno
+    if len(returns) > 1:
+        ran = {line for _, line in lines_of(door, outcome)}
+        returns = [n for n in returns if n.lineno in ran] or returns
+    place = max((n.lineno for n in returns), default=candidate.node.lineno)
     return line_of(found, candidate.owner or candidate.function, place)
 
 
@@ -250,7 +279,18 @@ def _only_first_penalised(
     if not far.any() or (far & ~first).any():
         return False
     ratio = error[far] / value[far]
-    return bool(np.ptp(ratio) <= 0.01 * np.abs(ratio).max() and ratio.max() > 0)
+    alike = bool(np.ptp(ratio) <= 0.01 * np.abs(ratio).max() and ratio.max() > 0)
+    return alike and (far.sum() > 1 or _is_strength(outcome, float(ratio[0])))
+
+
+def _is_strength(outcome: Outcome, ratio: float) -> bool:
+    """Say whether a number is what a penalty's gradient is times the weights, by its strength."""
+    sizes = {n for v in outcome.experiment.given.values() for n in np.shape(v)} | {1}
+    strengths = [v for v in outcome.experiment.settings.values() if isinstance(v, float)]
+    return any(
+        np.isclose(ratio, times * strength / size, rtol=0.01)
+        for strength, size, times in itertools.product(strengths, sizes, (1, 2))
+    )
 
 
 Formula = tuple[str, str, Any]

@@ -83,6 +83,8 @@ class Experiment:
     """Whether a gradient that is wrong in it is the pass's fault; else it may be the guess."""
     reshaped: tuple[str, ...] = ()
     """The inputs that have the shapes of their gradients, and not those of the docstring."""
+    with_ones: str = ""
+    """The input of which one feature is 1 in every example, "" if there is none."""
 
     @property
     def tensors(self) -> dict[str, np.ndarray]:
@@ -181,6 +183,26 @@ def with_one_output(experiment: Experiment) -> Experiment | None:
         if isinstance(value, np.ndarray) and value.shape == main.shape
     }
     return replace(experiment, given={**experiment.given, **first})
+
+
+def with_ones(experiment: Experiment) -> Experiment | None:
+    """Return a loss's experiment whose examples have 1 for their first feature; None if none can.
+
+    The features are along the axis of the main input that the parameters' first axis matches.
+    """
+    if experiment.weights not in ("ones", "mean") or len(experiment.gradients) != 1:
+        return None
+    of = experiment.gradients[0].of
+    size = np.shape(experiment.given[of])[:1]
+    for name, value in experiment.given.items():
+        if name == of or np.ndim(value) != 2 or value.dtype.kind != "f":
+            continue
+        axis = next((axis for axis in (1, 0) if value.shape[axis : axis + 1] == size), None)
+        if axis is not None:
+            ones = value.copy()
+            ones[(slice(None),) * axis + (0,)] = 1.0
+            return replace(experiment, given={**experiment.given, name: ones}, with_ones=name)
+    return None
 
 
 def _is_one_hot(value: np.ndarray, axis: int) -> bool:

@@ -34,6 +34,7 @@ from verify.homework.read.usage import (
     Use,
     axes_of,
     axes_of_pair,
+    columns_of,
     is_array,
     is_handed_on,
     letters_of,
@@ -413,7 +414,7 @@ def _labelled(name: str, shape: Sequence[int], all_: Iterable[Sequence[int]]) ->
 _LABELS = re.compile(r"(?:y|Y|t|labels?|targets?|y_?true|y_train|t_train|y_batch|t_batch)")
 _MASK = re.compile(r"R|\w*mask\w*")
 _INPUT = re.compile(
-    r"(?:x|X|a|A|z|Z|h|s|v|u|n|inputs?|in_?put_?data|input_?tensor|data|a_?prev|A_?prev|features?|images?|img|"
+    r"(?:x|X|[xX]_\w+|a|A|z|Z|h|s|v|u|n|inputs?|in_?put_?data|input_?tensor|data|a_?prev|A_?prev|features?|images?|img|"
     r"out|outputs?|x_?in|x_?batch|X_?batch|val|value|values|arr|logits|scores|activations?|"
     r"A_?in|in_?\w*|input_?\w*|batch|tensor|signal|pre_?activation\w*|net|o|p|q|y)"
 )
@@ -460,6 +461,7 @@ def _by_trial(
     required = [name for name, default in arguments if not default]
     has_weights = any(_WEIGHT.fullmatch(name) for name, _ in arguments)
     logged = logarithms(node)
+    columns = [name for name in columns_of(node) if _LABELS.fullmatch(name)]
     for layout in layouts:
         if "y" in layout and not has_weights:
             continue
@@ -477,6 +479,8 @@ def _by_trial(
             if name in logged and ("array", layout["x"]) in forms and len(layout["x"]) == 2:
                 others = [(kind, layout["x"]) for kind in ("chances", "softmax")]
                 forms += [form for form in others if form not in forms]
+            if name in columns and len(layout["x"]) == 2 and not known:
+                forms = [("labels", (layout["x"][0], 1)), *forms]
             if name in parts and not known:
                 whole = lists.get(name) or _of_parts(node, name, parts[name], layout)
                 forms = [whole] if whole[1] else []
@@ -589,6 +593,7 @@ LAYOUTS: tuple[Mapping[str, tuple[int, ...]], ...] = (
     {"x": (4, 5), "w": (3, 5), "b": (3,), "gamma": (5,), "beta": (5,)},
     {"x": (4, 5), "w": (5,), "b": (), "y": (4,)},
     {"x": (4, 5), "w": (5, 1), "b": (), "y": (4, 1)},
+    {"x": (4, 5), "w": (5,), "b": (), "y": (4, 1)},
     {"x": (5, 4), "w": (5, 1), "b": (), "y": (1, 4)},
     {"x": (2, 3, 6, 8), "w": (5, 3, 4, 2), "b": (5,), "gamma": (3,), "beta": (3,)},
     {"x": (2, 3, 6, 8), "w": (5, 3, 3, 3), "b": (5,), "gamma": (1, 3, 1, 1), "beta": (1, 3, 1, 1)},

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from verify.catalogue import UNNAMED
 from verify.homework.passes.case import Case
 from verify.homework.passes.clearance import cleared
-from verify.homework.passes.composed import composed, of_scores
+from verify.homework.passes.composed import composed
 from verify.homework.passes.coverage import (
     Unrun,
     statements_of,
@@ -26,22 +26,25 @@ from verify.homework.passes.experiment import (
     stirred,
     with_more,
     with_one_output,
+    with_ones,
     with_several,
 )
 from verify.homework.passes.inputs import is_label
-from verify.homework.passes.measure import Obstacle, is_summed, measure
+from verify.homework.passes.measure import Measurement, Obstacle, is_summed, measure
 from verify.homework.passes.outcomes import (
     accuse,
     arrays_of,
     better,
     called_alike,
     hides,
+    is_apart,
     is_thin,
     misshapen,
     shapes_of,
     wrongness,
 )
 from verify.homework.passes.plans import plans, plans_by_search
+from verify.homework.passes.scores import of_scores
 from verify.homework.passes.undecided import (
     INSIDE,
     UNKNOWN_LOSS,
@@ -251,8 +254,27 @@ class _Trial:
             return Verdict(candidate, UNDECIDED, by_scores(case, candidate, *of))
         if _is_right_for_one_output(case, self.wrong[0], self.seed):
             return Verdict(candidate, UNDECIDED, for_one_output(case, candidate, self.wrong[0]))
-        findings = findings_of(case.found, case.door, candidate, self.wrong)
+        wrong = self.wrong
+        if ones := self._with_ones():
+            if all(one.agrees for one in ones) and not still_unrun(case, self.unrun, ones):
+                return cleared(case, candidate, ones)
+            wrong = [one for one in ones if one.wrong] if all(map(is_apart, wrong)) else wrong
+        findings = findings_of(case.found, case.door, candidate, wrong)
         return Verdict(candidate, DISAGREE, "", findings)
+
+    def _with_ones(self) -> list[Outcome]:
+        """Return what the wrong way says where the first feature is 1, [] where none can be.
+
+        The first entry of a gradient that is wrong alone is that of a bias among the parameters.
+        """
+        found: list[Outcome] = []
+        for experiment in (outcome.experiment for outcome in self.wrong):
+            others = [experiment, redrawn(experiment, self.seed), with_more(experiment)]
+            for each in (with_ones(other) for other in others if other is not None):
+                if each is None:
+                    return []
+                found.append(self._outcome(each, _may_average(self.case, each)))
+        return found
 
     def _accusation_of_guess(self) -> Verdict | None:
         """Return the verdict on a pass that is wrong if a guess of ours is right, and that is sure.
@@ -281,9 +303,24 @@ def _is_layer(outcome: Outcome) -> bool:
 
 
 def _says_less(right: Outcome, wrong: Outcome) -> bool:
-    """Say whether a right way was found less surely than a wrong one, or has fewer gradients."""
+    """Say whether a right way was found less surely than a wrong one, or has fewer gradients.
+
+    A loss that is one number there, and an array in the wrong way, was not meant for the latter.
+    """
     one, other = right.experiment, wrong.experiment
+    if _is_number(right) and not _is_number(wrong):
+        return False
     return other.tier < one.tier or len(one.gradients) < len(other.gradients)
+
+
+def _is_number(outcome: Outcome) -> bool:
+    """Say whether a loss is one number in an experiment."""
+    measured = outcome.measurement
+    return (
+        isinstance(measured, Measurement)
+        and not _is_layer(outcome)
+        and (all(output.size == 1 for output in measured.outputs))
+    )
 
 
 def _is_right_for_one_output(case: Case, outcome: Outcome, seed: int) -> bool:

@@ -33,8 +33,13 @@ from verify.homework.read.construct import (
 from verify.homework.read.discover import is_gradient, is_hinted, lineage, methods_of
 from verify.homework.read.extract import Extract
 from verify.homework.read.modules import imported_names
-from verify.homework.read.syntax import null_defaults, parameters, several_defaults
-from verify.homework.read.usage import texts_compared
+from verify.homework.read.syntax import (
+    large_defaults,
+    null_defaults,
+    parameters,
+    several_defaults,
+)
+from verify.homework.read.usage import axes_of, texts_compared
 from verify.homework.run.door import Door, Expression, Raised, Recipe, Step
 
 
@@ -98,10 +103,12 @@ def sides(
         return
     init = methods_of(found, owner).get("__init__")
     uses = wants(found, owner)
-    sure = all(
-        default or _is_known(name) or _ARRAY.fullmatch(name) or _is_plain(uses.get(name))
+    guessed = {
+        name
         for name, default in (parameters(init, True) if init is not None else ())
-    )
+        if not (default or _is_known(name) or _ARRAY.fullmatch(name) or _is_plain(uses.get(name)))
+        and not _texts(found, owner, name)
+    }
     seen: set[str] = set()
     spent = 0.0
     penalty = _penalty(found)
@@ -118,7 +125,8 @@ def sides(
                 for chain in _filled(found, door, owner, arguments, given, failed):
                     side = _made(found, door, chain, given)
                     if side is not None:
-                        certain = sure and chain.sure
+                        layers = {n for n, given in arguments.items() if given[0] == "layer"}
+                        certain = chain.sure and guessed <= layers
                         of_file = not any("descent" in repr(step) for step in chain.steps)
                         made[of_file].append(
                             replace(side, sure=certain, settings=settings, penalty=kept)
@@ -234,7 +242,13 @@ def _made(found: Extract, door: Door, filled: Side, given: Mapping[str, Any]) ->
     if sum(value.size for *_, value in known) > MOST_ENTRIES:
         return None
     puts, values = drawn_anew(door, steps, answer[0], given, known, 17)
-    shapes = [e[1] for e in made[3].values() if e[0] == "value" and _is_shape(e[1])]
+    shapes = [
+        e[1]
+        for step in steps
+        if step[0] == "call"
+        for e in step[3].values()
+        if e[0] == "value" and _is_shape(e[1])
+    ]
     return Side(filled.owner, (*steps, *puts), {**given, **values}, shapes=tuple(shapes))
 
 
@@ -248,7 +262,7 @@ MOST_MAKING = 2.0
 MOST_SECONDS = 4.0
 """After which no other arguments are tried for the constructor of a class."""
 
-MOST_ENTRIES = 20_000
+MOST_ENTRIES = 100_000
 """Numbers in the parameters of an object that is tried."""
 
 
@@ -305,21 +319,62 @@ def _initialised(
     One that only takes a shape comes before one that makes parameters of it.
     """
     answer: tuple[Any, ...] | None = None
-    for pattern in (_PREPARES, _INITIALISES):
-        for name in methods_of(found, owner):
-            if not pattern.fullmatch(name) or name == "__init__":
-                continue
+    for names in _makers(found, owner):
+        for name in names:
             for (arguments, arrays, _), *_ in _constructors(found, owner, name, penalised=False):
                 call: Step = ("call", ("at", ("slot", 0), name), [], arguments)
                 recipe = Recipe((*steps, call), (("vars", ("slot", 0)),))
-                tried = door.run(recipe, {**given, **arrays}) if not arrays else None
-                if tried is not None and not isinstance(tried, Raised):
+                if arrays or not _fits(found, owner, arguments):
+                    continue
+                tried = door.run(recipe, given)
+                if not isinstance(tried, Raised):
                     steps.append(call)
                     answer = tried
                     break
             if answer is not None and next(parameters_in(answer[0]), None) is not None:
                 return answer
     return answer
+
+
+def _makers(found: Extract, owner: str) -> Iterator[list[str]]:
+    """Yield the methods that may make an object's parameters, the likeliest first.
+
+    By their names; or since they set what the forward pass reads, and neither it nor the
+    constructor sets.
+    """
+    methods = {name: n for name, n in methods_of(found, owner).items() if name != "__init__"}
+    for pattern in (_PREPARES, _INITIALISES):
+        yield [name for name in methods if pattern.fullmatch(name)]
+    forward = [node for name, node in methods.items() if name in _FORWARD_METHODS | {"__call__"}]
+    read = {name for node in forward for name in _of_self(node, ast.Load)}
+    kept = {name for node in forward for name in _of_self(node, ast.Store)}
+    init = methods_of(found, owner).get("__init__")
+    known = kept | {*methods} | ({*_of_self(init, ast.Store)} if init is not None else set())
+    yield [
+        name
+        for name, node in methods.items()
+        if node not in forward
+        and not is_hinted(name, {})
+        and (read - known) & {*_of_self(node, ast.Store)}
+    ]
+
+
+def _of_self(node: ast.FunctionDef, kind: type[ast.expr_context]) -> Iterator[str]:
+    """Yield the attributes of its object that a method reads, or those that it sets."""
+    for part in ast.walk(node):
+        match part:
+            case ast.Attribute(ast.Name("self"), name, context) if isinstance(context, kind):
+                yield name
+
+
+def _fits(found: Extract, owner: str, arguments: Mapping[str, Expression]) -> bool:
+    """Say whether the shapes among arguments have as many axes as the forward pass's input."""
+    methods = methods_of(found, owner)
+    forward = next((methods[name] for name in _FORWARD_METHODS if name in methods), None)
+    given = parameters(forward, True) if forward is not None else []
+    axes = axes_of(forward).of(given[0][0]) if forward is not None and given else 0
+    shapes = [e[1] for e in arguments.values() if e[0] == "value" and _is_shape(e[1])]
+    return not axes or all(len(shape) in (axes, axes - 1) for shape in shapes)
 
 
 _PREPARES = re.compile(r"set_\w*(?:shape|size|dims?|optimi[sz]er)|setup|prepare\w*")
@@ -463,10 +518,7 @@ def _constructors(
     names = parameters(init, True) if init is not None else []
     zeros = null_defaults(init) if init is not None else {}
     several = several_defaults(init) if init is not None else {}
-    texts = {
-        name: [t for each, _ in lineage(found, owner) for t in texts_compared(each, name)]
-        for name, _ in names
-    }
+    texts = {name: _texts(found, owner, name) for name, _ in names}
     wanted = wants(found, owner, method)
     values = {
         name: [*([None] if default else []), *texts[name]] if texts.get(name) else SETTINGS[name]
@@ -477,13 +529,16 @@ def _constructors(
     settings = [[(name, value) for value in options] for name, options in values.items()]
     seen: set[str] = set()
     both = all(any(p.fullmatch(name) for name, _ in names) for p in _DATA.values())
-    for sizes in _SIZES:
+    large = large_defaults(init) if init is not None else []
+    for small, sizes in itertools.product((False, True) if large else (False,), _SIZES):
         if both:
             sizes = {**sizes, "x": (4, 5), "y": (4, 1)}
         spare = iter(sizes["spare"])
         choices = [
             [(name, REG)]
             if type(zeros.get(name)) is float
+            else [(name, SMALL)]
+            if small and name in large
             else [
                 (name, _as_several(option, several.get(name)))
                 for option in _options(found, owner, name, default, wanted.get(name), sizes, spare)
@@ -503,6 +558,15 @@ def _constructors(
                     picked = {name: REG + 0.1 * i for i, name in enumerate(regularisers)}
                     group.append(_constructor([*chosen, *picked.items()], picked))
                 yield group
+
+
+def _texts(found: Extract, owner: str, name: str) -> list[str]:
+    """Return the texts that a class compares an argument of its constructor with."""
+    return [text for each, _ in lineage(found, owner) for text in texts_compared(each, name)]
+
+
+SMALL = 8
+"""What is tried for a size that is large where it is left out: it has two, four and eight parts."""
 
 
 def _as_several(option: Any, default: tuple[float, ...] | list[float] | None) -> Any:
@@ -545,6 +609,8 @@ def _options(
         want = Want(ARRAY)
     if default and want is not None and want.kind in (FUNCTION, OBJECT, OBJECTS):
         return [None]
+    if want is not None and want.kind == SIZE and isinstance(by_name[0], list):
+        return [None] if default else [sizes["in"]]
     if default or _is_array(by_name):
         return by_name
     if _OPTIMISER.fullmatch(name):
@@ -560,6 +626,8 @@ def _options(
         objects = _objects(found, owner, want, sizes)
         if not objects and _ACTIVATION.search(name):
             objects = [("activation",)]
+        if not objects and any(is_hinted(method, {}) for method in want.methods):
+            objects = [("layer", 1.3)]
         return [("expression", e) for e in objects] or by_name
     if want.kind == OBJECTS:
         chains_of = [("expression", ("list", e)) for e in _layers(found, owner, want.methods)]

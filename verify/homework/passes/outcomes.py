@@ -10,7 +10,7 @@ import numpy as np
 from verify.homework.passes.experiment import Experiment
 from verify.homework.passes.inputs import is_label
 from verify.homework.passes.measure import Measured
-from verify.homework.passes.verdicts import Outcome, relative_error, shaped
+from verify.homework.passes.verdicts import Outcome, gaps, relative_error, shaped
 
 
 def shapes_of(experiment: Experiment) -> str:
@@ -76,6 +76,18 @@ def accuse(outcomes: Sequence[Outcome]) -> bool:
         for outcome in outcomes
         for wrong in outcome.wrong
     )
+
+
+def is_apart(outcome: Outcome) -> bool:
+    """Say whether gradients are wrong in their first entries alone, where all were looked at."""
+    for tensor in (each.tensor for each in outcome.wrong):
+        if tensor.found is None or tensor.found_shape != tensor.shape or not tensor.whole:
+            return False
+        gap, most = gaps(tensor, tensor.found.reshape(len(tensor.found), -1), 1.0)
+        first = tensor.index[tensor.smooth] < np.prod(tensor.shape[1:], dtype=int)
+        if (gap > most)[:, ~first].any():
+            return False
+    return True
 
 
 def better(before: list[Outcome], now: list[Outcome]) -> list[Outcome]:

@@ -80,6 +80,7 @@ def repairs(
     first, *others = sorted(
         wrong, key=lambda o: sum(np.size(v) for v in o.experiment.given.values())
     )
+    others += [o for o in outcomes if o.agrees]  # what is right in them must stay so
     left = {w.tensor.gradient.label for o in wrong for w in o.wrong}
     made: list[Edit] = []
     contexts = _contexts(found, door, candidate, first)

@@ -67,6 +67,9 @@ def _signs(
 ) -> Iterator[tuple[str, Want]]:
     """Yield what a method says of its arguments; note under which attributes they are kept."""
     names = {name for name, _ in parameters(node, True)}
+    for argument in ast.walk(node.args):
+        if isinstance(argument, ast.arg) and getattr(argument.annotation, "id", "") == "int":
+            yield argument.arg, Want(SIZE)
     for target, value in _assigned(node):
         if isinstance(target, ast.Attribute) and (of := _source(value, names)):
             kept[ast.unparse(target)] = of  # self.shape = shape
@@ -216,7 +219,7 @@ def _called(
         yield from ((name, Want(SHAPE)) for each in given if (name := of(each)))
     if last in ("dot", "matmul"):
         yield from ((name, Want(ARRAY)) for each in given if (name := of(each)))
-    if last == "range":
+    if last in ("range", "float", "sqrt"):
         yield from ((name, Want(SIZE)) for each in given if (name := of(each)))
     if last in _MAKERS:
         for each in given:

@@ -189,14 +189,14 @@ def _candidate(
     foreign: frozenset[str],
 ) -> Candidate | None:
     qualified = f"{owner}.{name}" if owner else name
-    if _uses(node, foreign) or _is_empty(node) or name.startswith("test"):
+    if _uses(node, foreign) or _is_empty(node) or "test" in name_parts(name):
         return None
     if is_numerical(node) and not _CHECKS.search(name):
         return None
     decorators = [d.func if isinstance(d, ast.Call) else d for d in node.decorator_list]
     if any(getattr(d, "attr", getattr(d, "id", "")) in _ACCESSORS for d in decorators):
         return None
-    if owner is not None and _leaves_it(node, others):
+    if owner is not None and (_leaves_it(node, others) or _is_step(node, others)):
         return None
     if _CHECKS.search(name):
         says = any(isinstance(n, ast.Return) and n.value is not None for n in ast.walk(node))
@@ -221,7 +221,8 @@ def _candidate(
         evidence = evidence or any(map(is_gradient, _given(node)))
         known = stem(name) in _ACTIVATIONS or stem(name.lower().removeprefix("d")) in _ACTIVATIONS
         strong = bool(set(name_parts(name)) & _STRONG) and len(parameters(node, False)) > 1
-        evidence = evidence or (owner is None and (known or strong) and _returns_a_formula(node))
+        formula = owner is None and (known or strong) and _returns_a_formula(node)
+        evidence = evidence or formula or (owner is not None and _is_slope(name, node, others))
         return Candidate(qualified, name, owner, BACKWARD, node) if evidence else None
     made -= _given(node)  # what it returns of its own arguments, it only changes
     if _only_compares(node):
@@ -232,6 +233,19 @@ def _candidate(
         # The gradients are in a dict or an object that it returns, or they do not leave it.
         return Candidate(qualified, name, owner, BACKWARD, node, not _lets_out(node))
     return None
+
+
+def _is_slope(name: str, node: ast.FunctionDef, others: Mapping[str, ast.FunctionDef]) -> bool:
+    """Say whether a method computes the derivative of another of as many arguments."""
+    required = [argument for argument, default in parameters(node, True) if not default]
+    alike = any(
+        len([argument for argument, default in parameters(other, True) if not default])
+        == len(required)
+        for method, other in others.items()
+        if method != name and not method.startswith("__init") and not is_hinted(method, others)
+    )
+    words = {"deriv", "derivative", "prime"} & set(name_parts(name))
+    return bool(words) and len(required) == 1 and alike and _returns_a_formula(node)
 
 
 def is_numerical(node: ast.FunctionDef) -> bool:
@@ -523,6 +537,43 @@ def _leaves_it(node: ast.FunctionDef, others: Mapping[str, ast.FunctionDef]) -> 
         and _is_empty(others[part.func.attr])
         for part in _own_walk(node)
     )
+
+
+def _is_step(node: ast.FunctionDef, others: Mapping[str, ast.FunctionDef]) -> bool:
+    """Say whether a method only moves parameters along gradients that another has made.
+
+    It is given no more than a rate, and returns nothing; or it has the parts of its object do so.
+    """
+    given = {name.lower() for name, _ in parameters(node, True)}
+    makers = {name for name in others if BACK & set(name_parts(name)) and name != node.name}
+    if not given or not given <= _STEP_SIZES or not makers or _returned(node):
+        return False
+    moves = handed_on = False
+    for part in _own_walk(node):
+        match part:
+            case ast.AugAssign(ast.Attribute(), ast.Sub(), value):
+                moves = True
+                if any(isinstance(n, ast.MatMult) or _is_product(n) for n in ast.walk(value)):
+                    return False
+            case ast.Assign([ast.Attribute()], ast.Call(function)):
+                if getattr(function, "attr", "") not in _MAKERS:
+                    return False
+            case ast.AugAssign(ast.Attribute()) | ast.Assign([ast.Attribute()]):
+                return False
+            case ast.Call(ast.Attribute(_, name)):
+                handed_on |= name == node.name
+    return moves or handed_on
+
+
+_STEP_SIZES = frozenset(
+    "lr alpha eta rate learning_rate learningrate learn_rate step_size weight_decay decay l2 reg "
+    "momentum".split()
+)
+"""What a step along a gradient is told, in lower case."""
+
+
+def _is_product(part: ast.AST) -> bool:
+    return isinstance(part, ast.Call) and getattr(part.func, "attr", "") in _PRODUCTS
 
 
 def _frameworks(found: Extract) -> frozenset[str]:

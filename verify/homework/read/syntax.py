@@ -52,6 +52,15 @@ def several_defaults(node: ast.FunctionDef) -> dict[str, tuple[float, ...] | lis
     return found
 
 
+def large_defaults(node: ast.FunctionDef) -> list[str]:
+    """Return the arguments that are whole numbers of two digits or more where they are left out."""
+    return [
+        name
+        for name, value in _defaults(node)
+        if isinstance(value, ast.Constant) and type(value.value) is int and value.value > 16
+    ]
+
+
 def _defaults(node: ast.FunctionDef) -> Iterator[tuple[str, ast.expr | None]]:
     """Yield arguments with what they are where they are left out."""
     positional = [*node.args.posonlyargs, *node.args.args]

@@ -317,19 +317,48 @@ def texts_compared(node: ast.AST, name: str, holder: str = "") -> list[str]:
     Or an item of this name of the argument `holder`, which is a dict.
     """
     known = {name, f"self.{name}", f"{holder}['{name}']"}
+    tables = _tables(node)
     found: dict[str, None] = {}
     for part in ast.walk(node):
         match part:
             case ast.Compare(left, _, others) if ast.unparse(left) in known:
                 sides: list[ast.expr | None] = [*others]
+                for other in others:
+                    sides += tables.get(_last_name(other), ())
             case ast.Subscript(ast.Dict(keys), index) if ast.unparse(index) in known:
                 sides = keys
+            case ast.Subscript(table, index) if ast.unparse(index) in known:
+                sides = [*tables.get(_last_name(table), ())]
             case _:
                 continue
         for inner in (inner for side in sides if side is not None for inner in ast.walk(side)):
             if isinstance(inner, ast.Constant) and isinstance(inner.value, str):
                 found[inner.value] = None
     return list(found)
+
+
+def _tables(node: ast.AST) -> dict[str, list[ast.expr]]:
+    """Return lists of texts, and the keys of dicts, by the names under which they are kept."""
+    found: dict[str, list[ast.expr]] = {}
+    for part in ast.walk(node):
+        match part:
+            case ast.Assign([target], value) | ast.AnnAssign(target, _, value):
+                match value:
+                    case ast.List(items) | ast.Tuple(items) | ast.Set(items):
+                        texts = items
+                    case ast.Dict(keys):
+                        texts = [key for key in keys if key is not None]
+                    case _:
+                        continue
+                plain = all(isinstance(getattr(text, "value", None), str) for text in texts)
+                if texts and plain and (name := _last_name(target)):
+                    found[name] = texts
+    return found
+
+
+def _last_name(value: ast.expr) -> str:
+    """Return the last part of a name: `methods` of `Losses.methods`, "" of what is none."""
+    return str(getattr(value, "attr", getattr(value, "id", "")))
 
 
 @dataclass(frozen=True)
@@ -364,6 +393,11 @@ def axes_of(node: ast.FunctionDef, names: Mapping[str, str] | None = None) -> Ax
             case ast.Call(ast.Attribute(ast.Name("np" | "numpy"), "transpose"), [array, axes]):
                 if isinstance(axes, ast.List | ast.Tuple):
                     sure[ast.unparse(array)] = len(axes.elts)
+            case ast.Call(ast.Attribute(ast.Name("np" | "numpy"), "pad"), [array, widths, *_]):
+                if isinstance(widths, ast.List | ast.Tuple) and all(
+                    isinstance(width, ast.List | ast.Tuple) for width in widths.elts
+                ):
+                    sure[ast.unparse(array)] = len(widths.elts)
             case ast.Call(ast.Attribute(array, "transpose"), [_, _, *more]):
                 sure[ast.unparse(array)] = 2 + len(more)
             case ast.Subscript(ast.Attribute(array, "shape"), ast.Constant(int(axis))):
@@ -382,6 +416,19 @@ def axes_of_pair(node: ast.FunctionDef, back: ast.FunctionDef | None) -> Axes:
         return one
     other = axes_of(back, kept_as(node))
     return Axes({**one.sure, **other.sure}, {**other.least, **one.least})
+
+
+def columns_of(node: ast.FunctionDef) -> set[str]:
+    """Return the arrays of which single items of the first column are taken: `y[i, 0]`."""
+    return {
+        part.value.id
+        for part in ast.walk(node)
+        if isinstance(part, ast.Subscript)
+        and isinstance(part.value, ast.Name)
+        and isinstance(part.slice, ast.Tuple)
+        and isinstance(part.slice.elts[0], ast.Name)
+        and [getattr(item, "value", None) for item in part.slice.elts[1:]] == [0]
+    }
 
 
 def is_array(node: ast.FunctionDef, name: str) -> bool:

@@ -135,6 +135,8 @@ class NumpyModule(types.ModuleType):
         value = getattr(np, name)
         if name in ("zeros", "ones", "empty"):
             value = _of_no_shape(value)
+        if name == "lib":
+            value = _library()
         self.__dict__[name] = value  # the next time it is found without this
         return value
 
@@ -147,6 +149,32 @@ def _of_no_shape(func: Callable[..., Any]) -> Callable[..., Any]:
         return func(() if shape is None else shape, *args, **kwargs)
 
     return made
+
+
+def _library() -> types.ModuleType:
+    """Return numpy.lib, in which a view with strides of its own ends where its memory does."""
+    tricks = types.ModuleType("numpy.lib.stride_tricks", np.lib.stride_tricks.__doc__)
+    tricks.__dict__.update(vars(np.lib.stride_tricks), as_strided=_as_strided)
+    library = types.ModuleType("numpy.lib", np.lib.__doc__)
+    library.__dict__.update(vars(np.lib), stride_tricks=tricks)
+    return library
+
+
+@functools.wraps(np.lib.stride_tricks.as_strided)
+def _as_strided(x: Any, *args: Any, **kwargs: Any) -> np.ndarray:
+    array = np.asanyarray(x)
+    view = np.lib.stride_tricks.as_strided(array, *args, **kwargs)
+    whole: Any = array
+    while isinstance(whole.base, np.ndarray):
+        whole = whole.base
+    low, high = np.lib.array_utils.byte_bounds(whole)
+    first, last = np.lib.array_utils.byte_bounds(view)
+    if view.size and not (low <= first and last <= high):
+        raise ValueError(
+            f"as_strided: got shape {view.shape} and strides {view.strides}, expected a view "
+            f"within the memory of an array of shape {whole.shape}"
+        )
+    return view
 
 
 def special_module() -> Hollow:

@@ -163,11 +163,19 @@ class Role:
 def exercise(found: Extract) -> list[Role]:
     """Return the roles of a file that is an exercise of the course: it has a backward pass.
 
-    A forward pass or a cost counts beside a backward pass of the same class, or of the file.
+    A forward pass or a cost counts beside a backward pass of the same class, or of the file; not
+    beside the derivative alone of an activation, which everybody writes.
     """
     roles = recognise(found)
-    owners = {role.owner for role in roles if role.kind in (BACKWARD, CHECK)}
+    owners = {
+        role.owner for role in roles if role.kind in (BACKWARD, CHECK) and not _is_slope(role)
+    }
     return [role for role in roles if role.owner in owners]
+
+
+def _is_slope(role: Role) -> bool:
+    """Say whether a function gives the derivative of an activation, without the gradient above."""
+    return role.role in _DERIVATIVES and not any(meaning(a, {"dA"}) for a in role.arguments)
 
 
 def recognise(found: Extract) -> list[Role]:
