@@ -2188,3 +2188,47 @@ def _(m, rng):
     )
     for name, forward, slope_at in cases:
         yield from vjp(name, lambda f=forward: f(x), lambda c, s=slope_at: c * s(), [x], rng)
+
+
+@proof("classes_prime_of_output_gradient.py")
+def _(m, rng):
+    x = rng.randn(4, 5)
+    for layer in (m.Logistic(), m.Square()):
+        name = type(layer).__name__
+        slope_at = lambda c, a=layer: c * a.activation_prime(x)
+        yield from vjp(f"{name}.activation_prime", lambda a=layer: a(x), slope_at, [x], rng)
+    layer = m.Square()
+    yield from vjp("Activation.backward", lambda: layer.forward(x), layer.backward, [x], rng)
+
+
+@proof("layers_connected_later.py")
+def _(m, rng):
+    x = rng.randn(4, 5)
+    for name, layer in (("Linear", m.Linear(3, 5)), ("Scaled", m.Scaled(0.7, n_out=3, n_in=5))):
+        layer.connect_to()
+
+        def back(g, layer=layer):
+            dx = layer.backward(g)
+            return [layer.dW, layer.db, dx]
+
+        wrt = [layer.W, layer.b, x]
+        yield from vjp(f"{name}.backward", lambda a=layer: a.forward(x), back, wrt, rng)
+    pool, images = m.MeanPooling((2, 3)), rng.randn(2, 3, 5, 7)
+    yield from vjp(
+        "MeanPooling.backward", lambda: pool.forward(images), pool.backward, [images], rng
+    )
+
+
+@proof("oreilly_backword.py")
+def _(m, rng):
+    layer, x, y = m.MulLayer(), rng.randn(3), rng.randn(3)
+    yield from vjp("MulLayer.backword", lambda: layer.forward(x, y), layer.backword, [x, y], rng)
+
+
+@proof("classes_loss_of_rows.py")
+def _(m, rng):
+    scores, labels, loss = rng.randn(4, 3), np.eye(3)[[0, 2, 1, 0]], m.SoftmaxCrossEntropy()
+    softmax = lambda: np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    found = [loss.backward(softmax(), labels) / 4]
+    value = lambda: loss.forward(softmax(), labels)
+    yield from gradients("SoftmaxCrossEntropy.backward", value, found, [scores])

@@ -173,6 +173,8 @@ def _with_cotangent(request: _Request, place: int, name: str, asked: bool) -> li
     if cotangent and request.per_example and name not in ("dout", "dL"):
         # A loss's backward pass is given the predictions, whatever they are called.
         return [*found, ("guess", which)]
+    if found and _is_slope(request) and name in request.required and _says_slope(request):
+        return [*found, ("cotangent", which)] if cotangent else found
     alone = _is_alone(request, place, name)
     if cotangent and not alone and place:
         return [("cotangent", which), *[option for option in found if option[0] == "named"]]
@@ -185,6 +187,12 @@ def _with_cotangent(request: _Request, place: int, name: str, asked: bool) -> li
     if only and not _is_backward(request) and not any(kind == "named" for kind, _ in found):
         return [*found, ("position", which)]
     return found
+
+
+def _says_slope(request: _Request) -> bool:
+    """Say whether a function is called as the derivative itself, not its product with another."""
+    words = {"prime", "deriv", "derivative", "derivatives", "slope"}
+    return bool(words & set(name_parts(request.candidate.function)))
 
 
 def _is_slope(request: _Request) -> bool:

@@ -205,6 +205,24 @@ def with_ones(experiment: Experiment) -> Experiment | None:
     return None
 
 
+def with_one_hot(experiment: Experiment) -> Experiment | None:
+    """Return a loss's experiment with one label an example, in rows; None where it has that.
+
+    Labels are of 0 and 1, and have the shape of the main input.
+    """
+    main = np.asarray(experiment.given.get(experiment.main, 0.0))
+    if experiment.weights not in ("ones", "mean") or main.ndim != 2:
+        return None
+    hot = np.eye(main.shape[1])[np.arange(main.shape[0]) % main.shape[1]]
+    first = {
+        name: hot.astype(value.dtype)
+        for name, value in experiment.given.items()
+        if isinstance(value, np.ndarray) and value.shape == main.shape
+        if np.isin(value, (0, 1)).all() and not _is_one_hot(value, -1)
+    }
+    return replace(experiment, given={**experiment.given, **first}) if first else None
+
+
 def _is_one_hot(value: np.ndarray, axis: int) -> bool:
     """Say whether all is 0 but for a single 1 along an axis."""
     return bool(np.isin(value, (0.0, 1.0)).all() and (value.sum(axis) == 1).all())

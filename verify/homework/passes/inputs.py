@@ -108,7 +108,7 @@ def likely_forms(
     for roles in _ROLES:
         found: dict[str, Form] = {}
         for name in required:
-            known = _usual(name, node) or (_used(name, used[name]) if name in used else None)
+            known = _usual(name, node) or (_used(name, used[name], axes) if name in used else None)
             found[name] = known or _in_roles(name, roles, axes.of(name))
             if name in used and used[name].parts:
                 parts = _names_of(used[name])
@@ -256,7 +256,12 @@ def _forms(
         if complete(usual | handed):
             yield 2, usual | handed
     used = usage(node, functions)
-    shown = {n: f for n, use in used.items() if n not in usual and (f := _used(n, use)) is not None}
+    axes = axes_of(node)
+    shown = {
+        n: form
+        for n, use in used.items()
+        if n not in usual and (form := _used(n, use, axes)) is not None
+    }
     parts = {
         n: use
         for n, use in used.items()
@@ -312,10 +317,10 @@ _TRAINS = re.compile(r"(?:is_?)?train\w*|(?:save|keep|store|retain|return)_?\w*|
 """Switches without which a forward pass keeps nothing for the way back."""
 
 
-def _used(name: str, use: Use) -> Form | None:
+def _used(name: str, use: Use, axes: Axes) -> Form | None:
     """Return what an argument is by its use: an index, a probability, a number that counts."""
     if use.kind == INDEX and not _LABELS.fullmatch(name):
-        return ("labels", (4,))
+        return ("labels", (4, 5) if axes.of(name) == 2 else (4,))
     if use.kind == CHANCE:
         return ("number", KEEP)
     if use.kind == INTEGER:
@@ -427,7 +432,7 @@ _STATE = re.compile(r"(?:h|c|a|s|hidden|state)_?(?:prev|0|t_?1)|prev_?(?:h|c|a|h
 _PREDICTED = re.compile(r"y_?(?:hat|pred\w*)|Y_?(?:hat|pred\w*)|probs?|pred\w*|scores|logits|AL")
 _REG = re.compile(
     r"(?:reg\w*|lambd\w*|lamb|lam|lamda|lmb?da?|lmbd|l2\w*|weight_?decay\w*|Lambda|learningRate|"
-    r"regularization\w*)"
+    r"regularization\w*|\w+_lambda\w*|lambda_\w+)"
 )
 _PREDICTION = re.compile(
     r"(?:scores|logits|y_?hat|Y_?hat|AL|A\d|y_?pred|Y_?pred|probs?|pred\w*|outputs?|output_?acti\w*|"

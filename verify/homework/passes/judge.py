@@ -25,6 +25,7 @@ from verify.homework.passes.experiment import (
     redrawn,
     stirred,
     with_more,
+    with_one_hot,
     with_one_output,
     with_ones,
     with_several,
@@ -250,7 +251,9 @@ class _Trial:
     def _accusation(self) -> Verdict:
         """Return the verdict on a pass that is wrong, unless it is right for what it is meant."""
         case, candidate = self.case, self.candidate
-        if (of := times_by_scores(self.wrong[0])) is not None:
+        hot = with_one_hot(self.wrong[0].experiment)
+        loss = self.wrong[0] if hot is None else self._outcome(hot, averages=False)
+        if (of := times_by_scores(loss)) is not None:
             return Verdict(candidate, UNDECIDED, by_scores(case, candidate, *of))
         if _is_right_for_one_output(case, self.wrong[0], self.seed):
             return Verdict(candidate, UNDECIDED, for_one_output(case, candidate, self.wrong[0]))

@@ -25,6 +25,7 @@ from verify.homework.read.construct import (
     SIZE,
     SIZES,
     Want,
+    assigned,
     chains,
     optimisers,
     unset,
@@ -345,18 +346,34 @@ def _makers(found: Extract, owner: str) -> Iterator[list[str]]:
     methods = {name: n for name, n in methods_of(found, owner).items() if name != "__init__"}
     for pattern in (_PREPARES, _INITIALISES):
         yield [name for name in methods if pattern.fullmatch(name)]
-    forward = [node for name, node in methods.items() if name in _FORWARD_METHODS | {"__call__"}]
+    written = [
+        n for e in lineage(found, owner) for n in e.node.body if isinstance(n, ast.FunctionDef)
+    ]
+    forward = [node for node in written if node.name in _FORWARD_METHODS | {"__call__"}]
+    inits = [node for node in written if node.name == "__init__"]
     read = {name for node in forward for name in _of_self(node, ast.Load)}
-    kept = {name for node in forward for name in _of_self(node, ast.Store)}
-    init = methods_of(found, owner).get("__init__")
-    known = kept | {*methods} | ({*_of_self(init, ast.Store)} if init is not None else set())
+    kept = {name for node in (*forward, *inits) for name in _of_self(node, ast.Store)}
+    blank = {name for node in inits for name in _left_blank(node)}
+    wanted = read - (kept - blank) - methods.keys()
     yield [
         name
         for name, node in methods.items()
-        if node not in forward
-        and not is_hinted(name, {})
-        and (read - known) & {*_of_self(node, ast.Store)}
+        if node not in forward and not is_hinted(name, {}) and wanted & {*_of_self(node, ast.Store)}
     ]
+
+
+def _written(found: Extract, owner: str) -> list[ast.FunctionDef]:
+    """Return all methods of a class and of its bases, those that others override among them."""
+    parts = [part for each in lineage(found, owner) for part in each.node.body]
+    return [part for part in parts if isinstance(part, ast.FunctionDef)]
+
+
+def _left_blank(node: ast.FunctionDef) -> Iterator[str]:
+    """Yield the attributes that a constructor sets to None."""
+    for target, value in assigned(node):
+        match target, value:
+            case ast.Attribute(ast.Name("self"), name), ast.Constant(None):
+                yield name
 
 
 def _of_self(node: ast.FunctionDef, kind: type[ast.expr_context]) -> Iterator[str]:
@@ -515,13 +532,15 @@ def _constructors(
     penalty that belongs to them.
     """
     init = methods_of(found, owner).get(method)
-    names = parameters(init, True) if init is not None else []
+    names = [*_asked(found, owner, method)]
     zeros = null_defaults(init) if init is not None else {}
     several = several_defaults(init) if init is not None else {}
     texts = {name: _texts(found, owner, name) for name, _ in names}
     wanted = wants(found, owner, method)
     values = {
-        name: [*([None] if default else []), *texts[name]] if texts.get(name) else SETTINGS[name]
+        name: [*([None] if default else []), *texts[name]]
+        if texts.get(name)
+        else _in_shape(SETTINGS[name], wanted.get(name))
         for name, default in names
         if texts.get(name) or (name in SETTINGS and not _is_more(wanted.get(name)))
     }
@@ -539,6 +558,8 @@ def _constructors(
             if type(zeros.get(name)) is float
             else [(name, SMALL)]
             if small and name in large
+            else [(name, None)]
+            if default and method != "__init__"
             else [
                 (name, _as_several(option, several.get(name)))
                 for option in _options(found, owner, name, default, wanted.get(name), sizes, spare)
@@ -560,6 +581,17 @@ def _constructors(
                 yield group
 
 
+def _asked(found: Extract, owner: str, method: str) -> Iterator[tuple[str, bool]]:
+    """Yield the arguments of a constructor; those that it hands on by `**kwargs`, too."""
+    seen: set[str] = set()
+    for node in (node for node in _written(found, owner) if node.name == method):
+        given = parameters(node, True)
+        yield from ((name, default) for name, default in given if name not in seen)
+        seen |= {name for name, _ in given}
+        if node.args.kwarg is None:
+            return
+
+
 def _texts(found: Extract, owner: str, name: str) -> list[str]:
     """Return the texts that a class compares an argument of its constructor with."""
     return [text for each, _ in lineage(found, owner) for text in texts_compared(each, name)]
@@ -579,6 +611,12 @@ def _as_several(option: Any, default: tuple[float, ...] | list[float] | None) ->
     if all(isinstance(number, int) and number > 1 for number in default):
         return type(default)(2 + place % 4 for place in range(len(default)))
     return None
+
+
+def _in_shape(options: Sequence[Any], want: Want | None) -> Sequence[Any]:
+    """Return the values of a setting as tuples, where so many numbers are taken of it."""
+    several = want is not None and want.kind == SHAPE and want.axes > 1
+    return [(o,) * want.axes if several and want and isinstance(o, int) else o for o in options]
 
 
 def _is_plain(want: Want | None) -> bool:

@@ -70,7 +70,7 @@ def _signs(
     for argument in ast.walk(node.args):
         if isinstance(argument, ast.arg) and getattr(argument.annotation, "id", "") == "int":
             yield argument.arg, Want(SIZE)
-    for target, value in _assigned(node):
+    for target, value in assigned(node):
         if isinstance(target, ast.Attribute) and (of := _source(value, names)):
             kept[ast.unparse(target)] = of  # self.shape = shape
     yield from _uses(node, {name: name for name in names} | kept)
@@ -101,7 +101,7 @@ def _bases_made(
             break
 
 
-def _assigned(node: ast.FunctionDef) -> Iterator[tuple[ast.expr, ast.expr]]:
+def assigned(node: ast.FunctionDef) -> Iterator[tuple[ast.expr, ast.expr]]:
     """Yield what is assigned to what, in tuples part by part."""
     for part in ast.walk(node):
         match part:

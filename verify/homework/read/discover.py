@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from verify.homework.read.extract import Extract
@@ -22,11 +22,13 @@ BACKWARD, CHECK, FORWARD, COST = "backward", "gradient-check", "forward", "cost"
 """The kinds of rows in a file's report."""
 
 HINTS = frozenset(
-    """back backward backwards backprop backpropagate backpropagation bprop bwd grad grads gradient
-    gradients deriv derivative derivatives derived prime slope delta deltas vjp
+    """back backward backwards backword backprop backpropagate backpropagation bprop bwd grad grads
+    gradient gradients deriv derivative derivatives derived prime slope delta deltas vjp
     pullback""".split()
 )
-BACK = frozenset("back backward backwards backprop bprop bwd backpropagation vjp pullback".split())
+BACK = frozenset(
+    "back backward backwards backword backprop bprop bwd backpropagation vjp pullback".split()
+)
 """Those of the hints that only a backward pass has."""
 _NO_PASS = frozenset(
     """clip clipping check checks checking checker descent ascent numerical numeric numerically num
@@ -51,7 +53,7 @@ _STRONG = HINTS - {
 }
 _CHECKS = re.compile(r"(?:grad|gradients?)_?check|check_?(?:grad|gradients?)(?![a-z])", re.I)
 _STEM = re.compile(
-    r"_?(?:forward|fwd|fprop|backward|backwards|backprop|bprop|bwd|back|derivative|derived|deriv|prime|"
+    r"_?(?:forward|fwd|fprop|backward|backwards|backword|backprop|bprop|bwd|back|derivative|derived|deriv|prime|"
     r"slope|gradients?|grads?|vjp|pullback)(?![a-z])",
     re.I,
 )
@@ -110,13 +112,36 @@ def discover(found: Extract) -> list[Candidate]:
             continue
         methods = methods_of(found, owner)
         own = {n.name for n in kind.body if isinstance(n, ast.FunctionDef)}
+        whole = _completed_by(found, owner)
         candidates += [
-            candidate
+            replace(candidate, owner=whole)
             for name, node in methods.items()
             if name in own
             and (candidate := _candidate(name, node, owner, methods, foreign)) is not None
         ]
     return candidates
+
+
+def _completed_by(found: Extract, owner: str) -> str:
+    """Return the class whose objects show what a class does: itself, or the first that derives.
+
+    A class that calls methods of its object which it does not have leaves them to others.
+    """
+    methods = methods_of(found, owner)
+    kept: set[str] = set()
+    called: set[str] = set()
+    for part in (part for node in methods.values() for part in ast.walk(node)):
+        match part:
+            case ast.Call(ast.Attribute(ast.Name("self"), name)):
+                called.add(name)
+            case ast.Attribute(ast.Name("self"), name, ast.Store()):
+                kept.add(name)
+    wanted = called - kept - methods.keys()
+    for other in found.classes if wanted else ():
+        line = [each.node.name for each in lineage(found, other)]
+        if other != owner and owner in line and wanted <= methods_of(found, other).keys():
+            return other
+    return owner
 
 
 def methods_of(found: Extract, owner: str) -> dict[str, ast.FunctionDef]:

@@ -510,6 +510,8 @@ def _is_constant(node: ast.expr, taken: dict[str, float]) -> bool:
             return all(_is_constant(e, taken) for e in elts)
         case ast.Dict(keys, values):
             return all(e is not None and _is_constant(e, taken) for e in [*keys, *values])
+        case ast.Call(ast.Name(name), [], []) if _CLASS.match(name) and name in taken:
+            return True  # _zero = Zero()
         case ast.Call(func, args, keywords):
             name = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
             return (
@@ -521,6 +523,9 @@ def _is_constant(node: ast.expr, taken: dict[str, float]) -> bool:
             )
     return False
 
+
+_CLASS = re.compile(r"_?[A-Z]\w*[a-z]")
+"""What a class is called; an object that is made without arguments is a value like others."""
 
 _MOST_BITS = 100_000
 """Size of the whole numbers that constants may hold: a power of large ones can take for ever."""

@@ -400,6 +400,8 @@ def axes_of(node: ast.FunctionDef, names: Mapping[str, str] | None = None) -> Ax
                     sure[ast.unparse(array)] = len(widths.elts)
             case ast.Call(ast.Attribute(array, "transpose"), [_, _, *more]):
                 sure[ast.unparse(array)] = 2 + len(more)
+            case ast.Assert(ast.Compare(counted, [ast.Eq()], [ast.Constant(int(count))])):
+                sure |= {ast.unparse(array): count for array in _counted(counted)}
             case ast.Subscript(ast.Attribute(array, "shape"), ast.Constant(int(axis))):
                 text = ast.unparse(array)
                 least[text] = max(least.get(text, 0), axis + 1)
@@ -407,6 +409,18 @@ def axes_of(node: ast.FunctionDef, names: Mapping[str, str] | None = None) -> Ax
         {known[text]: count for text, count in sure.items() if text in known},
         {known[text]: count for text, count in least.items() if text in known},
     )
+
+
+def _counted(value: ast.expr) -> list[ast.expr]:
+    """Return the array whose axes an expression counts: `x.ndim`, `np.ndim(x)`, `len(x.shape)`."""
+    match value:
+        case ast.Attribute(array, "ndim"):
+            return [array]
+        case ast.Call(ast.Attribute(_, "ndim"), [array]):
+            return [array]
+        case ast.Call(ast.Name("len"), [ast.Attribute(array, "shape")]):
+            return [array]
+    return []
 
 
 def axes_of_pair(node: ast.FunctionDef, back: ast.FunctionDef | None) -> Axes:
