@@ -2232,3 +2232,46 @@ def _(m, rng):
     found = [loss.backward(softmax(), labels) / 4]
     value = lambda: loss.forward(softmax(), labels)
     yield from gradients("SoftmaxCrossEntropy.backward", value, found, [scores])
+
+
+@proof("oreilly_weight_decay.py")
+def _(m, rng):
+    x, t = rng.randn(4, 5), np.eye(3)[[0, 2, 1, 0]]
+    affine, last = m.Affine(rng.randn(5, 3), rng.randn(3)), m.SoftmaxWithLoss()
+
+    def back(g):
+        dx = affine.backward(g)
+        return [affine.dW, affine.db, dx]
+
+    wrt = [affine.W, affine.b, x]
+    yield from vjp("Affine.backward", lambda: affine.forward(x), back, wrt, rng)
+    with mock.patch.object(m, "cross_entropy_error", lambda y, t: -np.sum(t * np.log(y)) / len(y)):
+        scores = rng.randn(4, 3)
+        last.forward(scores, t)
+        loss = lambda: last.forward(scores, t)
+        yield from gradients("SoftmaxWithLoss.backward", loss, [last.backward()], [scores])
+        net = m.OneLayerNet(5, 3, 0.7)
+        found, loss = net.gradient(x, t), lambda: net.loss(x, t)
+        wrt = [net.params["W1"], net.params["b1"]]
+        yield from gradients("OneLayerNet.gradient", loss, [found["W1"], found["b1"]], wrt)
+
+
+@proof("layers_of_any_axes.py")
+def _(m, rng):
+    for x in (rng.randn(4, 5), rng.randn(2, 3, 5)):
+        layer = m.Linear(5, 3)
+
+        def back(g, layer=layer):
+            dx = layer.backward(g)
+            return [layer.dW, layer.db, dx]
+
+        wrt = [layer.W, layer.b, x]
+        yield from vjp("Linear.backward", lambda a=layer, x=x: a.forward(x), back, wrt, rng)
+    places, x = m.Positions(6, 5), rng.randn(2, 3, 5)
+
+    def back(g):
+        dx = places.backward(g)
+        return [places.dW, dx]
+
+    wrt = [places.W, x]
+    yield from vjp("Positions.backward", lambda: places.forward(x), back, wrt, rng)

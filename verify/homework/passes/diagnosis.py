@@ -258,6 +258,7 @@ def _by_numbers(outcome: Outcome, wrong: Wrong) -> Named | None:
         *_elementwise(outcome, measurement, tensor, right),
         *_normalised(outcome, measurement, tensor),
         *_factors(outcome, tensor, right),
+        *_unpenalised(outcome, tensor, right),
         *_any_factor(tensor, found, right),
     ):
         if _fits(tensor, found, value):
@@ -286,10 +287,9 @@ def _only_first_penalised(
 def _is_strength(outcome: Outcome, ratio: float) -> bool:
     """Say whether a number is what a penalty's gradient is times the weights, by its strength."""
     sizes = {n for v in outcome.experiment.given.values() for n in np.shape(v)} | {1}
-    strengths = [v for v in outcome.experiment.settings.values() if isinstance(v, float)]
     return any(
         np.isclose(ratio, times * strength / size, rtol=0.01)
-        for strength, size, times in itertools.product(strengths, sizes, (1, 2))
+        for strength, size, times in itertools.product(_strengths(outcome), sizes, (1, 2))
     )
 
 
@@ -331,6 +331,20 @@ def _factors(outcome: Outcome, tensor: Measured, right: np.ndarray) -> Iterator[
                 "once too often."
             )
             yield f"{kind}-averaged-twice", says, right / size
+
+
+def _unpenalised(outcome: Outcome, tensor: Measured, right: np.ndarray) -> Iterator[Formula]:
+    """Yield the gradient without that of a penalty on the squares of the weights."""
+    weights = np.asarray(outcome.experiment.given[tensor.gradient.of], float).ravel()
+    sizes = {size for v in outcome.experiment.given.values() for size in np.shape(v)} | {1}
+    for strength, size, times in itertools.product(_strengths(outcome), sizes, (1, 2)):
+        says = "The penalty's gradient is missing in {tensor}."
+        yield "l2-missing", says, right - times * strength / size * weights
+
+
+def _strengths(outcome: Outcome) -> list[float]:
+    """Return what may be the strength of a penalty among the settings."""
+    return [v for v in outcome.experiment.settings.values() if isinstance(v, float)]
 
 
 def _any_factor(tensor: Measured, found: np.ndarray, right: np.ndarray) -> Iterator[Formula]:

@@ -174,7 +174,9 @@ def form_sets(
     texts = [ast.get_docstring(n) or "" for n in (*others, *found.functions.values())]
     axes = axes_of_pair(node, back)
     layouts = tuple(
-        layout for layout in (*_layouts_of(held), *LAYOUTS) if _has_axes(layout, arguments, axes)
+        layout
+        for layout in (*_layouts_of(held), *LAYOUTS, *_sequences_of(held))
+        if _has_axes(layout, arguments, axes)
     )
     told = _told(node, back, found.functions, is_method)
     needed = [
@@ -629,6 +631,14 @@ def _layouts_of(held: Mapping[str, Any]) -> Iterator[Mapping[str, tuple[int, ...
         (first, hidden), (last, out) = shapes[0], shapes[-1]
         yield {"x": (4, first), "w": (first, hidden), "b": (hidden,), "t": (4, out)}
         yield {"x": (hidden, 4), "w": (first, hidden), "b": (first, 1), "t": (last, 4)}
+
+
+def _sequences_of(held: Mapping[str, Any]) -> Iterator[Mapping[str, tuple[int, ...]]]:
+    """Yield layouts of rows and of sequences with as many features as an object has of anything."""
+    shapes = [np.shape(value) for value in held.values() if isinstance(value, np.ndarray)]
+    for size in list(dict.fromkeys(size for shape in shapes for size in shape if size > 1))[:3]:
+        yield {"x": (4, size), "w": (size, 3), "b": (3,)}
+        yield {"x": (2, 3 if size == 4 else 4, size), "w": (size, 3), "b": (3,)}
 
 
 def _in_layout(

@@ -86,7 +86,7 @@ def match(leaves: Sequence[Leaf], given: Mapping[str, Any], main: str) -> tuple[
             or leaf.label in ("W", "b")
             or leaf.label in {n.rsplit(".", 1)[-1] for n in inputs if "." in n}
         ):
-            found[sized[0]] = leaf
+            found[min(sized, key=_is_other)] = leaf
         else:
             rest.append(leaf)
     for leaf in rest:
@@ -110,6 +110,11 @@ def match(leaves: Sequence[Leaf], given: Mapping[str, Any], main: str) -> tuple[
     return tuple(
         Gradient(leaf.label or f"d{name}", name, leaf.where) for name, leaf in found.items()
     )
+
+
+def _is_other(name: str) -> bool:
+    """Say whether an input's name is a key with something more: `w_tmp` beside `w`."""
+    return name.rsplit(".", 1)[-1].lower() not in keys_of(name)
 
 
 def _listed(

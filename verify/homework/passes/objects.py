@@ -263,7 +263,7 @@ MOST_MAKING = 2.0
 MOST_SECONDS = 4.0
 """After which no other arguments are tried for the constructor of a class."""
 
-MOST_ENTRIES = 100_000
+MOST_ENTRIES = 40_000
 """Numbers in the parameters of an object that is tried."""
 
 
@@ -570,8 +570,9 @@ def _constructors(
         for chosen in itertools.islice(itertools.product(*choices), 8):
             if (said := repr(chosen)) not in seen:
                 seen.add(said)
+                strengths = {name: option for name, option in chosen if option == REG}
                 group = [
-                    _constructor([*chosen, *picked], dict(picked))
+                    _constructor([*chosen, *picked], {**strengths, **dict(picked)})
                     for picked in itertools.islice(itertools.product(*settings), 8)
                 ]
                 regularisers = [name for name, _ in names if _REGULARISER.fullmatch(name)]

@@ -9,7 +9,7 @@ import numpy as np
 
 from verify.homework.passes.experiment import Experiment
 from verify.homework.passes.inputs import is_label
-from verify.homework.passes.measure import Measured
+from verify.homework.passes.measure import Measured, Measurement
 from verify.homework.passes.verdicts import Outcome, gaps, relative_error, shaped
 
 
@@ -73,8 +73,26 @@ def accuse(outcomes: Sequence[Outcome]) -> bool:
     """Say whether what is wrong is the pass's fault, and not what was guessed of it."""
     return outcomes[0].experiment.accuses and any(
         wrong.tensor.gradient.of not in outcome.experiment.ordered
+        and not _is_spread(outcome, wrong.tensor)
         for outcome in outcomes
         for wrong in outcome.wrong
+    )
+
+
+def _is_spread(outcome: Outcome, tensor: Measured) -> bool:
+    """Say whether an input's gradient has the output's shape, over which the input was spread.
+
+    An input with an axis of one entry, which broadcasting fills up, is nobody's input.
+    """
+    measured, experiment = outcome.measurement, outcome.experiment
+    if not isinstance(measured, Measurement) or tensor.gradient.of != experiment.main:
+        return False
+    shapes = zip(tensor.shape, tensor.found_shape, strict=False)
+    return (
+        tensor.found_shape == measured.outputs[0].shape
+        and len(tensor.shape) == len(tensor.found_shape)
+        and all(due in (found, 1) for due, found in shapes)
+        and tensor.shape != tensor.found_shape
     )
 
 

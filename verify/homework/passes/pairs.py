@@ -36,6 +36,7 @@ from verify.homework.passes.results import (
     attributes,
     distinct,
     kept_of,
+    key_of,
     keys_of,
     leaves_of,
     result_of,
@@ -154,7 +155,12 @@ def _experiment(
     if not gradients + steps:
         case.note(candidate, "returns nothing that has the shape of an input")
         return None
-    unmatched = unmatched_of(leaves, gradients)
+    taken = [gradient.of for gradient in gradients]
+    unmatched = tuple(
+        label
+        for label in unmatched_of(leaves, gradients)
+        if not _is_on_the_way(label, after, ready.given, taken)
+    )
     unmatched += unread_of(results, gradients + steps, ready.given)
     if found.nameless and not unmatched:
         unmatched = left_over(results, gradients + steps, ready.given)
@@ -167,6 +173,23 @@ def _experiment(
         moved=moved,
     )
     return _with_update(case, candidate, side, experiment, given)
+
+
+def _is_on_the_way(
+    label: str, after: Sequence[Any], given: Mapping[str, Any], taken: Sequence[str]
+) -> bool:
+    """Say whether an inner object keeps the gradient of a parameter of which there is another.
+
+    `layers.Affine1.dW` is part of the gradient that is returned for W1, which is that layer's W.
+    """
+    holder, _, last = label.rpartition(".")
+    beside = [
+        value
+        for path, _, value in (attributes(after[1]) if holder and len(after) > 1 else ())
+        if path != label and path.rpartition(".")[0] == holder
+        if key_of(path.rpartition(".")[2]) == key_of(last)
+    ]
+    return any(np.array_equal(given[name], value) for name in taken for value in beside)
 
 
 def _called(forward: Forward, ready: Ready, binding: Binding, back: tuple[Step, ...]) -> Experiment:

@@ -178,8 +178,8 @@ def _shapes(sizes: Sequence[int]) -> Iterator[tuple[int, ...]]:
     yield from ((size,) for size in sizes)
     yield from ((size, 1) for size in sizes)
     yield from ((1, size) for size in sizes)
-    yield from ((4, size, 1) for size in sizes if size != 4)
     yield from ((2, 4, size) for size in sizes if size not in (2, 4))
+    yield from ((4, size, 1) for size in sizes if size != 4)
     yield from ((1, size, 1) for size in sizes)
     yield from ((size, size) for size in sizes)
     yield from _IMAGES

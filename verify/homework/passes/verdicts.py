@@ -19,9 +19,6 @@ from verify.homework.passes.experiment import Experiment
 from verify.homework.passes.measure import Measured, Measurement, Obstacle
 from verify.homework.read.discover import Candidate
 
-SLIGHT = 1e-4
-"""A relative difference that a guard such as log(p + 1e-8) makes, and no mistake does."""
-
 TENTH = 0.1
 """The error that must have shown where a gradient agrees."""
 
@@ -187,7 +184,7 @@ def gaps(tensor: Measured, found: np.ndarray, scale: float) -> tuple[np.ndarray,
     size = np.maximum(np.abs(expected).max(initial=0.0), np.abs(bar).max(initial=0.0))
     with np.errstate(invalid="ignore"):
         gap = np.abs(some - expected)
-    return np.where(np.isfinite(gap), gap, np.inf), 2 * bar + SLIGHT * size
+    return np.where(np.isfinite(gap), gap, np.inf), 2 * bar + tensor.slight * size
 
 
 def times_by_scores(outcome: Outcome) -> tuple[float, str] | None:
@@ -214,7 +211,7 @@ def times_by_scores(outcome: Outcome) -> tuple[float, str] | None:
         expected = each.reshape(found.shape)
         times = float(np.vdot(expected, found) / max(np.vdot(expected, expected), 1e-300))
         gap = np.abs(found - times * expected).max()
-        if times > 0 and gap <= SLIGHT * np.abs(found).max():
+        if times > 0 and gap <= tensors[0].slight * np.abs(found).max():
             return times, activation.rstrip("0123456789")
     return None
 
@@ -268,7 +265,7 @@ def _resolved(tensor: Measured) -> bool:
     expected = tensor.expected[:, tensor.smooth]
     bar = tensor.bar[:, tensor.smooth]
     size = float(np.abs(expected).max(initial=0.0))
-    return bool(2 * bar.max(initial=0.0) + SLIGHT * size <= TENTH * size) or _is_zero(tensor)
+    return bool(2 * bar.max(initial=0.0) + tensor.slight * size <= TENTH * size) or _is_zero(tensor)
 
 
 def _is_zero(tensor: Measured) -> bool:

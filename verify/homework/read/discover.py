@@ -469,7 +469,11 @@ def _computes_anything(node: ast.FunctionDef) -> bool:
     )
 
 
-_MAKERS = frozenset("zeros ones zeros_like ones_like empty copy append".split())
+_MAKERS = frozenset(
+    """zeros ones zeros_like ones_like empty copy append extend update items values keys get grads
+    gradients get_grads""".split()
+)
+"""What makes arrays or collects what others have made."""
 
 
 def _returns_a_formula(node: ast.FunctionDef) -> bool:

@@ -405,6 +405,17 @@ def axes_of(node: ast.FunctionDef, names: Mapping[str, str] | None = None) -> Ax
             case ast.Subscript(ast.Attribute(array, "shape"), ast.Constant(int(axis))):
                 text = ast.unparse(array)
                 least[text] = max(least.get(text, 0), axis + 1)
+    asked = {
+        ast.unparse(array)
+        for part in ast.walk(node)
+        if isinstance(part, ast.If)
+        for test in ast.walk(part.test)
+        if isinstance(test, ast.expr)
+        for array in _counted(test)
+    }
+    for text in asked:  # it takes arrays of several numbers of axes
+        sure.pop(text, None)
+        least.pop(text, None)
     return Axes(
         {known[text]: count for text, count in sure.items() if text in known},
         {known[text]: count for text, count in least.items() if text in known},
