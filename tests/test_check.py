@@ -123,6 +123,33 @@ def test_what_only_contiguous_cotangents_are_right_for_is_said():
     assert "on cpu" in str(report)
 
 
+def test_only_the_layouts_that_are_asked_for_are_tried_and_the_others_are_named():
+    report = checked("GELU", "ignores strides", "float64", layouts="contiguous")
+    assert report.ok, str(report)
+    (note,) = [each for each in report.notes if each.kind == "layouts-left-out"]
+    assert note.values["layouts"] == ["strided", "transposed", "expanded"]
+    assert "whether the backward pass follows the strides was not judged" in report.remarks[-1]
+    assert "layouts=('contiguous',)" in report.repeat
+    report = checked("GELU", "ignores strides", "float64", layouts=["transposed"])
+    assert report.conclusion.kind == "wrong-for-forms"
+    assert report.conclusion.values["forms"] == ["transposed"]
+    every = checked("GELU", "", "float64", layouts=["expanded", "transposed", "strided"])
+    assert "layouts-left-out" not in [each.kind for each in every.notes]
+    assert "layouts" not in every.repeat
+
+
+@pytest.mark.unchecked
+def test_a_single_number_has_no_layouts_that_could_be_left_out():
+    report = check(rule(lambda x: x * x, lambda dy, x: 2 * x * dy), (X[0, 0],), layouts="strided")
+    assert "layouts-left-out" not in [each.kind for each in report.notes]
+
+
+@pytest.mark.parametrize("layouts", [(), "fortran", ["strided", 3]])
+def test_another_layout_is_refused(layouts):
+    with pytest.raises(ValueError, match="layouts: got .*, expected some of contiguous, strided"):
+        check(SQUARE, (X,), layouts=layouts)
+
+
 def test_a_failing_report_says_layout_device_and_the_line_that_repeats_it():
     class Shifted(torch.autograd.Function):
         @staticmethod

@@ -168,6 +168,8 @@ def checked_layer(
     zero = [n for n, g in zip(layer.names, returned, strict=True) if g is None and tree.under(n)]
     claims = _claims(layer, outputs, silent, cotangents, np.random.default_rng(seed))
     claims, notes = _without_refused(claims)
+    if left_out := [x for x in _layouts(outputs.without(silent)) if x not in layer.layouts]:
+        notes.append(Fact("layouts-left-out", {"layouts": left_out}))
     if _writes(layer, outputs, silent):
         notes.append(Fact("writes-cotangent"))
     report = check_claims(claims, budget, seed, seconds, layer.unit)
@@ -226,7 +228,8 @@ class Layer:
     that are not, by name or number. `unit` is the unit roundoff that is stated, if any. `witness`
     differentiates <c, outputs> of the same function by a framework: it takes the outputs that are
     differentiated, and returns a function of the arrays and of c. `peer` is what it is called.
-    `absent` says whether outputs that are not used may have None for a cotangent.
+    `absent` says whether outputs that are not used may have None for a cotangent. `layouts` are
+    those in which cotangents are handed over, beside contiguous.
     """
 
     names: tuple[str, ...]
@@ -238,6 +241,7 @@ class Layer:
     unit: float | None
     peer: str = "JAX"
     absent: bool = False
+    layouts: Collection[str] = LAYOUTS
 
     def arguments(self, arrays: Params) -> tuple[Any, ...]:
         """Return the positional arguments with these arrays in them."""
@@ -374,7 +378,7 @@ def _cotangents(
             f"each holds {size} numbers"
         )
     result = {f"random {number + 1}": _drawn(heard, rng) for number in range(random)}
-    handed = _in_other_forms(heard, result["random 1"], absent=layer.absent)
+    handed = _in_other_forms(heard, result["random 1"], layer)
     result |= {label: cotangent for label, (_, cotangent) in handed.items()}
     if count is not None:
         alone = min(count - random, size)
@@ -389,18 +393,22 @@ def _cotangents(
     return result, random, {label: form for label, (form, _) in handed.items()}
 
 
+def _layouts(heard: Tree) -> list[str]:
+    """Return which layouts the cotangents of some outputs can have that are not contiguous."""
+    return layouts_of([heard.shape(k) for k in heard.arrays if has_strides(heard.leaves[k])])
+
+
 def _in_other_forms(
-    heard: Tree, random: np.ndarray, *, absent: bool
+    heard: Tree, random: np.ndarray, layer: Layer
 ) -> dict[str, tuple[str, np.ndarray]]:
     """Return the form and the cotangent of each other form in which a caller may hand one over."""
-    layouts = layouts_of([heard.shape(k) for k in heard.arrays if has_strides(heard.leaves[k])])
     ones, zeros = _ones(heard), np.zeros(random.size)
     handed = {}
-    for form in layouts:
+    for form in (each for each in _layouts(heard) if each in layer.layouts):
         name, cotangent = ("ones", ones) if form == "expanded" else ("random 1", random)
         handed[f"{name}, {form}"] = (form, cotangent)
     handed["ones"], handed["zeros"] = ("ones", ones), ("zeros", zeros)
-    if absent and len(heard.arrays) > 1:
+    if layer.absent and len(heard.arrays) > 1:
         start = 0
         for name, value in heard.arrays.items():
             alone = np.zeros(random.size)

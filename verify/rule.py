@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from verify.door import door
+from verify.evidence.forms import LAYOUTS, PLAIN
 from verify.evidence.trees import Tree, as_array, flatten, is_floating, under
 from verify.frameworks.rule import Rule, Subject
 from verify.function import call, check_functions, check_integers, check_seconds, stated_unit
@@ -44,6 +45,7 @@ def check(
     aux: Collection[str | int] = (),
     order: int = 1,
     modes: Collection[str] = ("reverse",),
+    layouts: Collection[str] = LAYOUTS,
     compute_dtype: str | None = None,
     seconds: float = 10.0,
     seed: int = 0,
@@ -60,9 +62,10 @@ def check(
 
     The gradient is compared with differences of the function, in float64 where it takes that, and
     with `reference`, the same function written plainly, which the framework differentiates in
-    float64. Cotangents are handed over contiguous, strided, transposed and expanded, 0 and 1
-    throughout, and, by PyTorch, of one output alone. With `jitter` arguments that are constant
-    throughout, as a fresh normalisation's weights, are moved to general values first.
+    float64. Cotangents are handed over contiguous, in the `layouts` "strided", "transposed" and
+    "expanded", 0 and 1 throughout, and, by PyTorch, of one output alone. The report names the
+    layouts that were left out. With `jitter` arguments that are constant throughout, as a fresh
+    normalisation's weights, are moved to general values first.
 
     `order` 2 checks the gradient's own gradient, too. `modes` are "reverse", "forward" or both.
     `compute_dtype` and `seconds` are as in `compare`.
@@ -86,14 +89,15 @@ def check(
         check_functions(reference=reference)
     check_integers(seed=seed)
     seconds, unit = check_seconds(seconds), stated_unit(compute_dtype)
-    parts = [(1, mode) for mode in _modes(modes)] + [(2, "reverse")] * (_order(order) - 1)
+    modes, layouts = _some("modes", modes, MODES), _some("layouts", layouts, (PLAIN, *LAYOUTS))
+    parts = [(1, mode) for mode in modes] + [(2, "reverse")] * (_order(order) - 1)
     args = tuple(args) if isinstance(args, (tuple, list)) else (args,)
     import jax
 
     with jax.enable_x64(True), _named(function):
         framework = _framework(function, args)
         subject = framework.subject_of(function, args)
-        question = Question(framework, reference, aux, unit, seconds / len(parts), seed)
+        question = Question(framework, reference, aux, layouts, unit, seconds / len(parts), seed)
         tree, notes = _differentiated(framework, subject, constants)
         rng = np.random.default_rng(seed)
         if jitter:
@@ -109,7 +113,8 @@ def check(
             constants=tuple(constants) if not isinstance(constants, (str, int)) else constants,
             aux=tuple(aux) if not isinstance(aux, (str, int)) else aux,
             order=None if order == 1 else order,
-            modes=None if tuple(modes) == ("reverse",) else tuple(modes),
+            modes=None if modes == ("reverse",) else modes,
+            layouts=None if {*layouts} >= {*LAYOUTS} else layouts,
             compute_dtype=compute_dtype,
             seconds=seconds,
             seed=seed,
@@ -125,6 +130,7 @@ class Question:
     framework: ModuleType
     reference: Callable[..., Any] | None
     aux: Collection[str | int]
+    layouts: Collection[str]
     unit: float | None
     seconds: float
     seed: int
@@ -253,6 +259,7 @@ def _part(
         question.unit,
         PEER,
         rule.absent,
+        question.layouts,
     )
     report = checked_layer(layer, BUDGET, question.seconds, None, question.seed)
     if silent:
@@ -297,8 +304,9 @@ def _order(order: Any) -> int:
     return int(order)
 
 
-def _modes(modes: Any) -> list[str]:
-    given = [modes] if isinstance(modes, str) else list(modes)
-    if not given or not {*given} <= {*MODES}:
-        raise ValueError(f"modes: got {modes!r}, expected some of {', '.join(MODES)}")
-    return list(dict.fromkeys(given))
+def _some(argument: str, given: Any, known: Sequence[str]) -> tuple[str, ...]:
+    """Return some of the known names, each once; raise ValueError for none or for another."""
+    names = (given,) if isinstance(given, str) else tuple(given)
+    if not names or not {*names} <= {*known}:
+        raise ValueError(f"{argument}: got {given!r}, expected some of {', '.join(known)}")
+    return tuple(dict.fromkeys(names))

@@ -272,6 +272,10 @@ SENTENCES: Mapping[str, Callable[..., str]] = {
         f"{_listed([FORMS[form] for form in forms], 'or')}; that was not judged, and a caller may "
         "hand over such."
     ),
+    "layouts-left-out": lambda layouts: (
+        f"No cotangent was {_listed([FORMS[layout] for layout in layouts], 'or')}: whether the "
+        "backward pass follows the strides was not judged."
+    ),
     "outputs-without-gradient": lambda outputs: (
         f"The function says that its output {_listed(outputs)} has no gradient; it was left out."
         if len(outputs) == 1
