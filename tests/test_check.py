@@ -146,7 +146,7 @@ def test_a_single_number_has_no_layouts_that_could_be_left_out():
 
 @pytest.mark.parametrize("layouts", [(), "fortran", ["strided", 3]])
 def test_another_layout_is_refused(layouts):
-    with pytest.raises(ValueError, match="layouts: got .*, expected some of contiguous, strided"):
+    with pytest.raises(ValueError, match=r"layouts: got .*, expected some of contiguous, strided"):
         check(SQUARE, (X,), layouts=layouts)
 
 
@@ -380,7 +380,7 @@ def test_the_layouts_of_a_test_are_those_of_its_tensors():
     assert (one.stride(), two.stride()) == ((8, 2), (1, 3))
     assert torch.equal(one, two)
     assert one.dtype == torch.bfloat16
-    with pytest.raises(ValueError, match="layouts: got 'odd', expected contiguous"):
+    with pytest.raises(ValueError, match=r"layouts: got 'odd', expected contiguous"):
         tensors([(3, 4)], layouts=["odd"])
 
 
