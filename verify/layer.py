@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from verify.door import door
-from verify.evidence.claims import Claims
+from verify.evidence.claims import Claims, Pullback
 from verify.evidence.differences.central import Params, copy
 from verify.evidence.forms import ABSENT, LAYOUTS, laid_out, layouts_of
 from verify.evidence.trees import (
@@ -121,7 +121,7 @@ def check_vjp(
     tree = flatten("args", numbers, fixed=lambda leaves: under(leaves, fixed))
     with jax.enable_x64(True):
         witness = mirror and partial(mirrored, mirror, "mirror", names, tree)
-        layer = Layer(names, forward, backward, witness, tree, aux, unit)
+        layer = Layer(names, forward, _each_anew(backward), witness, tree, aux, unit)
         report = checked_layer(layer, budget, seconds, cotangents, seed)
     converted = [] if numbers is named else [Fact("integers-as-numbers", {"argument": "args"})]
     return replace(
@@ -160,7 +160,7 @@ def checked_layer(
     ones = {
         k: np.zeros_like(v) if k in silent else np.ones_like(v) for k, v in outputs.arrays.items()
     }
-    returned = layer.gradients(tree.native(tree.arrays), outputs.build(ones))
+    returned = layer.at(tree.native(tree.arrays))(outputs.build(ones))
     if all(gradient is None for gradient in returned):
         raise ValueError(
             "backward: it returned None for every argument, expected a gradient of some"
@@ -180,14 +180,16 @@ def checked_layer(
 
 def _without_refused(claims: Claims) -> tuple[Claims, list[Fact]]:
     """Return claims without the forms of cotangents that the backward pass refuses, and a note."""
-    refused, errors = {}, []
+    refused, errors, pulled = {}, [], {}
+    pull = claims.at(claims.tree.arrays)
     for label, form in claims.forms.items():
         try:
-            claims.pulled(claims.tree.native(claims.tree.arrays), label)
+            pulled[label] = copy(pull(label))
         except Exception as fault:
             # Whatever it is that fails: the gradient is not wrong, but it is not there.
             refused[label] = form
             errors.append(" ".join(f"{type(fault).__name__}: {fault}".split()))
+    claims = replace(claims, pulled=pulled)
     if not refused:
         return claims, []
     kept = {k: c for k, c in claims.cotangents.items() if k not in refused}
@@ -200,7 +202,7 @@ def _writes(layer: Layer, outputs: Tree, silent: Collection[str]) -> bool:
     """Say whether the backward pass writes to the memory of its cotangent."""
     given = {k: np.full_like(x, 0.0 if k in silent else 0.75) for k, x in outputs.arrays.items()}
     before = copy(given)
-    layer.gradients(layer.tree.native(layer.tree.arrays), outputs.build(given))
+    layer.at(layer.tree.native(layer.tree.arrays))(outputs.build(given))
     return any(not np.array_equal(x.astype(float), before[k]) for k, x in given.items())
 
 
@@ -222,19 +224,20 @@ def chosen(argument: str, given: Collection[str | int], names: Sequence[str]) ->
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """A forward and a backward function with their arguments, whose names are `names`.
+    """A forward function and its pullback, with their arguments, whose names are `names`.
 
-    `tree` holds the arguments; what is floating in it is differentiated. `aux` are the outputs
-    that are not, by name or number. `unit` is the unit roundoff that is stated, if any. `witness`
-    differentiates <c, outputs> of the same function by a framework: it takes the outputs that are
-    differentiated, and returns a function of the arrays and of c. `peer` is what it is called.
-    `absent` says whether outputs that are not used may have None for a cotangent. `layouts` are
-    those in which cotangents are handed over, beside contiguous.
+    `pullback(*args)` returns what takes a cotangent to one gradient an argument. `tree` holds the
+    arguments; what is floating in it is differentiated. `aux` are the outputs that are not, by name
+    or number. `unit` is the unit roundoff that is stated, if any. `witness` differentiates
+    <c, outputs> of the same function by a framework: it takes the outputs that are differentiated,
+    and returns a function of the arrays and of c. `peer` is what it is called. `absent` says
+    whether outputs that are not used may have None for a cotangent. `layouts` are those in which
+    cotangents are handed over, beside contiguous.
     """
 
     names: tuple[str, ...]
     forward: Callable[..., Any]
-    backward: Callable[..., Any]
+    pullback: Callable[..., Callable[[Any], Any]]
     witness: Callable[[Tree], ByFramework] | None
     tree: Tree
     aux: Collection[str | int]
@@ -253,12 +256,13 @@ class Layer:
         nothing = {leaf: np.zeros_like(arrays[leaf]) for leaf in self.tree.under(name)}
         return self.tree.build({**arrays, **nothing})[name]
 
-    def gradients(self, arrays: Params, cotangent: Any) -> tuple[Any, ...]:
-        """Return what backward returns, one gradient an argument.
+    def at(self, arrays: Params) -> Callable[[Any], tuple[Any, ...]]:
+        """Return what takes a cotangent to one gradient an argument."""
+        pull = self.pullback(*self.arguments(arrays))
+        return lambda cotangent: self._gradients(pull(cotangent))
 
-        Raises ValueError for any other number of them.
-        """
-        found = self.backward(cotangent, *self.arguments(arrays))
+    def _gradients(self, found: Any) -> tuple[Any, ...]:
+        """Return what backward returned as gradients, or raise ValueError for another number."""
         if len(self.names) == 1 and not (isinstance(found, (tuple, list)) and len(found) == 1):
             return (found,)
         if not isinstance(found, (tuple, list)) or len(found) != len(self.names):
@@ -289,19 +293,24 @@ def _claims(
         found = heard.read("forward", layer.forward(*layer.arguments(arrays)), "fiuc")
         return np.concatenate([value.reshape(-1) for value in found.values()])
 
-    def grads(arrays: Params, cotangent: np.ndarray, form: str) -> Params:
-        # A backward pass may use the memory of its cotangent: each call gets its own.
+    def pullback(arrays: Params) -> Pullback:
+        pull = layer.at(arrays)
         native = all(arrays[k].dtype == x.dtype for k, x in layer.tree.arrays.items())
-        every = _shaped(outputs, cotangent, silent)
-        every = outputs.native(every) if native else copy(every)
-        own = outputs.build(every, partial(laid_out, form) if form in LAYOUTS else None)
-        gradients = layer.gradients(arrays, _without_zeros(own) if form == ABSENT else own)
-        wanted = {
-            name: layer.zeros(name, arrays) if gradient is None else gradient
-            for name, gradient in zip(layer.names, gradients, strict=True)
-            if name not in constants
-        }
-        return layer.tree.read("backward", wanted | constants)
+
+        def grads(cotangent: np.ndarray, form: str) -> Params:
+            # A backward pass may use the memory of its cotangent: each call gets its own.
+            every = _shaped(outputs, cotangent, silent)
+            every = outputs.native(every) if native else copy(every)
+            own = outputs.build(every, partial(laid_out, form) if form in LAYOUTS else None)
+            gradients = pull(_without_zeros(own) if form == ABSENT else own)
+            wanted = {
+                name: layer.zeros(name, arrays) if gradient is None else gradient
+                for name, gradient in zip(layer.names, gradients, strict=True)
+                if name not in constants
+            }
+            return layer.tree.read("backward", wanted | constants)
+
+        return grads
 
     def mirror(arrays: Params, cotangent: np.ndarray) -> tuple[float, Params]:
         assert by_framework is not None
@@ -312,7 +321,7 @@ def _claims(
         layer.tree,
         flat,
         raw,
-        grads,
+        pullback,
         mirror if by_framework else None,
         ("forward", "backward"),
         cotangents,
@@ -330,6 +339,11 @@ def _shaped(outputs: Tree, cotangent: np.ndarray, silent: Collection[str]) -> Pa
         heard = name not in silent
         shaped[name] = cotangent[start:end].reshape(value.shape) if heard else np.zeros_like(value)
     return shaped
+
+
+def _each_anew(backward: Callable[..., Any]) -> Callable[..., Callable[[Any], Any]]:
+    """Return a backward pass, which takes its cotangent first, as a pullback."""
+    return lambda *args: lambda cotangent: backward(cotangent, *args)
 
 
 def _without_zeros(cotangent: Any) -> Any:

@@ -252,7 +252,7 @@ def _part(
     layer = Layer(
         tuple(subject.args),
         rule.forward,
-        rule.backward,
+        rule.pullback,
         witness,
         tree,
         [*aux, *silent],

@@ -30,6 +30,8 @@ from verify.evidence.claims import (
     Claims,
     by_hand,
     carries_float64,
+    each_by_hand,
+    each_gradient_by_hand,
     in_float64,
     obstacle,
     product,
@@ -50,7 +52,7 @@ from verify.evidence.differences.central import (
 )
 from verify.evidence.differences.shared import Stated
 from verify.evidence.precisions import PRECISIONS, SINGLE, unit_of
-from verify.evidence.second_look import Found, by_jax, examined, together, witness
+from verify.evidence.second_look import Found, against_float64, by_jax, examined, together
 from verify.evidence.sight import FINEST, ZERO, depends, largest_away, sight
 from verify.evidence.single_outputs import under_others
 from verify.evidence.witnesses import Array, Evidence, Witness, suspects
@@ -118,29 +120,27 @@ def measure(
 def _measured(claims: Claims, stated: float | None, clock: Clock, seed: int) -> Measurement:
     rng = np.random.default_rng(seed)
     arrays = copy(claims.tree.arrays)
-    refuse_changes(claims.under(next(iter(claims.cotangents))))
-    claims = _with_arithmetic(claims, stated, rng)
-    leads = [claims.under(label) for label in list(claims.cotangents)[: claims.leading]]
+    first = claims.under(next(iter(claims.cotangents)))
+    refuse_changes(first)
     before = time.perf_counter()
-    here = [by_hand(leads[0])(arrays)]
+    here = [by_hand(first)(arrays)]
     seconds = {"manual": time.perf_counter() - before, "autodiff": 0.0}
-    here += [by_hand(lead)(arrays) for lead in leads[1:]]
-    if leads[0].mirror is not None:
-        leads[0].mirror(arrays)  # that it is compiled now is no measure of what it takes
+    claims = _with_arithmetic(claims, here[0][1], stated, rng)
+    labels = list(claims.cotangents)[: claims.leading]
+    leads = [claims.under(label) for label in labels]
+    if labels[1:]:
+        here += each_by_hand(claims, labels[1:])(arrays)
+    if first.mirror is not None:
+        first.mirror(arrays)  # that it is compiled now is no measure of what it takes
     before = time.perf_counter()
-    sizes = _sizes(leads[0], arrays, here[0], rng)
+    sizes = _sizes(claims, leads, arrays, here, rng)
     each = (time.perf_counter() - before) / measured.ATTEMPTS
-    reason = obstacle(leads[0], arrays, here[0], sizes, claims.unit)
+    reason = obstacle(first, arrays, here[0], sizes[0], claims.unit)
     if reason is not None:
         case = Evidence(Witness(here[0][0], math.inf, {}, {}, {}), obstacle=reason)
-        return Measurement({next(iter(claims.cotangents)): case}, cotangents=[*claims.cotangents])
-    draws = _draws(clock, each * len(leads), claims.unit)
-    others = zip(leads[1:], here[1:], strict=True)
-    every = [sizes, *(_sizes(lead, arrays, each, rng) for lead, each in others)]
-    found = [
-        _found(claims, lead, arrays, each, size, draws, seconds, rng)
-        for lead, each, size in zip(leads, here, every, strict=True)
-    ]
+        return Measurement({labels[0]: case}, cotangents=[*claims.cotangents])
+    draws = _draws(clock, each, claims.unit)
+    found = _found(claims, leads, arrays, here, sizes, draws, seconds, rng)
     before = time.perf_counter()
     pulled = _pulled_back(claims, found, clock)
     cases, compared, taken = _with_differences(claims, leads, found, pulled, clock, seed, rng)
@@ -151,15 +151,17 @@ def _measured(claims: Claims, stated: float | None, clock: Clock, seed: int) -> 
     return Measurement(cases, *compared, clock.made, seconds, clock.hurried, names, forms)
 
 
-def _with_arithmetic(claims: Claims, stated: float | None, rng: np.random.Generator) -> Claims:
+def _with_arithmetic(
+    claims: Claims, grads: Params, stated: float | None, rng: np.random.Generator
+) -> Claims:
     """Return claims with what their functions compute in, which is found out unless `stated`.
 
-    Where each cotangent takes differences of its own, all are leading, and few are kept.
+    `grads` are the gradients under the first cotangent. Where each cotangent takes differences of
+    its own, all are leading, and few are kept.
     """
     label, cotangent = next(iter(claims.cotangents.items()))
     way = by_hand(claims.under(label))
     arrays = copy(claims.tree.arrays)
-    grads = way(arrays)[1]
     if stated is not None:
         unit = max(stated, *(unit_of(x.dtype) for x in claims.tree.arrays.values()))
     else:
@@ -278,17 +280,44 @@ def _draws(clock: Clock, each: float, unit: float) -> int:
 
 def _found(
     claims: Claims,
+    leads: Sequence[Claim],
+    arrays: Params,
+    here: Sequence[tuple[float, Params]],
+    sizes: Sequence[Sizes],
+    draws: int,
+    seconds: dict[str, float],
+    rng: np.random.Generator,
+) -> list[Found]:
+    """Return the gradients under the leading cotangents, each with its bars.
+
+    They are those by hand, and by JAX if there is a mirror.
+    """
+    labels = list(claims.cotangents)[: len(leads)]
+    if claims.mirror is None:  # the rounding of a loss matters only where another is compared
+        losses = {label: loss for label, (loss, _) in zip(labels, here, strict=True)}
+        ways = each_gradient_by_hand(claims, losses)
+    else:
+        ways = each_by_hand(claims, labels)
+    hands = measured.measure_each(ways, arrays, here, sizes, claims.unit, rng, draws)
+    return [
+        _with_jax(claims, lead, arrays, hand, size, draws, seconds, rng)
+        for lead, hand, size in zip(leads, hands, sizes, strict=True)
+    ]
+
+
+def _with_jax(
+    claims: Claims,
     claim: Claim,
     arrays: Params,
-    here: tuple[float, Params],
+    hand: Witness,
     sizes: Sizes,
     draws: int,
     seconds: dict[str, float],
     rng: np.random.Generator,
 ) -> Found:
-    """Return the gradient by hand, and by JAX if there is a mirror, each with its bars."""
+    """Return one gradient by hand with all that widens its bars, and by JAX."""
     unit = claims.unit
-    hand = witness(claim, arrays, here, sizes, unit, draws, rng)
+    hand = against_float64(claim, arrays, hand, sizes, unit, draws, rng)
     if seconds["manual"] < WIDENING_SECONDS and not carries_float64(claim):
         hand = measured.with_wider(hand, wider(claim, arrays), sizes, unit)
     before = time.perf_counter()
@@ -298,28 +327,33 @@ def _found(
 
 
 def _sizes(
-    claim: Claim, arrays: Params, here: tuple[float, Params], rng: np.random.Generator
-) -> Sizes:
-    """Return the natural sizes that any witness finds; `here` is what the claim gave."""
-    sizes = measured.natural_sizes(by_hand(claim), arrays, *here, rng)
-    if claim.mirror is None:
-        return sizes
-    return measured.larger(
-        sizes, measured.natural_sizes(claim.mirror, arrays, *claim.mirror(arrays), rng)
-    )
+    claims: Claims,
+    leads: Sequence[Claim],
+    arrays: Params,
+    here: Sequence[tuple[float, Params]],
+    rng: np.random.Generator,
+) -> list[Sizes]:
+    """Return the natural sizes that any witness finds; `here` is what the leading claims gave."""
+    ways = each_by_hand(claims, list(claims.cotangents)[: len(leads)])
+    sizes = measured.sizes_of_each(ways, arrays, here, rng)
+    for k, lead in enumerate(leads):
+        if lead.mirror is not None:
+            peer = measured.natural_sizes(lead.mirror, arrays, *lead.mirror(arrays), rng)
+            sizes[k] = measured.larger(sizes[k], peer)
+    return sizes
 
 
 def _pulled_back(claims: Claims, found: Sequence[Found], clock: Clock) -> dict[str, Array]:
     """Return the gradients under all cotangents, (K, entries) a tensor, as far as there is time."""
     arrays = claims.tree.arrays
     rows = {k: [np.asarray(each.hand.grads[k]).reshape(-1) for each in found] for k in arrays}
-    enough = (1 - DRAWING) * clock.time_left
+    enough, pull = (1 - DRAWING) * clock.time_left, claims.at(arrays)
     for label in list(claims.cotangents)[len(found) :]:
         if clock.time_left < enough:
             clock.hurried = True
             break
-        for name, gradient in claims.pulled(claims.tree.native(arrays), label).items():
-            rows[name].append(np.asarray(gradient, float).reshape(-1))
+        for name, gradient in (claims.pulled.get(label) or pull(label)).items():
+            rows[name].append(np.array(gradient, float).reshape(-1))
     return {name: row[0][None] if len(row) == 1 else np.array(row) for name, row in rows.items()}
 
 

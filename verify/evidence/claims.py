@@ -8,13 +8,13 @@ user's functions are called; not here: what is found by calling them (`verify.ev
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from verify.evidence.bars.measured import Sizes, ValueAndGrads
+from verify.evidence.bars.measured import EachValueAndGrads, Sizes, ValueAndGrads
 from verify.evidence.differences.batches import Raw
 from verify.evidence.differences.central import Params, copy
 from verify.evidence.forms import PLAIN
@@ -30,6 +30,8 @@ RANDOM = 2.0**10
 """Units of rounding by which two calls at the same place may differ and still be one function."""
 LOSS = np.ones(1)
 """The cotangent of a loss that is the only output."""
+Pullback = Callable[[Array, str], Params]
+"""The gradients under a flat cotangent that is handed over in a form."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,14 +54,14 @@ class Claim:
 
 @dataclass(frozen=True, eq=False)
 class Claims:
-    """The claims that `grads` pulls each of the cotangents back through `outputs`.
+    """The claims that `pullback` pulls each of the cotangents back through `outputs`.
 
     `outputs` returns all outputs that are differentiated as one flat array, of the dtype that
-    the user's function gave them, and `raw` one by one as its framework has them; `grads` and
-    `mirror` take a flat cotangent beside the arrays,
-    and `grads` the form of it, too, which `forms` has for those that are not plain
-    (`verify.evidence.forms`). `cotangents` are named; the first of them, `leading`, have a part
-    of every output, and those of another form come next. `unit` is
+    the user's function gave them, and `raw` one by one as its framework has them; `pullback`
+    takes arrays and returns what pulls cotangents back there, each in its form, which `forms` has
+    for those that are not plain (`verify.evidence.forms`); `mirror` takes a flat cotangent beside
+    the arrays. `cotangents` are named; the first of them, `leading`, have a part of every output,
+    and those of another form come next. `pulled` has gradients that are known. `unit` is
     the unit roundoff of the coarsest type that the functions compute in, and `steps` says whether
     the outputs of float64 arrays are computed in 16 bits, too. `peer` is who the mirror is.
     """
@@ -67,7 +69,7 @@ class Claims:
     tree: Tree
     outputs: Callable[[Params], Float[Array, " M"]]
     raw: Raw
-    grads: Callable[[Params, Array, str], Params]
+    pullback: Callable[[Params], Pullback]
     mirror: Callable[[Params, Array], tuple[float, Params]] | None
     names: tuple[str, str]
     cotangents: Mapping[str, Float[Array, " M"]]
@@ -75,11 +77,13 @@ class Claims:
     unit: float = DOUBLE
     steps: bool = False
     forms: Mapping[str, str] = field(default_factory=dict)
+    pulled: Mapping[str, Params] = field(default_factory=dict)
     peer: str = "JAX"
 
-    def pulled(self, at: Params, label: str) -> Params:
-        """Return the gradients under one cotangent, handed over in its form."""
-        return self.grads(at, self.cotangents[label], self.forms.get(label, PLAIN))
+    def at(self, arrays: Params) -> Callable[[str], Params]:
+        """Return what gives the gradients at some arrays under a cotangent, in its form."""
+        pull = self.pullback(self.tree.native(arrays))
+        return lambda label: pull(self.cotangents[label], self.forms.get(label, PLAIN))
 
     def under(self, label: str) -> Claim:
         """Return the claim under one cotangent."""
@@ -92,7 +96,7 @@ class Claims:
         return Claim(
             self.tree,
             loss,
-            lambda at: self.pulled(at, label),
+            lambda at: self.pullback(at)(cotangent, self.forms.get(label, PLAIN)),
             None if mirror is None else lambda at: mirror(at, cotangent),
             self.names,
             self.raw,
@@ -111,7 +115,7 @@ def alone(claim: Claim) -> Claims:
         claim.tree,
         lambda at: np.reshape(claim.loss(at), 1),
         claim.raw,
-        lambda at, *_: claim.grads(at),
+        lambda at: lambda *_: claim.grads(at),
         None if mirror is None else lambda at, _: mirror(at),
         claim.names,
         {"": LOSS},
@@ -127,9 +131,37 @@ def by_hand(claim: Claim) -> ValueAndGrads:
     return witness
 
 
+def each_by_hand(claims: Claims, labels: Sequence[str]) -> EachValueAndGrads:
+    """Return the user's losses and gradients under some cotangents, as `by_hand` does of one."""
+
+    def witnesses(at: Params) -> list[tuple[float, Params]]:
+        outputs, pull = claims.outputs(claims.tree.native(at)), claims.at(at)
+        return [
+            (float(product(claims.cotangents[label], outputs)), _of_their_own(pull(label)))
+            for label in labels
+        ]
+
+    return witnesses
+
+
+def each_gradient_by_hand(claims: Claims, losses: Mapping[str, float]) -> EachValueAndGrads:
+    """Return the same beside losses that are known, by the label of their cotangent."""
+
+    def witnesses(at: Params) -> list[tuple[float, Params]]:
+        pull = claims.at(at)
+        return [(loss, _of_their_own(pull(label))) for label, loss in losses.items()]
+
+    return witnesses
+
+
 def gradient_by_hand(claim: Claim, at: Params) -> Params:
     """Return the user's gradient at given values, in the dtype that theirs have."""
-    return {k: np.asarray(g, float) for k, g in claim.grads(claim.tree.native(at)).items()}
+    return _of_their_own(claim.grads(claim.tree.native(at)))
+
+
+def _of_their_own(gradients: Params) -> Params:
+    """Return gradients in float64 and memory of their own: a function may use its own again."""
+    return {name: np.array(g, float) for name, g in gradients.items()}
 
 
 def refuse_changes(claim: Claim) -> None:

@@ -84,6 +84,19 @@ def witness(
     # The rounding of a loss matters only where another is compared with it.
     way = alone if claim.mirror is None else by_hand(claim)
     hand = measured.measure(way, arrays, *value_and_grads, sizes, unit, rng, draws)
+    return against_float64(claim, arrays, hand, sizes, unit, draws, rng)
+
+
+def against_float64(
+    claim: Claim,
+    arrays: Params,
+    hand: Witness,
+    sizes: Sizes,
+    unit: float,
+    draws: int,
+    rng: np.random.Generator,
+) -> Witness:
+    """Return a gradient with bars from how far it is from itself in float64, if it is narrower."""
     carries = carries_float64(claim)
     if unit < SINGLE or (unit == SINGLE and not carries):
         return hand

@@ -31,7 +31,7 @@ def undifferentiated(leaves: Mapping[str, Any]) -> list[str]:
 
 
 def rule_of(function: Callable[..., Any], tree: Tree, mode: str = "reverse") -> Rule:
-    """Return a function as a rule whose backward pass is by the mode, "reverse" or "forward".
+    """Return a function as a rule whose pullback is by the mode, "reverse" or "forward".
 
     Raises ValueError, when it is called, if JAX cannot differentiate the function.
     """
@@ -45,14 +45,15 @@ def rule_of(function: Callable[..., Any], tree: Tree, mode: str = "reverse") -> 
     def forward(*args: Any) -> Any:
         return run(tree.pick("args", by_name(tree, args)))
 
-    def backward(cotangent: Any, *args: Any) -> tuple[Any, ...]:
-        return one_each(tree, args, pull(tree.pick("args", by_name(tree, args)), cotangent))
+    def pullback(*args: Any) -> Callable[[Any], tuple[Any, ...]]:
+        floats = tree.pick("args", by_name(tree, args))
+        return lambda cotangent: one_each(tree, args, pull(floats, cotangent))
 
     return Rule(
         "JAX",
         tree,
         forward,
-        backward,
+        pullback,
         partial(_differentiated, tree),
         list,  # no output says of itself that it has no gradient
         device=_device(tree),

@@ -20,17 +20,17 @@ class Rule:
     """A function of named arguments, and how its framework calls and differentiates it.
 
     `tree` holds the arguments; what is floating in it is differentiated. `forward(*args)` is the
-    function, `backward(cotangent, *args)` its gradients by one of the framework's modes, one an
-    argument, None for none. `differentiated(reference, heard)` are the value and the gradients of
-    another function of the same arguments, of the outputs `heard`. `silent()` names the outputs
-    of which the function says that they have no gradient. `absent` says whether a cotangent may be
-    None.
+    function; `pullback(*args)` takes a cotangent to its gradients by one of the framework's modes,
+    one an argument, None for none. `differentiated(reference, heard)` are the value and the
+    gradients of another function of the same arguments, of the outputs `heard`. `silent()` names
+    the outputs of which the function says that they have no gradient. `absent` says whether a
+    cotangent may be None.
     """
 
     framework: str
     tree: Tree
     forward: Callable[..., Any]
-    backward: Callable[..., Any]
+    pullback: Callable[..., Callable[[Any], tuple[Any, ...]]]
     differentiated: Callable[[Callable[..., Any], Tree], ByFramework]
     silent: Callable[[], list[str]]
     device: str

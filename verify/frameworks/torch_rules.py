@@ -29,7 +29,7 @@ from verify.function import argument_names
 torch: Any = import_module("torch")
 Tensor = Any
 Tensors = dict[str, Tensor]
-Way = Callable[[Callable[..., Any], Tensors, Any], Tensors]
+Way = Callable[[Callable[..., Any], Tensors], Callable[[Any], Tensors]]
 
 
 def knows(function: Any, leaves: Sequence[Any]) -> bool:
@@ -121,7 +121,7 @@ def undifferentiated(leaves: Mapping[str, Any]) -> list[str]:
 
 
 def rule_of(function: Callable[..., Any], tree: Tree, mode: str = "reverse") -> Rule:
-    """Return a function as a rule whose backward pass is by the mode, "reverse" or "forward"."""
+    """Return a function as a rule whose pullback is by the mode, "reverse" or "forward"."""
     own = tree.pick("args", tree.original)
     strides = {k: x.stride() for k, x in own.items() if _odd(x)}
 
@@ -135,22 +135,27 @@ def rule_of(function: Callable[..., Any], tree: Tree, mode: str = "reverse") -> 
         with torch.no_grad():
             return function(*restrided(args).values())
 
-    def backward(cotangent: Any, *args: Any) -> tuple[Any, ...]:
+    def pullback(*args: Any) -> Callable[[Any], tuple[Any, ...]]:
         named = restrided(args)
         leaves = {k: x.detach() for k, x in tree.pick("args", named).items()}
-        gradients = way(lambda xs: function(*tree.replaced(named, xs).values()), leaves, cotangent)
-        if all(gradient is None for gradient in gradients.values()):
-            gradients = {k: torch.zeros_like(x) for k, x in leaves.items()}
-        found = {k: gradient for k, gradient in gradients.items() if gradient is not None}
-        return one_each(tree, args, _complete(tree, leaves, found))
+        pull = way(lambda xs: function(*tree.replaced(named, xs).values()), leaves)
 
-    ways: dict[str, Way] = {"reverse": _pulled, "forward": _Pushed()}
+        def gradients(cotangent: Any) -> tuple[Any, ...]:
+            every = pull(cotangent)
+            if all(gradient is None for gradient in every.values()):
+                every = {k: torch.zeros_like(x) for k, x in leaves.items()}
+            found = {k: gradient for k, gradient in every.items() if gradient is not None}
+            return one_each(tree, args, _complete(tree, leaves, found))
+
+        return gradients
+
+    ways: dict[str, Way] = {"reverse": _Pulled(), "forward": _Pushed()}
     way = ways[mode]
     return Rule(
         "PyTorch",
         tree,
         forward,
-        backward,
+        pullback,
         partial(_differentiated, tree),
         partial(_silent, lambda args: function(*restrided(args).values()), tree),
         device=next(str(x.device) for x in tree.leaves.values() if _is_tensor(x)),
@@ -216,15 +221,59 @@ def _real(tensor: Tensor) -> Tensor:
     return parted(tensor) if tensor.is_complex() else tensor
 
 
-def _pulled(function: Callable[..., Any], leaves: Tensors, cotangent: Any) -> Tensors:
-    """Return the gradients by reverse mode, None where torch returns it."""
-    leaves = {k: x.requires_grad_() for k, x in leaves.items()}
+class _Pulled:
+    """The gradients by reverse mode, None where torch returns it.
+
+    One graph serves all cotangents at a place, unless the backward pass uses up what it saved.
+    """
+
+    def __init__(self) -> None:
+        self.keeps: bool | None = None
+
+    def __call__(self, function: Callable[..., Any], leaves: Tensors) -> Callable[[Any], Tensors]:
+        leaves = {k: x.requires_grad_() for k, x in leaves.items()}
+        if self.keeps is None:
+            self.keeps = _keeps_what_it_saved(function, leaves)
+        if not self.keeps:
+            return lambda cotangent: _pulled(_graph(function, leaves), leaves, cotangent)
+        found = _graph(function, leaves)
+        return lambda cotangent: _pulled(found, leaves, cotangent, keep=True)
+
+
+def _graph(function: Callable[..., Any], leaves: Tensors) -> Any:
     with torch.enable_grad():
-        outputs, cotangents = _heard(function(leaves), cotangent)
+        return function(leaves)
+
+
+def _pulled(found: Any, leaves: Tensors, cotangent: Any, *, keep: bool = False) -> Tensors:
+    outputs, cotangents = _heard(found, cotangent)
     if not outputs:
         return dict.fromkeys(leaves)
-    every = torch.autograd.grad(outputs, [*leaves.values()], cotangents, allow_unused=True)
+    every = torch.autograd.grad(
+        outputs, [*leaves.values()], cotangents, allow_unused=True, retain_graph=keep
+    )
     return dict(zip(leaves, every, strict=True))
+
+
+def _keeps_what_it_saved(function: Callable[..., Any], leaves: Tensors) -> bool:
+    """Say whether a second backward pass through one graph gives the same in every bit."""
+    found, rng = _graph(function, leaves), np.random.default_rng(0)
+    cotangent = [
+        torch.from_numpy(drawn(y, rng)).to(y) if _is_tensor(y) and _is_inexact(y) else None
+        for y in _leaves(found, None)
+    ]
+    try:
+        first, second = (
+            [
+                gradient.clone()
+                for gradient in _pulled(found, leaves, cotangent, keep=True).values()
+                if gradient is not None
+            ]
+            for _ in range(2)
+        )
+    except Exception:
+        return False  # whatever it is that fails, a graph of its own may do
+    return all(map(torch.equal, first, second))
 
 
 class _Pushed:
@@ -234,11 +283,15 @@ class _Pushed:
         self.place: tuple[bytes, ...] = ()
         self.jacobian: dict[str, list[list[Tensor]]] = {}
 
-    def __call__(self, function: Callable[..., Any], leaves: Tensors, cotangent: Any) -> Tensors:
+    def __call__(self, function: Callable[..., Any], leaves: Tensors) -> Callable[[Any], Tensors]:
         place = tuple(as_array(x, k).tobytes() + str(x.dtype).encode() for k, x in leaves.items())
         if place != self.place:
             self.jacobian = {k: [*_columns(function, leaves, k)] for k in leaves}
             self.place = place
+        return partial(self._along, self.jacobian, leaves)
+
+    @staticmethod
+    def _along(jacobian: dict[str, list[list[Tensor]]], leaves: Tensors, cotangent: Any) -> Tensors:
         heard = [c for c in _leaves(cotangent, None) if c is None or _is_inexact(c)]
         gradients = {}
         for name, x in leaves.items():
@@ -248,7 +301,7 @@ class _Pushed:
                     for t, c in zip(column, heard, strict=True)
                     if c is not None
                 )
-                for column in self.jacobian[name]
+                for column in jacobian[name]
             ]
             gradients[name] = torch.stack(entries).reshape(x.shape).to(x.dtype)
         return gradients

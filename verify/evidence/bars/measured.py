@@ -16,9 +16,10 @@ does not is compared with its own smooth part.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 
@@ -26,8 +27,11 @@ from verify.evidence.entry_sizes import own_scales, scales
 from verify.evidence.precisions import BRAIN, HALF, PRECISIONS, SINGLE, lost_to_underflow, unit_of
 from verify.evidence.witnesses import Witness
 
+T = TypeVar("T")
 Params = dict[str, np.ndarray]
 ValueAndGrads = Callable[[Params], tuple[float, Params]]
+EachValueAndGrads = Callable[[Params], Sequence[tuple[float, Params]]]
+"""Several losses and their gradients, which one evaluation gives."""
 
 DRAWS = 16
 DRAWS_OF_16_BITS = 96
@@ -107,8 +111,35 @@ def measure(
     draws: int = DRAWS,
 ) -> Witness:
     """Return the loss and gradient that a way has at the arrays, with bars from draws."""
-    moved = partial(_nudged, arrays, unit, rng)
-    value_spread, spread, largest = _spread(way, value, grads, moved, draws)
+    here = [(value, grads)]
+    return measure_each(_alone(way), arrays, here, [sizes], unit, rng, draws)[0]
+
+
+def measure_each(
+    ways: EachValueAndGrads,
+    arrays: Params,
+    here: Sequence[tuple[float, Params]],
+    sizes: Sequence[Sizes],
+    unit: float,
+    rng: np.random.Generator,
+    draws: int = DRAWS,
+) -> list[Witness]:
+    """Return several losses and gradients with bars from draws, at the same places for all."""
+    spreads = [_Spread.none(grads) for _, grads in here]
+    for _ in range(draws):
+        found = _attempt(ways, _nudged(arrays, unit, rng))
+        for there, now, spread in zip(found or here, here, spreads, strict=True):
+            spread.add(there, now)
+    every = zip(here, sizes, spreads, strict=True)
+    return [_with_bars(*now, size, unit, spread, draws) for now, size, spread in every]
+
+
+def _with_bars(
+    value: float, grads: Params, sizes: Sizes, unit: float, found: _Spread, draws: int
+) -> Witness:
+    """Return a loss and its gradient with bars from how they spread over draws."""
+    spread = {k: np.sqrt(square / draws) for k, square in found.squares.items()}
+    largest = found.largest
     kinked = {k: np.asarray(largest[k] > math.sqrt(unit) * sizes.grads[k]) for k in grads}
     if draws < DRAWS:  # so few are pooled with those of the tensor, but for accidents
         spread = {
@@ -118,7 +149,7 @@ def measure(
     quantile = _quantile(sum(g.size for g in grads.values()), draws)
     return Witness(
         loss=value,
-        loss_bar=quantile * value_spread + FLOOR * unit * sizes.value,
+        loss_bar=quantile * math.sqrt(found.value / draws) + FLOOR * unit * sizes.value,
         grads=grads,
         bars={k: np.asarray(quantile * spread[k] + sizes.floor(k, unit)) for k in grads},
         kinked=kinked,
@@ -370,22 +401,40 @@ def natural_sizes(
     way: ValueAndGrads, arrays: Params, value: float, grads: Params, rng: np.random.Generator
 ) -> Sizes:
     """Return the natural sizes of a loss and its gradient; see the module."""
-    value_size, largest = _finite_max(np.abs([value])), _largest_effect(grads, arrays)
-    for factor in SHRINKS:
-        found = _attempt(way, {k: x / factor for k, x in arrays.items()})
-        if found is not None:
-            value_size = max(value_size, _finite_max(np.abs([found[0]])))
-            largest = max(largest, _largest_effect(found[1], arrays))
-    near = {
-        k: np.where(np.isfinite(g), np.abs(g), 0) + largest / scales(arrays[k])
-        for k, g in grads.items()
-    }
-    away = dict.fromkeys(grads, 0.0)
-    for _ in range(FAR):
-        found = _attempt(way, _far_away(arrays, rng))
-        if found is not None:
-            away = {k: max(size, _finite_max(np.abs(found[1][k]))) for k, size in away.items()}
-    return Sizes(value=value_size, grads=near, away=away)
+    return sizes_of_each(_alone(way), arrays, [(value, grads)], rng)[0]
+
+
+def sizes_of_each(
+    ways: EachValueAndGrads,
+    arrays: Params,
+    here: Sequence[tuple[float, Params]],
+    rng: np.random.Generator,
+) -> list[Sizes]:
+    """Return the natural sizes of several losses and their gradients."""
+    shrunk = [{k: x / factor for k, x in arrays.items()} for factor in SHRINKS]
+    near = [here, *filter(None, (_attempt(ways, at) for at in shrunk))]
+    far = [*filter(None, (_attempt(ways, _far_away(arrays, rng)) for _ in range(FAR)))]
+    return [
+        _natural_sizes([each[k] for each in near], [each[k] for each in far], arrays)
+        for k in range(len(here))
+    ]
+
+
+def _natural_sizes(
+    near: Sequence[tuple[float, Params]], far: Sequence[tuple[float, Params]], arrays: Params
+) -> Sizes:
+    """Return the sizes of a loss and its gradient, of what they are here, nearby and far away."""
+    largest = max(_largest_effect(grads, arrays) for _, grads in near)
+    return Sizes(
+        value=_finite_max(np.abs([value for value, _ in near])),
+        grads={
+            k: np.where(np.isfinite(g), np.abs(g), 0) + largest / scales(arrays[k])
+            for k, g in near[0][1].items()
+        },
+        away={
+            k: max((_finite_max(np.abs(grads[k])) for _, grads in far), default=0.0) for k in arrays
+        },
+    )
 
 
 def _largest_effect(grads: Params, arrays: Params) -> float:
@@ -407,32 +456,32 @@ def _finite_max(values: np.ndarray) -> float:
     return float(values[np.isfinite(values)].max(initial=0.0))
 
 
-def _spread(
-    way: ValueAndGrads,
-    value: float,
-    grads: Mapping[str, np.ndarray],
-    moved: Callable[[], Params],
-    draws: int,
-) -> tuple[float, Params, Params]:
-    """Return the root mean square change of the loss and gradient over draws, and the largest."""
-    value_squares = 0.0
-    squares = {k: np.zeros_like(g) for k, g in grads.items()}
-    largest = {k: np.zeros_like(g) for k, g in grads.items()}
-    for _ in range(draws):
-        found = _attempt(way, moved())
-        if found is None:
-            continue
-        new_value, new_grads = found
-        value_squares += (new_value - value) ** 2
-        for k, g in grads.items():
-            change = np.abs(new_grads[k] - g)
-            squares[k] += change**2
-            np.maximum(largest[k], change, out=largest[k])
-    spread = {k: np.sqrt(squares.pop(k) / draws) for k in grads}
-    return math.sqrt(value_squares / draws), spread, largest
+@dataclass(eq=False)
+class _Spread:
+    """Changes of a loss and its gradient over draws: sums of squares, and the largest."""
+
+    value: float
+    squares: Params
+    largest: Params
+
+    @classmethod
+    def none(cls, grads: Params) -> _Spread:
+        squares, largest = ({k: np.zeros_like(g) for k, g in grads.items()} for _ in range(2))
+        return cls(0.0, squares, largest)
+
+    def add(self, there: tuple[float, Params], here: tuple[float, Params]) -> None:
+        self.value += (there[0] - here[0]) ** 2
+        for k, g in here[1].items():
+            change = np.abs(there[1][k] - g)
+            np.maximum(self.largest[k], change, out=self.largest[k])
+            self.squares[k] += change**2
 
 
-def _attempt(way: ValueAndGrads, arrays: Params) -> tuple[float, Params] | None:
+def _alone(way: ValueAndGrads) -> EachValueAndGrads:
+    return lambda at: [way(at)]
+
+
+def _attempt(way: Callable[[Params], T], arrays: Params) -> T | None:
     """Return what a way has at some other arrays, or None where it is not defined there."""
     try:
         return way(arrays)
