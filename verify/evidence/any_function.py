@@ -32,6 +32,7 @@ from verify.evidence.claims import (
     carries_float64,
     each_by_hand,
     each_gradient_by_hand,
+    gradient_by_hand,
     in_float64,
     obstacle,
     product,
@@ -51,7 +52,7 @@ from verify.evidence.differences.central import (
     noise_levels,
 )
 from verify.evidence.differences.shared import Stated
-from verify.evidence.precisions import PRECISIONS, SINGLE, unit_of
+from verify.evidence.precisions import DOUBLE, PRECISIONS, SINGLE, unit_of
 from verify.evidence.second_look import Found, against_float64, by_jax, examined, together
 from verify.evidence.sight import FINEST, ZERO, depends, largest_away, sight
 from verify.evidence.single_outputs import under_others
@@ -160,20 +161,21 @@ def _with_arithmetic(
     its own, all are leading, and few are kept.
     """
     label, cotangent = next(iter(claims.cotangents.items()))
-    way = by_hand(claims.under(label))
+    first = claims.under(label)
     arrays = copy(claims.tree.arrays)
     if stated is not None:
         unit = max(stated, *(unit_of(x.dtype) for x in claims.tree.arrays.values()))
     else:
-        unit = measured.unit_roundoff(_native_loss(claims.under(label)), claims.tree.arrays, rng)
-        if unit <= SINGLE and measured.is_staircase(way, arrays, grads, rng):
-            unit = measured.coarseness(way, arrays, rng)
+        native, gradient = _native_loss(first), partial(gradient_by_hand, first)
+        unit = measured.unit_roundoff(native, claims.tree.arrays, rng)
+        if unit <= SINGLE and measured.is_staircase(native, gradient, arrays, grads, rng):
+            unit = measured.coarseness(by_hand(first), arrays, rng)
     outputs = in_float64(claims, arrays)
 
-    def loss(at: Params) -> tuple[float, Params]:
-        return float(product(cotangent, outputs(at))), {}
+    def loss(at: Params) -> float:
+        return float(product(cotangent, outputs(at)))
 
-    if unit <= SINGLE or not measured.is_staircase(loss, arrays, grads, rng):
+    if unit <= SINGLE or not measured.is_staircase(loss, lambda _: {}, arrays, grads, rng):
         return replace(claims, unit=unit)
     count = claims.leading + len(claims.forms) + ALONE
     kept = dict(list(claims.cotangents.items())[:count])
@@ -198,7 +200,7 @@ def _with_differences(
     rows = np.array([claims.cotangents[label] for label in labels])
     outputs = in_float64(claims, arrays)
     f = Losses(rows, outputs, claims.raw, clock)
-    noise = _noise(f, partial(_product, rows[0], outputs), arrays, seed)
+    noise = _noise(f, partial(_product, rows[0], outputs), arrays, claims.unit, seed)
     stated = {name: _stated(name, found, pulled[name]) for name in arrays}
     analytic = _analytic(claims, partial(_product, rows[0], outputs), arrays, clock.budget)
     if claims.steps:
@@ -365,12 +367,17 @@ def _stated(name: str, found: Sequence[Found], pulled: Array) -> Stated:
     return Stated(values, bars[0] if len(bars) == 1 else np.max(bars, axis=0))
 
 
-def _noise(f: Functions, first: Callable[[Params], Array], arrays: Params, seed: int) -> Array:
+def _noise(
+    f: Functions, first: Callable[[Params], Array], arrays: Params, unit: float, seed: int
+) -> Array:
     """Return the standard deviation of one evaluation, at least the rounding of its result.
 
-    Losses that work in float32 inside may be constant wherever their noise is looked for.
+    Losses that work in float32 inside may be constant wherever their noise is looked for. `unit`
+    is what they compute in on the arrays that are given, which may not be of float64.
     """
-    unit = measured.unit_roundoff(lambda at: float(first(at)), arrays, np.random.default_rng(seed))
+    if unit > DOUBLE:
+        rng = np.random.default_rng(seed)
+        unit = measured.unit_roundoff(lambda at: float(first(at)), arrays, rng)
     return np.asarray(np.maximum(noise_levels(f, arrays, seed), unit * np.abs(f(arrays))))
 
 

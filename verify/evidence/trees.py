@@ -368,6 +368,8 @@ def tensor_of(array: np.ndarray, device: Any) -> Any:
         tensor = torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
     else:
         tensor = torch.from_numpy(array)
+    if tensor.device == device:
+        return tensor
     there = tensor.to(device)
     if there.stride() == tensor.stride() or not array.size:
         return there
@@ -471,10 +473,10 @@ def _like(leaf: Any, array: np.ndarray) -> Any:
         return array[()]
     if _is_tensor(leaf):
         # What JAX traces stays what it is.
-        plain = isinstance(array, (np.ndarray, np.generic))
-        if not plain:
+        if not isinstance(array, (np.ndarray, np.generic)):
             return array
-        return tensor_of(np.asarray(array), leaf.device).requires_grad_(leaf.requires_grad)
+        tensor = tensor_of(np.asarray(array), leaf.device)
+        return tensor.requires_grad_() if leaf.requires_grad else tensor
     if array.dtype not in FLOATS and not is_complex(leaf):
         return array
     import jax.numpy as jnp

@@ -288,12 +288,17 @@ def _noise(
 
 
 def is_staircase(
-    way: ValueAndGrads, arrays: Params, grads: Params, rng: np.random.Generator
+    loss: Callable[[Params], float],
+    gradient: Callable[[Params], Params],
+    arrays: Params,
+    grads: Params,
+    rng: np.random.Generator,
 ) -> bool:
     """Return whether a function computes in 16 bits inside, though it takes finer numbers.
 
     Then it is constant around nearly every point. A single entry is moved, at random points, so
-    little that 16 bits do not see it, where they do see a larger move. `grads` is its gradient.
+    little that 16 bits do not see it, where they do see a larger move. `grads` is its gradient
+    at the arrays, and `gradient` that elsewhere.
     """
     # Entries at 0, and those that do not matter, do not show it.
     blind = not any(g.any() for g in grads.values())
@@ -304,8 +309,8 @@ def is_staircase(
         name = names[rng.integers(len(names))]
         i = int(rng.choice(matter[name]))
         at = _beside(arrays, WIDE_MOVE, rng)
-        if not _sees(way, at, name, i, PLATEAU):
-            unseen += _sees(way, at, name, i, WIDE_MOVE)
+        if not _sees(loss, gradient, at, name, i, PLATEAU):
+            unseen += _sees(loss, gradient, at, name, i, WIDE_MOVE)
             continue
         seen += 1
         if seen > 1:
@@ -337,15 +342,27 @@ def step_noise(
     return _noise(lambda at: {"": np.array(f(at))}, arrays, STRIDE * unit, rng, LINES_OF_ONE)[""]
 
 
-def _sees(way: ValueAndGrads, arrays: Params, name: str, i: int, by: float) -> bool:
-    """Return whether any bit of a loss and its gradient changes where one entry is moved."""
+def _sees(
+    loss: Callable[[Params], float],
+    gradient: Callable[[Params], Params],
+    arrays: Params,
+    name: str,
+    i: int,
+    by: float,
+) -> bool:
+    """Return whether any bit of a loss or its gradient changes where one entry is moved."""
     moved = arrays[name].copy()
     moved.reshape(-1)[i] *= 1 + by
-    here, there = _attempt(way, arrays), _attempt(way, {**arrays, name: moved})
+    both = arrays, {**arrays, name: moved}
+    here, there = (_attempt(loss, at) for at in both)
     if here is None or there is None:
         return False
-    changed = (not np.array_equal(g, there[1][k]) for k, g in here[1].items())
-    return here[0] != there[0] or any(changed)
+    if here != there:
+        return True
+    before, after = (_attempt(gradient, at) for at in both)
+    return None not in (before, after) and any(
+        not np.array_equal(g, after[k]) for k, g in before.items()
+    )
 
 
 def _beside(arrays: Params, distance: float, rng: np.random.Generator) -> Params:

@@ -50,6 +50,8 @@ TURN = 4.0
 SHORTER = 2.0
 """By how much steps are shorter than where truncation and rounding are least together: so they
 are where truncation counts `MARGIN` times; twice so, where functions differ in their steps."""
+EACH_PILOT = 16
+"""Entries for which there is one more pilot, up to all of them."""
 HURRY = 60
 """Evaluations: with fewer left there is only one pilot."""
 TRIED = 4
@@ -229,7 +231,7 @@ def entries_of_each(
     """
     work = copy(arrays)
     here, flat = f(work), work[name].reshape(-1)
-    number = min(PILOTS if left() > HURRY else 1, len(index))
+    number = min(1 + len(index) // EACH_PILOT, PILOTS if left() > HURRY else 1, len(index))
     pilots = list(dict.fromkeys(np.linspace(0, len(index) - 1, number).astype(int)))
     lines = {row: remembered(entry_line(f, work, flat, int(index[row]))) for row in pilots}
     size = scales(work[name]).reshape(-1)[index]
