@@ -62,7 +62,7 @@ class Tree:
         if lay or not self._of_numpy:
             arrays = {name: self._made(name, array, lay) for name, array in arrays.items()}
         built = {**self.leaves, **arrays}
-        if self._flat:
+        if self.is_flat:
             return {name: built[name] for name in self.original}
         values = [*built.values()]
         if self._bare:
@@ -75,7 +75,7 @@ class Tree:
 
         if self.complex:
             leaves = {name: self._whole(name, leaf) for name, leaf in leaves.items()}
-        if self._flat:
+        if self.is_flat:
             return {**tree, **leaves}
         values, structure = jax.tree_util.tree_flatten(tree)
         new = [leaves.get(k, x) for k, x in zip(self.leaves, values, strict=True)]
@@ -119,7 +119,7 @@ class Tree:
         return _joined(leaf) if name in self.complex else leaf
 
     @cached_property
-    def _flat(self) -> bool:
+    def is_flat(self) -> bool:
         """Whether the tree is a dict of leaves, as the arguments of most functions are."""
         return type(self.original) is dict and self.original.keys() == self.leaves.keys()
 
@@ -133,7 +133,7 @@ class Tree:
 
     def under(self, branch: str) -> list[str]:
         """Return the names of the floating leaves below a top-level branch."""
-        return [branch] if self._flat and branch in self.arrays else under(self.arrays, [branch])
+        return [branch] if self.is_flat and branch in self.arrays else under(self.arrays, [branch])
 
     def read(self, argument: str, tree: Any, kinds: str = "fiu") -> dict[str, np.ndarray]:
         """Return the leaves of a tree of the same structure, as arrays of the same shapes.
@@ -159,7 +159,7 @@ class Tree:
         import jax
 
         # Nearly every call is of a few plain arrays, of which this is quicker than all below.
-        if self._flat and type(tree) is dict and all(map(_is_plain, tree.values())):
+        if self.is_flat and type(tree) is dict and all(map(_is_plain, tree.values())):
             if tree.keys() == self.leaves.keys():
                 return {name: tree[name] for name in self.arrays}
         elif self._bare and _is_plain(tree):
@@ -332,16 +332,14 @@ def as_array(leaf: Any, name: str) -> np.ndarray:
 
     Raises ValueError, with the name, for what is none.
     """
-    if type(leaf).__module__.startswith("scipy.sparse"):
-        leaf = leaf.toarray()
     if not _is_tensor(leaf):
-        return numpy_array(name, leaf)
+        sparse = type(leaf).__module__.startswith("scipy.sparse")
+        return numpy_array(name, leaf.toarray() if sparse else leaf)
     import torch
 
-    tensor = leaf.detach().resolve_conj().resolve_neg().cpu()
-    if tensor.dtype == torch.bfloat16:
-        return np.asarray(tensor.view(torch.int16)).view(BFLOAT16)
-    return np.asarray(tensor.numpy())
+    if leaf.dtype == torch.bfloat16:
+        return np.asarray(leaf.detach().view(torch.int16).numpy(force=True)).view(BFLOAT16)
+    return np.asarray(leaf.numpy(force=True))
 
 
 def _is_plain(leaf: Any) -> bool:

@@ -62,6 +62,8 @@ def one_each(tree: Tree, args: Sequence[Any], gradients: Mapping[str, Any]) -> t
 
     Where an argument is a tree, what is no array of it is as it was.
     """
+    if tree.is_flat and not tree.complex:
+        return tuple(map(gradients.get, tree.original))
     built = tree.replaced(by_name(tree, args), gradients)
     found = {name for name in tree.original if any(k in gradients for k in tree.under(name))}
     return tuple(built[name] if name in found else None for name in tree.original)

@@ -336,6 +336,8 @@ def _heard(found: Any, cotangent: Any) -> tuple[list[Tensor], list[Tensor]]:
 
 def _leaves(tree: Any, *kept: None) -> list[Any]:
     """Return the leaves of a tree, None among them if it is `kept`."""
+    if _is_tensor(tree):
+        return [tree]
     from jax.tree_util import tree_leaves
 
     return list(tree_leaves(tree, is_leaf=(lambda x: x is None) if kept else None))
