@@ -405,13 +405,13 @@ def unit_roundoff(
     the type that it returns, unless they are so round that any type has them.
     """
     unit = max(unit_of(value.dtype) for value in arrays.values())
-    values = [
-        loss({k: x * (1 + 2.0**-12 * rng.standard_normal(x.shape)) for k, x in arrays.items()})
-        for _ in range(VALUES)
-    ]
-    single = all(math.isfinite(v) and v != 0 and float(np.float32(v)) == v for v in values)
-    fine = [v for v in values if math.frexp(v)[0] * ROUND % 1]
-    return max(unit, SINGLE) if single and len(fine) > VALUES // 2 else unit
+    fine = 0
+    for _ in range(VALUES if unit < SINGLE else 0):
+        v = loss({k: x * (1 + 2.0**-12 * rng.standard_normal(x.shape)) for k, x in arrays.items()})
+        if not math.isfinite(v) or v == 0 or float(np.float32(v)) != v:
+            return unit
+        fine += math.frexp(v)[0] * ROUND % 1 != 0
+    return SINGLE if fine > VALUES // 2 else unit
 
 
 def natural_sizes(

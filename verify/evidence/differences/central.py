@@ -347,7 +347,9 @@ def _noise_from_table(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     It does where three successive orders agree to a factor of 4 and the signs alternate, unless
     the values differ in their first digit.
     """
-    tables = [np.diff(values, k, axis=0) for k in range(1, len(values))]
+    tables = [np.diff(values, axis=0)]
+    while len(tables[-1]) > 1:
+        tables.append(np.diff(tables[-1], axis=0))
     levels = np.array(
         [np.sqrt(np.mean(t**2, axis=0) / math.comb(2 * k, k)) for k, t in enumerate(tables, 1)]
     )
