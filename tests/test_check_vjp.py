@@ -144,6 +144,31 @@ def test_what_there_is_no_time_for_is_stated_with_what_could_be_seen():
     assert wrong.verdict != "agree"
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("each", [0.001, 0.003, 0.01, 0.02, 0.1, 0.3])
+def test_the_seconds_bound_all_calls_however_long_each_takes(each, dtype, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+
+    def forward(x, y):
+        now[0] += each
+        return np.tanh(x) * y
+
+    def backward(dz, x, y):
+        now[0] += each
+        return dz * y * (1 - np.tanh(x) ** 2), dz * np.tanh(x)
+
+    report = check_vjp(forward, backward, draw((40,), (40,), dtype=dtype), seconds=2.0)
+    assert now[0] <= 2.0 + 12 * each
+    assert report.verdict in ("agree", "undecided")
+    if each > 0.01:
+        assert report.conclusion.kind == "too-slow"
+        assert "Check with more seconds." in report.meaning
+    else:
+        assert report.conclusion.kind != "too-slow"
+        assert all(tensor.entries_checked for tensor in report.tensors)
+
+
 def test_the_note_counts_the_entries_that_the_table_does():
     def forward(x, y):
         return {"plain": (x**2).sum() + y @ y, "bent": np.abs(x).sum() + y @ y}

@@ -128,15 +128,21 @@ def _conjugated(report: Report) -> list[Fact]:
 
 
 def check_claims(
-    claims: Claims, budget: int, seed: int, seconds: float, unit: float | None = None
+    claims: Claims,
+    budget: int,
+    seed: int,
+    seconds: float,
+    unit: float | None = None,
+    spent: float = 0.0,
 ) -> Report:
     """Measure claims about the losses of one forward pass, and decide on them together.
 
-    `unit` is the unit roundoff that their functions are said to compute in, if any.
+    `unit` is the unit roundoff that their functions are said to compute in, if any, and `spent`
+    how many of the seconds are gone.
     """
     arrays = claims.tree.arrays
     with _progress(budgeted.at_most(arrays, budget)) as advance:
-        found = measure(claims, unit, budget, seed, seconds, advance)
+        found = measure(claims, unit, budget, seed, seconds, advance, spent)
     report = decide(found.cases, claims.leading, found.forms, claims.peer)
     settings: dict[str, Any] = {
         "parameters": sum(value.size for value in arrays.values()),

@@ -8,6 +8,7 @@ evaluation of forward serves all of them (`verify.evidence.any_function`).
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -50,6 +51,8 @@ SOME = 4
 """Outputs that are shown alone where there are too many for all."""
 ENTRIES = 2**20
 """Entries of the Jacobian that are compared at most, where all outputs are shown alone."""
+FORMING = 0.2
+"""The part of the time after which no more forms of cotangents are tried beforehand."""
 MOST = 2**27
 """Numbers in all cotangents that a caller may ask for: 1 GiB."""
 
@@ -150,7 +153,7 @@ def checked_layer(
 
     Raises ValueError as `check_vjp` does.
     """
-    tree = layer.tree
+    start, tree = time.perf_counter(), layer.tree
     outputs = flatten("forward", layer.forward(*layer.arguments(tree.native(tree.arrays))))
     branches = list(dict.fromkeys(name.partition(".")[0] for name in outputs.leaves))
     silent = [x for name in chosen("aux", layer.aux, branches) for x in outputs.under(name)]
@@ -167,22 +170,30 @@ def checked_layer(
         )
     zero = [n for n, g in zip(layer.names, returned, strict=True) if g is None and tree.under(n)]
     claims = _claims(layer, outputs, silent, cotangents, np.random.default_rng(seed))
-    claims, notes = _without_refused(claims)
+    claims, notes = _without_refused(
+        claims, lambda: time.perf_counter() - start > FORMING * seconds
+    )
     if left_out := [x for x in _layouts(outputs.without(silent)) if x not in layer.layouts]:
         notes.append(Fact("layouts-left-out", {"layouts": left_out}))
     if _writes(layer, outputs, silent):
         notes.append(Fact("writes-cotangent"))
-    report = check_claims(claims, budget, seed, seconds, layer.unit)
+    spent = time.perf_counter() - start
+    report = check_claims(claims, budget, seed, seconds, layer.unit, spent)
     if zero:
         notes.append(Fact("none-is-zero", {"tensors": zero}))
     return replace(report, notes=(*report.notes, *notes))
 
 
-def _without_refused(claims: Claims) -> tuple[Claims, list[Fact]]:
-    """Return claims without the forms of cotangents that the backward pass refuses, and a note."""
+def _without_refused(claims: Claims, late: Callable[[], bool]) -> tuple[Claims, list[Fact]]:
+    """Return claims without the forms of cotangents that the backward pass refuses, and a note.
+
+    Once it is `late` no others are tried yet.
+    """
     refused, errors, pulled = {}, [], {}
     pull = claims.at(claims.tree.arrays)
     for label, form in claims.forms.items():
+        if late():
+            break
         try:
             pulled[label] = copy(pull(label))
         except Exception as fault:

@@ -45,6 +45,7 @@ from verify.evidence.differences.batches import Losses
 from verify.evidence.differences.bends import Place
 from verify.evidence.differences.budgeted import Gathered, Sample
 from verify.evidence.differences.central import (
+    NOISE_EVALUATIONS,
     Functions,
     Params,
     central_differences,
@@ -73,6 +74,9 @@ ALONE = 4
 """Outputs that are shown alone where each cotangent takes differences of its own."""
 FEWEST = 3
 """Draws below which nothing is known of rounding."""
+ANYWAY = 8
+"""Pairs of calls, of the function and its gradient, that a check takes in any case, beside those
+that sizes, rounding, noise and steps take."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,11 +107,13 @@ def measure(
     seed: int,
     seconds: float,
     advance: Callable[[], None],
+    spent: float = 0.0,
 ) -> Measurement:
     """Return the evidence on claims, in about `budget` calls of their outputs, and in `seconds`.
 
-    `stated` is the unit roundoff that they are said to compute in, which is found out otherwise.
-    `advance` is called before each of those calls. JAX computes in float64 meanwhile.
+    Some of these are already `spent`. `stated` is the unit roundoff that they are said to compute
+    in, which is found out otherwise. `advance` is called before each of those calls. JAX computes
+    in float64 meanwhile.
 
     Raises ValueError if a function changes its argument.
     """
@@ -115,7 +121,8 @@ def measure(
 
     # On the way to an answer functions are called where they overflow or are not defined.
     with jax.enable_x64(True), np.errstate(all="ignore"):
-        return _measured(claims, stated, Clock(budget, seconds, advance), seed)
+        start = time.perf_counter() - spent
+        return _measured(claims, stated, Clock(budget, seconds, advance, start=start), seed)
 
 
 def _measured(claims: Claims, stated: float | None, clock: Clock, seed: int) -> Measurement:
@@ -126,6 +133,9 @@ def _measured(claims: Claims, stated: float | None, clock: Clock, seed: int) -> 
     before = time.perf_counter()
     here = [by_hand(first)(arrays)]
     seconds = {"manual": time.perf_counter() - before, "autodiff": 0.0}
+    if (reason := _too_slow(claims, seconds["manual"], clock)) is not None:
+        return _obstructed(claims, here[0][0], reason)
+    claims = _in_time(claims, seconds["manual"], clock)
     claims = _with_arithmetic(claims, here[0][1], stated, rng)
     labels = list(claims.cotangents)[: claims.leading]
     leads = [claims.under(label) for label in labels]
@@ -138,8 +148,7 @@ def _measured(claims: Claims, stated: float | None, clock: Clock, seed: int) -> 
     each = (time.perf_counter() - before) / measured.ATTEMPTS
     reason = obstacle(first, arrays, here[0], sizes[0], claims.unit)
     if reason is not None:
-        case = Evidence(Witness(here[0][0], math.inf, {}, {}, {}), obstacle=reason)
-        return Measurement({labels[0]: case}, cotangents=[*claims.cotangents])
+        return _obstructed(claims, here[0][0], reason)
     draws = _draws(clock, each, claims.unit)
     found = _found(claims, leads, arrays, here, sizes, draws, seconds, rng)
     before = time.perf_counter()
@@ -150,6 +159,41 @@ def _measured(claims: Claims, stated: float | None, clock: Clock, seed: int) -> 
     names = list(claims.cotangents)
     forms = {label: form for label, form in claims.forms.items() if label in taken}
     return Measurement(cases, *compared, clock.made, seconds, clock.hurried, names, forms)
+
+
+def _obstructed(claims: Claims, loss: float, reason: Fact) -> Measurement:
+    case = Evidence(Witness(loss, math.inf, {}, {}, {}), obstacle=reason)
+    return Measurement({next(iter(claims.cotangents)): case}, cotangents=[*claims.cotangents])
+
+
+def _least(claims: Claims, leading: int) -> float:
+    """Return about how many pairs of calls a check of some leading cotangents takes at least.
+
+    An evaluation of the function alone counts as half of one.
+    """
+    narrow = any(unit_of(x.dtype) >= SINGLE for x in claims.tree.arrays.values())
+    each = measured.ATTEMPTS + FEWEST * (3 if narrow else 1) + len(measured.SIXTH) * narrow
+    evaluations = NOISE_EVALUATIONS + budgeted.PILOT * len(claims.tree.arrays)
+    return ANYWAY + leading * each + evaluations / 2
+
+
+def _too_slow(claims: Claims, one: float, clock: Clock) -> Fact | None:
+    """Return that a check takes more time than there is, at the price of one pair of calls."""
+    least = one * _least(claims, leading=1)
+    if least <= clock.time_left:
+        return None
+    functions = dict(zip(("function", "gradient"), claims.names, strict=True))
+    return Fact("too-slow", {**functions, "one": one, "least": least, "seconds": clock.seconds})
+
+
+def _in_time(claims: Claims, one: float, clock: Clock) -> Claims:
+    """Return claims with one leading cotangent alone where more would take all the time."""
+    if one * _least(claims, claims.leading) <= DRAWING * clock.time_left:
+        return claims
+    clock.hurried = True
+    dropped = list(claims.cotangents)[1 : claims.leading]
+    kept = {k: c for k, c in claims.cotangents.items() if k not in dropped}
+    return replace(claims, cotangents=kept, leading=1)
 
 
 def _with_arithmetic(
@@ -210,10 +254,11 @@ def _with_differences(
         gathered = _gathered(f, arrays, stated, noise, analytic, len(leads), clock, rng)
         samples = [gathered.of(k) for k in range(len(leads))]
     cases: dict[str, Evidence] = {}
+    entries = sum(x.size for x in arrays.values())
     known: frozenset[str] = frozenset()
     places = partial(_place, f, arrays, noise, clock, rng)
     for k, (lead, each, sample) in enumerate(zip(leads, found, samples, strict=True)):
-        if analytic or _unresolved(claims, each, sample, clock):
+        if (analytic and clock.left() >= entries) or _unresolved(claims, each, sample, clock):
             one = partial(_product, rows[k], outputs)
             sample = budgeted.sharpened(sample, one, arrays, each.sizes)
         evidence, sample = examined(lead, places(k, each), each, sample, known)

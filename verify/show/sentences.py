@@ -224,6 +224,10 @@ SENTENCES: Mapping[str, Callable[..., str]] = {
         f"{function} is random: at the same place it gave two gradients of {tensor}. "
         "Draw what is random, such as dropout masks, outside, and pass it in."
     ),
+    "too-slow": lambda function, gradient, one, least, seconds: (
+        f"{function} and {gradient} take {one:.2g} s together, so that a check takes about "
+        f"{least:.2g} s at least, and there were {seconds:g} s. Check with more seconds."
+    ),
     "zero-here": lambda tensors: (
         f"{_gradients(tensors)} is zero here; an error is measured by how large it is nearby."
         if len(tensors) == 1

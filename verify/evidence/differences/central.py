@@ -52,6 +52,8 @@ PILOTS = 3
 BLOCK = 2**16
 """Values that are sorted at once, to find the largest of many."""
 NOISE_LINES = 3
+NOISE_EVALUATIONS = 1 + 7 * NOISE_LINES
+"""Evaluations that it takes at least to find the noise of a function."""
 BESIDE = 2.0**-12
 """How far beside the point its noise is measured, relative to the size of each entry."""
 SPACINGS = tuple(2.0**-33 * factor for factor in (1, 2.0**7, 2.0**14, 2.0**-6, 2.0**-12))
