@@ -281,7 +281,7 @@ def test_the_variance_of_errors_is_about_their_mean_and_leaves_accidents_out():
     errors = measured._Errors.none((3,))
     most = np.full(3, 10.0)
     for error in ([1.0, 1.0, 5.0], [3.0, 3.0, 5.0], [100.0, 5.0, 5.0]):
-        errors.add(np.array(error), np.array(error), most)
+        errors.add(np.array(error), np.zeros(3), most)
     assert errors.usual.tolist() == [2, 3, 3]
     assert errors.mean.tolist() == [2.0, 3.0, 5.0]
     assert errors.variance.tolist() == [2.0, 4.0, 0.0]

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from verify.door import door
-from verify.evidence.claims import Claims, Pullback
+from verify.evidence.claims import Claims, Pullback, copied
 from verify.evidence.differences.central import Params, copy
 from verify.evidence.forms import ABSENT, LAYOUTS, laid_out, layouts_of
 from verify.evidence.trees import (
@@ -195,7 +195,7 @@ def _without_refused(claims: Claims, late: Callable[[], bool]) -> tuple[Claims, 
         if late():
             break
         try:
-            pulled[label] = copy(pull(label))
+            pulled[label] = copied(pull(label))
         except Exception as fault:
             # Whatever it is that fails: the gradient is not wrong, but it is not there.
             refused[label] = form

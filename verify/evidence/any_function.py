@@ -30,6 +30,7 @@ from verify.evidence.claims import (
     Claims,
     by_hand,
     carries_float64,
+    copied,
     each_by_hand,
     each_gradient_by_hand,
     gradient_by_hand,
@@ -136,7 +137,7 @@ def _measured(claims: Claims, stated: float | None, clock: Clock, seed: int) -> 
     if (reason := _too_slow(claims, seconds["manual"], clock)) is not None:
         return _obstructed(claims, here[0][0], reason)
     claims = _in_time(claims, seconds["manual"], clock)
-    claims = _with_arithmetic(claims, here[0][1], stated, rng)
+    claims = _with_arithmetic(claims, arrays, here[0][1], stated, rng)
     labels = list(claims.cotangents)[: claims.leading]
     leads = [claims.under(label) for label in labels]
     if labels[1:]:
@@ -153,7 +154,9 @@ def _measured(claims: Claims, stated: float | None, clock: Clock, seed: int) -> 
     found = _found(claims, leads, arrays, here, sizes, draws, seconds, rng)
     before = time.perf_counter()
     pulled = _pulled_back(claims, found, clock)
-    cases, compared, taken = _with_differences(claims, leads, found, pulled, clock, seed, rng)
+    cases, compared, taken = _with_differences(
+        claims, leads, arrays, found, pulled, clock, seed, rng
+    )
     seconds["finite_difference"] = time.perf_counter() - before
     seconds["total"] = time.perf_counter() - clock.start
     names = list(claims.cotangents)
@@ -197,7 +200,11 @@ def _in_time(claims: Claims, one: float, clock: Clock) -> Claims:
 
 
 def _with_arithmetic(
-    claims: Claims, grads: Params, stated: float | None, rng: np.random.Generator
+    claims: Claims,
+    arrays: Params,
+    grads: Params,
+    stated: float | None,
+    rng: np.random.Generator,
 ) -> Claims:
     """Return claims with what their functions compute in, which is found out unless `stated`.
 
@@ -206,7 +213,6 @@ def _with_arithmetic(
     """
     label, cotangent = next(iter(claims.cotangents.items()))
     first = claims.under(label)
-    arrays = copy(claims.tree.arrays)
     if stated is not None:
         unit = max(stated, *(unit_of(x.dtype) for x in claims.tree.arrays.values()))
     else:
@@ -229,6 +235,7 @@ def _with_arithmetic(
 def _with_differences(
     claims: Claims,
     leads: Sequence[Claim],
+    arrays: Params,
     found: Sequence[Found],
     pulled: Mapping[str, Array],
     clock: Clock,
@@ -239,7 +246,6 @@ def _with_differences(
 
     All are those that were taken.
     """
-    arrays = copy(claims.tree.arrays)
     labels = list(claims.cotangents)[: len(next(iter(pulled.values())))]
     rows = np.array([claims.cotangents[label] for label in labels])
     outputs = in_float64(claims, arrays)
@@ -393,15 +399,27 @@ def _sizes(
 def _pulled_back(claims: Claims, found: Sequence[Found], clock: Clock) -> dict[str, Array]:
     """Return the gradients under all cotangents, (K, entries) a tensor, as far as there is time."""
     arrays = claims.tree.arrays
-    rows = {k: [np.asarray(each.hand.grads[k]).reshape(-1) for each in found] for k in arrays}
+    rows = {k: [each.hand.grads[k].reshape(-1) for each in found] for k in arrays}
     enough, pull = (1 - DRAWING) * clock.time_left, claims.at(arrays)
     for label in list(claims.cotangents)[len(found) :]:
         if clock.time_left < enough:
             clock.hurried = True
             break
-        for name, gradient in (claims.pulled.get(label) or pull(label)).items():
-            rows[name].append(np.array(gradient, float).reshape(-1))
-    return {name: row[0][None] if len(row) == 1 else np.array(row) for name, row in rows.items()}
+        for name, gradient in (claims.pulled.get(label) or copied(pull(label))).items():
+            rows[name].append(gradient.reshape(-1))
+    return {name: _as_rows(rows.pop(name)) for name in arrays}
+
+
+def _as_rows(gradients: list[Array]) -> Array:
+    """Return flat gradients as rows, in the type of the last where that holds all of them."""
+    if len(gradients) == 1:
+        return gradients[0][None]
+    own = gradients[-1].dtype
+    exact = all(g.dtype == own or np.array_equal(g.astype(own), g) for g in gradients)
+    rows = np.empty((len(gradients), gradients[0].size), own if exact else float)
+    for row in rows[::-1]:  # no gradient is held twice
+        row[:] = gradients.pop()
+    return rows
 
 
 def _stated(name: str, found: Sequence[Found], pulled: Array) -> Stated:

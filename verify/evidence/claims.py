@@ -80,7 +80,7 @@ class Claims:
     pulled: Mapping[str, Params] = field(default_factory=dict)
     peer: str = "JAX"
 
-    def at(self, arrays: Params) -> Callable[[str], Params]:
+    def at(self, arrays: Mapping[str, Array]) -> Callable[[str], Params]:
         """Return what gives the gradients at some arrays under a cotangent, in its form."""
         pull = self.pullback(self.tree.native(arrays))
         return lambda label: pull(self.cotangents[label], self.forms.get(label, PLAIN))
@@ -162,6 +162,11 @@ def gradient_by_hand(claim: Claim, at: Params) -> Params:
 def _of_their_own(gradients: Params) -> Params:
     """Return gradients in float64 and memory of their own: a function may use its own again."""
     return {name: np.array(g, float) for name, g in gradients.items()}
+
+
+def copied(gradients: Params) -> Params:
+    """Return gradients as they are in memory of their own."""
+    return {name: np.array(g) for name, g in gradients.items()}
 
 
 def refuse_changes(claim: Claim) -> None:

@@ -61,7 +61,7 @@ class Found:
     steps: bool = False
 
     @property
-    def rounding(self) -> dict[str, Array]:
+    def rounding(self) -> Mapping[str, Array]:
         """How far rounding carries the gradient, without any jump at a bend."""
         return measured.without_jumps(self.hand, self.sizes, self.unit)
 

@@ -83,9 +83,8 @@ def sight(evidence: Evidence, name: str) -> Sight:
         own = evidence.directions[name].bar[evidence.directions[name].smooth]
         shows = np.abs(lines.difference) + lines.bar
         for row, limit, doubt in zip(vectors, shows, own, strict=True):
-            along = limit / row
-            better = along < see
-            see, bar = np.minimum(see, along), np.where(better, doubt / row, bar)
+            better = limit / row < see
+            see[better], bar[better] = limit / row[better], doubt / row[better]
         # |d . v| is at most the largest |d| times the sum of |v|.
         least = (np.abs(lines.other) - own) / vectors.sum(axis=1)
         largest = max(largest, float(least.max()))

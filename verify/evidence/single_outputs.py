@@ -18,7 +18,7 @@ from verify.evidence.differences.bends import Place
 from verify.evidence.differences.budgeted import Gathered, Sample
 from verify.evidence.differences.central import Params
 from verify.evidence.second_look import Found, by_jax, examined, together, witness
-from verify.evidence.witnesses import Array, Evidence, Witness, against_jax, beyond, suspects
+from verify.evidence.witnesses import Array, Evidence, against_jax, beyond, suspects
 from verify.report import over_bar
 
 WORST = 4
@@ -55,8 +55,10 @@ def under_others(
     and `known` names the tensors that are wrong by it.
     """
     first, known = len(leading), set(known)
+    lead = _of_leading(found)
     hidden = {name: _hidden(name, gathered, leading) for name in pulled}
-    ratios = {name: _ratios(name, gathered, pulled, found, hidden[name], first) for name in pulled}
+    bars = lead.hand.bars
+    ratios = {k: _ratios(k, gathered, pulled, bars[k], hidden[k], first) for k in pulled}
     worst = np.max(list(ratios.values()), axis=0)
     shown = np.sort(np.argsort(-worst, kind="stable")[:WORST])
     notes = next(iter(leading.values())).notes
@@ -65,7 +67,7 @@ def under_others(
         label = labels[first + j]
         sample = _without(gathered.of(first + j), hidden)
         doubtful = {name for name, ratio in ratios.items() if ratio[j] > 1} - known
-        here = _found(claims, label, pulled, found, first + j, rng, drawn=bool(doubtful))
+        here = _found(claims, label, pulled, lead, first + j, rng, drawn=bool(doubtful))
         evidence = together(here.hand, here.jax, sample)
         if doubtful or _against_jax(evidence):
             place = places(first + j, here)
@@ -97,13 +99,13 @@ def _ratios(
     name: str,
     gathered: Gathered,
     pulled: Mapping[str, Array],
-    found: Sequence[Found],
+    bars: Array,
     hidden: Array,
     first: int,
 ) -> Array:
     """Return the largest difference of each gradient over its bar, of one tensor."""
     table = gathered.entries[name]
-    bars = np.max([each.hand.bars[name].reshape(-1) for each in found], axis=0)
+    bars = bars.reshape(-1)
     gap = pulled[name][first:, table.index].T - table.value[:, first:]
     ratio = over_bar(gap, table.bar[:, first:] + bars[table.index][:, None])
     compared = table.smooth[:, first:] & ~np.isin(table.index, hidden)[:, None]
@@ -123,7 +125,7 @@ def _found(
     claims: Claims,
     label: str,
     pulled: Mapping[str, Array],
-    found: Sequence[Found],
+    lead: Found,
     row: int,
     rng: np.random.Generator,
     *,
@@ -131,18 +133,24 @@ def _found(
 ) -> Found:
     """Return a gradient with the bars of the leading ones, or with its own where they are `drawn`.
 
-    Sizes are those of the leading gradients.
+    Sizes are those of the first leading gradient.
     """
     tree, claim = claims.tree, claims.under(label)
     arrays: Params = {name: np.asarray(x, float) for name, x in tree.arrays.items()}
-    lead = found[0]
     if drawn:
         hand = witness(claim, arrays, by_hand(claim)(arrays), lead.sizes, lead.unit, DRAWS, rng)
     else:
         grads = {k: pulled[k][row].reshape(x.shape) for k, x in arrays.items()}
-        bars = {k: np.max([each.hand.bars[k] for each in found], axis=0) for k in arrays}
-        kinked = {k: np.any([each.hand.kinked[k] for each in found], axis=0) for k in arrays}
-        loss = float(claim.loss(tree.native(arrays)))
-        hand = Witness(loss, lead.hand.loss_bar, grads, bars, kinked)
+        hand = replace(lead.hand, loss=float(claim.loss(tree.native(arrays))), grads=grads)
     jax = by_jax(claim, arrays, hand, lead.sizes, lead.unit, DRAWS, rng)
-    return Found(hand, jax, lead.sizes, lead.unit)
+    return replace(lead, hand=hand, jax=jax, steps=False)
+
+
+def _of_leading(found: Sequence[Found]) -> Found:
+    """Return the first of the leading gradients with the widest bars of any."""
+    first, names = found[0], found[0].hand.bars
+    if len(found) == 1:
+        return first
+    bars = {k: np.max([each.hand.bars[k] for each in found], axis=0) for k in names}
+    kinked = {k: np.any([each.hand.kinked[k] for each in found], axis=0) for k in names}
+    return replace(first, hand=replace(first.hand, bars=bars, kinked=kinked))

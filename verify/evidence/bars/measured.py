@@ -16,7 +16,7 @@ does not is compared with its own smooth part.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
@@ -79,6 +79,23 @@ ATTEMPTS = len(SHRINKS) + FAR
 
 
 @dataclass(frozen=True, eq=False)
+class Lazy(Mapping[str, np.ndarray]):
+    """Large arrays by name, each made anew whenever it is asked for."""
+
+    names: Collection[str]
+    make: Callable[[str], np.ndarray]
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.make(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+@dataclass(frozen=True, eq=False)
 class Sizes:
     """The natural sizes of a loss and of every entry of its gradient.
 
@@ -86,17 +103,18 @@ class Sizes:
     """
 
     value: float
-    grads: Params
+    grads: Mapping[str, np.ndarray]
     away: Mapping[str, float]
 
     def far(self, name: str) -> np.ndarray:
         """Return the size that the entries of a tensor's gradient have here or far away."""
-        return np.maximum(self.grads[name], self.away[name])
+        return np.asarray(np.maximum(self.grads[name], self.away[name]))
 
     def floor(self, name: str, unit: float) -> np.ndarray:
         """Return how far off a tensor's gradient may be in every draw alike."""
-        near, far = FLOOR * unit * self.grads[name], FLOOR * unit * self.far(name)
-        floor = np.maximum(near, np.minimum(far, math.sqrt(unit) * self.grads[name]))
+        size = self.grads[name]
+        floor = FLOOR * unit * np.asarray(np.maximum(size, self.away[name]))
+        np.minimum(floor, max(math.sqrt(unit), FLOOR * unit) * size, out=floor)
         return floor + lost_to_underflow(unit)
 
 
@@ -125,7 +143,10 @@ def measure_each(
     draws: int = DRAWS,
 ) -> list[Witness]:
     """Return several losses and gradients with bars from draws, at the same places for all."""
-    spreads = [_Spread.none(grads) for _, grads in here]
+    spreads = [
+        _Spread.none(grads, {k: math.sqrt(unit) * size.grads[k] for k in grads})
+        for (_, grads), size in zip(here, sizes, strict=True)
+    ]
     for _ in range(draws):
         found = _attempt(ways, _nudged(arrays, unit, rng))
         for there, now, spread in zip(found or here, here, spreads, strict=True):
@@ -138,9 +159,8 @@ def _with_bars(
     value: float, grads: Params, sizes: Sizes, unit: float, found: _Spread, draws: int
 ) -> Witness:
     """Return a loss and its gradient with bars from how they spread over draws."""
-    spread = {k: np.sqrt(square / draws) for k, square in found.squares.items()}
-    largest = found.largest
-    kinked = {k: np.asarray(largest[k] > math.sqrt(unit) * sizes.grads[k]) for k in grads}
+    found.most.clear()  # of large arrays as few are held as can be
+    spread, kinked = found.deviations(draws), found.kinked
     if draws < DRAWS:  # so few are pooled with those of the tensor, but for accidents
         spread = {
             k: np.where(kinked[k], s, np.sqrt(_pooled(draws, np.where(kinked[k], 0.0, s) ** 2)))
@@ -181,7 +201,7 @@ def against_itself(
     else:
         noise = _noise(grads, arrays, STRIDE * unit, rng, LINES)
     of_loss: list[float] = []
-    sums = {k: _Errors.none(x.shape) for k, x in arrays.items()}
+    sums = {k: _Errors.none(x.shape, _power_of_two(sizes.far(k))) for k, x in arrays.items()}
     for _ in range(draws):
         # Large arrays are held no longer than need be.
         at = _beside(arrays, max(NEARBY, UNITS_APART * unit), rng)
@@ -193,20 +213,20 @@ def against_itself(
         del at
         of_loss.append(value - exact_value)
         for k, each in sums.items():
-            exact_k = exact.pop(k)
-            each.add(rounded.pop(k) - exact_k, exact_k, math.sqrt(unit) * sizes.far(k))
+            each.add(rounded.pop(k), exact.pop(k), math.sqrt(unit) * sizes.far(k))
     quantile = _quantile(sum(g.size for g in measured.grads.values()), draws)
     bars = {}
     for k, g in measured.grads.items():
-        if not sums[k].draws or not g.size:
+        errors = sums.pop(k)
+        if not errors.draws or not g.size:
             bars[k] = measured.bars[k]
             continue
-        bar = quantile * (np.sqrt(_pooled(sums[k].usual, sums[k].variance)) + noise[k])
-        alike = min(FLOOR * unit, ALIKE) * sizes.grads[k]
-        terms = np.maximum(sums[k].terms, math.sqrt(float(np.mean(sums[k].terms ** 2))))
-        bar += np.minimum(2 * np.abs(sums[k].mean), alike)
-        bar += unit * (SAME * np.abs(g) + TERMS * terms) + lost_to_underflow(unit)
-        bars[k] = np.where(measured.kinked[k], np.maximum(bar, measured.bars[k]), bar)
+        bar = quantile * (np.sqrt(_pooled(errors.usual, errors.variance)) + noise[k])
+        bar += np.minimum(2 * np.abs(errors.mean), min(FLOOR * unit, ALIKE) * sizes.grads[k])
+        bar += unit * TERMS * np.maximum(errors.terms, errors.usual_term)
+        bar += unit * SAME * np.abs(g) + lost_to_underflow(unit)
+        bars[k] = np.asarray(bar)
+        np.maximum(bars[k], measured.bars[k], out=bars[k], where=measured.kinked[k])
     loss_bar = max(measured.loss_bar, _bar_of_loss(of_loss, sizes.value, unit, quantile))
     return replace(measured, bars=bars, loss_bar=loss_bar)
 
@@ -227,37 +247,58 @@ def _bar_of_loss(errors: list[float], size: float, unit: float, quantile: float)
 class _Errors:
     """Errors of one tensor's gradient over draws, but for accidents: `usual` counts the others.
 
-    `terms` is the largest value that each entry had.
+    Sums of errors and of their squares, and the largest value that each entry had, are kept in
+    float32 and in units of `scale`: they are known to no more digits.
     """
 
+    scale: float
     usual: np.ndarray
-    total: np.ndarray
+    sums: np.ndarray
     squares: np.ndarray
-    terms: np.ndarray
+    largest: np.ndarray
     draws: int = 0
 
     @classmethod
-    def none(cls, shape: tuple[int, ...]) -> _Errors:
-        return cls(np.zeros(shape, np.int8), np.zeros(shape), np.zeros(shape), np.zeros(shape))
+    def none(cls, shape: tuple[int, ...], scale: float = 1.0) -> _Errors:
+        sums, squares, largest = (np.zeros(shape, np.float32) for _ in range(3))
+        return cls(scale, np.zeros(shape, np.int8), sums, squares, largest)
 
-    def add(self, error: np.ndarray, exact: np.ndarray, most: np.ndarray) -> None:
+    def add(self, found: np.ndarray, exact: np.ndarray, most: np.ndarray) -> None:
+        error = np.asarray(found - exact)
         usual = np.abs(error) <= most
-        error = np.where(usual, error, 0)
+        error[~usual] = 0
+        error /= self.scale
         self.usual += usual
-        self.total += error
-        self.squares += error**2
-        size = np.abs(exact)
-        np.maximum(self.terms, np.where(np.isfinite(size), size, 0), out=self.terms)
+        self.sums += error
+        self.squares += error * error
+        size = np.asarray(np.abs(exact) / self.scale)
+        size[~np.isfinite(size)] = 0
+        np.maximum(self.largest, size, out=self.largest, casting="same_kind")
         self.draws += 1
 
     @property
+    def terms(self) -> np.ndarray:
+        return np.asarray(self.scale * self.largest.astype(float))
+
+    @property
+    def usual_term(self) -> float:
+        return self.scale * math.sqrt(float(np.mean(np.square(self.largest), dtype=float)))
+
+    @property
     def mean(self) -> np.ndarray:
-        return np.asarray(self.total / np.maximum(self.usual, 1))
+        return np.asarray(self.scale * (self.sums / np.maximum(self.usual, 1.0)))
 
     @property
     def variance(self) -> np.ndarray:
-        spread = np.maximum(self.squares - self.total * self.mean, 0)
-        return np.asarray(spread / np.maximum(self.usual - 1, 1))
+        spread = self.squares - np.square(self.sums, dtype=float) / np.maximum(self.usual, 1)
+        np.maximum(spread, 0, out=spread)
+        return np.asarray(self.scale**2 * spread / np.maximum(self.usual - 1, 1))
+
+
+def _power_of_two(sizes: np.ndarray) -> float:
+    """Return about the largest of some sizes, 1 if that is 0 or not finite."""
+    largest = float(sizes.max(initial=0.0))
+    return math.ldexp(1.0, math.frexp(largest)[1]) if 0 < largest < math.inf else 1.0
 
 
 def _noise(
@@ -360,9 +401,9 @@ def _sees(
     if here != there:
         return True
     before, after = (_attempt(gradient, at) for at in both)
-    return None not in (before, after) and any(
-        not np.array_equal(g, after[k]) for k, g in before.items()
-    )
+    if before is None or after is None:
+        return False
+    return any(not np.array_equal(g, after[k]) for k, g in before.items())
 
 
 def _beside(arrays: Params, distance: float, rng: np.random.Generator) -> Params:
@@ -388,12 +429,15 @@ def with_wider(
     return replace(measured, bars=bars)
 
 
-def without_jumps(measured: Witness, sizes: Sizes, unit: float) -> dict[str, np.ndarray]:
+def without_jumps(measured: Witness, sizes: Sizes, unit: float) -> Mapping[str, np.ndarray]:
     """Return the bars, but for the jumps of entries that depend on an accident."""
-    return {
-        k: np.where(measured.kinked[k] | ~np.isfinite(bar), sizes.floor(k, unit), bar)
-        for k, bar in measured.bars.items()
-    }
+
+    def without(name: str) -> np.ndarray:
+        bar = measured.bars[name]
+        jumps = measured.kinked[name] | ~np.isfinite(bar)
+        return np.where(jumps, sizes.floor(name, unit), bar) if jumps.any() else bar
+
+    return Lazy(measured.bars, without)
 
 
 def unit_roundoff(
@@ -428,30 +472,36 @@ def sizes_of_each(
     rng: np.random.Generator,
 ) -> list[Sizes]:
     """Return the natural sizes of several losses and their gradients."""
-    shrunk = [{k: x / factor for k, x in arrays.items()} for factor in SHRINKS]
-    near = [here, *filter(None, (_attempt(ways, at) for at in shrunk))]
-    far = [*filter(None, (_attempt(ways, _far_away(arrays, rng)) for _ in range(FAR)))]
-    return [
-        _natural_sizes([each[k] for each in near], [each[k] for each in far], arrays)
-        for k in range(len(here))
-    ]
+
+    def near(found: Sequence[tuple[float, Params]]) -> list[tuple[float, float]]:
+        return [(_finite_max(np.abs([y])), _largest_effect(grads, arrays)) for y, grads in found]
+
+    def largest(found: Sequence[tuple[float, Params]]) -> list[list[float]]:
+        return [[_finite_max(np.abs(grads[k])) for k in arrays] for _, grads in found]
+
+    # Of large gradients no more than one is held beside what is here.
+    every = [near(here)]
+    every += [near(_attempt(ways, _divided(arrays, factor)) or ()) for factor in SHRINKS]
+    away = [largest(_attempt(ways, _far_away(arrays, rng)) or ()) for _ in range(FAR)]
+    found = []
+    for k, (_, grads) in enumerate(here):
+        value, effect = np.max([each[k] for each in every if each], axis=0)
+        far = np.max([each[k] for each in away if each] or [[0.0] * len(arrays)], axis=0)
+        sizes = Sizes(
+            float(value),
+            Lazy(arrays, partial(_near, grads, arrays, float(effect))),
+            dict(zip(arrays, far.tolist(), strict=True)),
+        )
+        found.append(sizes)
+    return found
 
 
-def _natural_sizes(
-    near: Sequence[tuple[float, Params]], far: Sequence[tuple[float, Params]], arrays: Params
-) -> Sizes:
-    """Return the sizes of a loss and its gradient, of what they are here, nearby and far away."""
-    largest = max(_largest_effect(grads, arrays) for _, grads in near)
-    return Sizes(
-        value=_finite_max(np.abs([value for value, _ in near])),
-        grads={
-            k: np.where(np.isfinite(g), np.abs(g), 0) + largest / scales(arrays[k])
-            for k, g in near[0][1].items()
-        },
-        away={
-            k: max((_finite_max(np.abs(grads[k])) for _, grads in far), default=0.0) for k in arrays
-        },
-    )
+def _near(grads: Params, arrays: Params, effect: float, name: str) -> np.ndarray:
+    """Return the natural sizes of a tensor's entries; `effect` is the largest of any entry."""
+    size = scales(arrays[name])
+    np.divide(effect, size, out=size)
+    np.add(size, np.abs(grads[name]), out=size, where=np.isfinite(grads[name]))
+    return size
 
 
 def _largest_effect(grads: Params, arrays: Params) -> float:
@@ -475,23 +525,33 @@ def _finite_max(values: np.ndarray) -> float:
 
 @dataclass(eq=False)
 class _Spread:
-    """Changes of a loss and its gradient over draws: sums of squares, and the largest."""
+    """Changes of a loss and its gradient over draws: sums of squares.
+
+    `kinked` are the entries that changed by more than `most` in any draw.
+    """
 
     value: float
     squares: Params
-    largest: Params
+    most: Params
+    kinked: Params
 
     @classmethod
-    def none(cls, grads: Params) -> _Spread:
-        squares, largest = ({k: np.zeros_like(g) for k, g in grads.items()} for _ in range(2))
-        return cls(0.0, squares, largest)
+    def none(cls, grads: Params, most: Params) -> _Spread:
+        squares = {k: np.zeros_like(g) for k, g in grads.items()}
+        return cls(0.0, squares, most, {k: np.zeros(g.shape, bool) for k, g in grads.items()})
+
+    def deviations(self, draws: int) -> Params:
+        """Return the root mean squares, in the memory of the sums, which are forgotten."""
+        for square in self.squares.values():
+            np.sqrt(np.divide(square, draws, out=square), out=square)
+        return self.squares
 
     def add(self, there: tuple[float, Params], here: tuple[float, Params]) -> None:
         self.value += (there[0] - here[0]) ** 2
         for k, g in here[1].items():
             change = np.abs(there[1][k] - g)
-            np.maximum(self.largest[k], change, out=self.largest[k])
-            self.squares[k] += change**2
+            self.kinked[k] |= change > self.most[k]
+            self.squares[k] += change * change
 
 
 def _alone(way: ValueAndGrads) -> EachValueAndGrads:
@@ -508,6 +568,10 @@ def _attempt(way: Callable[[Params], T], arrays: Params) -> T | None:
 
 def _nudged(arrays: Params, unit: float, rng: np.random.Generator) -> Params:
     return {k: x * (1 + 2 * unit * _signs(x, rng)) for k, x in arrays.items()}
+
+
+def _divided(arrays: Params, factor: float) -> Params:
+    return {k: x / factor for k, x in arrays.items()}
 
 
 def _far_away(arrays: Params, rng: np.random.Generator) -> Params:
