@@ -197,6 +197,22 @@ def test_a_cotangent_that_is_absent_is_tried():
     assert check(Two, (X,)).verdict == "disagree"
 
 
+@pytest.mark.parametrize("factor", [1.0, 1.1])
+def test_a_backward_pass_that_uses_up_what_it_saved_is_judged_by_its_first_answer(factor):
+    class Fused(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.gradient = factor * x.cos()  # as fused losses do: not by save_for_backward
+            return x.sin()
+
+        @staticmethod
+        def backward(ctx, dy):
+            return ctx.gradient.mul_(dy)
+
+    report = check(Fused, (X,))
+    assert report.ok == (factor == 1.0), str(report)
+
+
 def test_second_order_finds_a_saved_intermediate():
     class Tanh(torch.autograd.Function):
         @staticmethod

@@ -145,6 +145,18 @@ def test_what_there_is_no_time_for_is_stated_with_what_could_be_seen():
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_backward_pass_may_return_the_same_memory_every_time(dtype):
+    memory = np.zeros((3, 4), dtype)
+
+    def backward(dy, x):
+        np.multiply(dy, np.cos(x), out=memory[...], casting="same_kind")
+        return memory
+
+    report = check_vjp(np.sin, backward, draw((3, 4), dtype=dtype))
+    assert report.ok, str(report)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("each", [0.001, 0.003, 0.01, 0.02, 0.1, 0.3])
 def test_the_seconds_bound_all_calls_however_long_each_takes(each, dtype, monkeypatch):
     now = [0.0]

@@ -358,8 +358,10 @@ def test_an_entry_that_had_a_second_step_has_none_again():
         at.append(tuple(x))
         return float(np.sin(x).sum())
 
-    x = np.array([0.3, 0.5, 0.7])  # each of them a pilot
-    of_each_entry(f, x, stated=np.full(3, 9.0))
+    x = np.linspace(0.3, 0.7, 33)
+    stated = np.cos(x)
+    stated[[0, 16, 32]] = 9.0  # the pilots
+    of_each_entry(f, x, stated=stated)
     assert len(set(at)) == len(at)
 
 

@@ -113,7 +113,7 @@ class Sizes:
     def floor(self, name: str, unit: float) -> np.ndarray:
         """Return how far off a tensor's gradient may be in every draw alike."""
         size = self.grads[name]
-        floor = FLOOR * unit * np.asarray(np.maximum(size, self.away[name]))
+        floor = np.asarray(FLOOR * unit * np.maximum(size, self.away[name]))
         np.minimum(floor, max(math.sqrt(unit), FLOOR * unit) * size, out=floor)
         return floor + lost_to_underflow(unit)
 
@@ -291,8 +291,7 @@ class _Errors:
     @property
     def variance(self) -> np.ndarray:
         spread = self.squares - np.square(self.sums, dtype=float) / np.maximum(self.usual, 1)
-        np.maximum(spread, 0, out=spread)
-        return np.asarray(self.scale**2 * spread / np.maximum(self.usual - 1, 1))
+        return np.asarray(self.scale**2 * np.maximum(spread, 0) / np.maximum(self.usual - 1, 1))
 
 
 def _power_of_two(sizes: np.ndarray) -> float:
