@@ -144,6 +144,19 @@ def test_what_there_is_no_time_for_is_stated_with_what_could_be_seen():
     assert wrong.verdict != "agree"
 
 
+def test_none_agrees_for_what_nothing_depends_on_and_for_nothing_else():
+    def backward(dy, x, w):
+        return dy * np.cos(x), None
+
+    args = draw((3,), (3,))
+    report = check_vjp(lambda x, w: np.sin(x) + (w.sum() - w.sum()), backward, args)
+    assert report.ok, str(report)
+    assert "Nothing depends on w: the value is the same elsewhere." in report.remarks
+    wrong = check_vjp(lambda x, w: np.sin(x) + 1e-3 * w, backward, args)
+    assert wrong.verdict == "disagree"
+    assert check_vjp(lambda x, w: np.sin(x) + w, backward, args, constants=("w",)).ok
+
+
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_a_backward_pass_may_return_the_same_memory_every_time(dtype):
     memory = np.zeros((3, 4), dtype)
