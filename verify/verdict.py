@@ -333,10 +333,8 @@ def judge(
     difference = found.difference
     ratio = over_bar(difference, found.bar)
     plain = ~kinked[found.index]
-    gap = float(sum_rounding.norm(difference[plain]))
-    size = float(sum_rounding.norm(found.value[plain])) + float(
-        sum_rounding.norm(found.other[plain])
-    )
+    columns = np.stack([difference, found.value, found.other], axis=-1)
+    gap, *sizes = map(float, sum_rounding.norm(columns[plain]))
     worst = None
     if ratio.size:
         at = int(np.argmax(ratio))
@@ -345,7 +343,7 @@ def judge(
         worst = Worst(place, witness, index, value, other, bar)
     return Pair(
         max_abs=float(np.abs(difference[plain]).max(initial=0.0)),
-        relative=gap / size if gap else 0.0,
+        relative=gap / sum(sizes) if gap else 0.0,
         bar_ratio=float(ratio.max(initial=0.0)),
         agree=bool((ratio <= 1).all()),
         index=found.index,
