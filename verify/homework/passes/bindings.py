@@ -25,6 +25,7 @@ from verify.homework.read.discover import (
     name_parts,
 )
 from verify.homework.read.syntax import parameters, returned
+from verify.homework.read.usage import KEYED, LISTED, UNPACKED, usage
 from verify.homework.run.door import Expression
 
 MOST_BINDINGS = 12
@@ -189,6 +190,13 @@ def _with_cotangent(request: _Request, place: int, name: str, asked: bool) -> li
     return found
 
 
+def _is_parts(request: _Request, name: str) -> bool:
+    """Say whether a pass takes an argument apart: it is a cache, where the forward pass has one."""
+    use = usage(request.candidate.node, {}).get(name)
+    whole = isinstance(request.ready.answer[0], tuple)
+    return whole and use is not None and use.kind in (UNPACKED, KEYED, LISTED)
+
+
 def _says_slope(request: _Request) -> bool:
     """Say whether a function is called as the derivative itself, not its product with another."""
     words = {"prime", "deriv", "derivative", "derivatives", "slope"}
@@ -208,7 +216,7 @@ def _is_backward(request: _Request) -> bool:
 
 def _is_alone(request: _Request, place: int, name: str) -> bool:
     """Say whether an argument is the cotangent since nothing else of what is asked can be it."""
-    if not (_is_backward(request) and request.has_output_array):
+    if not (_is_backward(request) and request.has_output_array) or _is_parts(request, name):
         return False
     if request.unknown == [name] and len(request.required) > 1:
         return not _IN_HAND.fullmatch(name)  # all else is known

@@ -140,15 +140,16 @@ def _listed(
 def _by_place(results: Sequence[Leaf], given: Mapping[str, Any]) -> tuple[Gradient, ...]:
     """Return the gradients among results that are as many as the inputs and of their shapes.
 
-    None where a result has another name than its input's, or there is but one.
+    None where a result has the name of another input's gradient, or there is but one.
     """
     inputs = [n for n, v in given.items() if isinstance(v, np.ndarray) and v.dtype.kind == "f"]
     pairs = list(zip(inputs, results, strict=False))
     if not len(pairs) == len(inputs) == len(results) > 1:
         return ()
+    called = any(is_gradient(leaf.label) for leaf in results)
     for name, leaf in pairs:
         named = {other for other in inputs if keys_of(leaf.label) & keys_of(other)}
-        if given[name].shape != leaf.value.shape or (leaf.label and named != {name}):
+        if given[name].shape != leaf.value.shape or (called and leaf.label and named != {name}):
             return ()
     return tuple(Gradient(leaf.label or f"d{name}", name, leaf.where) for name, leaf in pairs)
 

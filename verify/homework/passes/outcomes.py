@@ -59,6 +59,12 @@ def is_thin(outcome: Outcome) -> bool:
     return len(shape) > 1 and 1 in shape
 
 
+def is_square(outcome: Outcome) -> bool:
+    """Say whether two axes of an input have the same size, so that one may stand for the other."""
+    shape = np.shape(outcome.experiment.given.get(outcome.experiment.main, 0.0))
+    return len(set(shape)) < len(shape)
+
+
 def misshapen(outcomes: Sequence[Outcome]) -> list[Measured]:
     """Return the wrong gradients that have another shape than what they are of."""
     return [

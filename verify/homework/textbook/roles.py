@@ -9,6 +9,7 @@ the role has values for, so that `relu(Z)` is one and `relu(image, threshold)` i
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -126,7 +127,7 @@ _NOT_A_PREFIX = frozenset(
 )
 """Words that make another function of the one they stand before."""
 
-_NUMBERED = re.compile(r"^(?:d?[WbZAD])(\d)$")
+_NUMBERED = re.compile(r"^(?:d?[WbZAD])(\d)(?:_[a-z]+)?$")
 
 
 @dataclass(frozen=True, eq=False)
@@ -301,10 +302,10 @@ def depth(nodes: list[ast.FunctionDef]) -> int | None:
 
     None where no number says it: the functions loop over as many layers as they are given.
     """
+    kept = [part.attr for n in nodes for part in ast.walk(n) if isinstance(part, ast.Attribute)]
     numbers = [
         int(found[1])
-        for node in nodes
-        for text in words(node)
+        for text in (*kept, *itertools.chain.from_iterable(map(words, nodes)))
         if (found := _NUMBERED.match(text)) is not None
     ]
     return max(numbers, default=0) or None
