@@ -114,7 +114,7 @@ def bindings(candidate: Candidate, forward: Forward, ready: Ready) -> Iterator[B
     request = _Request(candidate, forward, ready)
     options: list[list[_Option]] = []
     for place, (name, default) in enumerate(candidate.arguments):
-        asked = any(option[0][0] == "cotangent" for option in options if option)
+        asked = sum(option[0][0] == "cotangent" for option in options if option)
         options.append(_options(request, place, name, default, asked))
     if not all(options):
         return
@@ -144,10 +144,10 @@ def _bound(request: _Request, names: Sequence[str], chosen: Sequence[_Option]) -
     return Binding(expressions, tuple(cotangents), certain, not kinds & {"guess", "guess-input"})
 
 
-def _options(request: _Request, place: int, name: str, default: bool, asked: bool) -> list[_Option]:
+def _options(request: _Request, place: int, name: str, default: bool, asked: int) -> list[_Option]:
     """Return what an argument may be, the likeliest first.
 
-    `asked` says that another before it is a cotangent.
+    `asked` counts the cotangents before it.
     """
     if request.is_rate(name):
         return [("named", ("value", RATE))]
@@ -164,13 +164,14 @@ def _options(request: _Request, place: int, name: str, default: bool, asked: boo
     return found
 
 
-def _with_cotangent(request: _Request, place: int, name: str, asked: bool) -> list[_Option]:
+def _with_cotangent(request: _Request, place: int, name: str, asked: int) -> list[_Option]:
     """Return what an argument may be, the cotangent of an output where it is called like one."""
     arguments, outputs = request.ready.arguments, request.ready.outputs
     found, which = _known(request, name), _which_output(name, outputs)
     cotangent = COTANGENT.fullmatch(name) is not None and name not in arguments.expressions
-    if asked:
-        cotangent = cotangent and any(key_of(name) == key_of(leaf.label) for leaf in outputs)
+    if asked and cotangent and not any(key_of(name) == key_of(leaf.label) for leaf in outputs):
+        # Of what is it the gradient, if not of an output that has none yet?
+        return [("cotangent", which), *found] if len(outputs) > asked else found
     if cotangent and request.per_example and name not in ("dout", "dL"):
         # A loss's backward pass is given the predictions, whatever they are called.
         return [*found, ("guess", which)]
