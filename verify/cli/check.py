@@ -237,7 +237,7 @@ def command(
             check_names(rubric, in_order)
         _show(in_order, format_, output_file, rubric)
         if output_dir is not None:
-            _write_pages(output_dir, files, in_order, rubric)
+            write_pages(output_dir, files, in_order, rubric)
         journal.remove()
     return status(in_order)
 
@@ -369,7 +369,7 @@ def pages_in(folder: Path | None) -> Path | None:
     return folder / "index.html"
 
 
-def _write_pages(
+def write_pages(
     folder: Path, files: Sequence[Path], reports: Sequence[FileReport], rubric: Rubric | None
 ) -> None:
     """Write the page of each file, and the index of all."""
