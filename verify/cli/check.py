@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from verify.cli.journal import Journal
     from verify.homework.marks import Rubric
     from verify.homework.report import FileReport
-    from verify.homework.run.cluster import Cluster, Connected
+    from verify.homework.run.cluster import Cluster
     from verify.homework.run.sandbox import NamedFunctions
 
 FORMATS = (
@@ -274,14 +274,9 @@ def judge_where(cluster: Cluster | None, jobs: int) -> Callable[..., Any]:
         if cluster is None:
             judge_all(paths, jobs=jobs, **how)
         else:
-            judge_on(cluster, paths, connected=_say_connected, **how)
+            judge_on(cluster, paths, said=partial(click.echo, err=True), **how)
 
     return judge
-
-
-def _say_connected(to: Connected) -> None:
-    workers = f"{to.workers} worker{'s' * (to.workers != 1)}" if to.workers else "no worker yet"
-    click.echo(f"Connected with {to.address}: {workers}, dashboard {to.dashboard}", err=True)
 
 
 def cluster_of(
