@@ -74,6 +74,21 @@ def test_no_cache_checks_everything_and_another_name_of_the_same_text_is_found(
     assert [Path(file["path"]).parent.name for file in found["files"]] == ["another"] * 3
 
 
+def test_pages_of_what_was_found_under_another_name_show_the_present_one(
+    homework, capsys, judged, tmp_path
+):
+    run(capsys, homework)
+    (homework / "right.py").rename(homework / "left.py")
+    homework.rename(homework.with_name("another"))
+    judged.clear()
+    run(capsys, homework.with_name("another"), "--output-dir", tmp_path / "pages")
+    assert judged == ["left.py"]
+    pages = {page.name: page.read_text() for page in (tmp_path / "pages").iterdir()}
+    assert set(pages) == {"index.html", "helper.py.html", "left.py.html", "wrong.py.html"}
+    assert f"{homework.with_name('another') / 'wrong.py'}</h1>" in pages["wrong.py.html"]
+    assert not any(str(homework) in page or "right.py" in page for page in pages.values())
+
+
 def test_a_file_is_judged_again_where_it_or_what_it_imports_changed(homework, capsys, judged):
     run(capsys, homework)
     judged.clear()

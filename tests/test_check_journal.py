@@ -1,5 +1,6 @@
 """Nothing that `check` found is lost: the journal, and going on from it."""
 
+import contextlib
 import csv
 import errno
 import json
@@ -114,6 +115,27 @@ def test_what_was_finished_before_an_interruption_is_in_the_journal(
     run(capsys, *arguments)
     assert without_times(output.read_text())["summary"] == resumed["summary"]
     assert [file["verdict"] for file in resumed["files"]] == ["agree"] * 3
+
+
+def test_every_line_is_there_at_once_and_all_are_forced_onto_the_disk_together(
+    tmp_path, monkeypatch, homework
+):
+    forced, files = [], sorted(homework.iterdir())
+    output, kept = tmp_path / "out.json", tmp_path / "out.json.journal"
+    monkeypatch.setattr(journal.os, "fsync", lambda handle: forced.append(len(whole_lines(kept))))
+    monkeypatch.setattr(journal.time, "monotonic", lambda: now)
+    now = 100.0
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        journal.open_journal(output, files, {}, resume=False) as opened,
+    ):
+        for number, _ in enumerate(files):
+            now += 0.4 * journal.APART
+            opened.add(number, FileReport(str(files[number]), "agree"))
+            assert len(whole_lines(kept)) == number + 1
+        assert forced == [0, 3]
+        raise KeyboardInterrupt
+    assert forced == [0, 3, 3]
 
 
 def judge_none(finished):

@@ -17,6 +17,8 @@ import psutil
 import pytest
 
 from verify import cli
+from verify.homework.judge import judge_on
+from verify.homework.run import cluster
 from verify.homework.run.cluster import Cluster, check_versions
 from verify.homework.run.private_copy import parcel
 from verify.homework.run.sandbox import Limits, WarmServers, job_of
@@ -221,6 +223,52 @@ def test_a_scheduler_that_is_lost_is_said_in_a_sentence_and_what_was_judged_is_k
     status, _, _ = run(capsys, *arguments, "--resume")
     assert status == 0
     assert [file["verdict"] for file in found(output)["files"]] == ["agree"] * 2
+
+
+@pytest.mark.slow
+def test_while_no_worker_is_there_a_sentence_says_so_and_the_check_goes_on_with_the_next(tmp_path):
+    folder, output, said = tmp_path / "class", tmp_path / "out.json", tmp_path / "said"
+    folder.mkdir()
+    (folder / "1.py").write_text(RIGHT)
+    (folder / "2.py").write_text(ENDLESS)
+    arguments = (folder, "--no-cache", "--timeout", 10, "--format", "json", "--output-file", output)
+    with scheduler(tmp_path) as (_, address), said.open("w") as stream:
+        sentence = f"There is no worker at {address}: waiting for one. Ctrl-C ends the check.\n"
+        with process(
+            "backproof", "check", *arguments, "--scheduler", address, stderr=stream
+        ) as command:
+            with worker(tmp_path / "w", address, "--no-nanny"):
+                assert until(lambda: "1 of 2: agree" in said.read_text())
+            assert until(lambda: sentence in said.read_text())
+            with worker(tmp_path / "w", address, "--no-nanny"):
+                assert command.wait(timeout=90) == 1
+    assert said.read_text().count(sentence) == 1
+    assert [file["verdict"] for file in found(output)["files"]] == ["agree", "timeout"]
+
+
+@pytest.mark.slow
+def test_workers_of_this_machine_that_end_for_good_are_said_in_a_sentence(tmp_path, monkeypatch):
+    async def stay_away(nanny, status):
+        """Start no other worker in place of one that ended."""
+
+    def end(sentence):
+        for each in psutil.Process().children(recursive=True):
+            command = " ".join(each.cmdline())
+            if "spawn_main" in command or "dask worker" in command:
+                each.kill()
+        said.append(sentence)
+
+    said = []
+    monkeypatch.setattr(distributed.Nanny, "_on_worker_exit", stay_away)
+    monkeypatch.setattr(cluster, "LOOK_AGAIN", 0.5)
+    monkeypatch.setattr(cluster, "STARTING_AGAIN", 1.0)
+    (tmp_path / "a.py").write_text(RIGHT)
+    with pytest.raises(ValueError, match=r"^scheduler: got local, whose workers ended; what was "):
+        judge_on(Cluster("local", 1), [tmp_path / "a.py"], Limits(), said=end)
+    assert [sentence.split(":")[0] for sentence in said] == [
+        "Connected with tcp",
+        "There is no worker at tcp",
+    ]
 
 
 @pytest.mark.slow

@@ -327,6 +327,23 @@ def test_how_long_a_pass_takes_is_the_processors_time_and_not_how_busy_the_machi
         door.close()
 
 
+def test_a_sweep_that_comes_again_is_not_run_again(tmp_path):
+    ran = tmp_path / "ran"
+    found = read(f"def f(x):\n    open({str(ran)!r}, 'a').write('1')\n    return 2 * x")
+    door = open_door(lambda: open_workspace(found))
+    try:
+        recipe = Recipe((("call", ("name", "f"), [("in", "x")], {}),), (("slot", 0),))
+        moves = [("x", 0, 0.5), ("x", 1, 0.5)]
+        first, again = (door.sweep(recipe, {"x": np.ones(2)}, moves, 5.0) for _ in range(2))
+        np.testing.assert_array_equal(first, again)
+        assert len(ran.read_text()) == 3  # where nothing is moved, too
+        np.testing.assert_array_equal(
+            door.sweep(recipe, {"x": np.zeros(2)}, moves, 5.0), first - 2.0
+        )
+    finally:
+        door.close()
+
+
 def test_two_runs_say_the_same_whatever_the_order_of_a_set(tmp_path, monkeypatch):
     path = tmp_path / "homework.py"
     path.write_text(

@@ -173,8 +173,9 @@ addEventListener("load", () => {
   rows.sort((a, b) => a.getBoundingClientRect().top - b.getBoundingClientRect().top);
   const right = Math.max(...[...document.querySelectorAll("body *")].map(
     each => each.getBoundingClientRect().right));
-  parent.postMessage(JSON.stringify(
-    {right: right, rows: rows.map(row => row.firstChild.textContent)}), "*");
+  const choices = [...document.querySelectorAll("label")].filter(each => each.offsetHeight > 0);
+  parent.postMessage(JSON.stringify({right: right, choices: choices.length,
+    rows: rows.map(row => row.firstChild.textContent)}), "*");
 });
 </script>"""
 
@@ -215,6 +216,14 @@ def test_files_of_a_class_are_chosen_and_ordered_without_a_script(
 ):
     seen = rows_of(class_pages["index.html"], tmp_path, 1280, choice)
     assert seen["rows"] == [f"class/{file}" for file in files]
+
+
+def test_an_index_is_printed_with_its_rows_and_without_its_choices(class_pages, tmp_path):
+    index = class_pages["index.html"]
+    on_paper = rows_of(index.replace("@media print", "@media all"), tmp_path, 1280)
+    on_screen = rows_of(index, tmp_path, 1280)
+    assert on_screen["choices"] == 6
+    assert on_paper == on_screen | {"choices": 0, "right": on_paper["right"]}
 
 
 def test_page_prints_with_every_detail_open(html, tmp_path):

@@ -136,12 +136,13 @@ def test_a_regularised_backward_pass_goes_with_the_regularised_cost():
     assert dropout.keep_prob < 1
 
 
-def test_the_depth_is_read_off_the_numbers_in_names_and_keys():
+def test_the_depth_is_read_off_the_numbers_in_names_keys_and_attributes():
     def of(text):
         return depth([ast.parse(textwrap.dedent(text)).body[0]])
 
     assert of("def f(p): return p['W2'], p['b1']") == 2
     assert of("def f(): dW3 = 1") == 3
+    assert of("def f(self): self.dW2 = error @ self.A1.T") == 2
     assert of("def f(p): return p['W' + str(1)]") is None
 
 

@@ -61,7 +61,7 @@ def judged(address, paths):
         cluster.Cluster(address),
         paths,
         Limits(),
-        connected=lambda to: began.append(time.monotonic()),
+        said=lambda sentence: began.append(time.monotonic()),
     )
     return time.monotonic() - began[0]
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from verify.cli.journal import Journal
     from verify.homework.marks import Rubric
     from verify.homework.report import FileReport
-    from verify.homework.run.cluster import Cluster, Connected
+    from verify.homework.run.cluster import Cluster
     from verify.homework.run.sandbox import NamedFunctions
 
 FORMATS = (
@@ -237,7 +237,7 @@ def command(
             check_names(rubric, in_order)
         _show(in_order, format_, output_file, rubric)
         if output_dir is not None:
-            _write_pages(output_dir, files, in_order, rubric)
+            write_pages(output_dir, files, in_order, rubric)
         journal.remove()
     return status(in_order)
 
@@ -274,14 +274,9 @@ def judge_where(cluster: Cluster | None, jobs: int) -> Callable[..., Any]:
         if cluster is None:
             judge_all(paths, jobs=jobs, **how)
         else:
-            judge_on(cluster, paths, connected=_say_connected, **how)
+            judge_on(cluster, paths, said=partial(click.echo, err=True), **how)
 
     return judge
-
-
-def _say_connected(to: Connected) -> None:
-    workers = f"{to.workers} worker{'s' * (to.workers != 1)}" if to.workers else "no worker yet"
-    click.echo(f"Connected with {to.address}: {workers}, dashboard {to.dashboard}", err=True)
 
 
 def cluster_of(
@@ -369,7 +364,7 @@ def pages_in(folder: Path | None) -> Path | None:
     return folder / "index.html"
 
 
-def _write_pages(
+def write_pages(
     folder: Path, files: Sequence[Path], reports: Sequence[FileReport], rubric: Rubric | None
 ) -> None:
     """Write the page of each file, and the index of all."""

@@ -1,9 +1,13 @@
-"""The journal of `backproof check`: every verdict on disk as soon as it is there.
+"""The journal of `backproof check`: every verdict in a file as soon as it is there.
 
 It lies beside the output file, as FILE.journal: a first line that says what made it, then one
 JSON line a file. A line is whole or is not there: half a line, which a full disk or a killed
 command leaves, is not read, and is cut off before the next. Once the output file is written, the
 journal is removed.
+
+A line is handed to the kernel at once, so it outlives the command, however that ends. Against a
+loss of power the lines are forced onto the disk together, at most once in `APART` seconds: to do it
+for each would take longer than much of the judging.
 """
 
 from __future__ import annotations
@@ -12,8 +16,9 @@ import fcntl
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,21 +28,26 @@ from verify.report import versions
 
 SUFFIX = ".journal"
 
+APART = 1.0
+"""Seconds between two times that lines are forced onto the disk."""
 
-@dataclass(frozen=True)
+
+@dataclass
 class Journal:
     """A journal open for writing; without a `path` it keeps nothing.
 
     `known` are the reports that it held already, by the file's number among those to check.
+    `forced` is when its lines were last forced onto the disk.
     """
 
     path: Path | None = None
     handle: int = -1
     contents: tuple[str, ...] = ()
     known: Mapping[int, FileReport] = field(default_factory=dict)
+    forced: float = -APART
 
     def add(self, number: int, report: FileReport) -> None:
-        """Write the report of a file through to the disk; raise ValueError if that fails."""
+        """Write the report of a file; raise ValueError if that fails."""
         if self.path is not None:
             self._write({"content": self.contents[number], "report": asdict(report)})
 
@@ -46,7 +56,9 @@ class Journal:
         try:
             while data:
                 data = data[os.write(self.handle, data) :]
-            os.fsync(self.handle)
+            if time.monotonic() - self.forced > APART:
+                os.fsync(self.handle)
+                self.forced = time.monotonic()
         except OSError as fault:
             raise ValueError(
                 f"journal: got {self.path}, which cannot be written ({fault.strerror}); what was "
@@ -54,8 +66,10 @@ class Journal:
             ) from fault
 
     def remove(self) -> None:
-        """Remove it: the output file has everything."""
+        """Remove it, once the output file is on the disk, which has everything."""
         if self.path is not None:
+            with suppress(OSError), open(self.path.with_suffix("")) as output:
+                os.fsync(output.fileno())
             self.path.unlink(missing_ok=True)
 
 
@@ -86,6 +100,8 @@ def open_journal(
         _lock(path, handle)
         yield _opened(path, handle, files, options, resume)
     finally:
+        with suppress(OSError):  # what cannot be forced was written, and is said to be there
+            os.fsync(handle)
         os.close(handle)
 
 

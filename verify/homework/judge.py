@@ -45,7 +45,7 @@ from verify.homework.report import (
 )
 from verify.homework.rows import Found, by_line, by_own_forward, placed, seed_of
 from verify.homework.run.apart import ApartError, Say, apart
-from verify.homework.run.cluster import Cluster, Connected, run_on_cluster
+from verify.homework.run.cluster import Cluster, run_on_cluster
 from verify.homework.run.door import open_door
 from verify.homework.run.fence import AUTO
 from verify.homework.run.namespace import open_workspace
@@ -89,10 +89,10 @@ def judge_on(
     done: Callable[[int, FileReport], None] = lambda number, report: None,
     fence: str = AUTO,
     seed: int = 0,
-    connected: Callable[[Connected], None] = lambda to: None,
+    said: Callable[[str], None] = lambda sentence: None,
 ) -> list[FileReport]:
-    """Judge files on a cluster, as `judge_all` does here; `connected` is told what to, once."""
-    return run_on_cluster(__name__, cluster, paths, limits, named, done, fence, seed, connected)
+    """Judge files on a cluster, as `judge_all` does here; `said` is told how it stands with it."""
+    return run_on_cluster(__name__, cluster, paths, limits, named, done, fence, seed, said)
 
 
 def main(*arguments: str) -> None:

@@ -61,9 +61,9 @@ def _own_usage(node: ast.FunctionDef) -> dict[str, Use]:
         for name in arguments
         if (use := _of_parts(node, name) or _of_calls(node, name)) is not None
     }
-    drawn = _assigned(node, _draws)
+    drawn, counting = _assigned(node, _draws), _assigned(node, _counts)
     for part in ast.walk(node):
-        for kind, value in (*_uses(part, _assigned(node, _counts)), *_chances(part, drawn)):
+        for kind, value in (*_uses(part, counting), *_chances(part, drawn)):
             known = names.get(ast.unparse(value))
             if known and (
                 known not in found or (kind != INTEGER and found[known].kind not in _WHOLES)

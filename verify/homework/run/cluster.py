@@ -15,11 +15,12 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import queue
 import tempfile
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,6 +54,9 @@ LOOK_AGAIN = 5.0
 CONNECTING = 20.0
 """Seconds that a scheduler has to answer."""
 
+STARTING_AGAIN = 60.0
+"""Seconds in which a worker of this machine that ended should have been replaced."""
+
 
 @dataclass(frozen=True)
 class Cluster:
@@ -85,15 +89,6 @@ class Cluster:
                 raise ValueError(f"{name}: got {file}, expected a file that is there")
 
 
-@dataclass(frozen=True)
-class Connected:
-    """What a class is judged on: where the scheduler listens, its workers, its dashboard."""
-
-    address: str
-    workers: int
-    dashboard: str
-
-
 def run_on_cluster(
     program: str,
     cluster: Cluster,
@@ -103,13 +98,14 @@ def run_on_cluster(
     done: Callable[[int, FileReport], None] = lambda number, report: None,
     fence: str = AUTO,
     seed: int = 0,
-    connected: Callable[[Connected], None] = lambda to: None,
+    said: Callable[[str], None] = lambda sentence: None,
 ) -> list[FileReport]:
     """Judge files on a cluster, and return their reports in the order of the paths.
 
-    As `verify.homework.run.sandbox.run_all`; `connected` is told what to, once. Raises ValueError
-    if `distributed` is not installed, if the scheduler cannot be reached or is lost, and if a
-    worker has other versions of what numbers depend on.
+    As `verify.homework.run.sandbox.run_all`; `said` is told in a sentence once it is connected, and
+    while no worker is there. Raises ValueError if `distributed` is not installed, if the scheduler
+    cannot be reached or is lost, if a worker has other versions of what numbers depend on, and if
+    the workers of this machine end for good.
     """
     reports: dict[int, FileReport] = {}
 
@@ -119,9 +115,9 @@ def run_on_cluster(
 
     todo = deque(job_of(number, path, limits, named, seed) for number, path in enumerate(paths))
     with _client(cluster) as client:
-        connected(_facts(client))
+        run = _Run(client, cluster.scheduler == LOCAL, (program, fence), take, said)
+        said(_connected(client, run.threads()))
         client.register_plugin(once_only())
-        run = _Run(client, program, fence, take)
         for job in run.judge(todo):
             for _ in run.judge(deque([job])):
                 why = "Ended the worker that judged it, twice."
@@ -133,20 +129,24 @@ class _Run:
     """A class on a cluster: which files are sent, and what comes back."""
 
     def __init__(
-        self, client: Client, program: str, fence: str, take: Callable[[int, FileReport], None]
+        self,
+        client: Client,
+        local: bool,
+        server: tuple[str, str],
+        take: Callable[[int, FileReport], None],
+        said: Callable[[str], None],
     ):
-        self._client, self._take = client, take
-        self._judge = functools.partial(judged_there, program, fence)
+        self._client, self._local, self._take, self._said = client, local, take, said
+        self._judge = functools.partial(judged_there, *server)
         self._token = uuid.uuid4().hex[:8]
         self._ahead, self._counted = 0, -LOOK_AGAIN
+        self._answers: queue.SimpleQueue[Future] = queue.SimpleQueue()
+        self._alone_since: float | None = None
 
     def judge(self, todo: deque[Job]) -> list[Job]:
         """Judge files as workers are free for them; return those whose worker was lost."""
-        from distributed import as_completed
-
         sent: dict[Future, Job] = {}
         lost: list[Job] = []
-        answers = as_completed(loop=self._client.loop)
         while todo or sent:
             while todo and len(sent) < self._most():
                 job = todo.popleft()
@@ -156,9 +156,9 @@ class _Run:
                     self._take(job["id"], unreadable(job["path"], fault))
                     continue
                 sent[future] = job
-                answers.add(future)
+                future.add_done_callback(self._answers.put)
             if sent:
-                future = next(answers)
+                future = self._answered()
                 job = sent.pop(future)
                 if self._is_lost(future, job):
                     lost.append(job)
@@ -167,9 +167,34 @@ class _Run:
     def _most(self) -> int:
         """Return how many files may be on their way at a time."""
         if time.monotonic() - self._counted > LOOK_AGAIN:
-            self._ahead = max(LEAST_AHEAD, AHEAD * sum(self._client.nthreads().values()))
+            self._ahead = max(LEAST_AHEAD, AHEAD * sum(self.threads().values()))
             self._counted = time.monotonic()
         return self._ahead
+
+    def threads(self) -> dict[str, int]:
+        """Return how many files each worker can judge at a time."""
+        try:
+            return dict(self._client.nthreads())
+        except OSError:
+            raise ValueError(_lost(self._client)) from None
+
+    def _answered(self) -> Future:
+        """Return a file that came back; while no worker is there to judge it, say so and wait."""
+        while True:
+            with contextlib.suppress(queue.Empty):
+                return self._answers.get(timeout=LOOK_AGAIN)
+            self._look_for_workers()
+
+    def _look_for_workers(self) -> None:
+        now = time.monotonic()
+        if self.threads():
+            self._alone_since = None
+        elif self._alone_since is None:
+            self._alone_since = now
+            address = self._client.scheduler.address
+            self._said(f"There is no worker at {address}: waiting for one. Ctrl-C ends the check.")
+        elif self._local and now - self._alone_since > STARTING_AGAIN:
+            raise ValueError(f"scheduler: got {LOCAL}, whose workers ended; {KEPT}")
 
     def _send(self, job: Job) -> Future:
         key = (PREFIX, self._token, job["id"], job["path"], uuid.uuid4().hex[:8])
@@ -293,12 +318,16 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _facts(client: Client) -> Connected:
-    return Connected(client.scheduler.address, len(client.nthreads()), client.dashboard_link)
+def _connected(client: Client, threads: Collection[str]) -> str:
+    count = len(threads)
+    workers = f"{count} worker{'s' * (count != 1)}" if count else "no worker yet"
+    return (
+        f"Connected with {client.scheduler.address}: {workers}, dashboard {client.dashboard_link}"
+    )
+
+
+KEPT = "what was judged before is kept where there is an output file, and --resume goes on"
 
 
 def _lost(client: Client) -> str:
-    return (
-        f"scheduler: got {client.scheduler.address}, which was lost; what was judged before is "
-        "kept where there is an output file, and --resume goes on"
-    )
+    return f"scheduler: got {client.scheduler.address}, which was lost; {KEPT}"

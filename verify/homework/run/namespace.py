@@ -71,24 +71,33 @@ class ObservedRandom:
 
     def __init__(self) -> None:
         self.draws: list[np.ndarray] = []
-        self.library = types.ModuleType("random")
-        self._state = np.random.RandomState()
-        self._python = random.Random()
+        self._state = np.random.RandomState(_SEED)
+        self._python = random.Random(_SEED)
         self._functions = {
             name: getattr(self._python, name)
             for name in dir(self._python)
             if not name.startswith("_")
         }
-        self.restart()
+        self._asked = False
 
     def restart(self) -> None:
         """Start again, so that every call of a function gets the same random numbers."""
         self.draws.clear()
-        self._state.seed(_SEED)
-        self._python.seed(_SEED)
-        self.library.__dict__.update(self._functions)
+        if self._asked:  # else nobody can have drawn
+            self._state.seed(_SEED)
+        if "library" in vars(self):
+            self._python.seed(_SEED)
+            self.library.__dict__.update(self._functions)
+
+    @functools.cached_property
+    def library(self) -> types.ModuleType:
+        """The module `random` as a file sees it."""
+        library = types.ModuleType("random")
+        library.__dict__.update(self._functions)
+        return library
 
     def __getattr__(self, name: str) -> Any:
+        self._asked = True
         if name == "default_rng":
             return self._generator
         source = self._state if hasattr(self._state, name) else np.random

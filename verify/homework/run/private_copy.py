@@ -11,6 +11,7 @@ As a parcel, the contents alone, it can be sent to another machine.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -56,8 +57,9 @@ def files_of(path: Path) -> list[Path]:
     waiting = [path]
     while waiting:
         source = waiting.pop()
+        folders = [folder for folder in source.parents if folder.is_relative_to(root)]
         for name in _named(source.read_bytes()):
-            module = _module(name, source, root)
+            module = _module(name, source, folders)
             if module is not None and module not in found:
                 found[module] = None
                 waiting.append(module)
@@ -81,22 +83,24 @@ def _named(content: bytes) -> Iterator[tuple[str, ...]]:
             yield from ((part,) for part in parts if len(parts) > 1)
 
 
-def _module(name: Sequence[str], importer: Path, root: Path) -> Path | None:
-    """Return the file of a module, as the importing file finds it."""
-    beside = importer.parent
-    for folder in (beside, *beside.parents):
-        if not folder.is_relative_to(root):
-            return None
-        for module in (
-            folder.joinpath(*name).with_suffix(".py"),
-            folder.joinpath(*name, "__init__.py"),
-        ):
+def _module(name: Sequence[str], importer: Path, folders: Sequence[Path]) -> Path | None:
+    """Return the file of a module, as the importing file finds it from the folder that it is in.
+
+    Most names are of no module, so each place is looked at by the cheapest means.
+    """
+    inside = "/".join(name)
+    for folder in folders:
+        for place in (f"{folder}/{inside}.py", f"{folder}/{inside}/__init__.py"):
             if (
-                module.is_file()
-                and module.resolve().is_relative_to(folder.resolve())
-                and (folder == beside or len(name) == 1 or _may_enter(folder, name[0], importer))
+                os.path.isfile(place)
+                and Path(place).resolve().is_relative_to(folder.resolve())
+                and (
+                    folder == importer.parent
+                    or len(name) == 1
+                    or _may_enter(folder, name[0], importer)
+                )
             ):
-                return module
+                return Path(place)
     return None
 
 

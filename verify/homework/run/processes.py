@@ -49,10 +49,9 @@ def _children(pid: int) -> list[int]:
     if not _PROC.is_dir():
         return _children_by_psutil(pid)
     children: list[int] = []
-    with contextlib.suppress(OSError, ValueError):
-        for task in (_PROC / str(pid) / "task").iterdir():
-            with contextlib.suppress(OSError):
-                children += map(int, (task / "children").read_text().split())
+    with contextlib.suppress(OSError):
+        for task in os.listdir(f"/proc/{pid}/task"):
+            children += map(int, _said(f"/proc/{pid}/task/{task}/children").split())
     return children
 
 
@@ -87,25 +86,25 @@ def resident(pids: list[int], beyond: int) -> int:
 def _own_at_most(pid: int) -> int:
     if not _PROC.is_dir():
         return _own_by_psutil(pid)
-    held = _entries(pid, "status")
-    return held.get("RssAnon", 0) + held.get("RssShmem", 0)
+    held = _said(f"/proc/{pid}/status")
+    return _kilobytes(held, b"RssAnon") + _kilobytes(held, b"RssShmem")
 
 
 def _proportional(pid: int) -> int:
-    held = _entries(pid, "smaps_rollup")
-    if "Pss_Anon" not in held:
+    held = _said(f"/proc/{pid}/smaps_rollup")
+    if b"Pss_Anon" not in held:
         return _own_at_most(pid)
-    return held["Pss_Anon"] + held.get("Pss_Shmem", 0)
+    return _kilobytes(held, b"Pss_Anon") + _kilobytes(held, b"Pss_Shmem")
 
 
 def data_size(pid: int) -> int:
     """Return the bytes of private writable memory that a process has asked for so far."""
-    return _entries(pid, "status").get("VmData", 0)
+    return _kilobytes(_said(f"/proc/{pid}/status"), b"VmData")
 
 
 def written(pid: int) -> int:
     """Return the bytes that a process has written to anything so far; 0 if it has ended."""
-    return _entries(pid, "io", unit=1).get("wchar", 0)
+    return _entry(_said(f"/proc/{pid}/io"), b"wchar")
 
 
 def unlinked(pid: int) -> int:
@@ -120,16 +119,23 @@ def unlinked(pid: int) -> int:
     return total
 
 
-def _entries(pid: int, file: str, unit: int = 1024) -> dict[str, int]:
-    """Return the numbers in a file of /proc by their names; none if it cannot be read."""
-    found = {}
-    with contextlib.suppress(OSError):
-        for line in (_PROC / str(pid) / file).read_text().splitlines():
-            name, _, value = line.partition(":")
-            number = value.split()[:1]
-            if number and number[0].isdecimal():
-                found[name] = int(number[0]) * unit
-    return found
+def _said(path: str) -> bytes:
+    """Return what a file of /proc says; nothing if it cannot be read."""
+    try:
+        with open(path, "rb", buffering=0) as stream:
+            return stream.readall()
+    except OSError:
+        return b""
+
+
+def _kilobytes(said: bytes, name: bytes) -> int:
+    return 1024 * _entry(said, name)
+
+
+def _entry(said: bytes, name: bytes) -> int:
+    """Return the number of a line, not the first, of a file of /proc; 0 if it has none."""
+    _, found, rest = said.partition(b"\n" + name + b":")
+    return int(rest.split(None, 1)[0]) if found else 0
 
 
 def end_all_below(pid: int, *groups: int, patience: float = 5.0) -> None:

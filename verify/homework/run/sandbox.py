@@ -212,11 +212,12 @@ def _judge(
                     lost.append(running.pop(answer["id"]))
                 elif "report" in answer:
                     del running[answer["id"]]
-                    take(answer["id"], from_data(answer["report"]))
                 while todo and len(running) < jobs:
                     job = todo.popleft()
                     running[job["id"]] = job
                     _send(channel, job)
+                if "report" in answer:  # while the next is judged
+                    take(answer["id"], from_data(answer["report"]))
                 if not running:
                     return lost
         if running:

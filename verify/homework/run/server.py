@@ -52,6 +52,9 @@ TICK = 0.02
 """Seconds between two looks at what a worker uses: at some hundred forks a second, a few
 processes; at two gigabytes a second, 40 MB."""
 
+ENDING = 0.001
+"""Seconds between two looks at whether a worker has ended that has closed what it writes to."""
+
 FOLDER_TICKS = 10
 """Looks at the processes for every look at the folder."""
 
@@ -231,7 +234,7 @@ class _Watch:
         ticks = 0
         next_look = 0.0
         while True:
-            for key, _ in selector.select(TICK):
+            for key, _ in selector.select(TICK if selector.get_map() else ENDING):
                 if not self._read(key.fd):
                     selector.unregister(key.fd)  # it was readable, so this is its end
             now = time.monotonic()

@@ -106,8 +106,13 @@ def _built(node: Any, blob: memoryview) -> Any:
 
 
 def send(stream: int, tree: Any) -> None:
+    """Write a tree to a file descriptor, as a message."""
+    write(stream, encode(tree))
+
+
+def write(stream: int, message: bytes) -> None:
     """Write a message to a file descriptor."""
-    data = memoryview(encode(tree))
+    data = memoryview(message)
     while data:
         data = data[os.write(stream, data) :]
 

@@ -25,7 +25,7 @@ from verify.homework.textbook import course_modules
 from verify.homework.textbook.class_objects import construct, gradients_in, place
 from verify.homework.textbook.course_calls import BindError, Forward, call, read_forward, read_grads
 from verify.homework.textbook.problems import KEEP_PROB, L2
-from verify.homework.textbook.roles import Role, depth, meaning
+from verify.homework.textbook.roles import Role, attributes, depth, meaning
 from verify.problem import Problem
 
 
@@ -370,12 +370,7 @@ def textbook(network: Network) -> tuple[tuple[str, ...], str]:
     """
     count = len(network.sizes[0]) - 2
     said = {word for role in network.roles for word in words(role.node)}
-    said |= {
-        part.attr
-        for role in network.roles
-        for part in ast.walk(role.node)
-        if isinstance(part, ast.Attribute)
-    }
+    said |= {name for role in network.roles for name in attributes(role.node)}
     by_number = network.depth == 2 and not any("model" in r.qualifiers for r in network.roles)
     return ("tanh" if by_number or "tanh" in said else "relu",) * count, "sigmoid"
 

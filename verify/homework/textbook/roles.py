@@ -9,9 +9,8 @@ the role has values for, so that `relu(Z)` is one and `relu(image, threshold)` i
 from __future__ import annotations
 
 import ast
-import itertools
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
 from verify.activations import ACTIVATIONS
@@ -298,14 +297,20 @@ def blamed(finding: Finding, role: Role, line: Line = NOWHERE) -> Finding:
 
 
 def depth(nodes: list[ast.FunctionDef]) -> int | None:
-    """Return how many layers functions are written for, by the numbers in their names and keys.
+    """Return how many layers functions are written for, by the numbers in what they name.
 
-    None where no number says it: the functions loop over as many layers as they are given.
+    That is variables, keys and attributes. None where no number says it: the functions loop over as
+    many layers as they are given.
     """
-    kept = [part.attr for n in nodes for part in ast.walk(n) if isinstance(part, ast.Attribute)]
     numbers = [
         int(found[1])
-        for text in (*kept, *itertools.chain.from_iterable(map(words, nodes)))
+        for node in nodes
+        for text in (*words(node), *attributes(node))
         if (found := _NUMBERED.match(text)) is not None
     ]
     return max(numbers, default=0) or None
+
+
+def attributes(node: ast.AST) -> Iterator[str]:
+    """Yield the attributes that a function names."""
+    return (part.attr for part in ast.walk(node) if isinstance(part, ast.Attribute))
