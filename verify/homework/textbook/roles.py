@@ -215,7 +215,8 @@ def role_of(name: str, node: ast.FunctionDef, owner: str | None) -> Role | None:
         return None
     if role in ("forward", "backward") and owner is None and _is_bare(name) and len(required) < 2:
         return None
-    if role == "propagate" and not any(map(is_gradient, words(node))):
+    labelled = any(meaning(argument, {"Y"}) for argument in required)
+    if role == "propagate" and not labelled and not any(map(is_gradient, words(node))):
         return None  # it goes forward, and makes no gradients
     if any(meaning(a, {"theta"}) for a in required) and role in ("forward", "backward"):
         qualifiers |= {"1d"}
