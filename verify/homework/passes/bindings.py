@@ -81,8 +81,9 @@ class _Request:
     @property
     def unknown(self) -> list[str]:
         """The required arguments that are neither inputs nor results of the forward pass."""
-        known = {name.lower() for name in (*self.ready.arguments.expressions, *self.returned)}
-        return [name for name in self.required if name.lower() not in known | SURE_RATES]
+        names = (*self.ready.arguments.expressions, *self.returned)
+        known = {_plain(name).lower() for name in names} | SURE_RATES
+        return [name for name in self.required if _plain(name).lower() not in known]
 
     @property
     def has_output_array(self) -> bool:
@@ -256,6 +257,11 @@ def _is_input_again(
     return not read & kept and not (calls_own and read)
 
 
+def _plain(name: str) -> str:
+    """Return a name without what says that it is another value of the same: `a1_new` is a1."""
+    return re.sub(r"_(?:new|te?mp)$", "", name)
+
+
 def _which_output(name: str, outputs: Sequence[Leaf]) -> int:
     plain = key_of(name)
     for i, leaf in enumerate(outputs):
@@ -274,8 +280,9 @@ def _known(request: _Request, name: str) -> list[_Option]:
         found.append(("named", arguments.expressions[name]))
     elif name.lower() in lower:
         found.append(("named", lower[name.lower()]))
-    if isinstance(result, tuple) and name in names and len(names) == len(result):
-        found.append(("named", ("at", slot, names.index(name))))
+    plain = [_plain(each) for each in names]
+    if isinstance(result, tuple) and len(names) == len(result) and plain.count(_plain(name)) == 1:
+        found.append(("named", ("at", slot, plain.index(_plain(name)))))
     if outputs and name in request.required and _is_slope(request):
         given = [("named", each) for each in arguments.expressions.values()]
         # g'(z), or the same in terms of a = g(z).

@@ -309,14 +309,17 @@ def _is_layer(outcome: Outcome) -> bool:
 
 
 def _says_less(right: Outcome, wrong: Outcome) -> bool:
-    """Say whether a right way was found less surely than a wrong one, or has fewer gradients.
+    """Say whether a right way was found less surely than a wrong one, or is of less.
+
+    It may be the derivative of fewer outputs, or have fewer gradients.
 
     A loss that is one number there, and an array in the wrong way, was not meant for the latter.
     """
     one, other = right.experiment, wrong.experiment
     if _is_number(right) and not _is_number(wrong):
         return False
-    return other.tier < one.tier or len(one.gradients) < len(other.gradients)
+    fewer = len(one.gradients) < len(other.gradients) or len(one.outputs) < len(other.outputs)
+    return other.tier < one.tier or fewer
 
 
 def _is_number(outcome: Outcome) -> bool:
