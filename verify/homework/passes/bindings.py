@@ -18,7 +18,7 @@ from verify.homework.passes.forwards import Forward, takes_the_same
 from verify.homework.passes.inputs import (
     Arguments,
 )
-from verify.homework.passes.results import Leaf, key_of, result_of
+from verify.homework.passes.results import Leaf, key_of, place_among, result_of
 from verify.homework.read.discover import (
     BACK,
     Candidate,
@@ -81,9 +81,12 @@ class _Request:
     @property
     def unknown(self) -> list[str]:
         """The required arguments that are neither inputs nor results of the forward pass."""
-        names = (*self.ready.arguments.expressions, *self.returned)
-        known = {_plain(name).lower() for name in names} | SURE_RATES
-        return [name for name in self.required if _plain(name).lower() not in known]
+        known = {name.lower() for name in self.ready.arguments.expressions} | SURE_RATES
+        return [
+            name
+            for name in self.required
+            if name.lower() not in known and place_among(name, self.returned) is None
+        ]
 
     @property
     def has_output_array(self) -> bool:
@@ -257,11 +260,6 @@ def _is_input_again(
     return not read & kept and not (calls_own and read)
 
 
-def _plain(name: str) -> str:
-    """Return a name without what says that it is another value of the same: `a1_new` is a1."""
-    return re.sub(r"_(?:new|te?mp)$", "", name)
-
-
 def _which_output(name: str, outputs: Sequence[Leaf]) -> int:
     plain = key_of(name)
     for i, leaf in enumerate(outputs):
@@ -280,9 +278,9 @@ def _known(request: _Request, name: str) -> list[_Option]:
         found.append(("named", arguments.expressions[name]))
     elif name.lower() in lower:
         found.append(("named", lower[name.lower()]))
-    plain = [_plain(each) for each in names]
-    if isinstance(result, tuple) and len(names) == len(result) and plain.count(_plain(name)) == 1:
-        found.append(("named", ("at", slot, plain.index(_plain(name)))))
+    at = place_among(name, names)
+    if isinstance(result, tuple) and len(names) == len(result) and at is not None:
+        found.append(("named", ("at", slot, at)))
     if outputs and name in request.required and _is_slope(request):
         given = [("named", each) for each in arguments.expressions.values()]
         # g'(z), or the same in terms of a = g(z).

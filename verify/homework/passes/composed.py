@@ -34,6 +34,7 @@ from verify.homework.passes.results import (
     kept_of,
     key_of,
     leaves_of,
+    place_among,
     result_of,
     state_of,
 )
@@ -288,6 +289,7 @@ class _Made:
         names = returned(self.forward.node) or []
         result = self.answer[0]
         whole = result_of(self.steps)
+        named = isinstance(result, tuple) and len(names) == len(result)
         free = [output.where]
         cache: list[Expression] = []
         if isinstance(result, tuple):
@@ -303,8 +305,8 @@ class _Made:
                 bound[name] = ("in", "labels")
             elif name in self.arguments.expressions or name.lower() in lower:
                 bound[name] = self.arguments.expressions.get(name) or lower[name.lower()]
-            elif isinstance(result, tuple) and name in names and len(names) == len(result):
-                bound[name] = ("at", whole, names.index(name))
+            elif named and (at := place_among(name, names)) is not None:
+                bound[name] = ("at", whole, at)
             elif _INPUT.fullmatch(name) and self.arguments.expressions:
                 bound[name] = next(iter(self.arguments.expressions.values()))
             elif name in rates or name.lower() in SURE_RATES:
