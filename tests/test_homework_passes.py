@@ -1,6 +1,7 @@
 """Any backward pass, judged by the derivative of its own forward pass; and what is none."""
 
 import json
+import re
 import textwrap
 from pathlib import Path
 
@@ -1051,3 +1052,25 @@ class Layer:
 def test_a_step_along_gradients_that_another_method_made_is_no_pass(name, given, body, found):
     candidates = discover(read(STEPS.format(name=name, given=given, body=body)))
     assert ("Layer.gradient" in [candidate.name for candidate in candidates]) == found
+
+
+@pytest.mark.parametrize(
+    ("name", "function", "renamed", "verdict"),
+    [
+        ("plain_columns.py", "fwd", {"a1": "a1_temp", "z2": "z2_new"}, "agree"),
+        ("plain_cache_only.py", "distance_forward", {"cache": "cache_new"}, "agree"),
+        ("plain_lstm_dict_path.py", "lstm_forward", {"c_new": "c_new_new"}, "disagree"),
+    ],
+)
+def test_what_a_forward_pass_calls_its_values_changes_no_verdict(
+    tmp_path, name, function, renamed, verdict
+):
+    text = (Path(__file__).parent / "styles" / name).read_text(encoding="utf-8")
+    node = extract_script(Path(name), text).functions[function]
+    lines = text.splitlines()
+    for number in range(node.lineno - 1, node.end_lineno):
+        for old, new in renamed.items():
+            lines[number] = re.sub(rf"\b{old}\b", new, lines[number])
+    changed = "\n".join(lines)
+    assert changed != text
+    assert judged(tmp_path, changed).verdict == verdict

@@ -13,6 +13,7 @@ from verify.homework.passes.objects import Side
 from verify.homework.read.discover import (
     is_gradient,
 )
+from verify.homework.read.syntax import plain_name
 from verify.homework.run.door import Door, Expression, Raised, Recipe, Step
 
 
@@ -147,22 +148,17 @@ def key_of(name: str) -> str:
     plain = name.rsplit("/", 1)[-1]
     plain = re.sub(r"^(?:d?[lLjJ]_?d_?|dloss_?d?_?|dcost_?d?_?)(?=[A-Za-z])", "", plain)
     plain = re.sub(r"^(?:(?:grads?|gradients?|nabla|delta)_?|g_|g(?=[A-Z]))(?=[A-Za-z])", "", plain)
-    plain = re.sub(_ANEW, "", plain)
+    plain = plain_name(plain)
     plain = re.sub(r"_?(?:grads?|gradients?)$", "", plain) or plain
     plain = re.sub(r"^d_?(?=[A-Za-z])", "", plain)
     return re.sub(r"[^a-z0-9]", "", plain.lower())
 
 
 def place_among(name: str, names: Sequence[str]) -> int | None:
-    """Return the place of a name among others, None where it is not there once.
-
-    `a1_new` is a1: what says that it is another value of the same does not count.
-    """
-    plain = [re.sub(_ANEW, "", each) for each in (*names, name)]
+    """Return the place of a name among others, None where it is not there once."""
+    plain = [*map(plain_name, names), plain_name(name)]
     return plain.index(plain[-1]) if plain.count(plain[-1]) == 2 else None
 
-
-_ANEW = r"_(?:new|te?mp)$"
 
 _SAME = {
     "weights": "w", "weight": "w", "kernel": "w", "bias": "b", "biases": "b", "inputs": "x",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 
@@ -81,6 +82,11 @@ def words(node: ast.AST) -> Iterator[str]:
             yield part.arg
         elif isinstance(part, ast.Constant) and isinstance(part.value, str):
             yield part.value
+
+
+def plain_name(name: str) -> str:
+    """Return a name without what says that it is another value of the same: `a1_new` is a1."""
+    return re.sub(r"_(?:new|te?mp)$", "", name)
 
 
 def calls(node: ast.AST) -> set[str]:

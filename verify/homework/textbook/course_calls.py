@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from verify.homework.read.syntax import parameters, returned
+from verify.homework.read.syntax import parameters, plain_name, returned
 from verify.homework.report import UNDECIDED
 from verify.homework.run.calls import CallError, fresh, guarded, is_array, number_of
 from verify.homework.run.namespace import Workspace
@@ -77,7 +77,8 @@ def read_forward(result: Any, role: Role | None, width: int, makes_cost: bool) -
         return Forward(result, None)
     named = {}
     if said is not None and len(said) == len(result):
-        named = {name: value for name, value in zip(said, result, strict=True) if name}
+        pairs = [(name, value) for name, value in zip(said, result, strict=True) if name]
+        named = {plain_name(name): value for name, value in pairs} | dict(pairs)
     if makes_cost:
         at = next((i for i, x in enumerate(result) if number_of(x) is not None), None)
         if at is not None:
