@@ -14,8 +14,8 @@ RIGHT = """import numpy as np
 def sigmoid(z):
     return 1 / (1 + np.exp(-z))
 
-def sigmoid_derivative(z):
-    return sigmoid(z) * (1 - sigmoid(z))
+def sigmoid_backward(dA, cache):
+    return dA * sigmoid(cache) * (1 - sigmoid(cache))
 """
 RAISING = """import numpy as np
 
