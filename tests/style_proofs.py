@@ -2197,7 +2197,7 @@ def _(m, rng):
         name = type(layer).__name__
         slope_at = lambda c, a=layer: c * a.activation_prime(x)
         yield from vjp(f"{name}.activation_prime", lambda a=layer: a(x), slope_at, [x], rng)
-    layer = m.Square()
+    layer = m.Logistic()
     yield from vjp("Activation.backward", lambda: layer.forward(x), layer.backward, [x], rng)
 
 
