@@ -131,7 +131,7 @@ def above(levels):
 def test_a_file_that_stops_its_judges_without_a_fence_stops_nobody_elses(
     tmp_path, monkeypatch, name
 ):
-    monkeypatch.setattr("verify.homework.run.sandbox.PATIENCE", 25.0)
+    monkeypatch.setattr("verify.homework.run.sandbox.PATIENCE", 15.0)
     path = tmp_path / "stops.py"
     path.write_text(FILE.format(body=STOPS[name], others="") + ABOVE)
     honest = [COURSE / name for name in HONEST[:3]]
