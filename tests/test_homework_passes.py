@@ -1074,3 +1074,32 @@ def test_what_a_forward_pass_calls_its_values_changes_no_verdict(
     changed = "\n".join(lines)
     assert changed != text
     assert judged(tmp_path, changed).verdict == verdict
+
+
+COLUMNS = """
+import numpy as np
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+def cost_function(theta, X, y, lambdaa):
+    m = len(y)
+    h = np.zeros((m, 1))
+    h[:, 0] = sigmoid(X.dot(theta))
+    J = sum(-y.T.dot(np.log(h)) - (1 - y).T.dot(np.log(1 - h))) / m
+    grad = (h - y).T.dot(X) / m
+    grad_reg = lambdaa / m * theta
+    return J + lambdaa / (2 * m) * np.sum(theta**2), grad_reg + grad
+"""
+
+
+def test_a_gradient_that_has_the_shape_of_the_data_beside_weights_is_no_accusation(tmp_path):
+    assert judged(tmp_path, COLUMNS).verdict == "undecided"
+
+
+def test_the_hint_of_the_courses_convolution_which_needs_padding_is_no_crash(tmp_path):
+    text = (Path(__file__).parent / "styles" / "dlai_conv.py").read_text(encoding="utf-8")
+    hint = "dA_prev[i, :, :, :] = da_prev_pad[pad:-pad, pad:-pad, :]"
+    hinted = re.sub(r"dA_prev\[i.*\] = .*", hint, text)
+    assert hinted != text
+    assert judged(tmp_path, hinted).verdict == "agree"

@@ -78,6 +78,11 @@ def is_label(path: str) -> bool:
     return _LABELS.fullmatch(path.rsplit(".", 1)[-1]) is not None
 
 
+def is_weight(path: str) -> bool:
+    """Say whether an input's name is that of weights."""
+    return _WEIGHT.fullmatch(path.rsplit(".", 1)[-1]) is not None
+
+
 def argument_sets(
     found: Extract,
     node: ast.FunctionDef,

@@ -39,6 +39,7 @@ from verify.homework.passes.outcomes import (
     called_alike,
     hides,
     is_apart,
+    is_right_in_another_shape,
     is_square,
     is_thin,
     misshapen,
@@ -131,6 +132,7 @@ class _Trial:
         averages = _may_average(self.case, experiments[0])
         outcomes = [self._outcome(experiment, averages) for experiment in experiments]
         if self.candidate.owner is None:
+            self.partial = self.partial or any(map(is_right_in_another_shape, outcomes))
             outcomes = [_in_its_shapes(self.case, each, self.seed, averages) for each in outcomes]
         judged = [outcome for outcome in outcomes if outcome.judged]
         if scaled := next(filter(None, map(multiple, judged)), ""):

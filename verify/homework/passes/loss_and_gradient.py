@@ -20,6 +20,7 @@ from verify.homework.passes.forwards import returns_its_loss, shorter
 from verify.homework.passes.inputs import (
     Arguments,
     argument_sets,
+    is_weight,
     main_of,
     said,
 )
@@ -124,7 +125,10 @@ def _loss_and_gradient(
         if returns_its_loss(candidate):
             case.note(candidate, "returns nothing that has the shape of an input")
         return None
-    return replace(base, outputs=(("at", slot, at),), gradients=gradients)
+    # A gradient beside weights that has the shape of the data alone is of other labels than these.
+    weights = [name for name in base.given if is_weight(name)]
+    sure = not weights or any(gradient.of in weights for gradient in gradients)
+    return replace(base, outputs=(("at", slot, at),), gradients=gradients, accuses=sure)
 
 
 def _has_its_loss(case: Case, candidate: Candidate, raised: Raised, experiment: Experiment) -> bool:

@@ -114,6 +114,28 @@ def is_apart(outcome: Outcome) -> bool:
     return True
 
 
+def is_right_in_another_shape(outcome: Outcome) -> bool:
+    """Say whether all that is wrong is that gradients have an axis of one entry too many.
+
+    `(h - y).T @ X` is of the shape (1, n) where the parameters are (n,). What is wrong with other
+    labels then, (m,) where these are (m, 1), is no mistake of the pass.
+    """
+    for tensor in (each.tensor for each in outcome.wrong):
+        spare = tensor.found_shape != tensor.shape
+        if (
+            tensor.found is None
+            or not spare
+            or np.prod(tensor.found_shape) != np.prod(tensor.shape)
+        ):
+            return False
+        gap, most = gaps(tensor, tensor.found.reshape(len(tensor.found), -1), 1.0)
+        if [n for n in tensor.found_shape if n != 1] != [n for n in tensor.shape if n != 1] or (
+            (gap > most).any()
+        ):
+            return False
+    return bool(outcome.wrong)
+
+
 def better(before: list[Outcome], now: list[Outcome]) -> list[Outcome]:
     """Return the way to call a pass in which least is wrong, the first of those.
 
