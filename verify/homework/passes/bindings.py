@@ -10,21 +10,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from verify.homework.passes.descent import RATE, RATES, SURE_RATES, descents
-from verify.homework.passes.experiment import (
-    cotangent_name,
-)
+from verify.homework.passes.experiment import cotangent_name
 from verify.homework.passes.forward_runs import Ready, is_float
 from verify.homework.passes.forwards import Forward, takes_the_same
-from verify.homework.passes.inputs import (
-    Arguments,
-)
+from verify.homework.passes.inputs import Arguments
 from verify.homework.passes.results import Leaf, key_of, place_among, result_of
 from verify.homework.read.discover import (
     BACK,
     Candidate,
     name_parts,
 )
-from verify.homework.read.syntax import parameters, returned
+from verify.homework.read.syntax import required, returned
 from verify.homework.read.usage import KEYED, LISTED, UNPACKED, usage
 from verify.homework.run.door import Expression
 
@@ -211,7 +207,7 @@ def _says_slope(request: _Request) -> bool:
 def _is_slope(request: _Request) -> bool:
     """Say whether a function of one argument may be the derivative of another of one."""
     is_method = request.candidate.owner is not None
-    given = [name for name, default in parameters(request.forward.node, is_method) if not default]
+    given = required(request.forward.node, is_method)
     return len(given) == len(request.required) == 1 and not _is_backward(request)
 
 

@@ -53,7 +53,7 @@ def findings_of(
         edit = next((edit for edit in edits if label in edit.mends), None)
         if edit is None:
             finding = _finding(found, door, candidate, named, outcome, each)
-            elsewhere = any(o.agrees or _is_right_in(o, label) for o in outcomes)
+            elsewhere = any(_is_right_in(other, label) for other in outcomes)
             findings.append(_in_setting(finding, outcome) if elsewhere else finding)
         elif edit not in mended:
             mended.add(edit)
@@ -89,7 +89,7 @@ def _finding(
 
 
 def _is_right_in(outcome: Outcome, label: str) -> bool:
-    """Say whether a gradient is right in an experiment in which others are wrong."""
+    """Say whether a gradient is right in an experiment, whatever others are."""
     return outcome.judged and all(each.tensor.gradient.label != label for each in outcome.wrong)
 
 
@@ -286,11 +286,7 @@ def _only_first_penalised(
 
 def _is_strength(outcome: Outcome, ratio: float) -> bool:
     """Say whether a number is what a penalty's gradient is times the weights, by its strength."""
-    sizes = {n for v in outcome.experiment.given.values() for n in np.shape(v)} | {1}
-    return any(
-        np.isclose(ratio, times * strength / size, rtol=0.01)
-        for strength, size, times in itertools.product(_strengths(outcome), sizes, (1, 2))
-    )
+    return any(np.isclose(ratio, strength, rtol=0.01) for strength in _strengths(outcome))
 
 
 Formula = tuple[str, str, Any]
@@ -336,15 +332,16 @@ def _factors(outcome: Outcome, tensor: Measured, right: np.ndarray) -> Iterator[
 def _unpenalised(outcome: Outcome, tensor: Measured, right: np.ndarray) -> Iterator[Formula]:
     """Yield the gradient without that of a penalty on the squares of the weights."""
     weights = np.asarray(outcome.experiment.given[tensor.gradient.of], float).ravel()
-    sizes = {size for v in outcome.experiment.given.values() for size in np.shape(v)} | {1}
-    for strength, size, times in itertools.product(_strengths(outcome), sizes, (1, 2)):
+    for strength in _strengths(outcome):
         says = "The penalty's gradient is missing in {tensor}."
-        yield "l2-missing", says, right - times * strength / size * weights
+        yield "l2-missing", says, right - strength * weights
 
 
 def _strengths(outcome: Outcome) -> list[float]:
-    """Return what may be the strength of a penalty among the settings."""
-    return [v for v in outcome.experiment.settings.values() if isinstance(v, float)]
+    """Return what times the weights may be a penalty's gradient: settings, averaged or not."""
+    sizes = {size for v in outcome.experiment.given.values() for size in np.shape(v)} | {1}
+    known = [v for v in outcome.experiment.settings.values() if isinstance(v, float)]
+    return [times * v / size for v, size, times in itertools.product(known, sizes, (1, 2))]
 
 
 def _any_factor(tensor: Measured, found: np.ndarray, right: np.ndarray) -> Iterator[Formula]:

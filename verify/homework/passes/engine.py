@@ -16,7 +16,7 @@ from verify.homework.passes.case import Case
 from verify.homework.passes.experiment import Experiment, Gradient
 from verify.homework.passes.inputs import draw
 from verify.homework.read.discover import BACK, Candidate, is_operator, methods_of, name_parts
-from verify.homework.read.syntax import calls, parameters
+from verify.homework.read.syntax import calls, parameters, required
 from verify.homework.run.door import Expression, Raised, Recipe, Step
 
 SHAPES = ((), (4, 3))
@@ -37,7 +37,7 @@ def operators(case: Case, candidate: Candidate) -> Iterator[list[Experiment]]:
         return
     data = _data_name(init)
     if is_operator(candidate.node):
-        kinds = ("object", "number", "turned") if _operands(candidate.node) else ("none",)
+        kinds = ("object", "number", "turned") if required(candidate.node, True) else ("none",)
         tried = (
             _experiment(case, candidate, shape, other, data) for shape in SHAPES for other in kinds
         )
@@ -55,20 +55,20 @@ def operators(case: Case, candidate: Candidate) -> Iterator[list[Experiment]]:
                 for name in names
                 for shape in SHAPES
                 for other in (
-                    ("object", "itself", "number") if _operands(methods[name]) else ("none",)
+                    ("object", "itself", "number") if required(methods[name], True) else ("none",)
                 )
             )
             if built := [experiment for experiment in through if experiment is not None]:
                 yield built
 
 
-def _operands(node: ast.FunctionDef) -> list[str]:
-    return [name for name, default in parameters(node, True) if not default]
-
-
 def _is_run(name: str, node: ast.FunctionDef) -> bool:
     """Say whether a method is the one that goes back through all that an object was made of."""
-    return bool(BACK & set(name_parts(name))) and not _operands(node) and not name.startswith("__")
+    return (
+        bool(BACK & set(name_parts(name)))
+        and not required(node, True)
+        and not name.startswith("__")
+    )
 
 
 def _is_engine(candidate: Candidate, methods: Mapping[str, ast.FunctionDef]) -> bool:
@@ -91,7 +91,7 @@ def _operators_of(case: Case, candidate: Candidate) -> list[str]:
         name
         for name, node in methods.items()
         if candidate.owner in calls(node)
-        and len(_operands(node)) <= 1
+        and len(required(node, True)) <= 1
         and not _is_run(name, node)
         and name not in ("__init__", "__repr__", "backward")
     ]

@@ -87,6 +87,11 @@ class Experiment:
     """The input of which one feature is 1 in every example, "" if there is none."""
 
     @property
+    def is_loss(self) -> bool:
+        """Whether the pass starts at a loss, and is given no cotangent."""
+        return self.weights in ("ones", "mean")
+
+    @property
     def tensors(self) -> dict[str, np.ndarray]:
         """The inputs of which there are gradients."""
         return {gradient.of: np.asarray(self.given[gradient.of]) for gradient in self.gradients}
@@ -174,7 +179,7 @@ def with_one_output(experiment: Experiment) -> Experiment | None:
     Labels of 0 and 1 are 1 every second time, which no labels of one example in classes are.
     """
     main = np.asarray(experiment.given.get(experiment.main, 0.0))
-    if experiment.weights not in ("ones", "mean") or main.ndim != 2 or main.shape[1] == 1:
+    if not experiment.is_loss or main.ndim != 2 or main.shape[1] == 1:
         return None
     labels = np.arange(len(main))[:, None] % 2.0
     first = {
@@ -190,7 +195,7 @@ def with_ones(experiment: Experiment) -> Experiment | None:
 
     The features are along the axis of the main input that the parameters' first axis matches.
     """
-    if experiment.weights not in ("ones", "mean") or len(experiment.gradients) != 1:
+    if not experiment.is_loss or len(experiment.gradients) != 1:
         return None
     of = experiment.gradients[0].of
     size = np.shape(experiment.given[of])[:1]
@@ -211,7 +216,7 @@ def with_one_hot(experiment: Experiment) -> Experiment | None:
     Labels are of 0 and 1, and have the shape of the main input.
     """
     main = np.asarray(experiment.given.get(experiment.main, 0.0))
-    if experiment.weights not in ("ones", "mean") or main.ndim != 2:
+    if not experiment.is_loss or main.ndim != 2:
         return None
     hot = np.eye(main.shape[1])[np.arange(main.shape[0]) % main.shape[1]]
     first = {

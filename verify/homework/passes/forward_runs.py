@@ -11,9 +11,7 @@ import numpy as np
 
 from verify.homework.passes.case import Case
 from verify.homework.passes.forwards import Forward
-from verify.homework.passes.inputs import (
-    Arguments,
-)
+from verify.homework.passes.inputs import Arguments
 from verify.homework.passes.objects import Side, drawn_anew, parameters_in
 from verify.homework.passes.results import Leaf, result_of, state_of
 from verify.homework.read.syntax import returned

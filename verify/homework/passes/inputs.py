@@ -20,7 +20,7 @@ import numpy as np
 from verify.homework.dialects import ARGUMENTS, NAMES, SETTINGS, Form
 from verify.homework.read.discover import stem as stem_of
 from verify.homework.read.extract import Extract
-from verify.homework.read.syntax import null_defaults, parameters
+from verify.homework.read.syntax import null_defaults, parameters, required
 from verify.homework.read.usage import (
     CALLED,
     CHANCE,
@@ -108,11 +108,10 @@ def likely_forms(
 ) -> Iterator[dict[str, Form]]:
     """Yield forms of a function's arguments, and then some by the parts that they play."""
     yield from map(dict, forms)
-    required = [name for name, default in parameters(node, is_method) if not default]
-    axes, used = axes_of(node), usage(node, {})
+    wanted, axes, used = required(node, is_method), axes_of(node), usage(node, {})
     for roles in _ROLES:
         found: dict[str, Form] = {}
-        for name in required:
+        for name in wanted:
             known = _usual(name, node) or (_used(name, used[name], axes) if name in used else None)
             found[name] = known or _in_roles(name, roles, axes.of(name))
             if name in used and used[name].parts:
@@ -263,12 +262,7 @@ def _forms(
         if complete(usual | handed):
             yield 2, usual | handed
     used = usage(node, functions)
-    axes = axes_of(node)
-    shown = {
-        n: form
-        for n, use in used.items()
-        if n not in usual and (form := _used(n, use, axes)) is not None
-    }
+    shown = _by_use({n: use for n, use in used.items() if n not in usual}, axes_of(node))
     parts = {
         n: use
         for n, use in used.items()
@@ -322,6 +316,12 @@ LONGEST = 130
 
 _TRAINS = re.compile(r"(?:is_?)?train\w*|(?:save|keep|store|retain|return)_?\w*|cache")
 """Switches without which a forward pass keeps nothing for the way back."""
+
+
+def _by_use(used: Mapping[str, Use], axes: Axes) -> dict[str, Form]:
+    """Return what arguments are by their uses, where these say it."""
+    forms = {name: _used(name, use, axes) for name, use in used.items()}
+    return {name: form for name, form in forms.items() if form is not None}
 
 
 def _used(name: str, use: Use, axes: Axes) -> Form | None:

@@ -44,6 +44,7 @@ from verify.homework.passes.outcomes import (
     is_thin,
     misshapen,
     shapes_of,
+    without_ones,
     wrongness,
 )
 from verify.homework.passes.plans import plans, plans_by_search
@@ -117,7 +118,8 @@ class _Trial:
     """A way in which an error of a tenth would not have shown."""
     crashed: Obstacle | None = None
     partial: bool = False
-    """Whether the pass was right in a part of what it returns, and the rest is of nothing known."""
+    """Whether the pass was right in a part of what it returns, and the rest is of nothing known, or
+    right but for an axis of one entry."""
     start: tuple[str, str] | None = None
     """With what a pass starts whose loss is nowhere, and by what that would be the derivative."""
     settled: set[str] = field(default_factory=set)
@@ -350,7 +352,7 @@ def _in_its_shapes(case: Case, outcome: Outcome, seed: int, averages: bool) -> O
         tensor
         for tensor in wrong
         if tensor.found_shape != tensor.shape
-        and _without_ones(tensor.found_shape) == _without_ones(tensor.shape)
+        and without_ones(tensor.found_shape) == without_ones(tensor.shape)
         and (experiment.tier >= 2 or len(tensor.found_shape) > len(tensor.shape))
     ]
     if not alike or alike != wrong:
@@ -376,10 +378,6 @@ def _in_its_shapes(case: Case, outcome: Outcome, seed: int, averages: bool) -> O
             ),
         )
     return weigh(again, measured, averages)
-
-
-def _without_ones(shape: Sequence[int]) -> list[int]:
-    return [size for size in shape if size != 1]
 
 
 def _of_several(case: Case, candidate: Candidate, wrong: list[Outcome], seed: int) -> Verdict:

@@ -12,9 +12,7 @@ from typing import Any
 import numpy as np
 
 from verify.homework.passes.case import Case
-from verify.homework.passes.experiment import (
-    Experiment,
-)
+from verify.homework.passes.experiment import Experiment
 from verify.homework.passes.forward_runs import forward_steps
 from verify.homework.passes.forwards import returns_its_loss, shorter
 from verify.homework.passes.inputs import (

@@ -11,12 +11,8 @@ from typing import Any
 import numpy as np
 
 from verify.homework.passes.bindings import COTANGENT
-from verify.homework.passes.experiment import (
-    Gradient,
-)
-from verify.homework.passes.inputs import (
-    is_label,
-)
+from verify.homework.passes.experiment import Gradient
+from verify.homework.passes.inputs import is_label
 from verify.homework.passes.results import Leaf, keys_of
 from verify.homework.read.discover import (
     Candidate,

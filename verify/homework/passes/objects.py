@@ -38,6 +38,7 @@ from verify.homework.read.syntax import (
     large_defaults,
     null_defaults,
     parameters,
+    required,
     several_defaults,
 )
 from verify.homework.read.usage import axes_of, texts_compared
@@ -146,9 +147,9 @@ def _penalty(found: Extract) -> Penalty | None:
     """Return the method of a file that penalises layers, if there is one."""
     for owner in found.classes:
         for name, node in methods_of(found, owner).items():
-            required = [n for n, default in parameters(node, True) if not default]
-            if re.search(r"regulari[sz]ation", name) and len(required) <= 1:
-                return Penalty(owner, name, bool(required))
+            asked = required(node, True)
+            if re.search(r"regulari[sz]ation", name) and len(asked) <= 1:
+                return Penalty(owner, name, bool(asked))
     return None
 
 

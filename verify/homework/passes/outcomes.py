@@ -120,20 +120,20 @@ def is_right_in_another_shape(outcome: Outcome) -> bool:
     `(h - y).T @ X` is of the shape (1, n) where the parameters are (n,). What is wrong with other
     labels then, (m,) where these are (m, 1), is no mistake of the pass.
     """
-    for tensor in (each.tensor for each in outcome.wrong):
-        spare = tensor.found_shape != tensor.shape
-        if (
-            tensor.found is None
-            or not spare
-            or np.prod(tensor.found_shape) != np.prod(tensor.shape)
-        ):
-            return False
-        gap, most = gaps(tensor, tensor.found.reshape(len(tensor.found), -1), 1.0)
-        if [n for n in tensor.found_shape if n != 1] != [n for n in tensor.shape if n != 1] or (
-            (gap > most).any()
-        ):
-            return False
-    return bool(outcome.wrong)
+    return bool(outcome.wrong) and all(_is_right_reshaped(each.tensor) for each in outcome.wrong)
+
+
+def _is_right_reshaped(tensor: Measured) -> bool:
+    alike = without_ones(tensor.found_shape) == without_ones(tensor.shape)
+    if tensor.found is None or tensor.found_shape == tensor.shape or not alike:
+        return False
+    gap, most = gaps(tensor, tensor.found.reshape(len(tensor.found), -1), 1.0)
+    return bool((gap <= most).all())
+
+
+def without_ones(shape: Sequence[int]) -> list[int]:
+    """Return a shape without its axes of one entry."""
+    return [size for size in shape if size != 1]
 
 
 def better(before: list[Outcome], now: list[Outcome]) -> list[Outcome]:

@@ -46,7 +46,7 @@ from verify.homework.read.discover import (
     Candidate,
     methods_of,
 )
-from verify.homework.read.syntax import parameters, returned
+from verify.homework.read.syntax import required, returned
 from verify.homework.run.door import Raised, Recipe, Step
 
 MOST_SETTINGS = 7
@@ -283,8 +283,7 @@ def _with_update(
     methods = methods_of(case.found, candidate.owner) if candidate.owner and left else {}
     for name, node in methods.items():
         rates = {step.argument for path, step in descents(node).items() if path in left}
-        required = {n for n, default in parameters(node, True) if not default}
-        if not rates or name == candidate.function or not required <= rates:
+        if not rates or name == candidate.function or not {*required(node, True)} <= rates:
             continue
         keywords = {rate: ("value", RATE) for rate in rates if rate}
         update: Step = ("call", side.target(name), [], keywords)

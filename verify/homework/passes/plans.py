@@ -1,10 +1,9 @@
 """From a candidate to experiments: which forward pass is its own, and how both are called.
 
 A pair is two functions of one stem, two methods of one class, a function that returns a loss and
-its gradient, or a cost and a gradient of the same arguments. How a backward pass is given what it
-needs is read off names (its arguments are the forward pass's, its results, its cache, or a
-cotangent) and tried, the likeliest binding first. Gradients are matched to inputs by name, then
-by shape.
+its gradient, or a cost and a gradient of the same arguments. Which forward pass is meant
+(`forwards`), what a backward pass is given (`bindings`) and what its gradients are of (`matching`)
+is tried here one way after the other.
 """
 
 from __future__ import annotations
@@ -19,9 +18,7 @@ import numpy as np
 
 from verify.homework.passes.bindings import bindings
 from verify.homework.passes.case import Case
-from verify.homework.passes.experiment import (
-    Experiment,
-)
+from verify.homework.passes.experiment import Experiment
 from verify.homework.passes.forward_runs import Ready, forward_steps, run_forward
 from verify.homework.passes.forwards import (
     Forward,

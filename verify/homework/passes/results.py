@@ -10,9 +10,7 @@ from typing import Any
 import numpy as np
 
 from verify.homework.passes.objects import Side
-from verify.homework.read.discover import (
-    is_gradient,
-)
+from verify.homework.read.discover import is_gradient
 from verify.homework.read.syntax import plain_name
 from verify.homework.run.door import Door, Expression, Raised, Recipe, Step
 

@@ -16,7 +16,7 @@ from functools import lru_cache
 
 from verify.homework.read.extract import Extract
 from verify.homework.read.modules import Defined, class_of
-from verify.homework.read.syntax import parameters
+from verify.homework.read.syntax import parameters, required
 
 BACKWARD, CHECK, FORWARD, COST = "backward", "gradient-check", "forward", "cost"
 """The kinds of rows in a file's report."""
@@ -262,15 +262,14 @@ def _candidate(
 
 def _is_slope(name: str, node: ast.FunctionDef, others: Mapping[str, ast.FunctionDef]) -> bool:
     """Say whether a method computes the derivative of another of as many arguments."""
-    required = [argument for argument, default in parameters(node, True) if not default]
+    given = len(required(node, True))
     alike = any(
-        len([argument for argument, default in parameters(other, True) if not default])
-        == len(required)
+        len(required(other, True)) == given
         for method, other in others.items()
         if method != name and not method.startswith("__init") and not is_hinted(method, others)
     )
     words = {"deriv", "derivative", "prime"} & set(name_parts(name))
-    return bool(words) and len(required) == 1 and alike and _returns_a_formula(node)
+    return bool(words) and given == 1 and alike and _returns_a_formula(node)
 
 
 def is_numerical(node: ast.FunctionDef) -> bool:

@@ -27,6 +27,11 @@ def parameters(node: ast.FunctionDef, is_method: bool) -> list[tuple[str, bool]]
 
 
 @cache
+def required(node: ast.FunctionDef, is_method: bool) -> list[str]:
+    """Return the arguments that have no default; a method's without self."""
+    return [name for name, default in parameters(node, is_method) if not default]
+
+
 def null_defaults(node: ast.FunctionDef) -> dict[str, float | bool]:
     """Return the arguments that are 0.0 or False where they are left out.
 

@@ -337,6 +337,7 @@ def texts_compared(node: ast.AST, name: str, holder: str = "") -> list[str]:
     return list(found)
 
 
+@cache
 def _tables(node: ast.AST) -> dict[str, list[ast.expr]]:
     """Return lists of texts, and the keys of dicts, by the names under which they are kept."""
     found: dict[str, list[ast.expr]] = {}
