@@ -1103,3 +1103,21 @@ def test_the_hint_of_the_courses_convolution_which_needs_padding_is_no_crash(tmp
     hinted = re.sub(r"dA_prev\[i.*\] = .*", hint, text)
     assert hinted != text
     assert judged(tmp_path, hinted).verdict == "agree"
+
+
+HUBER = """
+import numpy as np
+
+def huber(pred, target, delta=1.0):
+    r = pred - target
+    return np.where(np.abs(r) <= delta, 0.5 * r**2, delta * (np.abs(r) - 0.5 * delta)).sum()
+
+def huber_grad(pred, target, delta=1.0):
+    r = pred - target
+    return np.clip(r, -delta, {most})
+"""
+
+
+@pytest.mark.parametrize(("most", "verdict"), [("delta", "agree"), ("2 * delta", "undecided")])
+def test_a_loss_of_any_numbers_is_not_cleared_by_chances_alone(tmp_path, most, verdict):
+    assert judged(tmp_path, HUBER.format(most=most)).verdict == verdict

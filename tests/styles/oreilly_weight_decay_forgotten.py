@@ -7,7 +7,7 @@ def softmax(x):
 
 
 def cross_entropy_error(y, t):
-    delta = 1e-4
+    delta = 1e-5
     return -np.sum(t * np.log(y + delta)) / y.shape[0]
 
 

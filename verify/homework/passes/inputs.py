@@ -39,6 +39,7 @@ from verify.homework.read.usage import (
     is_handed_on,
     letters_of,
     logarithms,
+    takes_any_number,
     texts_compared,
     usage,
 )
@@ -474,6 +475,7 @@ def _by_trial(
     has_weights = any(_WEIGHT.fullmatch(name) for name, _ in arguments)
     logged = logarithms(node)
     columns = [name for name in columns_of(node) if _LABELS.fullmatch(name)]
+    plain = takes_any_number(node)
     for layout in layouts:
         if "y" in layout and not has_weights:
             continue
@@ -488,6 +490,8 @@ def _by_trial(
         for place, name in enumerate(required):
             known = shown.get(name) or usual.get(name) or chain.get(name)
             forms = [known] if known else list(_in_layout(name, place, layout, required))
+            if plain:  # what is right between 0 and 1 alone is wrong
+                forms = [form for form in forms if form[0] not in ("chances", "softmax")]
             if name in logged and ("array", layout["x"]) in forms and len(layout["x"]) == 2:
                 others = [(kind, layout["x"]) for kind in ("chances", "softmax")]
                 forms += [form for form in others if form not in forms]

@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from verify.catalogue import UNNAMED
 from verify.homework.passes.case import Case
 from verify.homework.passes.clearance import cleared
@@ -61,6 +63,7 @@ from verify.homework.passes.undecided import (
 )
 from verify.homework.passes.verdicts import Outcome, Verdict, multiple, times_by_scores, weigh
 from verify.homework.read.discover import Candidate
+from verify.homework.read.usage import takes_any_number
 from verify.homework.report import CRASHED, DISAGREE, UNDECIDED
 
 MOST_PLANS = 32
@@ -213,7 +216,17 @@ class _Trial:
             return
         self.wrong = better(self.wrong, judged)
         self.half_right |= arrays_of([outcome for outcome in judged if outcome.agrees])
-        self.closed = first.tier <= 1 and first.certain
+        self.closed = first.certain and (first.tier <= 1 or self._takes_any_number(first))
+
+    def _takes_any_number(self, loss: Experiment) -> bool:
+        """Say whether a loss is meant for any numbers, and here is of arrays of one shape.
+
+        Then what it is right of elsewhere, some labels or numbers between 0 and 1, clears nothing.
+        """
+        arrays = [value for value in loss.given.values() if np.ndim(value)]
+        node = self.case.found.functions.get(loss.forward_name)
+        alike = len({np.shape(value) for value in arrays}) == 1 < len(arrays)
+        return loss.is_loss and alike and node is not None and takes_any_number(node)
 
     def _hear_nothing(self, outcomes: Sequence[Outcome]) -> None:
         """Take a way that says nothing: the pass raised, or an error would not have shown."""

@@ -444,6 +444,29 @@ def axes_of_pair(node: ast.FunctionDef, back: ast.FunctionDef | None) -> Axes:
     return Axes({**one.sure, **other.sure}, {**other.least, **one.least})
 
 
+def takes_any_number(node: ast.FunctionDef) -> bool:
+    """Say whether nothing in a function asks for numbers between 0 and 1: no logarithm, no bound.
+
+    All that it calls is of NumPy and defined everywhere, and it divides by nothing but a count.
+    """
+    for part in ast.walk(node):
+        match part:
+            case ast.Call(ast.Attribute(_, name) | ast.Name(name)) if name not in _EVERYWHERE:
+                return False
+            case ast.BinOp(_, ast.Div(), ast.BinOp() | ast.Call() | ast.UnaryOp()):
+                return False
+            case ast.BinOp(_, ast.Pow(), power) if not isinstance(power, ast.Constant):
+                return False
+    return True
+
+
+_EVERYWHERE = frozenset(
+    """abs absolute fabs where sum mean square subtract multiply add dot len float int asarray array
+    sign reshape ravel flatten astype copy""".split()
+)
+"""Functions that take any numbers, and have a derivative by them nearly everywhere."""
+
+
 def columns_of(node: ast.FunctionDef) -> set[str]:
     """Return the arrays of which single items of the first column are taken: `y[i, 0]`."""
     return {
