@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import itertools
 import re
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import starmap
@@ -118,7 +117,7 @@ def sides(
         made: dict[bool, list[Side]] = {False: [], True: []}
         if spent > MOST_SECONDS:
             return
-        start = time.monotonic()
+        start = door.clock()
         for arguments, given, settings in group:
             said = repr((arguments, {name: np.shape(value) for name, value in given.items()}))
             if said not in seen:
@@ -133,7 +132,7 @@ def sides(
                         made[of_file].append(
                             replace(side, sure=certain, settings=settings, penalty=kept)
                         )
-        spent += time.monotonic() - start
+        spent += door.clock() - start
         for alike in made.values():
             for place, side in enumerate(alike):
                 others = (*alike[:place], *alike[place + 1 :])
@@ -163,12 +162,12 @@ def _filled(
 ) -> Iterator[Side]:
     """Yield a new object, its lists of layers filled where it has any that are empty."""
     made: Step = ("call", ("name", owner), [], arguments)
-    start = time.monotonic()
+    start = door.clock()
     answer = door.run(Recipe((made,), (("vars", ("slot", 0)),)), given)
     if isinstance(answer, Raised):
         failed(answer)
         return
-    if time.monotonic() - start > MOST_MAKING:
+    if door.clock() - start > MOST_MAKING:
         return
     trains = tuple(
         ("put", ("slot", 0), name, ("value", True))
@@ -259,10 +258,10 @@ def _is_shape(value: Any) -> bool:
 
 
 MOST_MAKING = 2.0
-"""Seconds for which an object may be made: it is made anew for every number that is moved."""
+"""Seconds of work for which an object may be made: it is made anew for every number moved."""
 
 MOST_SECONDS = 4.0
-"""After which no other arguments are tried for the constructor of a class."""
+"""Seconds of work after which no other arguments are tried for the constructor of a class."""
 
 MOST_ENTRIES = 40_000
 """Numbers in the parameters of an object that is tried."""

@@ -136,7 +136,7 @@ def _inputs_by_search(
     sets = form_sets(case.found, forward.node, method, name, known, side.given, candidate.node)
     starts = likely_forms(forward.node, method, (forms for _, forms in sets))
     axes = axes_of_pair(forward.node, candidate.node)
-    yield from map(of, searched(starts, side.given, axes, reach))
+    yield from map(of, searched(starts, side.given, axes, reach, case.door.clock))
 
 
 def _reach_back(

@@ -12,7 +12,6 @@ import ast
 import copy
 import itertools
 import re
-import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -37,7 +36,7 @@ from verify.homework.run.calls import array_of
 from verify.homework.run.door import Door, Recipe, Step
 
 SECONDS = 8.0
-"""What the search for one pass may take."""
+"""What the search for one pass may take, of the processor's time."""
 
 MOST_NAMES = 14
 
@@ -75,7 +74,7 @@ def repairs(
 
     One that mends all is looked for first, then those that mend some.
     """
-    deadline = time.monotonic() + SECONDS
+    deadline = door.clock() + SECONDS
     wrong = [o for o in outcomes if o.wrong and isinstance(o.measurement, Measurement)]
     first, *others = sorted(
         wrong, key=lambda o: sum(np.size(v) for v in o.experiment.given.values())
@@ -86,7 +85,7 @@ def repairs(
     contexts = _contexts(found, door, candidate, first)
     for whole in (True, False):
         edits = _distinct(_edits(contexts, frozenset(left) if whole else frozenset()))
-        while left and time.monotonic() < deadline and (some := list(islice(edits, BATCH))):
+        while left and door.clock() < deadline and (some := list(islice(edits, BATCH))):
             for edit, mends in zip(some, _mending(door, some, first, 0), strict=True):
                 if mends and edit.mends & left and _mends(door, edit, [first, *others]):
                     made.append(edit)

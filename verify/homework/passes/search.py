@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -42,18 +41,19 @@ def searched(
     held: Mapping[str, Any],
     axes: Axes,
     reach: Callable[[Forms], Reach | None],
+    clock: Callable[[], float],
 ) -> Iterator[Forms]:
     """Yield forms on which a function runs to its end, found from where it ran furthest.
 
     `held` are the parameters of the object whose method it is, and `axes` how many the arguments
     have where that is known; `reach` says how far it runs with forms, None where these cannot be
-    made.
+    made. The search ends when `clock` has gone on by some seconds.
     """
-    deadline = time.monotonic() + SECONDS
+    deadline = clock() + SECONDS
     left = iter(range(TRIALS))
 
     def tried(forms: Forms) -> Reach:
-        if time.monotonic() > deadline or next(left, None) is None:
+        if clock() > deadline or next(left, None) is None:
             return (-1, -1, False)
         return reach(forms) or (-1, -1, False)
 

@@ -63,6 +63,12 @@ from verify.homework.run.wire import Opaque, WireError, encode, receive, send, w
 PATIENCE = 5.0
 """Seconds beyond its own time that a recording may take to answer."""
 
+PROCESSOR = "processor"
+"""The key of an answer under which a worker says how many processor seconds it has used."""
+
+CROWDED = 4.0
+"""How much longer than its work a file may take on a busy machine."""
+
 TIMED = 3
 """How often a recipe is run to see how long it takes."""
 
@@ -104,6 +110,10 @@ Answer = dict[str, Any]
 class FarSide(Protocol):
     """What answers questions: a worker, or this process."""
 
+    @property
+    def processor(self) -> float:
+        """Processor seconds that it has used, where it is another process."""
+
     def ask(self, question: Question) -> Answer:
         """Return the answer to a question; raise DoorError where nobody is there any more."""
 
@@ -119,6 +129,7 @@ class Door:
 
     def __init__(self, far: FarSide):
         self._far = far
+        self._opened_at = time.process_time() + far.processor, time.monotonic()
 
     def run(self, recipe: Recipe, given: Arrays) -> tuple[Any, ...] | Raised:
         """Return what a recipe's wanted expressions are, as trees, or what it raised."""
@@ -184,6 +195,15 @@ class Door:
         """Return what the file defines and what was said while its definitions ran."""
         return dict(self._ask("about"))
 
+    def clock(self) -> float:
+        """Return seconds of work: what busy neighbours take of the processor is none of it.
+
+        They are the processor's seconds of both sides, or, as of a file that sleeps, a part of the
+        wall's.
+        """
+        used = time.process_time() + self._far.processor
+        return max(used - self._opened_at[0], (time.monotonic() - self._opened_at[1]) / CROWDED)
+
     def record(self, wanted: Sequence[str], seconds: float) -> dict[str, dict[str, Any]]:
         """Return the first call that the file's own statements make of each wanted function.
 
@@ -210,6 +230,7 @@ class _Worker:
     def __init__(self, pid: int, reader: int, writer: int, opened: Callable[[], Workspace]):
         self._pid, self._reader, self._writer, self._opened = pid, reader, writer, opened
         self._swept: dict[bytes, Answer] = {}
+        self.processor = 0.0
         self.status: int | None = None
 
     def ask(self, question: Question) -> Answer:
@@ -233,6 +254,9 @@ class _Worker:
         if not isinstance(answer, dict):
             self._wait()
             raise DoorError(self.status)
+        used = answer.pop(PROCESSOR, None)
+        if isinstance(used, float) and used > self.processor:
+            self.processor = used
         return answer
 
     def record(self, wanted: list[str], seconds: float) -> dict[str, dict[str, Any]]:
@@ -301,7 +325,7 @@ def _serve(workspace: Workspace, reader: int, writer: int) -> None:
             answer = answered(workspace, question)
             if os.getpid() != me:
                 os._exit(0)  # the file forked, and this is the copy
-            send(writer, answer)
+            send(writer, {**answer, PROCESSOR: time.process_time()})
 
 
 def answered(workspace: Workspace, question: Question) -> Answer:

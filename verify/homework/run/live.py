@@ -33,6 +33,8 @@ from verify.homework.run.wire import decode, encode
 class _Here:
     """This process, as what answers questions."""
 
+    processor = 0.0
+
     def __init__(self, workspace: Workspace, observed: Observed):
         self._workspace, self._observed = workspace, observed
 
