@@ -2275,3 +2275,11 @@ def _(m, rng):
 
     wrt = [places.W, x]
     yield from vjp("Positions.backward", lambda: places.forward(x), back, wrt, rng)
+
+
+@proof("plain_guarded.py")
+def _(m, rng):
+    y, p = (rng.rand(4, 3) > 0.5).astype(float), rng.uniform(0.1, 0.9, (4, 3))
+    found = [m.binary_cross_entropy_prime(y, p)]
+    loss = lambda: m.binary_cross_entropy(y, p, small=0)
+    yield from gradients("binary_cross_entropy_prime", loss, found, [p])

@@ -7,9 +7,10 @@ from collections.abc import Collection, Sequence
 
 from verify.homework.passes.case import Case
 from verify.homework.passes.experiment import cotangent_name
-from verify.homework.passes.measure import Measurement, measure
+from verify.homework.passes.guards import outcome_of
+from verify.homework.passes.measure import Measurement
 from verify.homework.passes.states import in_other_states
-from verify.homework.passes.verdicts import Outcome, weigh
+from verify.homework.passes.verdicts import Outcome
 from verify.homework.read.discover import Candidate
 from verify.homework.read.extract import Extract
 from verify.homework.run.door import Door, Recipe
@@ -77,7 +78,7 @@ def unrun_in_any_state(
     for other in in_other_states(right.experiment, candidate.owner or "", candidate.node):
         if not rest:
             break
-        outcome = weigh(other, measure(case.door, other, seed), averages=True)
+        outcome = outcome_of(case, other, seed, averages=True)
         if outcome.agrees:
             rest = still_unrun(case, rest, [outcome])
     return [*kept, *rest]

@@ -32,8 +32,9 @@ from verify.homework.passes.experiment import (
     with_ones,
     with_several,
 )
+from verify.homework.passes.guards import outcome_of
 from verify.homework.passes.inputs import is_label
-from verify.homework.passes.measure import Measurement, Obstacle, is_summed, measure
+from verify.homework.passes.measure import Measurement, Obstacle, is_summed
 from verify.homework.passes.outcomes import (
     accuse,
     arrays_of,
@@ -61,7 +62,7 @@ from verify.homework.passes.undecided import (
     not_run,
     obstacle_of,
 )
-from verify.homework.passes.verdicts import Outcome, Verdict, multiple, times_by_scores, weigh
+from verify.homework.passes.verdicts import Outcome, Verdict, multiple, times_by_scores
 from verify.homework.read.discover import Candidate
 from verify.homework.read.usage import takes_any_number
 from verify.homework.report import CRASHED, DISAGREE, UNDECIDED
@@ -155,7 +156,7 @@ class _Trial:
         return None
 
     def _outcome(self, experiment: Experiment, averages: bool) -> Outcome:
-        return weigh(experiment, measure(self.case.door, experiment, self.seed), averages)
+        return outcome_of(self.case, experiment, self.seed, averages)
 
     def _hear_right(
         self, outcomes: Sequence[Outcome], judged: list[Outcome], averages: bool
@@ -351,7 +352,7 @@ def _is_number(outcome: Outcome) -> bool:
 
 def _is_right_for_one_output(case: Case, outcome: Outcome, seed: int) -> bool:
     one = with_one_output(outcome.experiment)
-    return one is not None and weigh(one, measure(case.door, one, seed), averages=False).agrees
+    return one is not None and outcome_of(case, one, seed, averages=False).agrees
 
 
 def _in_its_shapes(case: Case, outcome: Outcome, seed: int, averages: bool) -> Outcome:
@@ -376,12 +377,11 @@ def _in_its_shapes(case: Case, outcome: Outcome, seed: int, averages: bool) -> O
         for name, value in experiment.given.items()
     }
     again = replace(experiment, given=given)
-    measured = measure(case.door, again, seed)
     if experiment.tier < 2:
-        again = replace(again, reshaped=tuple(shapes))
-        said = weigh(again, measured, averages)
+        said = outcome_of(case, replace(again, reshaped=tuple(shapes)), seed, averages)
         return said if said.agrees else outcome
-    if isinstance(measured, Obstacle):
+    said = outcome_of(case, again, seed, averages)
+    if isinstance(said.measurement, Obstacle):
         first = alike[0]
         return Outcome(
             again,
@@ -390,7 +390,7 @@ def _in_its_shapes(case: Case, outcome: Outcome, seed: int, averages: bool) -> O
                 f"{first.gradient.of} in that shape {experiment.forward_name} does not run"
             ),
         )
-    return weigh(again, measured, averages)
+    return said
 
 
 def _of_several(case: Case, candidate: Candidate, wrong: list[Outcome], seed: int) -> Verdict:

@@ -16,7 +16,7 @@ import numpy as np
 
 from verify.findings import Finding
 from verify.homework.passes.experiment import Experiment
-from verify.homework.passes.measure import Measured, Measurement, Obstacle
+from verify.homework.passes.measure import SLIGHT, Measured, Measurement, Obstacle
 from verify.homework.read.discover import Candidate
 
 TENTH = 0.1
@@ -184,7 +184,7 @@ def gaps(tensor: Measured, found: np.ndarray, scale: float) -> tuple[np.ndarray,
     size = np.maximum(np.abs(expected).max(initial=0.0), np.abs(bar).max(initial=0.0))
     with np.errstate(invalid="ignore"):
         gap = np.abs(some - expected)
-    return np.where(np.isfinite(gap), gap, np.inf), 2 * bar + tensor.slight * size
+    return np.where(np.isfinite(gap), gap, np.inf), 2 * bar + SLIGHT * size
 
 
 def times_by_scores(outcome: Outcome) -> tuple[float, str] | None:
@@ -211,7 +211,7 @@ def times_by_scores(outcome: Outcome) -> tuple[float, str] | None:
         expected = each.reshape(found.shape)
         times = float(np.vdot(expected, found) / max(np.vdot(expected, expected), 1e-300))
         gap = np.abs(found - times * expected).max()
-        if times > 0 and gap <= tensors[0].slight * np.abs(found).max():
+        if times > 0 and gap <= SLIGHT * np.abs(found).max():
             return times, activation.rstrip("0123456789")
     return None
 
@@ -265,7 +265,7 @@ def _resolved(tensor: Measured) -> bool:
     expected = tensor.expected[:, tensor.smooth]
     bar = tensor.bar[:, tensor.smooth]
     size = float(np.abs(expected).max(initial=0.0))
-    return bool(2 * bar.max(initial=0.0) + tensor.slight * size <= TENTH * size) or _is_zero(tensor)
+    return bool(2 * bar.max(initial=0.0) + SLIGHT * size <= TENTH * size) or _is_zero(tensor)
 
 
 def _is_zero(tensor: Measured) -> bool:
