@@ -15,6 +15,7 @@ from verify.evidence.differences.central import (
     noise_level,
     stratified_sample,
 )
+from verify.evidence.differences.complex_step import is_analytic
 from verify.evidence.witnesses import Differences
 
 
@@ -373,6 +374,52 @@ def test_a_budget_is_shared_equally_but_none_has_more_than_it_can_use():
     assert budgeted.shares([10, 2, 10], 13) == [5, 2, 6]
     assert budgeted.shares([3, 4], 100) == [3, 4]
     assert budgeted.shares([3, 4], 0) == [0, 0]
+
+
+ANALYTIC = [
+    lambda x: np.exp(np.sin(x)).sum(),
+    lambda x: np.einsum("i,i->", np.where(x > 0, x, 0.01 * x), x),
+    lambda x: np.log(np.exp(x - x.max()).sum()) + x.max(),
+    lambda x: np.concatenate([np.maximum(x, 0.5), np.stack([x, x])[1]]).mean(),
+    lambda x: np.multiply(x, x, out=np.empty_like(x)).sum(),
+    lambda x: np.split(x, 2)[1] @ x[3:],
+]
+NOT_ANALYTIC = [
+    lambda x: (np.abs(x) ** 2).sum(),
+    lambda x: 1 + (np.exp(np.minimum(x, 0)) / (1 + np.exp(-np.abs(x)))).sum() * (1 + 0j),
+    lambda x: (x * x.conj()).sum(),
+    lambda x: (x * np.conjugate(x)).sum(),
+    lambda x: x.real.sum() * x.sum(),
+    lambda x: x.imag.sum() * x.sum(),
+    lambda x: np.real(x).sum() * x.sum(),
+    lambda x: np.vdot(x, x),
+    lambda x: np.linalg.norm(x) * x.sum(),
+    lambda x: np.var(x) + x.sum(),
+    lambda x: (np.sign(x) * x).sum(),
+    lambda x: (np.asarray(x) ** 2).sum(),  # nobody sees what is done to it after that
+    lambda x: complex((x**2).sum()),
+    lambda x: float((x**2).sum()),
+    lambda x: np.hypot(x, 1).sum(),
+    lambda x: 1.0,
+]
+
+
+@pytest.mark.parametrize("loss", ANALYTIC)
+def test_complex_numbers_that_every_operation_carries_are_believed(loss):
+    assert is_analytic(lambda at: [loss(at["x"])], {"x": np.linspace(-1, 2, 6)})
+
+
+@pytest.mark.parametrize("loss", NOT_ANALYTIC)
+def test_complex_numbers_are_not_believed_where_some_operation_is_not_analytic(loss):
+    assert not is_analytic(lambda at: [loss(at["x"])], {"x": np.linspace(-1, 2, 6)})
+
+
+def test_one_output_that_is_not_analytic_is_enough():
+    def outputs(at):
+        return [at["x"].sum(), np.abs(at["y"]).sum() * at["x"].sum()]
+
+    assert not is_analytic(outputs, {"x": np.ones(2), "y": np.ones(3)})
+    assert not is_analytic(lambda _: [], {"x": np.ones(2)})
 
 
 def differences(value, bar=1e-9):

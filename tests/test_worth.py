@@ -6,6 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+import soak
 from worth import corruptions, functions, networks, single_entries
 
 SAMPLES = {
@@ -33,3 +34,15 @@ def test_a_sample_of_planted_errors_and_bends_is_judged_right(sample):
     verdicts = Counter(found.verdict for found in outcomes)
     assert verdicts["disagree"] > 0, "none was told from right"
     assert verdicts["agree"] > 0 or "single entries" in sample
+
+
+@pytest.mark.parametrize("number", [360, 2773, 3318])
+def test_right_gradients_of_these_problems_are_not_called_wrong(number):
+    """They once were.
+
+    A sigmoid that drops the imaginary part beside a loss of 2,000; labels that balance, with
+    parameters of 1e-6 in float32; and a saturated tanh in float32, which rounds as if it jumped.
+    """
+    rng = np.random.default_rng([2, number])
+    _, problem = soak.draw_problem(soak.architectures(2)[number % soak.ARCHITECTURES], rng)
+    assert soak.compared(problem).verdict != "disagree"

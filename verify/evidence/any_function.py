@@ -53,6 +53,7 @@ from verify.evidence.differences.central import (
     copy,
     noise_levels,
 )
+from verify.evidence.differences.complex_step import is_analytic
 from verify.evidence.differences.shared import Stated
 from verify.evidence.precisions import DOUBLE, PRECISIONS, SINGLE, unit_of
 from verify.evidence.second_look import Found, against_float64, by_jax, examined, together
@@ -254,19 +255,21 @@ def _with_differences(
     f = Losses(rows, outputs, claims.raw, clock)
     noise = _noise(f, partial(_product, rows[0], outputs), arrays, claims.unit, seed)
     stated = {name: _stated(name, found, pulled[name]) for name in arrays}
-    analytic = _analytic(claims, partial(_product, rows[0], outputs), arrays, clock.budget)
+    analytic = partial(is_analytic, claims.raw, arrays)
+    at_once = _is_affordable(claims, arrays, clock.budget) and analytic()
     if claims.steps:
         noise = _step_noise(f, arrays, noise, claims.unit, rng)
         samples = _over_stairs(f, arrays, found, noise, clock, rng)
     else:
-        gathered = _gathered(f, arrays, stated, noise, analytic, len(leads), clock, rng)
+        gathered = _gathered(f, arrays, stated, noise, at_once, len(leads), clock, rng)
         samples = [gathered.of(k) for k in range(len(leads))]
     cases: dict[str, Evidence] = {}
     entries = sum(x.size for x in arrays.values())
     known: frozenset[str] = frozenset()
     places = partial(_place, f, arrays, noise, clock, rng)
     for k, (lead, each, sample) in enumerate(zip(leads, found, samples, strict=True)):
-        if (analytic and clock.left() >= entries) or _unresolved(claims, each, sample, clock):
+        soon = at_once and clock.left() >= entries
+        if soon or (_unresolved(claims, each, sample, clock) and analytic()):
             one = partial(_product, rows[k], outputs)
             sample = budgeted.sharpened(sample, one, arrays, each.sizes)
         evidence, sample = examined(lead, places(k, each), each, sample, known)
@@ -446,13 +449,11 @@ def _noise(
     return np.asarray(np.maximum(noise_levels(f, arrays, seed), unit * np.abs(f(arrays))))
 
 
-def _analytic(claims: Claims, loss: Callable[[Params], Array], arrays: Params, budget: int) -> bool:
-    """Say whether the complex step of every entry is taken: of a loss of one's own."""
-    if claims.steps:
-        return False
+def _is_affordable(claims: Claims, arrays: Params, budget: int) -> bool:
+    """Say whether there are calls for the complex step of every entry: of a loss of one's own."""
     count = sum(value.size for value in arrays.values())
     enough = budgeted.whole(arrays, budget) or 2 * count <= budget
-    return len(claims.cotangents) == 1 and enough and budgeted.takes_complex(loss, arrays)
+    return len(claims.cotangents) == 1 and enough and not claims.steps
 
 
 def _unresolved(claims: Claims, found: Found, sample: Sample, clock: Clock) -> bool:

@@ -192,7 +192,8 @@ def against_itself(
     `narrow` and `wide` are the same function in either type, `dtypes` those of the arguments of
     the narrow one; a function that knows no other type is both. The deviation over the points
     counts, pooled with that of the tensor, and the mean only as far as it has the size of
-    rounding: a fault of the narrow function alone does not widen its own bars. Entries that
+    rounding, here or of the terms far away, which may cancel here: a fault of the narrow function
+    alone does not widen its own bars. Entries that
     depend on an accident keep the bars that they have. Products of TensorFloat-32 show here alone.
     """
     grads = partial(_gradient, wide)
@@ -222,7 +223,8 @@ def against_itself(
             bars[k] = measured.bars[k]
             continue
         bar = quantile * (np.sqrt(_pooled(errors.usual, errors.variance)) + noise[k])
-        bar += np.minimum(2 * np.abs(errors.mean), min(FLOOR * unit, ALIKE) * sizes.grads[k])
+        alike = np.maximum(min(FLOOR * unit, ALIKE) * sizes.grads[k], TERMS * unit * sizes.away[k])
+        bar += np.minimum(2 * np.abs(errors.mean), alike)
         bar += unit * TERMS * np.maximum(errors.terms, errors.usual_term)
         bar += unit * SAME * np.abs(g) + lost_to_underflow(unit)
         bars[k] = np.asarray(bar)

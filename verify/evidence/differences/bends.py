@@ -81,7 +81,8 @@ def examine(
     for only at those, `PROBES` a tensor, that some witness has furthest outside the one-sided
     slopes. Where it explains all of those, it explains the others.
     Entries with no slope on one side are left out, and so is an infinite gradient where the
-    slope grows without bound.
+    slope grows without bound. So are those along which nothing bends: a gradient that jumps there
+    is rounded so coarsely, and its bar contains the jump.
     """
     return {name: _examined(place, witnesses, name, index) for name, index in bent.items()}
 
@@ -136,13 +137,18 @@ def _examined(place: Place, witnesses: Sequence[Witness], name: str, index: np.n
     apart = np.fmax.reduce(np.abs(every - middle))
     outside = np.flatnonzero(np.isfinite(middle) & (apart > inner + bar))
     order = outside[np.argsort(-apart[outside] / (inner + bar)[outside])]
+    bend = np.ones(len(index), bool)
+    bend[order] = np.abs(up - down)[order] > doubt[order]
     probed = order[: min(PROBES, max(place.left(), 0) // ((LINES + 1) * max(PIECES)))]
     for k in probed:
         enough = 2 * float(apart[k])
         unit = _unit(place, name, index[k])
-        inner[k] = max(inner[k], _variation(place, name, unit, enough) / 2 * (1 + SLACK))
+        variation = _variation(place, name, unit, enough)
+        bend[k] |= variation > 0
+        inner[k] = max(inner[k], variation / 2 * (1 + SLACK))
         outer[k] = 3 * inner[k]
     rest = order[len(probed) :]
+    bend[rest] |= not len(probed) or bend[probed].any()
     explained = len(probed) and (apart <= inner + bar)[probed].all()
     if explained:
         inner[rest] = apart[rest]
@@ -153,7 +159,7 @@ def _examined(place: Place, witnesses: Sequence[Witness], name: str, index: np.n
         bool(np.isinf(value)) and _grows(place, name, i, here)
         for value, i in zip(g, index, strict=True)
     ]
-    kept = np.isfinite(middle) & ~np.array(endless, bool)
+    kept = np.isfinite(middle) & ~np.array(endless, bool) & bend
     return Bends(index[kept], middle[kept], inner[kept], outer[kept], bar[kept])
 
 

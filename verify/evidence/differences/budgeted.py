@@ -10,10 +10,9 @@ loss that takes complex input, as far as real differences vouch for them.
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -29,6 +28,7 @@ from verify.evidence.differences.central import (
     directional_differences,
     stratified_sample,
 )
+from verify.evidence.differences.complex_step import ComplexFunction, complex_differences
 from verify.evidence.differences.shared import (
     Stated,
     Table,
@@ -36,7 +36,6 @@ from verify.evidence.differences.shared import (
     entries_of_each,
 )
 from verify.evidence.entry_sizes import own_scales
-from verify.evidence.precisions import DOUBLE
 from verify.evidence.witnesses import Differences
 
 DIRECTIONS = 2
@@ -47,9 +46,6 @@ PILOT = 20
 """Evaluations, at most, that it takes to choose a step for a tensor or a direction."""
 VOUCHERS = 24
 """Entries a tensor whose real differences vouch for the complex step."""
-STEP = 2.0**-100
-UNITS = 2.0**10
-"""Rounding units that a complex step may be off by: ten bits, for a long computation."""
 FEWEST = 8
 """Entries of a tensor that are differenced at least: how large they are has to be known."""
 CUTTING = 2000
@@ -64,8 +60,6 @@ DOUBT = 4.0
 """How many times what it is at few places the roughness may be."""
 ROUGH = ROUNDING * math.sqrt(11)
 """How many times its roughness a difference may be off; derived in `_roughness`."""
-
-ComplexFunction = Callable[[Params], Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,7 +181,7 @@ def sharpened(sample: Sample, complex_f: ComplexFunction, arrays: Params, sizes:
     `complex_f` is the loss for complex arrays; where it raises or returns nothing complex, it
     takes none.
     """
-    return _sharpened(sample, _complex_differences(complex_f, arrays, sizes))
+    return _sharpened(sample, complex_differences(complex_f, arrays, sizes))
 
 
 def without_contradicted_step(
@@ -336,54 +330,6 @@ def _along(
     ((name, vectors),) = rows.items()
     directions = [{name: vector.reshape(arrays[name].shape)} for vector in vectors]
     return directional_differences(f, arrays, directions, noise=noise)
-
-
-def takes_complex(complex_f: ComplexFunction, arrays: Params) -> bool:
-    """Say whether a loss takes complex arrays, and gives a complex number for them."""
-    name = next(name for name, value in arrays.items() if value.size)
-    return (
-        _imaginary(complex_f, {k: x.astype(complex) for k, x in arrays.items()}, name, 0)
-        is not None
-    )
-
-
-def _complex_differences(
-    complex_f: ComplexFunction, arrays: Params, sizes: Sizes
-) -> dict[str, Differences] | None:
-    """Return the complex step of every entry, or None where there is none of some."""
-    work = {name: value.astype(complex) for name, value in arrays.items()}
-    values = {}
-    for name, array in arrays.items():
-        found = [_imaginary(complex_f, work, name, i) for i in range(array.size)]
-        if None in found:
-            return None
-        values[name] = np.array(found, dtype=float).reshape(array.shape)
-    return {
-        name: Differences(
-            np.arange(value.size),
-            value.ravel(),
-            (UNITS * DOUBLE * (np.abs(value) + sizes.grads[name])).ravel(),
-            np.isfinite(value.ravel()),
-        )
-        for name, value in values.items()
-    }
-
-
-def _imaginary(complex_f: ComplexFunction, work: Params, name: str, i: int) -> float | None:
-    """Return Im f(x + ih e_i) / h, or None where f takes no complex arrays."""
-    flat = work[name].reshape(-1)
-    x = flat[i]
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            flat[i] = x + 1j * STEP
-            value = np.asarray(complex_f(work))
-    except Exception:
-        # Whatever it is that fails on complex numbers, it means that there is no complex step.
-        return None
-    finally:
-        flat[i] = x
-    return float(value.imag) / STEP if value.dtype.kind == "c" and value.size == 1 else None
 
 
 def _sharpened(sample: Sample, exact: dict[str, Differences] | None) -> Sample:
