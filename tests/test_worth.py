@@ -36,12 +36,13 @@ def test_a_sample_of_planted_errors_and_bends_is_judged_right(sample):
     assert verdicts["agree"] > 0 or "single entries" in sample
 
 
-@pytest.mark.parametrize("number", [360, 2773, 3318])
+@pytest.mark.parametrize("number", [360, 2773, 3318, 3792])
 def test_right_gradients_of_these_problems_are_not_called_wrong(number):
     """They once were.
 
     A sigmoid that drops the imaginary part beside a loss of 2,000; labels that balance, with
-    parameters of 1e-6 in float32; and a saturated tanh in float32, which rounds as if it jumped.
+    parameters of 1e-6 in float32; a saturated tanh in float32, which rounds as if it jumped; and
+    an output of 1 - 2e-25, which is 1 in float64, too.
     """
     rng = np.random.default_rng([2, number])
     _, problem = soak.draw_problem(soak.architectures(2)[number % soak.ARCHITECTURES], rng)

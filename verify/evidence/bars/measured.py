@@ -24,7 +24,15 @@ from typing import TypeVar
 import numpy as np
 
 from verify.evidence.entry_sizes import own_scales, scales
-from verify.evidence.precisions import BRAIN, HALF, PRECISIONS, SINGLE, lost_to_underflow, unit_of
+from verify.evidence.precisions import (
+    BRAIN,
+    DOUBLE,
+    HALF,
+    PRECISIONS,
+    SINGLE,
+    lost_to_underflow,
+    unit_of,
+)
 from verify.evidence.witnesses import Witness
 
 T = TypeVar("T")
@@ -227,6 +235,7 @@ def against_itself(
         bar += np.minimum(2 * np.abs(errors.mean), alike)
         bar += unit * TERMS * np.maximum(errors.terms, errors.usual_term)
         bar += unit * SAME * np.abs(g) + lost_to_underflow(unit)
+        bar += sizes.floor(k, DOUBLE)  # the wide one rounds, too
         bars[k] = np.asarray(bar)
         np.maximum(bars[k], measured.bars[k], out=bars[k], where=measured.kinked[k])
     loss_bar = max(measured.loss_bar, _bar_of_loss(of_loss, sizes.value, unit, quantile))
