@@ -243,3 +243,29 @@ def test_children_and_their_memory_are_known_without_proc(monkeypatch, tmp_path)
         child.kill()
     assert processes.descendants(child.pid) == []
     assert processes.resident([child.pid], 0) == 0
+
+
+WIDE = """
+import numpy as np
+
+class Net:
+    def __init__(self, n=400):
+        self.W = np.ones((n, n)) / n
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W
+
+    def backward(self, dout):
+        self.dW = self.x.T @ dout
+        return dout @ self.W.T
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_what_a_file_answers_its_judge_is_not_written(tmp_path):
+    """Its weights are more than a megabyte, and come back with every answer."""
+    path = tmp_path / "wide.py"
+    path.write_text(WIDE.replace("n=400", "n=200") + "\n", encoding="utf-8")
+    [report] = judge_all([path], Limits(written=2), 1)
+    assert report.verdict == "agree", report.message

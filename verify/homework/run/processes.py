@@ -107,6 +107,11 @@ def written(pid: int) -> int:
     return _entry(_said(f"/proc/{pid}/io"), b"wchar")
 
 
+def read(pid: int) -> int:
+    """Return the bytes that a process has read from anything so far; 0 if it has ended."""
+    return _entry(b"\n" + _said(f"/proc/{pid}/io"), b"rchar")
+
+
 def unlinked(pid: int) -> int:
     """Return the bytes of files without a name that a process holds open."""
     total = 0

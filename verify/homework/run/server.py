@@ -219,6 +219,7 @@ class _Watch:
         self.output = output
         self.said = bytearray()
         self.written: dict[int, int] = {}
+        self.heard = 0
         self.printed = 0
         self.last_words = b""
         self.status: int | None = None
@@ -298,9 +299,12 @@ class _Watch:
         memory = self.limits.memory * MEGABYTE
         if processes.resident(below, int(memory)) > memory:
             return CRASHED, f"Took more than {self.limits.memory:g} MB of memory"
+        # The judge runs nothing of the file, and what the file's processes answer it is no output.
+        self.heard = max(self.heard, processes.read(self.worker))
         for pid in below:
-            self.written[pid] = max(self.written.get(pid, 0), processes.written(pid))
-        if sum(self.written.values()) > self.limits.written * MEGABYTE:
+            if pid != self.worker:
+                self.written[pid] = max(self.written.get(pid, 0), processes.written(pid))
+        if sum(self.written.values()) - self.heard > self.limits.written * MEGABYTE:
             return CRASHED, f"Wrote more than {self.limits.written:g} MB in all"
         if ticks % FOLDER_TICKS == 0:
             files = _size(self.folder) + sum(map(processes.unlinked, below))
