@@ -1,10 +1,12 @@
 """Files of Python 2 are read line by line and run as what they mean there."""
 
+import ast
 import textwrap
 
 import pytest
 
 from verify.homework.judge import judge_file
+from verify.homework.read import python2
 
 LAYERS = """
 import numpy as np
@@ -86,3 +88,56 @@ def test_true_division_agrees(tmp_path, mended):
 def test_another_mistake_keeps_its_name(tmp_path):
     report = judged(tmp_path, AVERAGE.replace("2 / m", "4.0 / m"))
     assert [finding.bug for finding in report.diagnosis] == ["gradient-doubled"]
+
+
+POOL = """
+import numpy as np
+
+def pool_forward(x, size, stride):
+    N, C, H, W = x.shape
+    {bound}
+    out = np.zeros((N, C, H_out, W_out))
+    for i in range(H_out):
+        for j in range(W_out):
+            window = x[:, :, i * stride:i * stride + size, j * stride:j * stride + size]
+            out[:, :, i, j] = window.mean(axis=(2, 3))
+    return out, (x, size, stride)
+
+def pool_backward(dout, cache):
+    x, size, stride = cache
+    N, C, H, W = x.shape
+    {bound}
+    dx = np.zeros(x.shape)
+    for i in range(H_out):
+        for j in range(W_out):
+            share = dout[:, :, i, j][:, :, None, None] / float(size * size)
+            dx[:, :, i * stride:i * stride + size, j * stride:j * stride + size] += share
+    return dx
+"""
+QUOTIENTS = (
+    "H_out, W_out = (H - size) / stride + 1, (W - size) / stride + 1",
+    "H_out = 1 + (H - size) / stride; W_out = 1 + (W - size) / stride",
+)
+
+
+@pytest.mark.parametrize("bound", QUOTIENTS)
+def test_a_file_that_counts_by_quotients_is_python_2_though_it_parses(tmp_path, bound):
+    report = judged(tmp_path, POOL.replace("{bound}", bound))
+    assert report.verdict == "agree", report.message
+    assert any("Python 2" in remark for remark in report.remarks)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def f(x):\n    n = x / 2\n    n = int(n)\n    return range(n)",
+        "def f(x):\n    n = x / 2\n    n //= 1\n    return range(int(n))",
+        "def f(x):\n    y = x / 2\n    return np.reshape(y, (2, 3))",
+        "def f(x):\n    y = x / 2\n    return y.reshape(2, 3)",
+        "def f(x):\n    n = x // 2\n    return np.zeros((n, 3))",
+        "def f(x):\n    n, y = x\n    m = n / 2\n    return np.zeros((n, 3)) + m",
+        "def f(x):\n    for n in x / 2:\n        print(np.zeros(n))",
+    ],
+)
+def test_a_quotient_by_which_nothing_is_counted_is_no_sign_of_python_2(text):
+    assert not python2.speaks([ast.parse(text)])

@@ -12,6 +12,7 @@ import ast
 import copy
 import re
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -120,10 +121,15 @@ _METHODS = {"iteritems": "items", "itervalues": "values", "iterkeys": "keys"}
 
 
 def speaks(nodes: Iterable[ast.AST]) -> bool:
-    """Say whether code uses what only Python 2 has, and no library that brings it back."""
+    """Say whether code uses what only Python 2 has, and no library that brings it back.
+
+    Or counts by a quotient, which is a whole number there alone.
+    """
     used, made = set(), set()
     for node in nodes:
         for part in ast.walk(node):
+            if isinstance(part, ast.FunctionDef) and _quotients(part) & _counts(part):
+                return True
             match part:
                 case ast.Name(name, ast.Load()):
                     used.add(name)
@@ -134,6 +140,61 @@ def speaks(nodes: Iterable[ast.AST]) -> bool:
                 case ast.Attribute(attr=name) if name in _METHODS:
                     return True
     return bool((used & NAMES) - made)
+
+
+def _quotients(function: ast.FunctionDef) -> set[str]:
+    """Return the names that are quotients wherever a function binds them."""
+    bound = Counter[str]()
+    quotients = Counter[str]()
+    for part in ast.walk(function):
+        if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
+            bound[part.id] += 1
+        if isinstance(part, ast.Assign):
+            quotients.update(
+                name.id
+                for target in part.targets
+                for name, value in _bound_by(target, part.value)
+                if isinstance(name, ast.Name) and _divides(value)
+            )
+    return {name for name, times in quotients.items() if times == bound[name]}
+
+
+def _bound_by(target: ast.expr, value: ast.expr) -> list[tuple[ast.expr, ast.expr]]:
+    """Return what an assignment binds to what, one by one where it has a tuple on both sides."""
+    if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+        return list(zip(target.elts, value.elts, strict=False))
+    return [(target, value)]
+
+
+def _divides(node: ast.expr) -> bool:
+    """Say whether an expression is a quotient of plain numbers, or a sum or product with one."""
+    if not isinstance(node, ast.BinOp):
+        return False
+    if isinstance(node.op, ast.Div):
+        return True
+    plain = ast.Add | ast.Sub | ast.Mult
+    return isinstance(node.op, plain) and (_divides(node.left) or _divides(node.right))
+
+
+def _counts(function: ast.FunctionDef) -> set[str]:
+    """Return the names by which a function counts: in `range`, or in the shape of an array."""
+    found = set()
+    for part in ast.walk(function):
+        if not isinstance(part, ast.Call):
+            continue
+        name = getattr(part.func, "id", getattr(part.func, "attr", ""))
+        given = part.args if name in _COUNTING else []
+        if name in _OF_AN_ARRAY and getattr(getattr(part.func, "value", None), "id", "") in _NUMPY:
+            given = given[1:]  # the array itself is no number
+        for each in given:
+            inner = each.elts if isinstance(each, ast.Tuple | ast.List) else [each]
+            found |= {one.id for one in inner if isinstance(one, ast.Name)}
+    return found
+
+
+_OF_AN_ARRAY = frozenset({"reshape", "repeat", "tile"})
+_COUNTING = _OF_AN_ARRAY | {"range", "xrange", "zeros", "ones", "empty"}
+_NUMPY = frozenset({"np", "numpy"})
 
 
 DIVIDED = "__divided_as_python_2__"
