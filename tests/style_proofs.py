@@ -89,7 +89,7 @@ def code_of(path: Path) -> str:
 
 def load(path: Path) -> Any:
     """Return a file as a module. Loops and statements that raise are left out, plots do nothing."""
-    with without_plots(), contextlib.redirect_stdout(io.StringIO()):
+    with with_stand_ins(), contextlib.redirect_stdout(io.StringIO()):
         if (path.parent / "__init__.py").exists():
             return from_package(path)
         module = types.ModuleType(path.stem)
@@ -102,12 +102,23 @@ def load(path: Path) -> Any:
         return module
 
 
+def _uncompiled(*args: Any, **_: Any) -> Any:
+    return args[0] if args and callable(args[0]) else lambda function: function
+
+
+STAND_INS = {
+    "cupy": np,
+    "cupyx": types.SimpleNamespace(scatter_add=np.add.at),
+    "numba": types.SimpleNamespace(njit=_uncompiled, prange=range),
+}
+
+
 @contextlib.contextmanager
-def without_plots() -> Iterator[None]:
-    """Put matplotlib away; all else that is imported meanwhile stays, as libraries must."""
-    names = ("matplotlib", "matplotlib.pyplot")
+def with_stand_ins() -> Iterator[None]:
+    """Put matplotlib and what needs a GPU away; all else that is imported stays, as it must."""
+    names = ("matplotlib", "matplotlib.pyplot", *STAND_INS)
     real = {name: sys.modules.get(name) for name in names}
-    sys.modules.update({name: mock.MagicMock() for name in names})
+    sys.modules.update({name: STAND_INS.get(name, mock.MagicMock()) for name in names})
     try:
         yield
     finally:
@@ -2283,3 +2294,79 @@ def _(m, rng):
     found = [m.binary_cross_entropy_prime(y, p)]
     loss = lambda: m.binary_cross_entropy(y, p, small=0)
     yield from gradients("binary_cross_entropy_prime", loss, found, [p])
+
+
+@proof("oreilly_lstm.py")
+def _(m, rng):
+    Wx, Wh, b = rng.randn(5, 12), rng.randn(3, 12), rng.randn(12)
+    x, h, c = rng.randn(4, 5), rng.randn(4, 3), rng.randn(4, 3)
+    step = m.LSTM(Wx, Wh, b)
+    dh, dc = rng.randn(4, 3), rng.randn(4, 3)
+
+    def loss():
+        h_next, c_next = step.forward(x, h, c)
+        return np.sum(h_next * dh) + np.sum(c_next * dc)
+
+    loss()
+    found = [*step.backward(dh, dc), *step.grads]
+    yield from gradients("LSTM.backward", loss, found, [x, h, c, Wx, Wh, b])
+    xs, times = rng.randn(2, 4, 5), m.TimeLSTM(Wx, Wh, b)
+    back = lambda g: [times.backward(g), *times.grads]
+    yield from vjp("TimeLSTM.backward", lambda: times.forward(xs), back, [xs, Wx, Wh, b], rng)
+
+
+@proof("oreilly_time_rnn_of_steps.py")
+def _(m, rng):
+    Wx, Wh = rng.randn(5, 3), rng.randn(3, 3)
+    x, h, step = rng.randn(4, 5), rng.randn(4, 3), m.RNN(Wx, Wh)
+    back = lambda g: [*step.backward(g), step.dWx, step.dWh]
+    yield from vjp("RNN.backward", lambda: step.forward(x, h), back, [x, h, Wx, Wh], rng)
+    xs, times = rng.randn(2, 4, 5), m.TimeRNN(Wx, Wh)
+    back = lambda g: [times.backward(g), times.dWx, times.dWh]
+    yield from vjp("TimeRNN.backward", lambda: times.forward(xs), back, [xs, Wx, Wh], rng)
+
+
+@proof("classes_compute_gradient.py")
+def _(m, rng):
+    x, tanh, linear = rng.randn(4, 5), m.Tanh(), m.Linear(5, 3)
+    name = "compute_backward_gradient"
+    yield from vjp(f"Tanh.{name}", lambda: tanh(x), tanh.compute_backward_gradient, [x], rng)
+    linear.weights, linear.bias = rng.randn(3, 5), rng.randn(3)
+
+    def back(g):
+        dx = linear.compute_backward_gradient(g)
+        return [dx, linear.gradient_weights, linear.gradient_bias]
+
+    wrt = [x, linear.weights, linear.bias]
+    yield from vjp(f"Linear.{name}", lambda: linear(x), back, wrt, rng)
+    loss = lambda: m.Cube.evaluate(x).sum()
+    yield from gradients("Cube.derivative", loss, [m.Cube.derivative(x)], [x])
+
+
+@proof("layers_cupy.py")
+def _(m, rng):
+    x, W, b = rng.randn(4, 5), rng.randn(5, 3), rng.randn(3)
+    affine = m.Affine(W, b)
+    back = lambda g: [affine.backward(g), *affine.grads]
+    yield from vjp("Affine.backward", lambda: affine.forward(x), back, [x, W, b], rng)
+    table, idx = m.Embedding(W), np.array([1, 3, 1, 0])
+
+    def rows(g):
+        table.backward(g)
+        return table.grads
+
+    yield from vjp("Embedding.backward", lambda: table.forward(idx), rows, [W], rng)
+
+
+@proof("plain_compiled.py")
+def _(m, rng):
+    x = rng.randn(4, 5)
+    back = lambda g: m.swish_backward(g, x)
+    yield from vjp("swish_backward", lambda: m.swish_forward(x), back, [x], rng)
+
+
+@proof("classes_softmax_handed_on.py")
+def _(m, rng):
+    x, y, softmax = rng.randn(4, 3), np.eye(3)[[0, 2, 1, 0]], m.Softmax()
+    loss = lambda: -np.sum(y * np.log(softmax.forward(x)))
+    yield from gradients("Softmax.backward", loss, [softmax.backward(softmax.forward(x) - y)], [x])

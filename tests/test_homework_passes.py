@@ -1121,3 +1121,110 @@ def huber_grad(pred, target, delta=1.0):
 @pytest.mark.parametrize(("most", "verdict"), [("delta", "agree"), ("2 * delta", "undecided")])
 def test_a_loss_of_any_numbers_is_not_cleared_by_chances_alone(tmp_path, most, verdict):
     assert judged(tmp_path, HUBER.format(most=most)).verdict == verdict
+
+
+GUARDED = """
+import numpy as np
+
+EPS = {outside}
+
+class Loss:
+    def __init__(self, tiny=1e-4):
+        self.tiny = tiny
+
+    def forward(self, p, y):
+        small = {inside}
+        self.p, self.y = p, y
+        return -np.sum(y * np.log(p + {added})) / y.size
+
+    def backward(self, dout=1):
+        return -self.y / self.p / self.y.size * {times}
+"""
+
+
+@pytest.mark.parametrize(
+    ("outside", "inside", "added"),
+    [
+        ("1e-4", "0", "EPS"),
+        ("0", "10**-4", "small"),
+        ("0", "0", "1e-4"),
+        ("0", "0", "self.tiny"),
+        ("0", "np.finfo(np.float16).eps / 10", "np.finfo(np.float32).eps"),
+    ],
+)
+@pytest.mark.parametrize(("times", "verdict"), [(1, "agree"), (1.01, "disagree")])
+def test_a_guard_is_taken_out_wherever_it_comes_from(
+    tmp_path, outside, inside, added, times, verdict
+):
+    text = GUARDED.format(outside=outside, inside=inside, added=added, times=times)
+    assert judged(tmp_path, text).verdict == verdict
+
+
+def test_a_number_that_is_no_guard_makes_another_function(tmp_path):
+    text = GUARDED.format(outside="0", inside="0", added="1e-2", times=1)
+    assert judged(tmp_path, text).verdict == "disagree"
+
+
+ABSENT = """
+import numpy as np
+import cupyx
+
+class Embedding:
+    def __init__(self, W):
+        self.params = [W]
+        self.grads = [np.zeros_like(W)]
+
+    def forward(self, idx):
+        self.idx = idx
+        return self.params[0][idx]
+
+    def backward(self, dout):
+        cupyx.scatter_max(self.grads[0], self.idx, dout)
+"""
+
+INTO_A_BUFFER = """
+import numpy as np
+
+def top_forward(x, k):
+    places = np.argsort(x, axis=1)[:, -k:]
+    return np.take_along_axis(x, places, 1), places
+
+def top_backward(out_grad, out_buffer, places):
+    rows = np.arange(len(out_grad))[:, None]
+    np.add.at(out_buffer, (rows, places + 2), out_grad)
+"""
+
+
+@pytest.mark.parametrize("text", [ABSENT, INTO_A_BUFFER])
+def test_what_is_not_run_here_and_what_is_not_known_is_no_crash_of_a_file(tmp_path, text):
+    assert judged(tmp_path, text).verdict == "undecided"
+
+
+OUTPUT = """
+import numpy as np
+
+class {name}:
+    def forward(self, inputs):
+        self.output = {output}
+        return self.output
+
+    def backward(self, output_error):
+        self.input_error = output_error
+        return self.input_error
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "output", "verdict"),
+    [
+        ("Sigmoid", "1 / (1 + np.exp(-inputs))", "undecided"),
+        ("Tanh", "np.tanh(inputs)", "disagree"),
+    ],
+)
+def test_an_outputs_activation_may_leave_its_derivative_to_the_loss(
+    tmp_path, name, output, verdict
+):
+    report = judged(tmp_path, OUTPUT.format(name=name, output=output))
+    assert report.verdict == verdict
+    if verdict == "undecided":
+        assert "hands the gradient on as it is" in report.functions[0].message

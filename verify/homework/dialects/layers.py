@@ -4,7 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-ARGUMENTS: dict[str, tuple[dict[str, tuple[Any, ...]], ...]] = {}
+_STEP = {"x": ("array", (4, 5)), "h_prev": ("array", (4, 3)), "c_prev": ("array", (4, 3))}
+_SEQUENCES = {"xs": ("array", (2, 4, 5)), "x": ("array", (2, 4, 5))}
+
+ARGUMENTS: dict[str, tuple[dict[str, tuple[Any, ...]], ...]] = {
+    "rnn": (_STEP,),
+    "lstm": (_STEP,),
+    "gru": (_STEP,),
+    "time_rnn": (_SEQUENCES,),
+    "time_lstm": (_SEQUENCES,),
+    "time_gru": (_SEQUENCES,),
+    "time_affine": (_SEQUENCES,),
+    "embedding": ({"idx": ("labels", (4,), 5)},),
+    "time_embedding": ({"xs": ("labels", (2, 4), 5)},),
+    "time_softmax_with_loss": ({"xs": ("array", (2, 4, 5)), "ts": ("labels", (2, 4), 5)},),
+    "time_sigmoid_with_loss": ({"xs": ("array", (2, 4)), "ts": ("binary", (2, 4))},),
+}
+"""Recurrent layers of N examples in T steps, whose layers keep their parameters."""
 
 SETTINGS: dict[str, tuple[Any, ...]] = {
     "stride": (1, 2),

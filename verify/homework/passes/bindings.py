@@ -181,7 +181,9 @@ def _with_cotangent(request: _Request, place: int, name: str, asked: int) -> lis
     if cotangent and not alone and place:
         return [("cotangent", which), *[option for option in found if option[0] == "named"]]
     if cotangent or alone:
-        return [("cotangent", which), *found]
+        # Called like a cotangent it is hardly anything else.
+        other = [("guess-input", what) if kind == "input" else (kind, what) for kind, what in found]
+        return [("cotangent", which), *(other if cotangent else found)]
     first = place == 0 and len(request.required) > 1 and not _DATA.fullmatch(name)
     if first and name not in request.returned:
         return [*found, ("guess", which)]

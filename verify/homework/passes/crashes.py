@@ -33,6 +33,8 @@ def is_plain(case: Case, candidate: Candidate, outcome: Outcome) -> bool:
     raised = obstacle.raised if isinstance(obstacle, Obstacle) else None
     if raised is None or raised.kind in _MISSING or _imported(case.found, raised.sentence):
         return False
+    if candidate.owner is None and not _returns(candidate.node):
+        return False  # it writes into something that it is given, of which nothing is known
     functions = methods_of(case.found, candidate.owner) if candidate.owner else case.found.functions
     node = functions.get(experiment.forward_name)
     axes = axes_of(node).of(experiment.main) if node is not None else 0
@@ -40,6 +42,11 @@ def is_plain(case: Case, candidate: Candidate, outcome: Outcome) -> bool:
     plain = all(np.ndim(value) <= 2 for value in experiment.given.values())
     plain = plain and not (node is not None and _goes_through(node, experiment.main))
     return experiment.tier <= 1 or (experiment.tier == 2 and (plain or named))
+
+
+def _returns(node: ast.FunctionDef) -> bool:
+    """Say whether a function returns a value."""
+    return any(isinstance(p, ast.Return) and p.value is not None for p in ast.walk(node))
 
 
 def _goes_through(node: ast.FunctionDef, name: str) -> bool:
@@ -51,8 +58,8 @@ def _goes_through(node: ast.FunctionDef, name: str) -> bool:
     )
 
 
-_MISSING = frozenset({"KeyError", "AttributeError", "NotImplementedError"})
-"""What is raised where a cache or a part of an object was not made by then."""
+_MISSING = frozenset({"KeyError", "AttributeError", "NotImplementedError", "AbsentError"})
+"""What is raised where a cache or a part of an object was not made by then, or is not run here."""
 
 
 def _imported(found: Extract, sentence: str) -> bool:

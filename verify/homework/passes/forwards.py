@@ -32,6 +32,7 @@ def forwards(found: Extract, candidate: Candidate) -> list[Forward]:
     """Return the functions whose derivative a candidate may be, the likeliest first."""
     others = found.functions if candidate.owner is None else methods_of(found, candidate.owner)
     own = stem(candidate.function)
+    own = "" if own in _EMPTY else own
     words = set(name_parts(candidate.function))
     fitting: list[tuple[bool, bool, bool, int, Forward]] = []
     for name, node in others.items():
@@ -76,8 +77,11 @@ def forwards(found: Extract, candidate: Candidate) -> list[Forward]:
 _FORWARDS = (
     "forward", "__call__", "fprop", "forward_pass", "forward_propagation", "feedforward",
     "feed_forward", "forward_prop", "f", "fn", "func", "function", "apply", "calc", "loss",
-    "activate", "activation", "compute", "predict",
+    "activate", "activation", "compute", "predict", "evaluate", "eval", "call",
 )  # fmt: skip
+
+_EMPTY = frozenset("compute calculate calc get run do evaluate eval layer".split())
+"""Stems that say nothing of what is differentiated."""
 
 
 def _hands_on(node: ast.FunctionDef, others: Collection[str]) -> bool:

@@ -803,8 +803,10 @@ def _value(form: Form, rng: np.random.Generator) -> Any:
     kind, shape, *more = form
     shape = tuple(shape)
     if kind == "labels":
-        classes = more[0] if more else 3
-        return np.arange(int(np.prod(shape))).reshape(shape) % classes
+        count = math.prod(shape)
+        # One comes twice, for what is taken by labels adds up on the way back.
+        classes = min(more[0] if more else 3, max(count - 1, 2))
+        return np.arange(count).reshape(shape) % classes
     if kind in ("onehot", "onehot-columns"):
         *examples, classes = shape if kind == "onehot" else shape[::-1]
         hot = np.eye(classes)[np.arange(math.prod(examples)).reshape(examples) % classes]

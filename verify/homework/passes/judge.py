@@ -58,12 +58,13 @@ from verify.homework.passes.undecided import (
     by_scores,
     for_one_example,
     for_one_output,
+    handed_on,
     missing_of,
     not_run,
     obstacle_of,
 )
-from verify.homework.passes.verdicts import Outcome, Verdict, multiple, times_by_scores
-from verify.homework.read.discover import Candidate
+from verify.homework.passes.verdicts import Outcome, Verdict, hands_on, multiple, times_by_scores
+from verify.homework.read.discover import Candidate, name_parts
 from verify.homework.read.usage import takes_any_number
 from verify.homework.report import CRASHED, DISAGREE, UNDECIDED
 
@@ -272,6 +273,8 @@ class _Trial:
     def _accusation(self) -> Verdict:
         """Return the verdict on a pass that is wrong, unless it is right for what it is meant."""
         case, candidate = self.case, self.candidate
+        if hands_on(self.wrong[0]) and _is_output(candidate):
+            return Verdict(candidate, UNDECIDED, handed_on(case, candidate))
         hot = with_one_hot(self.wrong[0].experiment)
         loss = self.wrong[0] if hot is None else self._outcome(hot, averages=False)
         if (of := times_by_scores(loss)) is not None:
@@ -314,6 +317,15 @@ class _Trial:
         if known or (share < 0.5 and explained):
             return Verdict(self.candidate, DISAGREE, "", findings)
         return None
+
+
+_OUTPUTS = frozenset({"softmax", "sigmoid"})
+
+
+def _is_output(candidate: Candidate) -> bool:
+    """Say whether a pass is that of an activation whose derivative a loss may take, too."""
+    names = (candidate.owner or "", candidate.function)
+    return bool(_OUTPUTS & {part for name in names for part in name_parts(name)})
 
 
 def _may_average(case: Case, experiment: Experiment) -> bool:

@@ -480,6 +480,11 @@ _SIZES: tuple[Mapping[str, Any], ...] = (
         "spare": (4, 2, 3, 5, 7),
     },
 )
+
+_FUSED: tuple[Mapping[str, Any], ...] = tuple(
+    {**_SIZES[0], "Wx": (5, 3 * gates), "Wh": (3, 3 * gates), "b": (3 * gates,)} for gates in (4, 3)
+)
+"""Of a recurrent layer whose arrays have all gates side by side."""
 """The sizes of a layer: examples in rows, in columns, of images by channels, by their kernel."""
 
 _KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
@@ -549,7 +554,9 @@ def _constructors(
     seen: set[str] = set()
     both = all(any(p.fullmatch(name) for name, _ in names) for p in _DATA.values())
     large = large_defaults(init) if init is not None else []
-    for small, sizes in itertools.product((False, True) if large else (False,), _SIZES):
+    fused = _FUSED if {"Wx", "Wh"} <= dict(names).keys() else ()
+    every = itertools.product((False, True) if large else (False,), (*_SIZES, *fused))
+    for small, sizes in every:
         if both:
             sizes = {**sizes, "x": (4, 5), "y": (4, 1)}
         spare = iter(sizes["spare"])

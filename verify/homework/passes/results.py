@@ -98,7 +98,7 @@ def kept_of(
         return []
     known = [(leaf.label, leaf.value) for leaf in results]
     old = {path: value for path, _, value in attributes(before[1])}
-    return [
+    kept = [
         Leaf(path, where, value)
         for path, where, value in attributes(after[1])
         if path not in parameters
@@ -116,6 +116,8 @@ def kept_of(
             for label, result in known
         )
     ]
+    # Its own gradient is the sum of those of the steps that it keeps.
+    return sorted(kept, key=lambda leaf: leaf.label.count("."))
 
 
 def attributes(state: Any) -> Iterator[tuple[str, Expression, np.ndarray]]:
@@ -147,7 +149,7 @@ def key_of(name: str) -> str:
     plain = re.sub(r"^(?:d?[lLjJ]_?d_?|dloss_?d?_?|dcost_?d?_?)(?=[A-Za-z])", "", plain)
     plain = re.sub(r"^(?:(?:grads?|gradients?|nabla|delta)_?|g_|g(?=[A-Z]))(?=[A-Za-z])", "", plain)
     plain = plain_name(plain)
-    plain = re.sub(r"_?(?:grads?|gradients?)$", "", plain) or plain
+    plain = re.sub(r"_?(?:grads?|gradients?)$|_err(?:or)?s?$", "", plain) or plain
     plain = re.sub(r"^d_?(?=[A-Za-z])", "", plain)
     return re.sub(r"[^a-z0-9]", "", plain.lower())
 

@@ -76,6 +76,15 @@ def by_scores(case: Case, candidate: Candidate, times: float, activation: str) -
     )
 
 
+def handed_on(case: Case, candidate: Candidate) -> str:
+    """Say that the pass of an output's activation leaves the gradient as it is."""
+    return (
+        f"It was not judged: {candidate.name} hands the gradient on as it is, which is right where "
+        "the gradient of the loss is already by what this activation is given (`output - y` of a "
+        f"cross-entropy, say). Check the function that calls both. {case.next_step}"
+    )
+
+
 def obstacle_of(
     case: Case,
     candidate: Candidate,

@@ -216,6 +216,22 @@ def times_by_scores(outcome: Outcome) -> tuple[float, str] | None:
     return None
 
 
+def hands_on(outcome: Outcome) -> bool:
+    """Say whether a pass gives the gradient of its output back as that of its input, unchanged."""
+    measured = outcome.measurement
+    if not isinstance(measured, Measurement) or len(outcome.experiment.gradients) != 1:
+        return False
+    found, cotangents = measured.tensors[0].found, measured.cotangents
+    return (
+        found is not None
+        and outcome.experiment.weights == "drawn"
+        and all(
+            len(each) == 1 and np.array_equal(each[0], gradient)
+            for each, gradient in zip(cotangents, found, strict=True)
+        )
+    )
+
+
 def relative_error(wrong: Wrong) -> float:
     """Return how far off a gradient is, over the larger of it and what it should be."""
     tensor, found = wrong.tensor, shaped(wrong.tensor)

@@ -66,7 +66,7 @@ PATIENCE = 5.0
 PROCESSOR = "processor"
 """The key of an answer under which a worker says how many processor seconds it has used."""
 
-CROWDED = 4.0
+CROWDED = 2.0
 """How much longer than its work a file may take on a busy machine."""
 
 TIMED = 3

@@ -45,8 +45,11 @@ from verify.homework.run.faults import words
 from verify.homework.run.fence import seal
 from verify.homework.run.substitute_modules import (
     FLOAT,
+    STAND_INS,
     Hollow,
     NumpyModule,
+    cupy_module,
+    filled,
     math_module,
     signal_module,
     special_module,
@@ -225,8 +228,11 @@ class Workspace:
     def _find(self, name: str) -> Any:
         first, *rest = name.split(".")
         last = rest[-1] if rest else first
-        if first == "numpy":
+        if first in ("numpy", "cupy"):
             found: Any = self.numpy
+            if first == "cupy":
+                self.remark("CuPy is not run here; NumPy was used instead.")
+                found = cupy_module(self.numpy)
             for part in rest:
                 found = getattr(found, part, Hollow(name))
             return found
@@ -240,6 +246,8 @@ class Workspace:
             if helper.__all__:
                 self.remark(f"{last} is not next to the file; ours was used instead.")
             return helper
+        if name in ("cupyx", "numba"):
+            return filled(name, STAND_INS[name])
         if name == "scipy.special":
             return special_module()
         if name == "scipy.signal":

@@ -177,6 +177,29 @@ def _as_strided(x: Any, *args: Any, **kwargs: Any) -> np.ndarray:
     return view
 
 
+def cupy_module(numpy: NumpyModule) -> Hollow:
+    """Return NumPy as what runs on a GPU: the same functions, with the way to and from it."""
+    module = filled("cupy", {"asnumpy": np.asarray, "get_array_module": lambda *_: numpy})
+    module.__dict__.update({name: getattr(numpy, name) for name in numpy.__all__})
+    module.__dict__.update(random=numpy.random, linalg=np.linalg)
+    module.__dict__.update(cupyx=filled("cupyx", STAND_INS["cupyx"]))
+    return module
+
+
+def _left_as_it_is(*args: Any, **_: Any) -> Any:
+    """Be a decorator that compiles, with a signature or without: leave a function as it is."""
+    if args and isinstance(args[0], types.FunctionType):
+        return args[0]
+    return lambda function: function
+
+
+STAND_INS: dict[str, dict[str, Any]] = {
+    "cupyx": {"scatter_add": np.add.at},
+    "numba": {"njit": _left_as_it_is, "jit": _left_as_it_is, "prange": range},
+}
+"""What a file needs of modules that are not run here."""
+
+
 def special_module() -> Hollow:
     """Return the part of scipy.special that losses and activations use."""
     from scipy import special
