@@ -2370,3 +2370,61 @@ def _(m, rng):
     x, y, softmax = rng.randn(4, 3), np.eye(3)[[0, 2, 1, 0]], m.Softmax()
     loss = lambda: -np.sum(y * np.log(softmax.forward(x)))
     yield from gradients("Softmax.backward", loss, [softmax.backward(softmax.forward(x) - y)], [x])
+
+
+@proof("oreilly_language_model.py")
+def _(m, rng):
+    labels = np.array([[0, 2, 1], [3, 1, 1]])
+    with mock.patch.object(m.np, "empty", lambda shape, dtype=None: np.zeros(shape)):
+        net = m.Rnnlm(5, 4, 3)
+        for layer in net.layers:
+            layer.params = [rng.randn(*p.shape) for p in layer.params]
+            layer.grads = [np.zeros(p.shape) for p in layer.params]
+        embedding, times, affine = net.layers
+        idx = labels[:, 0]
+        back = lambda g: (embedding.backward(g), embedding.grads)[1]
+        forward = lambda: embedding.forward(idx)
+        yield from vjp("Embedding.backward", forward, back, embedding.params, rng)
+        x, h, step = rng.randn(2, 4), rng.randn(2, 3), m.Step(*times.params)
+        step.grads = [np.zeros(p.shape) for p in step.params]
+        back = lambda g: [*step.backward(g), *step.grads]
+        yield from vjp("Step.backward", lambda: step.forward(x, h), back, [x, h, *step.params], rng)
+        xs = rng.randn(2, 3, 4)
+        back = lambda g: [times.backward(g), *times.grads]
+        forward = lambda: times.forward(xs)
+        yield from vjp("TimeRNN.backward", forward, back, [xs, *times.params], rng)
+        hs = rng.randn(2, 3, 3)
+        back = lambda g: [affine.backward(g), *affine.grads]
+        forward = lambda: affine.forward(hs)
+        yield from vjp("Affine.backward", forward, back, [hs, *affine.params], rng)
+        scores, last = rng.randn(2, 3, 5), net.loss_layer
+        value = lambda: last.forward(scores, labels)
+        value()
+        yield from gradients("TimeSoftmaxWithLoss.backward", value, [last.backward()], [scores])
+        loss = lambda: net.forward(labels, labels[:, ::-1])
+        loss()
+        net.backward()
+        found = [grad.copy() for layer in net.layers for grad in layer.grads]
+        wrt = [param for layer in net.layers for param in layer.params]
+        yield from gradients("Rnnlm.backward", loss, found, wrt)
+
+
+@proof("oreilly_shared_weights.py")
+def _(m, rng):
+    x, layer, net = rng.randn(4, 5), m.MatMul(rng.randn(5, 3)), m.Cbow(5, 3)
+    back = lambda g: [layer.backward(g), *layer.grads]
+    yield from vjp("MatMul.backward", lambda: layer.forward(x), back, [x, *layer.params], rng)
+    contexts = rng.randn(4, 2, 5)
+
+    def sums(g):
+        net.backward(g)
+        return [net.grads[0] + net.grads[1], net.grads[2]]
+
+    wrt = [net.params[0], net.params[2]]
+    yield from vjp("Cbow.backward", lambda: net.forward(contexts), sums, wrt, rng)
+
+
+@proof("layers_norm_of_deviation.py")
+def _(m, rng):
+    x, norm = rng.randn(4, 5), m.LayerNorm(0.0)
+    yield from vjp("LayerNorm.backward", lambda: norm.forward(x), norm.backward, [x], rng)

@@ -80,7 +80,7 @@ _FORWARDS = (
     "activate", "activation", "compute", "predict", "evaluate", "eval", "call",
 )  # fmt: skip
 
-_EMPTY = frozenset("compute calculate calc get run do evaluate eval layer".split())
+_EMPTY = frozenset("compute calculate calc get run do evaluate eval layer first".split())
 """Stems that say nothing of what is differentiated."""
 
 

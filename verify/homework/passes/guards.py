@@ -1,17 +1,17 @@
-"""What a pass says of its forward pass without guards: numbers that keep a log finite, say.
+"""What a pass says without guards: numbers that keep a log or a division finite, say.
 
 A student differentiates log(p), and the file has log(p + 1e-8), of which the derivative is
-p / (p + 1e-8) times that. Where every gradient is right but for a little, the forward pass is run
-again with 0 for each small number that is added to something; a gradient that is right then is
-right.
+p / (p + 1e-8) times that. Where every gradient is right but for a little, the passes are run again
+with 0 for each small number that is added to something; a gradient that is right then is right.
 """
 
 from __future__ import annotations
 
 import ast
 import copy
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from verify.homework.passes.case import Case
 from verify.homework.passes.experiment import Experiment
@@ -29,17 +29,24 @@ LITTLE = 0.05
 
 
 def outcome_of(case: Case, experiment: Experiment, seed: int, averages: bool) -> Outcome:
-    """Return what an experiment says of a pass, with the guards of its forward pass or without.
+    """Return what an experiment says of a pass, with the guards of the file or without.
 
     `averages` is as in `verdicts.weigh`.
     """
     outcome = weigh(experiment, measure(case.door, experiment, seed), averages)
     if not outcome.wrong or any(relative_error(wrong) > LITTLE for wrong in outcome.wrong):
         return outcome
-    steps = tuple(unguarded(case.found))
-    if not steps:
+    added = {name for each in case.found.statements for name in _added(each.node)}
+    defined = tuple(unguarded(case.found, added))
+
+    def bared(steps: Sequence[Step]) -> tuple[Step, ...]:
+        return (*defined, *(_called_without(step, added) for step in steps))
+
+    bare = replace(
+        experiment, forward=bared(experiment.forward), backward=bared(experiment.backward)
+    )
+    if bare.forward == experiment.forward:
         return outcome
-    bare = replace(experiment, forward=(*steps, *experiment.forward))
     without = weigh(bare, measure(case.door, bare, seed), averages)
     if not without.agrees:
         return outcome
@@ -47,9 +54,23 @@ def outcome_of(case: Case, experiment: Experiment, seed: int, averages: bool) ->
     return replace(without, experiment=experiment, slight=slight)
 
 
-def unguarded(found: Extract) -> Iterator[Step]:
-    """Yield the steps that define a file's functions and global names without guards."""
-    added = {name for statement in found.statements for name in _added(statement.node)}
+def _called_without(step: Step, added: Collection[str]) -> Step:
+    """Return a call with 0 for a guard that it hands over, under one of its names."""
+    if step[0] != "call":
+        return step
+    *before, given = step
+    return (*before, {
+        name: ("value", 0.0)
+        if name in added and what[0] == "value" and _is_small(what[1]) else what
+        for name, what in given.items()
+    })  # fmt: skip
+
+
+def unguarded(found: Extract, added: Collection[str]) -> Iterator[Step]:
+    """Yield the steps that define a file's functions and global names without guards.
+
+    `added` are the names of what is added to something.
+    """
     for statement in found.statements:
         node = statement.node
         if isinstance(node, ast.Assign) and _is_guard(node.value):
@@ -80,7 +101,7 @@ def _name(node: ast.AST) -> str:
 def _is_guard(node: ast.AST | None) -> bool:
     """Say whether an expression is a small number: 1e-8, 10**-8 or NumPy's own."""
     if isinstance(node, ast.Constant):
-        return isinstance(node.value, float) and 0 < node.value <= LARGEST
+        return _is_small(node.value)
     if isinstance(node, ast.Attribute):
         return node.attr in ("eps", "tiny")
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
@@ -90,6 +111,10 @@ def _is_guard(node: ast.AST | None) -> bool:
             return False
         return base in (10, 2) and -99 < power < 0 and base**power <= LARGEST
     return False
+
+
+def _is_small(value: Any) -> bool:
+    return isinstance(value, float) and 0 < value <= LARGEST
 
 
 class _Unguarded(ast.NodeTransformer):

@@ -67,7 +67,8 @@ def match(leaves: Sequence[Leaf], given: Mapping[str, Any], main: str) -> tuple[
     said = {key for leaf in leaves for key in keys_of(leaf.label)}
     inputs = {n: v for n, v in inputs.items() if not is_label(n) or keys_of(n) & said} or inputs
     labelled = any(leaf.label for leaf in leaves)
-    found: dict[str, Leaf] = {}
+    found = _beside_parameters(leaves, inputs)
+    leaves = _not_within(leaves, found)
     rest: list[Leaf] = []
     unfit: list[Leaf] = []
     for leaf in leaves:
@@ -106,6 +107,34 @@ def match(leaves: Sequence[Leaf], given: Mapping[str, Any], main: str) -> tuple[
     return tuple(
         Gradient(leaf.label or f"d{name}", name, leaf.where) for name, leaf in found.items()
     )
+
+
+def _beside_parameters(leaves: Sequence[Leaf], inputs: Mapping[str, np.ndarray]) -> dict[str, Leaf]:
+    """Return the gradients that an object inside keeps in the place of its parameters.
+
+    `layers.1.grads.0` is that of `layers.1.params.0`.
+    """
+    found = {}
+    for leaf in leaves:
+        name = re.sub(r"\.grads\.(?=\d+$)", ".params.", leaf.label)
+        if name != leaf.label and name in inputs and inputs[name].shape == leaf.value.shape:
+            found[name] = leaf
+    return found
+
+
+def _not_within(leaves: Sequence[Leaf], found: Mapping[str, Leaf]) -> list[Leaf]:
+    """Return leaves without those found, and those of what the objects that keep these contain."""
+    holders = {leaf.label.rpartition(".grads.")[0] for leaf in found.values()}
+    taken = {leaf.label for leaf in found.values()}
+    return [
+        leaf
+        for leaf in leaves
+        if leaf.label not in taken
+        and not any(
+            leaf.label.startswith(f"{holder}.") and leaf.label.count(".") > holder.count(".") + 1
+            for holder in holders
+        )
+    ]
 
 
 def _is_other(name: str) -> bool:

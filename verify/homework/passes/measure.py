@@ -25,6 +25,10 @@ STEPS = (2.0**-13, 2.0**-17, 2.0**-21)
 SINGLE_STEPS = (2.0**-7, 2.0**-9, 2.0**-11)
 ROUNDING = 64.0
 """Units of rounding of the largest output that one evaluation may be off."""
+CLOSE = 2.0**-20
+"""A move, relative to an entry, that single precision sees, and whose sixth power is nothing."""
+ROUGH = 2.0**-40
+"""A noise, over the size of the output, that no computation in double precision makes."""
 STEADY = 1e-3
 """A bar, over the size of the gradient, beyond which the step is cut."""
 ENTRIES = ((0.002, 96), (0.01, 48), (0.02, 12), (np.inf, 4))
@@ -206,6 +210,7 @@ def _measured(
     recipe = Recipe(experiment.forward, experiment.outputs)
     flat = np.concatenate([o.ravel() for o in outputs]).astype(float)
     base, size = weights @ flat, np.abs(weights) @ np.abs(flat)
+    single = single or _is_coarse(door, recipe, experiment.given, gradient.of, weights, size, rng)
     noise = (ROUNDING / 4 * 2.0**-24 if single else ROUNDING * 2.0**-53) * np.maximum(size, 1e-30)
     expected = np.full((len(weights), count), np.nan)
     bar = np.full((len(weights), count), np.inf)
@@ -238,6 +243,37 @@ def _measured(
         bar,
         smooth,
     )
+
+
+def _is_coarse(
+    door: Door,
+    recipe: Recipe,
+    given: Mapping[str, Any],
+    name: str,
+    weights: np.ndarray,
+    size: np.ndarray,
+    rng: np.random.Generator,
+) -> bool:
+    """Say whether the outputs, computed in double precision at last, are rough along a tensor.
+
+    It is in single precision, or something that lies between is. The noise is that of seven values
+    on a line, by their sixth difference (Moré & Wild, *Estimating computational noise*, 2011).
+    """
+    if np.asarray(given[name]).dtype.itemsize < 8:
+        return True
+    value = np.asarray(given[name], float)
+    along = CLOSE * np.maximum(np.abs(value), 1e-3) * rng.standard_normal(value.shape)
+    values = []
+    for k in range(-3, 4):
+        found = _arrays(door.run(recipe, {**given, name: value + k * along}))
+        if found is None:
+            return False
+        flat = np.concatenate([o.ravel() for o in found]).astype(float)
+        if flat.size != weights.shape[1]:
+            return False
+        values.append(weights @ flat)
+    noise = np.abs(np.diff(values, 6, axis=0)[0]) / np.sqrt(924)
+    return bool((noise > ROUGH * size).any())
 
 
 def _rows(

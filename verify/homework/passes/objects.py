@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import starmap
 from typing import Any, NamedTuple
@@ -83,6 +83,8 @@ class Side:
     """What its gradients are of too, beside its forward pass."""
     shapes: tuple[tuple[int, ...], ...] = ()
     """Shapes that its constructor was given: its input has one of them, the first at best."""
+    holders: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """The objects in it that have a parameter, by the parameter's path, where there are several."""
 
     def target(self, name: str) -> Expression:
         """Return the function or the method of this name."""
@@ -250,7 +252,28 @@ def _made(found: Extract, door: Door, filled: Side, given: Mapping[str, Any]) ->
         for e in step[3].values()
         if e[0] == "value" and _is_shape(e[1])
     ]
-    return Side(filled.owner, (*steps, *puts), {**given, **values}, shapes=tuple(shapes))
+    complete, drawn = (*steps, *puts), {**given, **values}
+    holders = _holders(door, complete, drawn)
+    return Side(filled.owner, complete, drawn, shapes=tuple(shapes), holders=holders)
+
+
+def _holders(
+    door: Door, steps: Sequence[Step], given: Mapping[str, Any]
+) -> dict[str, Collection[str]]:
+    """Return by which objects in an object a parameter is held, where there are several."""
+    answer = door.run(Recipe(steps, (("vars", ("slot", 0)),)), given)
+    state = {} if isinstance(answer, Raised) else answer[0]
+    found: dict[str, set[str]] = {}
+    for path, _, _, value in _all_in(state):
+        holder = re.sub(r"(?:^|\.)(?:params|parameters)$", "", path.rpartition(".")[0])
+        for name, own in given.items() if holder else ():
+            if np.array_equal(own, value):
+                found.setdefault(name, set()).add(holder)
+    inner = {
+        name: {h for h in holders if not any(other.startswith(f"{h}.") for other in holders)}
+        for name, holders in found.items()
+    }
+    return {name: holders for name, holders in inner.items() if len(holders) > 1}
 
 
 def _is_shape(value: Any) -> bool:

@@ -44,6 +44,7 @@ from verify.homework.passes.results import (
 )
 from verify.homework.read.discover import (
     Candidate,
+    is_gradient,
     methods_of,
 )
 from verify.homework.read.syntax import required, returned
@@ -152,6 +153,9 @@ def _experiment(
         known = {path: (ends[path], starts[path]) for path in moved}
         if applied := Moving(case.door, back, given, drawn, known).gradients(ready.answer[1]):
             steps, moved = (*steps, *applied), ()
+    if shared := [g for g in gradients if _is_in_parts(side.holders.get(g.of, ()), after)]:
+        case.note(candidate, _IN_PARTS.format(shared[0].of))
+        return None
     if not gradients + steps:
         case.note(candidate, "returns nothing that has the shape of an input")
         return None
@@ -173,6 +177,22 @@ def _experiment(
         moved=moved,
     )
     return _with_update(case, candidate, side, experiment, given)
+
+
+_IN_PARTS = "several objects in it share {}, and each keeps a part of its gradient"
+
+
+def _is_in_parts(holders: Collection[str], after: Sequence[Any]) -> bool:
+    """Say whether the objects that hold one parameter keep different gradients of it."""
+    parts: dict[str, list[np.ndarray]] = {}
+    for path, _, value in attributes(after[1]) if holders and len(after) > 1 else ():
+        for holder in holders:
+            rest = path.removeprefix(f"{holder}.")
+            if rest != path and is_gradient(rest.split(".")[0]):
+                parts.setdefault(rest, []).append(value)
+    return any(
+        not np.array_equal(values[0], value) for values in parts.values() for value in values[1:]
+    )
 
 
 def _is_on_the_way(

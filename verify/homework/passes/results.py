@@ -116,8 +116,9 @@ def kept_of(
             for label, result in known
         )
     ]
-    # Its own gradient is the sum of those of the steps that it keeps.
-    return sorted(kept, key=lambda leaf: leaf.label.count("."))
+    own = {leaf.label for leaf in kept}
+    # Its own gradient is the sum of those of the steps that it keeps under the same name.
+    return sorted(kept, key=lambda leaf: leaf.label.rpartition(".")[2] in own - {leaf.label})
 
 
 def attributes(state: Any) -> Iterator[tuple[str, Expression, np.ndarray]]:

@@ -32,8 +32,10 @@ LARGEST = 32
 MOST = 4
 """Inputs that are handed on, of those on which a forward pass runs."""
 
-_OTHERS: tuple[Form, ...] = (("labels", (4,)), ("choice", (2,)), ("number", KEEP))
-"""What an argument may be but an array of numbers."""
+_OTHERS: tuple[Form, ...] = (
+    ("labels", (4,)), ("labels", (4, 3)), ("choice", (2,)), ("number", KEEP),
+)  # fmt: skip
+"""What an argument may be but an array of numbers: labels of examples, or of steps of each."""
 
 
 def searched(
