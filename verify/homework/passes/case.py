@@ -36,6 +36,8 @@ class Case:
     """Whether these are calls of the user's own run: then they are tried first."""
     until: float = math.inf
     """When the time is up to find out how the present pass is called, on the monotonic clock."""
+    ends: float = math.inf
+    """When nothing more is looked for, so that the file's report is there in time."""
     next_step: str = (
         "Name three functions with --loss, --grads, --params, and any gradient can be checked."
     )
@@ -54,6 +56,11 @@ class Case:
     def late(self) -> bool:
         """Whether the time is up."""
         return time.monotonic() > self.until
+
+    @property
+    def ending(self) -> bool:
+        """Whether the file's time is nearly up."""
+        return time.monotonic() > self.ends
 
     def note(self, candidate: Candidate, obstacle: Raised | str) -> None:
         """Remember why an attempt at a pass came to nothing."""

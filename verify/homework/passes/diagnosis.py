@@ -13,6 +13,7 @@ import numpy as np
 
 from verify.diagnose.search import extent
 from verify.findings import Extent, Finding
+from verify.homework.passes.case import Case
 from verify.homework.passes.coverage import lines_of
 from verify.homework.passes.engine import TWICE
 from verify.homework.passes.experiment import Gradient
@@ -31,14 +32,13 @@ Named = tuple[str, str]
 """The name of a mistake, and the sentence that says it of {tensor}."""
 
 
-def findings_of(
-    found: Extract, door: Door, candidate: Candidate, outcomes: Sequence[Outcome]
-) -> list[Finding]:
+def findings_of(case: Case, candidate: Candidate, outcomes: Sequence[Outcome]) -> list[Finding]:
     """Return a finding for each mistake: one for all gradients that the same change mends."""
+    found, door = case.found, case.door
     edits: list[Edit] = []
     with contextlib.suppress(ValueError, TypeError, AttributeError, KeyError, IndexError):
         # A diagnosis that fails costs a name, and no verdict.
-        edits = repairs(found, door, candidate, outcomes)
+        edits = repairs(case, candidate, outcomes)
     wrong: dict[str, tuple[Outcome, Wrong]] = {}
     for outcome in outcomes:
         for each in outcome.wrong:

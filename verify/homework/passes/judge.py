@@ -286,7 +286,7 @@ class _Trial:
             if all(one.agrees for one in ones) and not still_unrun(case, self.unrun, ones):
                 return cleared(case, candidate, ones)
             wrong = [one for one in ones if one.wrong] if all(map(is_apart, wrong)) else wrong
-        findings = findings_of(case.found, case.door, candidate, wrong)
+        findings = findings_of(case, candidate, wrong)
         return Verdict(candidate, DISAGREE, "", findings)
 
     def _with_ones(self) -> list[Outcome]:
@@ -311,7 +311,7 @@ class _Trial:
         share, one = wrongness(self.guessed)[0], self.guessed[0].experiment
         if share >= 1:
             return None
-        findings = findings_of(self.case.found, self.case.door, self.candidate, self.guessed)
+        findings = findings_of(self.case, self.candidate, self.guessed)
         explained = all(finding.right and finding.bug not in _RENAMED for finding in findings)
         known = one.implied is not None and one.made_surely
         if known or (share < 0.5 and explained):
@@ -413,7 +413,7 @@ def _of_several(case: Case, candidate: Candidate, wrong: list[Outcome], seed: in
     """
     if _is_right_for_one_output(case, wrong[0], seed):
         return Verdict(candidate, UNDECIDED, for_one_output(case, candidate, wrong[0]))
-    findings = findings_of(case.found, case.door, candidate, wrong)
+    findings = findings_of(case, candidate, wrong)
     named = all(finding.bug not in UNNAMED for finding in findings)
     if not misshapen(wrong) and (named or not any(map(is_label, wrong[0].experiment.given))):
         return Verdict(candidate, DISAGREE, "", findings)

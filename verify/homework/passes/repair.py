@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from verify.homework.passes.case import Case
 from verify.homework.passes.experiment import cotangent_name
 from verify.homework.passes.measure import Measurement
 from verify.homework.passes.verdicts import Outcome, is_right
@@ -67,13 +68,12 @@ class Edit:
         return _text(self.after)
 
 
-def repairs(
-    found: Extract, door: Door, candidate: Candidate, outcomes: Sequence[Outcome]
-) -> list[Edit]:
+def repairs(case: Case, candidate: Candidate, outcomes: Sequence[Outcome]) -> list[Edit]:
     """Return changes that make a wrong pass right: one for each mistake, as far as they go.
 
     One that mends all is looked for first, then those that mend some.
     """
+    door = case.door
     deadline = door.clock() + SECONDS
     wrong = [o for o in outcomes if o.wrong and isinstance(o.measurement, Measurement)]
     first, *others = sorted(
@@ -82,10 +82,12 @@ def repairs(
     others += [o for o in outcomes if o.agrees]  # what is right in them must stay so
     left = {w.tensor.gradient.label for o in wrong for w in o.wrong}
     made: list[Edit] = []
-    contexts = _contexts(found, door, candidate, first)
+    contexts = _contexts(case.found, door, candidate, first)
     for whole in (True, False):
         edits = _distinct(_edits(contexts, frozenset(left) if whole else frozenset()))
-        while left and door.clock() < deadline and (some := list(islice(edits, BATCH))):
+        while left and door.clock() < deadline and not case.ending:
+            if not (some := list(islice(edits, BATCH))):
+                break
             for edit, mends in zip(some, _mending(door, some, first, 0), strict=True):
                 if mends and edit.mends & left and _mends(door, edit, [first, *others]):
                     made.append(edit)
