@@ -362,3 +362,18 @@ def test_points_for_nothing_are_refused_in_one_sentence(capsys, points, says):
     status, out, err = run(capsys, HOMEWORK, "--points", points)
     assert (status, out) == (2, "")
     assert says in err
+
+
+@pytest.mark.parametrize(
+    "address", ["here", "tcp://10.0.0.1", "10.0.0.1:port", "tcp://:8786", "tcp:// 10.0.0.1:8786"]
+)
+def test_a_scheduler_without_a_host_or_a_port_is_refused_at_once(address):
+    with pytest.raises(ValueError, match=r"^scheduler: got .*, expected local or an address as"):
+        check.cluster_of(address, None, (None, None, None))
+
+
+@pytest.mark.parametrize(
+    "address", ["local", "tcp://10.0.0.1:8786", "tls://[::1]:8786", "class-server:8786"]
+)
+def test_an_address_of_a_scheduler_is_taken_as_it_is(address):
+    assert check.cluster_of(address, None, (None, None, None)).scheduler == address

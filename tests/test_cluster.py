@@ -323,7 +323,7 @@ def test_an_interruption_leaves_no_process_no_folder_and_no_traceback(tmp_path, 
     ("options", "sentence"),
     [
         (("--scheduler", "tcp://127.0.0.1:9"), "scheduler: got tcp://127.0.0.1:9, which cannot"),
-        (("--scheduler", "nonsense"), "scheduler: got nonsense, which cannot be reached"),
+        (("--scheduler", "nonsense"), "scheduler: got nonsense, expected local or an address"),
         (("--scheduler", "tcp://h:1", "--jobs", 2), "jobs: got 2 with the scheduler tcp://h:1, "),
         (("--tls-key", "k.pem"), "scheduler: got none, expected one with --tls-ca-file"),
         (("--scheduler", "local", "--tls-key", "k.pem"), "tls-ca-file: got none, expected a file"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -293,7 +294,15 @@ def cluster_of(
         raise ValueError(
             f"jobs: got {jobs} with the scheduler {scheduler}, expected none: its workers decide"
         )
+    if scheduler != LOCAL and not _ADDRESS.fullmatch(scheduler):
+        raise ValueError(
+            f"scheduler: got {scheduler}, expected {LOCAL} or an address as tcp://10.0.0.1:8786"
+        )
     return Cluster(scheduler, jobs or cores(), *tls)
+
+
+_ADDRESS = re.compile(r"(?:\w+://)?(?:\[[0-9a-fA-F:.]+\]|[^\s/:\[\]]+):\d{1,5}")
+"""Of a scheduler: a protocol, a host and a port. Dask waits 40 seconds for one without a port."""
 
 
 def _look_up(files: Sequence[Path], reports: dict[int, FileReport], cache: Cache) -> None:
