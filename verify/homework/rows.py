@@ -68,9 +68,9 @@ def by_own_forward(
     try:
         about = case.door.about()
         verdicts = []
-        left = max(deadline - time.perf_counter(), 1.0)
-        until = time.perf_counter() + SHARE * left
-        case.ends = time.monotonic() + ALL_BUT * left
+        whole = max(deadline - time.perf_counter(), 1.0)
+        until = time.perf_counter() + SHARE * whole
+        case.ends = time.monotonic() + ALL_BUT * whole
         for place, candidate in enumerate(candidates):
             progress(candidate.name, so_far.functions, so_far.findings)
             left = max(until - time.perf_counter(), 0.5)

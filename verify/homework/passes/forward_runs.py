@@ -58,7 +58,7 @@ def _warmed(
     made = [each for each in parameters_in(answer[1]) if _MADE.match(each[0])]
     if all(path in side.given for path, *_ in made):
         return None
-    puts, values = drawn_anew(door, steps, answer[1], given, made, 29)
+    puts, values, _ = drawn_anew(door, steps, answer[1], given, made, 29)
     if not puts:
         return None
     before = door.run(Recipe(side.steps, state_of(side)), given)

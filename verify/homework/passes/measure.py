@@ -28,7 +28,7 @@ ROUNDING = 64.0
 CLOSE = 2.0**-20
 """A move, relative to an entry, that single precision sees, and whose sixth power is nothing."""
 ROUGH = 2.0**-40
-"""A noise, over the size of the output, that no computation in double precision makes."""
+"""A noise, over the size of the output, that double precision hardly makes and single does."""
 STEADY = 1e-3
 """A bar, over the size of the gradient, beyond which the step is cut."""
 ENTRIES = ((0.002, 96), (0.01, 48), (0.02, 12), (np.inf, 4))

@@ -244,7 +244,7 @@ def _made(found: Extract, door: Door, filled: Side, given: Mapping[str, Any]) ->
     known = list(parameters_in(answer[0]))
     if sum(value.size for *_, value in known) > MOST_ENTRIES:
         return None
-    puts, values = drawn_anew(door, steps, answer[0], given, known, 17)
+    puts, values, after = drawn_anew(door, steps, answer[0], given, known, 17)
     shapes = [
         e[1]
         for step in steps
@@ -252,22 +252,21 @@ def _made(found: Extract, door: Door, filled: Side, given: Mapping[str, Any]) ->
         for e in step[3].values()
         if e[0] == "value" and _is_shape(e[1])
     ]
-    complete, drawn = (*steps, *puts), {**given, **values}
-    holders = _holders(door, complete, drawn)
-    return Side(filled.owner, complete, drawn, shapes=tuple(shapes), holders=holders)
+    drawn = {**given, **values}
+    holders = _holders(after, drawn)
+    return Side(filled.owner, (*steps, *puts), drawn, shapes=tuple(shapes), holders=holders)
 
 
 def _holders(
-    door: Door, steps: Sequence[Step], given: Mapping[str, Any]
+    state: Mapping[str, np.ndarray], given: Mapping[str, Any]
 ) -> dict[str, Collection[str]]:
     """Return by which objects in an object a parameter is held, where there are several."""
-    answer = door.run(Recipe(steps, (("vars", ("slot", 0)),)), given)
-    state = {} if isinstance(answer, Raised) else answer[0]
     found: dict[str, set[str]] = {}
-    for path, _, _, value in _all_in(state):
+    for path, value in state.items():
         holder = re.sub(r"(?:^|\.)(?:params|parameters)$", "", path.rpartition(".")[0])
         for name, own in given.items() if holder else ():
-            if np.array_equal(own, value):
+            # Of two names of one array, the value that was put by the other may be in it.
+            if np.array_equal(state.get(name, own), value):
                 found.setdefault(name, set()).add(holder)
     inner = {
         name: {h for h in holders if not any(other.startswith(f"{h}.") for other in holders)}
@@ -307,10 +306,11 @@ def drawn_anew(
     given: Mapping[str, Any],
     wanted: Iterable[tuple[str, Expression, Any, np.ndarray]],
     seed: int,
-) -> tuple[list[Step], dict[str, Any]]:
+) -> tuple[list[Step], dict[str, Any], dict[str, np.ndarray]]:
     """Return the steps that put drawn values in the place of parameters, and these by path.
 
     An array that an object has twice, `self.w` and in `self.params = [self.w]`, is one parameter.
+    Returned last is what the object has then, under all its names.
     """
     rng = np.random.default_rng(seed)
     values: dict[str, Any] = {}
@@ -328,7 +328,7 @@ def drawn_anew(
             for other in [n for n in values if n != path and n in after]:
                 if np.array_equal(after[other], after[path]):
                     del values[other], puts[other]
-    return list(puts.values()), values
+    return list(puts.values()), values, after
 
 
 def _all_in(state: Mapping[str, Any]) -> Iterator[tuple[str, Expression, Any, np.ndarray]]:
